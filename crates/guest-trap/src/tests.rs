@@ -1,0 +1,129 @@
+use super::*;
+
+// Bit positions restated from the Arm ARM, not taken from the decoder.
+const EC_DATA_ABORT: u64 = 0x24 << 26;
+const IL: u64 = 1 << 25;
+const TRANSLATION_FAULT_L3: u64 = 0b000111;
+
+fn data_abort(isv: u64, sas: u64, sse: u64, srt: u64, sf: u64, wnr: u64, dfsc: u64) -> u64 {
+    EC_DATA_ABORT | IL | isv << 24 | sas << 22 | sse << 21 | srt << 16 | sf << 15 | wnr << 6 | dfsc
+}
+
+fn decoded(syndrome: u64) -> Trap {
+    decode(syndrome, GuestPhysAddr(0xfa00_0000), 0x4008_0010)
+}
+
+fn access(syndrome: u64) -> Access {
+    match decoded(syndrome) {
+        Trap::Access(access) => access,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_word_load_names_its_register_and_address() {
+    let access = access(data_abort(1, 2, 0, 7, 0, 0, TRANSLATION_FAULT_L3));
+    assert_eq!(access.address, GuestPhysAddr(0xfa00_0000));
+    assert_eq!(access.width, AccessWidth::Word);
+    assert_eq!(access.direction, Direction::Read);
+    assert_eq!(access.register.number(), 7);
+    assert_eq!(access.pc, 0x4008_0010);
+}
+
+#[test]
+fn every_width_and_direction_is_told_apart() {
+    for (sas, bytes) in [(0, 1), (1, 2), (2, 4), (3, 8)] {
+        for (wnr, direction) in [(0, Direction::Read), (1, Direction::Write)] {
+            let access = access(data_abort(1, sas, 0, 30, 0, wnr, TRANSLATION_FAULT_L3));
+            assert_eq!(access.width.bytes(), bytes);
+            assert_eq!(access.direction, direction);
+        }
+    }
+}
+
+#[test]
+fn loads_extend_as_the_instruction_says() {
+    let cases = [
+        // (sas, sse, sf, loaded, register)
+        (0, 0, 0, 0x1_80, 0x80),
+        (0, 1, 0, 0x80, 0xffff_ff80),
+        (0, 1, 1, 0x80, 0xffff_ffff_ffff_ff80),
+        (1, 1, 0, 0x8000, 0xffff_8000),
+        (1, 1, 1, 0x7fff, 0x7fff),
+        (2, 1, 1, 0x8000_0000, 0xffff_ffff_8000_0000),
+        (2, 0, 0, 0xffff_ffff_ffff_ffff, 0xffff_ffff),
+        (3, 0, 1, 0x8000_0000_0000_0001, 0x8000_0000_0000_0001),
+    ];
+    for (sas, sse, sf, loaded, register) in cases {
+        let access = access(data_abort(1, sas, sse, 0, sf, 0, TRANSLATION_FAULT_L3));
+        assert_eq!(
+            access.extend(loaded),
+            register,
+            "sas {sas} sse {sse} sf {sf}"
+        );
+    }
+}
+
+#[test]
+fn without_a_valid_syndrome_the_access_is_undescribed() {
+    for wnr in [0, 1] {
+        let trap = decoded(data_abort(0, 2, 0, 0, 0, wnr, TRANSLATION_FAULT_L3));
+        assert!(matches!(trap, Trap::Undescribed { .. }), "{trap:?}");
+    }
+}
+
+#[test]
+fn cache_maintenance_and_table_walks_are_undescribed_even_with_isv() {
+    const CM: u64 = 1 << 8;
+    const S1PTW: u64 = 1 << 7;
+    for bit in [CM, S1PTW] {
+        let trap = decoded(data_abort(1, 2, 0, 0, 0, 0, TRANSLATION_FAULT_L3) | bit);
+        assert!(matches!(trap, Trap::Undescribed { .. }), "{trap:?}");
+    }
+}
+
+#[test]
+fn an_external_abort_is_no_access() {
+    let trap = decoded(data_abort(1, 2, 0, 0, 0, 0, 0b010000));
+    assert_eq!(trap, Trap::MemoryError { status: 0b010000 });
+}
+
+#[test]
+fn calls_and_waits_are_recognised() {
+    let call = |ec: u64, imm: u64| decoded(ec << 26 | IL | imm);
+    assert_eq!(
+        call(0x16, 5),
+        Trap::Call {
+            instruction: CallInstruction::Hvc,
+            immediate: 5
+        }
+    );
+    assert_eq!(
+        call(0x17, 0),
+        Trap::Call {
+            instruction: CallInstruction::Smc,
+            immediate: 0
+        }
+    );
+    assert_eq!(call(0x01, 0), Trap::Wait);
+    assert!(matches!(
+        call(0x18, 0x1234),
+        Trap::SystemRegister { iss: 0x1234 }
+    ));
+    assert_eq!(
+        call(0x20, 0),
+        Trap::FetchAbort {
+            address: GuestPhysAddr(0xfa00_0000)
+        }
+    );
+    assert_eq!(call(0x3c, 0), Trap::Other { class: 0x3c });
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_syndrome_panics(syndrome: u64, address: u64, pc: u64, loaded: u64) {
+        if let Trap::Access(access) = decode(syndrome, GuestPhysAddr(address), pc) {
+            access.extend(loaded);
+        }
+    }
+}
