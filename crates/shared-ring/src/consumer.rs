@@ -1,0 +1,179 @@
+//! The reading sides of a ring.
+//!
+//! [`Consumer`] takes records out and tells the producer so; [`Observer`] only looks, and
+//! the producer never learns of it. Invariant: whatever the producer's memory says, a
+//! reader stays inside the ring, makes progress, and never hands out a torn record.
+
+use crate::memory::{ConsumerPage, Payload, RingKind, RingMemory, Word, header_word};
+use core::sync::atomic::{AtomicU64, Ordering};
+
+/// A record taken out of a ring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Item {
+    /// Its sequence number in the ring; the first is 1.
+    pub sequence: u64,
+    /// How many records were lost between the one taken before and this one.
+    pub lost_before: u64,
+    /// A copy of what the producer wrote. Every field of it is a claim.
+    pub payload: Payload,
+}
+
+/// Takes records out of a ring that a [`crate::BoundedProducer`] fills.
+pub struct Consumer<const SLOTS: usize, W: 'static = AtomicU64> {
+    ring: &'static RingMemory<SLOTS, W>,
+    page: &'static ConsumerPage<W>,
+    kind: RingKind,
+    tail: u64,
+    /// The producer's position as last believed.
+    head: u64,
+    sequence: u64,
+    waits_seen: u64,
+    lost: u64,
+    misbehaviour: u64,
+}
+
+impl<const SLOTS: usize, W: Word> Consumer<SLOTS, W> {
+    /// Reads from `ring`, telling its producer through `page`, which nobody else can write.
+    pub fn new(
+        ring: &'static RingMemory<SLOTS, W>,
+        page: &'static ConsumerPage<W>,
+        kind: RingKind,
+    ) -> Self {
+        Self {
+            ring,
+            page,
+            kind,
+            tail: 0,
+            head: 0,
+            sequence: 0,
+            waits_seen: 0,
+            lost: 0,
+            misbehaviour: 0,
+        }
+    }
+
+    /// Takes the oldest record out.
+    ///
+    /// Slots that the producer filled wrongly are counted as its misbehaviour and skipped,
+    /// at most a ring's worth in one call.
+    #[inline(always)]
+    pub fn pop(&mut self) -> Option<Item> {
+        if self.tail == self.head && !self.refresh_head() {
+            return None;
+        }
+        while self.tail != self.head {
+            let read = self.ring.read(self.tail);
+            self.tail += 1;
+            self.page.tail.store(self.tail, Ordering::Release);
+            match read {
+                Some((sequence, payload)) if sequence > self.sequence => {
+                    let lost_before = sequence - self.sequence - 1;
+                    self.sequence = sequence;
+                    if lost_before != 0 {
+                        self.lost = self.lost.saturating_add(lost_before);
+                    }
+                    return Some(Item {
+                        sequence,
+                        lost_before,
+                        payload,
+                    });
+                }
+                _ => self.misbehaviour += 1,
+            }
+        }
+        None
+    }
+
+    #[cold]
+    fn refresh_head(&mut self) -> bool {
+        let claim = self.ring.header(header_word::HEAD).load(Ordering::Acquire);
+        if claim == self.head {
+            return false;
+        }
+        // The range check keeps `tail` and `head` at most one ring apart, so `pop` ends.
+        let possible = claim > self.tail && claim - self.tail <= SLOTS as u64;
+        if !possible || !self.ring.is_published(self.kind) {
+            self.misbehaviour += 1;
+            return false;
+        }
+        self.head = claim;
+        true
+    }
+
+    /// Asks to be woken once `records` more (at least one) have been published, and says
+    /// whether it is safe to sleep: `false` means they are here already.
+    pub fn sleep_until(&mut self, records: u64) -> bool {
+        let wake_at = self.tail + records.max(1) - 1;
+        self.page.wake_at.store(wake_at, Ordering::Relaxed);
+        W::fence(Ordering::SeqCst);
+        // A head that cannot be is no reason to stay awake; `pop` counts it.
+        let head = self.ring.header(header_word::HEAD).load(Ordering::Relaxed);
+        head <= wake_at || head - self.tail > SLOTS as u64
+    }
+
+    /// Whether the producer has started to wait since this was last asked. It wants to be
+    /// notified, after all that this consumer publishes on account of the records taken.
+    pub fn take_waiter(&mut self) -> bool {
+        W::fence(Ordering::SeqCst);
+        let waits = self
+            .ring
+            .header(header_word::WAITING)
+            .load(Ordering::Relaxed);
+        core::mem::replace(&mut self.waits_seen, waits) != waits
+    }
+
+    /// Records lost so far, by the gaps in the sequence numbers.
+    pub fn lost(&self) -> u64 {
+        self.lost
+    }
+
+    /// Records and positions of the producer that cannot be.
+    pub fn misbehaviour(&self) -> u64 {
+        self.misbehaviour
+    }
+}
+
+/// Looks at a ring that an [`crate::OverwritingProducer`] fills, without its knowledge.
+pub struct Observer<const SLOTS: usize, W: 'static = AtomicU64> {
+    ring: &'static RingMemory<SLOTS, W>,
+    position: u64,
+}
+
+/// What an [`Observer`] saw.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Observation {
+    /// A whole record, with its sequence number.
+    Record(u64, Payload),
+    /// That many records were overwritten before they could be read.
+    Lost(u64),
+}
+
+impl<const SLOTS: usize, W: Word> Observer<SLOTS, W> {
+    /// Starts at the oldest record.
+    pub fn new(ring: &'static RingMemory<SLOTS, W>) -> Self {
+        Self { ring, position: 0 }
+    }
+
+    /// The next record, or how many were lost, or nothing new.
+    pub fn observe(&mut self) -> Option<Observation> {
+        let head = self.ring.header(header_word::HEAD).load(Ordering::Acquire);
+        let ahead = head.checked_sub(self.position)?;
+        if ahead == 0 {
+            return None;
+        }
+        if ahead > SLOTS as u64 {
+            let lost = ahead - SLOTS as u64;
+            self.position += lost;
+            return Some(Observation::Lost(lost));
+        }
+        let read = self.ring.read(self.position);
+        self.position += 1;
+        // An overwriting ring's numbers follow its positions: any other is a later lap's.
+        Some(match read {
+            Some((sequence, payload)) if sequence == self.position => {
+                Observation::Record(sequence, payload)
+            }
+            _ => Observation::Lost(1),
+        })
+    }
+}

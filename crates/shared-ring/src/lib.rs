@@ -1,0 +1,47 @@
+//! A ring of records between two parties that do not trust each other.
+//!
+//! One side produces, in memory that only it can write; the other consumes, and tells how
+//! far it is in a page that only *it* can write. Each keeps its own indices and treats what
+//! the peer says as a claim: an index that cannot be is counted and ignored.
+//!
+//! ```text
+//!        producer's memory (consumer maps it read-only)         consumer's page
+//!   ┌──────────┬────────┬────────┬────────┬───┬────────┐      ┌────────────────┐
+//!   │  header  │ slot 0 │ slot 1 │ slot 2 │ … │ slot n │      │ tail           │
+//!   │  head    │ seq    │        │        │   │        │      │ wake_at        │
+//!   │  lost    │ 7 words│        │        │   │        │      │ (producer maps │
+//!   │  waiting │        │        │        │   │        │      │  it read-only) │
+//!   └──────────┴────────┴────────┴────────┴───┴────────┘      └────────────────┘
+//!        head: position after the newest record      tail: position read next
+//! ```
+//!
+//! Writing a slot: sequence number := 0, release fence, payload, sequence number := n with
+//! release. Reading it: load the number with acquire, copy, acquire fence, load it again;
+//! zero or changed means the copy is torn and is thrown away. Only the copy is ever looked
+//! at. Numbers start at 1 and never repeat, so a gap between two records *is* the loss.
+//!
+//! Two producers write the same layout: [`BoundedProducer`] respects the consumer and says
+//! when there is no room; [`OverwritingProducer`] never waits and overwrites the oldest.
+//!
+//! Waking is by request: a consumer that is about to sleep names the position whose record
+//! shall wake it ([`Consumer::sleep_until`]), and the producer notifies when it publishes
+//! that position, once. The other way round, a producer that has to wait raises `waiting`.
+//! Both are the store-then-look pattern, with a sequentially consistent fence between.
+//!
+//! The algorithm is generic over the [`Word`] that memory is made of: [`AtomicU64`] on a
+//! machine, a model checker's atomic in `tests/loom.rs`. Memory that a peer can write is
+//! only ever reached through atomics, so no reference promises that it stands still.
+#![no_std]
+#![forbid(unsafe_code)]
+
+mod consumer;
+mod memory;
+mod producer;
+
+pub use consumer::{Consumer, Item, Observation, Observer};
+pub use core::sync::atomic::{AtomicU64, Ordering};
+pub use memory::{
+    ConsumerPage, Identity, LAYOUT_VERSION, MAGIC, PAYLOAD_WORDS, Payload, RingKind, RingMemory,
+    SLOT_BYTES, SLOT_WORDS, Word, header_word,
+};
+pub use producer::{BoundedProducer, Full, OverwritingProducer, Wake};
