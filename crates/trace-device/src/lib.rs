@@ -1,0 +1,209 @@
+//! The trace device: a 32-bit counter that grows each second and that a guest may set.
+//!
+//! This is the file to open to change what the device does. It knows no bus, no ring and no
+//! clock: the trace component hands it accesses in order and tells it when seconds pass.
+//!
+//! Invariant: [`TraceDevice::apply`] is the only thing a guest can cause here, it judges
+//! every field of the claim it is given, and the sequence numbers it accepts only grow.
+//!
+//! ```text
+//!            31      24 23      16 15       8 7        0      one word at `loc`,
+//!           ┌──────────┬──────────┬──────────┬──────────┐     little-endian:
+//!   counter │  loc+3   │  loc+2   │  loc+1   │  loc+0   │     aligned accesses of
+//!           └──────────┴──────────┴──────────┴──────────┘     1, 2 and 4 bytes
+//! ```
+//!
+//! Behaviour: QNX Hypervisor, Virtual Device Developer's Guide, "The Basics: vdev trace".
+#![no_std]
+#![forbid(unsafe_code)]
+
+mod seconds;
+pub use seconds::Seconds;
+
+use guest_trap::{Direction, GuestPhysAddr};
+use trace_records::{DeviceState, DeviceSummary, Flags, Record};
+
+/// Where a device tells what was done to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Emit {
+    /// Option `emit-logger`: a record to the log ring.
+    pub logger: bool,
+    /// Option `emit-trace N`: a record to the trace ring as event N (0 to 1023).
+    pub trace: Option<u16>,
+}
+
+/// A claim of the VMM that cannot be. It is counted and dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Misbehaviour {
+    /// A sequence number that is not ahead of the last one, or absurdly far.
+    Sequence(u64),
+    /// An access that does not lie in this device, or is not aligned.
+    Location(GuestPhysAddr),
+}
+
+/// The most accesses that a VMM may have completed without a record, in one go. At the
+/// fastest an access takes, this is longer than any bounded wait.
+const MAX_GAP: u64 = 1 << 40;
+
+/// One `vdev trace` of one VM.
+#[derive(Debug, Clone)]
+pub struct TraceDevice {
+    location: GuestPhysAddr,
+    emit: Emit,
+    value: u32,
+    sequence: u64,
+    /// Accesses that the VMM completed without a record.
+    unrecorded: u64,
+    summary: DeviceSummary,
+}
+
+/// The part of the word that a narrow access touches.
+#[derive(Clone, Copy)]
+struct Lane {
+    shift: u32,
+    mask: u32,
+}
+
+impl Lane {
+    #[inline(always)]
+    fn merge(self, word: u32, value: u32) -> u32 {
+        word & !(self.mask << self.shift) | (value & self.mask) << self.shift
+    }
+}
+
+/// The part of the word at `location` that an access touches, if the device supports it:
+/// 1, 2 or 4 bytes, naturally aligned, inside the word.
+#[inline(always)]
+fn lane(location: GuestPhysAddr, address: GuestPhysAddr, width_bytes: u64) -> Option<Lane> {
+    let offset = address.0.wrapping_sub(location.0);
+    let width = matches!(width_bytes, 1 | 2 | 4);
+    let supported = width && offset < 4 && offset & (width_bytes - 1) == 0;
+    supported.then(|| Lane {
+        shift: 8 * offset as u32,
+        mask: u32::MAX >> (32 - 8 * width_bytes),
+    })
+}
+
+/// What a supported read of `width_bytes` at `address` sees of a device at `location` whose
+/// counter is `value`; `None` for an access that the device does not support.
+#[inline(always)]
+pub fn read_lane(
+    location: GuestPhysAddr,
+    address: GuestPhysAddr,
+    width_bytes: u64,
+    value: u32,
+) -> Option<u32> {
+    let lane = lane(location, address, width_bytes)?;
+    Some(value >> lane.shift & lane.mask)
+}
+
+impl TraceDevice {
+    /// Bytes that a device occupies in guest-physical memory.
+    pub const LEN_BYTES: u64 = 4;
+
+    /// A device at `location` (a multiple of 4) whose counter is zero.
+    pub fn new(location: GuestPhysAddr, emit: Emit) -> Self {
+        Self {
+            location,
+            emit,
+            value: 0,
+            sequence: 0,
+            unrecorded: 0,
+            summary: DeviceSummary::default(),
+        }
+    }
+
+    /// Lets seconds pass. The counter wraps silently.
+    #[inline]
+    pub fn tick(&mut self, seconds: u64) {
+        self.value = self.value.wrapping_add(seconds as u32);
+    }
+
+    /// Carries out one access and completes its record: its number, and for a write the
+    /// word before and after it.
+    ///
+    /// # Errors
+    ///
+    /// [`Misbehaviour`] of the VMM; the device stays as it was.
+    #[inline(always)]
+    pub fn apply(&mut self, record: &mut Record) -> Result<(), Misbehaviour> {
+        let ahead = record.sequence.wrapping_sub(self.sequence);
+        if ahead.wrapping_sub(1) > MAX_GAP || record.sequence < self.sequence {
+            return Err(Misbehaviour::Sequence(record.sequence));
+        }
+        if record.tag.flags().contains(Flags::REFUSED) {
+            self.summary.refused = self.summary.refused.saturating_add(1);
+        } else {
+            let lane = lane(self.location, record.address, record.tag.width_bytes())
+                .ok_or(Misbehaviour::Location(record.address))?;
+            match record.tag.direction() {
+                Direction::Read => self.summary.reads += 1,
+                Direction::Write => {
+                    self.summary.writes += 1;
+                    record.old = self.value;
+                    self.value = lane.merge(self.value, record.value);
+                    record.value = self.value;
+                }
+            }
+        }
+        if ahead != 1 {
+            self.unrecorded = self.unrecorded.saturating_add(ahead - 1);
+        }
+        self.sequence = record.sequence;
+        Ok(())
+    }
+
+    /// Back to zero, as after a reset of the VM. The numbering goes on.
+    pub fn reset(&mut self) {
+        self.value = 0;
+    }
+
+    /// What the VMM may know: the counter and the last access applied.
+    #[inline(always)]
+    pub fn state(&self) -> DeviceState {
+        DeviceState {
+            sequence: self.sequence as u32,
+            value: self.value,
+        }
+    }
+
+    /// Where its accesses are told.
+    #[inline(always)]
+    pub fn emit(&self) -> Emit {
+        self.emit
+    }
+
+    /// Accesses that the VMM completed without a record.
+    pub fn unrecorded(&self) -> u64 {
+        self.unrecorded
+    }
+
+    /// Counts a record that the log ring took.
+    #[inline(always)]
+    pub fn count_logged(&mut self) {
+        self.summary.logged += 1;
+    }
+
+    /// What was done to the device so far, at `time` in ticks.
+    pub fn summary(&self, time: u64) -> DeviceSummary {
+        let DeviceSummary {
+            reads,
+            writes,
+            refused,
+            ..
+        } = self.summary;
+        DeviceSummary {
+            time,
+            value: self.value,
+            // The trace ring takes them all.
+            traced: match self.emit.trace {
+                Some(_) => reads + writes + u64::from(refused),
+                None => 0,
+            },
+            ..self.summary
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
