@@ -1,0 +1,40 @@
+//! The compiled VM configuration: what one VM is made of, as a blob of fixed layout that is
+//! read in place.
+//!
+//! The host's configuration compiler (`tools/vmconf`) writes it with `encode`; the loader
+//! puts it into a memory region of its own; `pd-vmm` and `pd-trace` (or the unikernel that
+//! hosts them) read it once, at start, with [`VmConfig::parse`]. Nothing is parsed as text
+//! inside a protection domain, and nothing here allocates.
+//!
+//! Invariant: a [`VmConfig`] that exists satisfies every rule of this page, so whoever holds
+//! one checks nothing again. No bytes make the reader panic.
+//!
+//! - Texts are printable ASCII; names have no blanks, and device names differ pairwise.
+//! - RAM ranges are whole 4 KiB pages, devices are aligned as their kind says.
+//! - RAM and devices lie below [`GUEST_PHYS_LIMIT`], and no two of them overlap.
+//!
+//! The words and their meaning are those of the QNX hypervisor's VM configuration (*QNX
+//! Hypervisor User's Guide*, chapters "VM Configuration Reference" and "Virtual Device
+//! Reference"); the layout is ours and stands in `layout.rs`.
+#![no_std]
+#![forbid(unsafe_code)]
+
+#[cfg(feature = "encode")]
+mod encode;
+mod error;
+mod layout;
+mod model;
+mod read;
+
+#[cfg(feature = "encode")]
+pub use encode::{Contents, encode};
+pub use error::{ConfigError, TextField};
+pub use layout::{
+    BLOB_LEN_BYTES, MAX_CMDLINE_BYTES, MAX_DEVICE_NAME_BYTES, MAX_DEVICES, MAX_LOAD_NAME_BYTES,
+    MAX_NAME_BYTES, MAX_RAM_RANGES,
+};
+pub use model::{
+    Action, Device, DeviceKind, GUEST_PHYS_LIMIT, PAGE_LEN_BYTES, RamRange, SeverityMask, Trace,
+    TraceNumber, Unsupported,
+};
+pub use read::VmConfig;

@@ -1,0 +1,174 @@
+//! What a VM is made of, as types: the words of the QNX hypervisor's VM configuration.
+//! Shared by the reader, the encoder and the compiler on the host.
+//!
+//! Invariant: a value of these types is one that the configuration language can say, except
+//! for addresses, whose rules need the whole VM and are checked by the reader.
+
+use bitflags::bitflags;
+
+/// One past the last guest-physical address that a VM may use: 40 bits, what the smallest
+/// second-stage tables on our platforms cover.
+pub const GUEST_PHYS_LIMIT: u64 = 1 << 40;
+
+/// The unit in which guest-physical memory is mapped, in bytes.
+pub const PAGE_LEN_BYTES: u64 = 4096;
+
+bitflags! {
+    /// Severities of log messages, as `logger` and `log` name them (*QNX Hypervisor User's
+    /// Guide*, "logger"). They are a set, not a threshold: `error` does not include `fatal`.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub struct SeverityMask: u8 {
+        /// The VM cannot go on.
+        const FATAL = 1 << 0;
+        /// A bug of ours.
+        const INTERNAL = 1 << 1;
+        /// Needs attention at once; the VM may go on.
+        const ERROR = 1 << 2;
+        /// Should be looked at; the VM goes on.
+        const WARN = 1 << 3;
+        /// What the user asked to see: the lines of `emit-logger` have this severity.
+        const INFO = 1 << 4;
+        /// For the developers of this project.
+        const DEBUG = 1 << 5;
+        /// Details for the user who debugs a system.
+        const VERBOSE = 1 << 6;
+    }
+}
+
+impl Default for SeverityMask {
+    /// What QNX logs when the configuration has no `logger`: everything but debug and verbose.
+    fn default() -> Self {
+        Self::FATAL | Self::INTERNAL | Self::ERROR | Self::WARN | Self::INFO
+    }
+}
+
+/// What happens when the guest does something that the monitor does not support.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// The instruction does nothing; a load gives all-ones.
+    Ignore,
+    /// The guest gets the exception that the architecture has for this.
+    Fail,
+    /// The VM is stopped.
+    Abort,
+}
+
+/// The three kinds of unsupported things and the action for each (*QNX Hypervisor User's
+/// Guide*, "unsupported").
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Unsupported {
+    /// An instruction that cannot be emulated.
+    pub instruction: Action,
+    /// A guest-physical address where there is nothing.
+    pub reference: Action,
+    /// A system register (Arm) or model-specific register (x86) that is not there.
+    pub register: Action,
+}
+
+impl Default for Unsupported {
+    /// QNX's defaults.
+    fn default() -> Self {
+        Self {
+            instruction: Action::Fail,
+            reference: Action::Ignore,
+            register: Action::Fail,
+        }
+    }
+}
+
+/// A range of guest-physical memory that is RAM. In a [`VmConfig`](crate::VmConfig) both are
+/// multiples of [`PAGE_LEN_BYTES`], the length is not 0, and the end is not above
+/// [`GUEST_PHYS_LIMIT`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RamRange {
+    /// Guest-physical address of the first byte.
+    pub base: u64,
+    /// Length in bytes.
+    pub len_bytes: u64,
+}
+
+/// The number of a trace event, 0 to 1023: what `emit-trace` takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TraceNumber(u16);
+
+impl TraceNumber {
+    /// The largest one. Numbers above it are for events of our own.
+    pub const MAX: Self = Self(1023);
+
+    /// The trace number `number`, or `None` if it is above [`TraceNumber::MAX`].
+    pub const fn new(number: u16) -> Option<Self> {
+        if number <= Self::MAX.0 {
+            Some(Self(number))
+        } else {
+            None
+        }
+    }
+
+    /// The number, 0 to 1023.
+    pub const fn get(self) -> u16 {
+        self.0
+    }
+}
+
+/// The options that only `vdev trace` has (*QNX Virtual Device Developer's Guide*, "vdev
+/// trace"). With neither, the device works in silence.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Trace {
+    /// `emit-logger`: each access becomes a log line of severity info.
+    pub emit_logger: bool,
+    /// `emit-trace`: each access becomes an event of this number in the trace ring.
+    pub emit_trace: Option<TraceNumber>,
+}
+
+/// Which device, with the options that only this kind has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DeviceKind {
+    /// `vdev trace`: a 32-bit counter that grows by one each second.
+    Trace(Trace),
+    /// `vdev pl011`: the guest's console, an Arm PrimeCell UART (PL011).
+    Pl011,
+}
+
+impl DeviceKind {
+    /// The word after `vdev`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Trace(_) => "trace",
+            Self::Pl011 => "pl011",
+        }
+    }
+
+    /// Bytes of guest-physical memory that it occupies: one word for the trace device, the
+    /// whole register page for the PL011 (*PL011 TRM*, table 3-1).
+    pub const fn len_bytes(self) -> u64 {
+        match self {
+            Self::Trace(_) => 4,
+            Self::Pl011 => PAGE_LEN_BYTES,
+        }
+    }
+
+    /// Its address must be a multiple of this, in bytes.
+    pub const fn align_bytes(self) -> u64 {
+        self.len_bytes()
+    }
+}
+
+/// One device of the VM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Device<'a> {
+    /// Its name in log lines: 1 to 15 bytes of printable ASCII without blanks.
+    pub name: &'a str,
+    /// Guest-physical address of its first byte.
+    pub loc: u64,
+    /// The severities that its messages are logged at, where they differ from the VM's.
+    pub severities: Option<SeverityMask>,
+    /// Which device it is.
+    pub kind: DeviceKind,
+}
+
+impl Device<'_> {
+    /// Bytes of guest-physical memory that it occupies from `loc` on.
+    pub const fn len_bytes(&self) -> u64 {
+        self.kind.len_bytes()
+    }
+}
