@@ -1,0 +1,72 @@
+//! What the components may ask of the platform that hosts them.
+//!
+//! Implemented once per platform; a test implements it with plain variables. Invariant:
+//! nothing here blocks, and nothing calls back into the component that called.
+
+use crate::Channel;
+use guest_trap::{Gpr, GuestPhysAddr};
+
+/// The counter that all components of a machine read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Clock {
+    /// Its frequency in hertz.
+    pub hz: u64,
+    /// Its value when the system started.
+    pub start_ticks: u64,
+}
+
+/// The platform, as every component sees it.
+pub trait Host {
+    /// The machine's counter, in ticks; it never goes back.
+    fn now(&mut self) -> u64;
+
+    /// Signals the component at the other end of `channel`. It runs later, or at once if it
+    /// has a higher priority and the platform can preempt.
+    fn notify(&mut self, channel: Channel);
+}
+
+/// An exit of the vCPU, as the hardware reports it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exit {
+    /// ESR_EL2 (Arm ARM D24.2.40).
+    pub syndrome: u64,
+    /// The guest-physical address of an abort, with its offset in the page.
+    pub address: GuestPhysAddr,
+    /// The guest's program counter as the exception saved it.
+    pub pc: u64,
+}
+
+/// An exception for the guest to handle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GuestException {
+    /// The instruction is undefined (EC 0).
+    Undefined,
+    /// A synchronous external abort on a data access, at the address that faulted.
+    DataAbort,
+}
+
+/// The virtual machine of one VMM: its vCPU and its RAM.
+pub trait Machine: Host {
+    /// Reads x0 to x30. The VMM never asks for the zero register.
+    fn gpr(&mut self, register: Gpr) -> u64;
+
+    /// Lets the vCPU run on at `pc`, after writing one register if `result` says so.
+    fn resume(&mut self, pc: u64, result: Option<(Gpr, u64)>);
+
+    /// Keeps the vCPU from running until [`Self::resume`], [`Self::inject`] or
+    /// [`Self::start`].
+    fn hold(&mut self);
+
+    /// Makes the guest take an exception at the instruction that trapped, and run on.
+    fn inject(&mut self, exception: GuestException);
+
+    /// Sets the vCPU to its state after reset and lets it run at `entry` with x0 and x1.
+    fn start(&mut self, entry: u64, x0: u64, x1: u64);
+
+    /// Copies `bytes` to the guest's RAM. Returns whether all of it is RAM; if not, nothing
+    /// is copied.
+    fn write_ram(&mut self, address: GuestPhysAddr, bytes: &[u8]) -> bool;
+
+    /// Fills the guest's RAM with zeroes.
+    fn clear_ram(&mut self);
+}

@@ -1,0 +1,36 @@
+//! The components of the system, the same source on every platform.
+//!
+//! ```text
+//!            fault                access ring               log ring
+//!  guest ───────────► Vmm ───────────────────────► Trace ───────────────► Console ─► UART
+//!        ◄───────────  │  ◄─────────────────────── │  │                     ▲
+//!           resume     │        state page            └──► trace ring        │
+//!                      └─────────────────── console ring ────────────────────┘
+//! ```
+//!
+//! A platform gives each component its memory at `init`, calls `notified` when one of its
+//! channels was signalled and `fault` when the CPU left the guest, one call at a time for
+//! each component: the event model of the Microkit. On seL4 each component is a protection
+//! domain; in the unikernel they share one address space, and nothing else changes.
+//!
+//! What a component may ask of its platform is [`Host`]; what the VMM may do to its virtual
+//! machine is [`Machine`].
+#![no_std]
+#![forbid(unsafe_code)]
+
+pub mod channel;
+mod console;
+mod host;
+mod image;
+pub mod lines;
+mod psci;
+mod text;
+mod trace;
+mod vmm;
+
+pub use channel::{Channel, ChannelSet};
+pub use console::{Console, ConsolePort, Output, Verdict};
+pub use host::{Clock, Exit, GuestException, Host, Machine};
+pub use image::ImageError;
+pub use trace::{Trace, TracePort};
+pub use vmm::{Vmm, VmmPorts};

@@ -1,0 +1,119 @@
+//! The guest's serial port and the VMM's own messages, on their way to the console.
+//!
+//! Owned by the VMM component. Invariant: a guest that waits for room when its serial port
+//! says so loses no character; one that does not loses only its own, and they are counted.
+
+use crate::Machine;
+use crate::channel;
+use pl011_device::{Downstream, Pl011};
+use shared_ring::{BoundedProducer, Full, Wake};
+use trace_records::{CONSOLE_SLOTS, ConsoleRecord, Notice, TEXT_BYTES, Text};
+
+/// Messages of the VMM that wait for room; newer ones replace the last.
+const WAITING_NOTICES: usize = 4;
+
+pub(crate) struct ConsoleText {
+    ring: BoundedProducer<CONSOLE_SLOTS>,
+    port: Pl011<TEXT_BYTES>,
+    /// Characters that the guest wrote while its port was full.
+    lost: u64,
+    waiting: heapless::Vec<ConsoleRecord, WAITING_NOTICES>,
+}
+
+impl ConsoleText {
+    pub fn new(ring: BoundedProducer<CONSOLE_SLOTS>) -> Self {
+        Self {
+            ring,
+            port: Pl011::default(),
+            lost: 0,
+            waiting: heapless::Vec::new(),
+        }
+    }
+
+    /// The guest reads the register of its serial port at `offset`.
+    pub fn read(&mut self, offset: u64, machine: &mut impl Machine) -> u32 {
+        let full = |port: &Pl011<TEXT_BYTES>| port.pending().len() == TEXT_BYTES;
+        if full(&self.port) {
+            self.flush(machine);
+        }
+        let downstream = if full(&self.port) {
+            Downstream::Busy
+        } else {
+            Downstream::Ready
+        };
+        self.port.read(offset, downstream)
+    }
+
+    /// The guest writes the register of its serial port at `offset`.
+    pub fn write(&mut self, offset: u64, value: u32, machine: &mut impl Machine) {
+        let before = self.port.pending().len();
+        if self.port.write(offset, value) {
+            self.lost += u64::from(before == TEXT_BYTES);
+            self.flush(machine);
+        }
+    }
+
+    /// Queues a message of the VMM.
+    pub fn notice(
+        &mut self,
+        notice: Notice,
+        number: u64,
+        address: u64,
+        pc: u64,
+        machine: &mut impl Machine,
+    ) {
+        let record = ConsoleRecord::Notice {
+            time: machine.now(),
+            notice,
+            number,
+            address,
+            pc,
+        };
+        if self.waiting.is_full() {
+            self.waiting.pop();
+        }
+        // There is room now.
+        let _ = self.waiting.push(record);
+        self.flush(machine);
+    }
+
+    /// Passes on what is there, as far as the console has room. Returns whether that was
+    /// all; if not, the next call goes on.
+    pub fn flush(&mut self, machine: &mut impl Machine) -> bool {
+        self.try_flush(machine).is_ok()
+    }
+
+    fn try_flush(&mut self, machine: &mut impl Machine) -> Result<(), Full> {
+        while let Some(record) = self.waiting.first() {
+            let record = *record;
+            self.push(record, machine)?;
+            self.waiting.remove(0);
+        }
+        if !self.port.pending().is_empty() {
+            let text = Text::new(machine.now(), self.port.pending());
+            self.push(ConsoleRecord::Text(text), machine)?;
+            self.port.clear();
+        }
+        if self.lost != 0 {
+            let record = ConsoleRecord::Notice {
+                time: machine.now(),
+                notice: Notice::TextLost,
+                number: self.lost,
+                address: 0,
+                pc: 0,
+            };
+            self.push(record, machine)?;
+            self.lost = 0;
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, record: ConsoleRecord, machine: &mut impl Machine) -> Result<(), Full> {
+        let pushed = self.ring.push(&record.to_words());
+        // A full ring wakes its consumer whatever it asked for.
+        if pushed.is_err() || self.ring.take_wake() == Wake::Asked {
+            machine.notify(channel::vmm::CONSOLE);
+        }
+        pushed
+    }
+}

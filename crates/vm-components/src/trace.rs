@@ -1,0 +1,345 @@
+//! The trace component: owns the counters, drains the VMs' accesses, tells what happened.
+//!
+//! One for all VMs. Runs when its clock wakes it (every 10 ms), when a VMM asks for it, or
+//! when an access ring is half full because it asked to be woken then; so a stream of
+//! accesses costs one notification per half ring, not one each.
+//!
+//! Invariant: nothing that a VMM writes into its ring can stop this component, change
+//! another VM's counter, or make a log or trace record that names another VM. Each field is
+//! a claim: the time is clamped to [the VM's last, now], the rest is judged by the device.
+
+use crate::channel::{self, ChannelSet};
+use crate::{Clock, Host};
+use guest_trap::GuestPhysAddr;
+use heapless::Vec;
+use shared_ring::{
+    BoundedProducer, Consumer, ConsumerPage, Identity, Item, OverwritingProducer, Payload,
+    RingKind, RingMemory, Wake,
+};
+use trace_device::{Emit, Seconds, TraceDevice};
+use trace_records::{
+    ACCESS_SLOTS, EVENT_NONE, Kind, LOG_SLOTS, MAX_DEVICES, MAX_VMS, Record, Span, Stamp,
+    StatePage, TRACE_SLOTS, Tag, VmSummary,
+};
+use vm_config::{DeviceKind, SeverityMask, VmConfig};
+
+/// The memory that connects the trace component with one VM.
+#[derive(Clone, Copy)]
+pub struct TracePort {
+    /// The VM's accesses; the VMM writes it.
+    pub access: &'static RingMemory<ACCESS_SLOTS>,
+    /// How far this component has read them.
+    pub access_reader: &'static ConsumerPage,
+    /// The counters, for the VMM to read.
+    pub state: &'static StatePage,
+    /// Records for the logger.
+    pub log: &'static RingMemory<LOG_SLOTS>,
+    /// How far the console has read them; it writes this.
+    pub log_reader: &'static ConsumerPage,
+    /// Records for whoever looks from outside.
+    pub trace: &'static RingMemory<TRACE_SLOTS>,
+}
+
+/// The component.
+pub struct Trace {
+    lanes: Vec<Lane, MAX_VMS>,
+}
+
+/// What the other components need to hear after a turn.
+#[derive(Default)]
+struct Signals {
+    console: bool,
+    vmm: bool,
+}
+
+/// All that belongs to one VM.
+struct Lane {
+    vm: u8,
+    access: Consumer<ACCESS_SLOTS>,
+    state: &'static StatePage,
+    log: BoundedProducer<LOG_SLOTS>,
+    trace: OverwritingProducer<TRACE_SLOTS>,
+    devices: [Option<(TraceDevice, Stamp)>; MAX_DEVICES],
+    seconds: Seconds,
+    clock_hz: u64,
+    /// The stamp of the VM's last record, or of the last tick; no later one is earlier.
+    last_time: u64,
+    span: Span,
+    epoch: u32,
+    outside: Outside,
+    misbehaviour: u32,
+    logs_warnings: bool,
+    closing: Option<Closing>,
+}
+
+/// Accesses to where there is no device, of which one a second is logged.
+#[derive(Default)]
+struct Outside {
+    total: u64,
+    unlogged: u32,
+    next_log: u64,
+}
+
+/// The VM has ended; its sums are on their way to the log ring.
+struct Closing {
+    end: Record,
+    /// Entries that are in the ring already.
+    written: usize,
+}
+
+impl Trace {
+    /// A component that serves the VMs with these configurations, numbered from 0.
+    pub fn init(vms: &[(TracePort, VmConfig<'_>)], clock: Clock) -> Self {
+        let lanes = vms.iter().take(MAX_VMS).zip(0..);
+        Self {
+            lanes: lanes
+                .map(|((port, config), vm)| Lane::new(vm, port, config, clock))
+                .collect(),
+        }
+    }
+
+    /// Handles notifications.
+    pub fn notified(&mut self, channels: ChannelSet, host: &mut impl Host) {
+        let mut console = false;
+        for lane in &mut self.lanes {
+            if channels.contains(channel::trace::CLOCK) {
+                lane.state.beat();
+            }
+        }
+        loop {
+            let mut asleep = true;
+            for lane in &mut self.lanes {
+                let mut signals = Signals::default();
+                lane.drain(&mut signals, host);
+                console |= signals.console;
+                if signals.vmm {
+                    host.notify(channel::trace::vmm(lane.vm));
+                }
+                asleep &= lane.access.sleep_until(ACCESS_SLOTS as u64 / 2);
+            }
+            if asleep {
+                break;
+            }
+        }
+        if console {
+            host.notify(channel::trace::CONSOLE);
+        }
+    }
+}
+
+impl Lane {
+    fn new(vm: u8, port: &TracePort, config: &VmConfig<'_>, clock: Clock) -> Self {
+        let identity = |kind| Identity {
+            kind,
+            vm,
+            clock_hz: clock.hz,
+            start_ticks: clock.start_ticks,
+        };
+        let mut devices = [const { None }; MAX_DEVICES];
+        for (place, device) in devices.iter_mut().zip(config.devices()) {
+            if let DeviceKind::Trace(options) = device.kind {
+                let logs = config.logger_of(&device).contains(SeverityMask::INFO);
+                let emit = Emit {
+                    logger: options.emit_logger && logs,
+                    trace: options.emit_trace.map(|number| number.get()),
+                };
+                let stamp = Stamp::new(vm, emit.trace.unwrap_or(EVENT_NONE));
+                *place = Some((TraceDevice::new(GuestPhysAddr(device.loc), emit), stamp));
+            }
+        }
+        Self {
+            vm,
+            access: Consumer::new(port.access, port.access_reader, RingKind::Access),
+            state: port.state,
+            log: BoundedProducer::new(port.log, port.log_reader, identity(RingKind::Log)),
+            trace: OverwritingProducer::new(port.trace, identity(RingKind::Trace)),
+            devices,
+            seconds: Seconds::new(clock.start_ticks, clock.hz),
+            clock_hz: clock.hz,
+            last_time: clock.start_ticks,
+            span: Span::default(),
+            epoch: 0,
+            outside: Outside::default(),
+            misbehaviour: 0,
+            logs_warnings: config.logger().contains(SeverityMask::WARN),
+            closing: None,
+        }
+    }
+
+    /// Takes at most one ring's worth of accesses, then the time that has passed.
+    fn drain(&mut self, signals: &mut Signals, host: &mut impl Host) {
+        let mut now = host.now();
+        let last_access = self.span.last;
+        for _ in 0..ACCESS_SLOTS {
+            let Some(item) = self.access.pop() else {
+                break;
+            };
+            let mut record = Record::from_words(&item.payload);
+            if record.time > now {
+                now = host.now();
+            }
+            record.time = record.time.min(now).max(self.last_time);
+            self.pass_time(record.time);
+            self.last_time = record.time;
+            self.take(record, &item, signals);
+        }
+        now = host.now();
+        if self.span.last != last_access {
+            self.span.recorded = now;
+        }
+        self.pass_time(now);
+        self.close(signals);
+        signals.console |= self.log.take_wake() == Wake::Asked;
+        signals.vmm |= self.access.take_waiter();
+    }
+
+    #[inline(always)]
+    fn take(&mut self, mut record: Record, item: &Item, signals: &mut Signals) {
+        let applied = match record.tag.kind() {
+            Some(Kind::Access) => self.apply(&mut record, signals),
+            Some(Kind::Outside) => self.outside(record, signals),
+            Some(Kind::Reset) => self.reset(record, signals),
+            Some(Kind::End) => self.end(record),
+            _ => None,
+        };
+        // An honest VMM never leaves a gap in its ring either: it waits.
+        if applied.is_none() || item.lost_before != 0 {
+            self.misbehaviour = self.misbehaviour.saturating_add(1);
+        }
+    }
+
+    /// Carries out an access and tells those who asked. `None` is misbehaviour of the VMM.
+    #[inline(always)]
+    fn apply(&mut self, record: &mut Record, signals: &mut Signals) -> Option<()> {
+        let instance = usize::from(record.tag.instance());
+        let (device, stamp) = self.devices.get_mut(instance)?.as_mut()?;
+        device.apply(record).ok()?;
+        self.state.publish(instance, device.state());
+        if self.span.first == 0 {
+            self.span.first = record.time;
+        }
+        self.span.last = record.time;
+        record.epoch = self.epoch;
+        record.tag = record.tag.stamped(*stamp);
+        let words = record.to_words();
+        let emit = device.emit();
+        if emit.trace.is_some() {
+            self.trace.push(&words);
+        }
+        if emit.logger && log(&mut self.log, &words, signals) {
+            device.count_logged();
+        }
+        Some(())
+    }
+
+    /// Lets the seconds that have ended by `time` pass.
+    #[inline(always)]
+    fn pass_time(&mut self, time: u64) {
+        if self.seconds.is_over(time) {
+            self.tick(time);
+        }
+    }
+
+    #[cold]
+    fn tick(&mut self, time: u64) {
+        let seconds = self.seconds.take(time);
+        self.last_time = self.last_time.max(self.seconds.last_end());
+        for (instance, device) in self.devices.iter_mut().enumerate() {
+            if let Some((device, _)) = device {
+                device.tick(seconds);
+                self.state.publish(instance, device.state());
+            }
+        }
+    }
+
+    #[cold]
+    fn outside(&mut self, mut record: Record, signals: &mut Signals) -> Option<()> {
+        let outside = &mut self.outside;
+        outside.total = outside.total.saturating_add(u64::from(record.value));
+        outside.unlogged = outside.unlogged.saturating_add(record.value);
+        if self.logs_warnings && record.time >= outside.next_log {
+            outside.next_log = record.time.saturating_add(self.clock_hz);
+            record.value = core::mem::take(&mut outside.unlogged);
+            let words = self.complete(record).to_words();
+            log(&mut self.log, &words, signals);
+        }
+        Some(())
+    }
+
+    #[cold]
+    fn reset(&mut self, record: Record, signals: &mut Signals) -> Option<()> {
+        self.epoch = self.epoch.wrapping_add(1);
+        for (instance, device) in self.devices.iter_mut().enumerate() {
+            if let Some((device, _)) = device {
+                device.reset();
+                self.state.publish(instance, device.state());
+            }
+        }
+        self.log.set_epoch(u64::from(self.epoch));
+        self.trace.set_epoch(u64::from(self.epoch));
+        let words = self.complete(record).to_words();
+        log(&mut self.log, &words, signals);
+        Some(())
+    }
+
+    #[cold]
+    fn end(&mut self, record: Record) -> Option<()> {
+        let end = self.complete(record);
+        self.closing.get_or_insert(Closing { end, written: 0 });
+        Some(())
+    }
+
+    /// Fills in what a VMM has no say in.
+    fn complete(&self, mut record: Record) -> Record {
+        record.tag = record.tag.stamped(Stamp::new(self.vm, EVENT_NONE));
+        record.epoch = self.epoch;
+        record
+    }
+
+    /// Writes the sums of an ended VM, as far as the log ring has room; nothing of them is
+    /// ever dropped.
+    fn close(&mut self, signals: &mut Signals) {
+        let Some(mut closing) = self.closing.take() else {
+            return;
+        };
+        let time = closing.end.time;
+        let tag = |kind| Tag::new(kind).stamped(Stamp::new(self.vm, EVENT_NONE));
+        let devices = self.devices.iter().zip(0..).filter_map(|(device, number)| {
+            let tag = tag(Kind::DeviceSummary).with_instance(number);
+            Some(device.as_ref()?.0.summary(time).to_words(tag))
+        });
+        let unrecorded = self.devices.iter().flatten();
+        let unrecorded = unrecorded.map(|(device, _)| device.unrecorded());
+        let misbehaviour = u64::from(self.misbehaviour) + self.access.misbehaviour();
+        let summary = VmSummary {
+            time,
+            log_lost: self.log.lost(),
+            trace_overwritten: self.trace.lost(),
+            outside: self.outside.total,
+            unrecorded: unrecorded.fold(0, u64::saturating_add),
+            misbehaviour: u32::try_from(misbehaviour).unwrap_or(u32::MAX),
+        };
+        let rest = [
+            summary.to_words(tag(Kind::VmSummary)),
+            self.span.to_words(time, tag(Kind::Span)),
+            closing.end.to_words(),
+        ];
+        for words in devices.chain(rest).skip(closing.written) {
+            signals.console = true;
+            if self.log.push(&words).is_err() {
+                self.closing = Some(closing);
+                return;
+            }
+            closing.written += 1;
+        }
+    }
+}
+
+/// Appends to the log ring, or drops and counts. Returns whether it was appended.
+#[inline(always)]
+fn log(ring: &mut BoundedProducer<LOG_SLOTS>, words: &Payload, signals: &mut Signals) -> bool {
+    let pushed = ring.push_or_lose(words).is_ok();
+    // A full ring wakes its consumer whatever it asked for.
+    signals.console |= !pushed;
+    pushed
+}

@@ -1,0 +1,683 @@
+//! The VMM component: answers the guest's exits and forwards its accesses.
+//!
+//! One for each VM. Runs when the CPU leaves the guest ([`Vmm::fault`]) and when another
+//! component has something for it ([`Vmm::notified`]).
+//!
+//! Invariants: the record of an access is in the ring before the guest runs again; the guest
+//! never sees a value older than its own last write; nothing the guest does, and nothing the
+//! trace component fails to do, makes this component panic or wait without end.
+//!
+//! ```text
+//!                 ┌─────────────────────── running ◄─────────────────────────┐
+//!                 │ no room in the ring, or a read        trace notified, or  │
+//!                 │ after a narrow write                  three clock wake-ups│
+//!                 ├──────────────► held: Access ─────────────────────────────┤
+//!                 │ WFI                                    any notification   │
+//!                 ├──────────────► held: Wait ───────────────────────────────┤
+//!                 │ PSCI reset                             its record is out  │
+//!                 ├──────────────► held: Event(Reset) ───────────────────────┘
+//!                 │ power off, failure, abort
+//!                 └──────────────► held: Event(End) ─────────► ended
+//! ```
+
+use crate::channel::{self, ChannelSet};
+use crate::psci::{self, Call};
+use crate::text::ConsoleText;
+use crate::{Clock, Exit, GuestException, ImageError, Machine, image};
+use guest_trap::{Access, CallInstruction, Direction, Gpr, GuestPhysAddr, Trap, decode};
+use shared_ring::{BoundedProducer, ConsumerPage, Full, Identity, RingKind, RingMemory, Wake};
+use trace_device::{TraceDevice, read_lane};
+use trace_records::{
+    ACCESS_SLOTS, CONSOLE_SLOTS, DeviceState, EndReason, Flags, Kind, MAX_DEVICES, Notice, Record,
+    StatePage, Tag,
+};
+use vm_bus::Bus;
+use vm_config::{Action, DeviceKind, VmConfig};
+
+/// Wake-ups of the clock (100 ms apart) after which the trace component counts as gone.
+const PATIENCE: u32 = 3;
+/// Every A64 instruction is four bytes long.
+const INSTRUCTION_BYTES: u64 = 4;
+
+/// The memory that connects a VMM with the other components.
+#[derive(Clone, Copy)]
+pub struct VmmPorts {
+    /// The guest's accesses; this component writes it.
+    pub access: &'static RingMemory<ACCESS_SLOTS>,
+    /// How far the trace component has read them.
+    pub access_reader: &'static ConsumerPage,
+    /// The counters, written by the trace component.
+    pub state: &'static StatePage,
+    /// What the guest prints; this component writes it.
+    pub console: &'static RingMemory<CONSOLE_SLOTS>,
+    /// How far the console has read it.
+    pub console_reader: &'static ConsumerPage,
+}
+
+/// The component. `image` is the guest's ELF file, kept for a reset.
+pub struct Vmm {
+    config: VmConfig<'static>,
+    image: &'static [u8],
+    clock_hz: u64,
+    bus: Bus<Device, MAX_DEVICES>,
+    console: ConsoleText,
+    link: TraceLink,
+    held: Option<Held>,
+    ended: bool,
+}
+
+/// A device as the bus knows it.
+enum Device {
+    Trace(TracePoint),
+    Pl011 { location: GuestPhysAddr },
+}
+
+/// This side of a trace device, which itself lives in the trace component.
+struct TracePoint {
+    instance: u8,
+    /// What the tags of its accesses have in common.
+    tag: Tag,
+    location: GuestPhysAddr,
+    /// The number of the last access.
+    sequence: u64,
+    /// The newest write, until the trace component has applied it.
+    unapplied: Unapplied,
+}
+
+#[derive(Clone, Copy)]
+enum Unapplied {
+    Nothing,
+    /// A write of the whole word: what a read gives until it is applied.
+    Word {
+        sequence: u32,
+        value: u32,
+    },
+    /// A narrow write: only the trace component knows the outcome.
+    Narrow {
+        sequence: u32,
+    },
+}
+
+/// The way to the trace component.
+struct TraceLink {
+    access: BoundedProducer<ACCESS_SLOTS>,
+    state: &'static StatePage,
+    heartbeat: u64,
+    silent_wakes: u32,
+    gone: bool,
+    /// Accesses completed without a record since it is gone.
+    unrecorded: u64,
+    /// Accesses to where there is no device, not yet told.
+    outside: u32,
+}
+
+/// Why the vCPU does not run.
+enum Held {
+    Access {
+        access: Access,
+        wakes: u32,
+    },
+    Wait {
+        pc: u64,
+    },
+    Event {
+        kind: Kind,
+        record: Record,
+        wakes: u32,
+    },
+}
+
+/// What became of an access to a trace device.
+enum Attempt {
+    /// It is recorded; a read got this.
+    Done(u32),
+    /// The trace component has to do something first.
+    Later,
+    /// The device does not support it.
+    Refused,
+}
+
+impl Vmm {
+    /// Sets up the VM with number `vm` and lets the guest run.
+    ///
+    /// # Errors
+    ///
+    /// None: a guest that cannot be loaded ends its VM, and the console says why.
+    pub fn init(
+        vm: u8,
+        config: VmConfig<'static>,
+        image: &'static [u8],
+        ports: VmmPorts,
+        clock: Clock,
+        machine: &mut impl Machine,
+    ) -> Self {
+        let identity = |kind| Identity {
+            kind,
+            vm,
+            clock_hz: clock.hz,
+            start_ticks: clock.start_ticks,
+        };
+        let mut bus = Bus::default();
+        for (instance, device) in (0..).zip(config.devices()) {
+            let location = GuestPhysAddr(device.loc);
+            let attached = match device.kind {
+                DeviceKind::Trace(_) => Device::Trace(TracePoint {
+                    instance,
+                    tag: Tag::new(Kind::Access).with_instance(instance),
+                    location,
+                    sequence: 0,
+                    unapplied: Unapplied::Nothing,
+                }),
+                DeviceKind::Pl011 => Device::Pl011 { location },
+            };
+            // The configuration's reader has refused devices that overlap.
+            let _ = bus.attach(location, device.len_bytes(), attached);
+        }
+        let mut vmm = Self {
+            config,
+            image,
+            clock_hz: clock.hz,
+            bus,
+            console: ConsoleText::new(BoundedProducer::new(
+                ports.console,
+                ports.console_reader,
+                identity(RingKind::Console),
+            )),
+            link: TraceLink {
+                access: BoundedProducer::new(
+                    ports.access,
+                    ports.access_reader,
+                    identity(RingKind::Access),
+                ),
+                state: ports.state,
+                heartbeat: ports.state.heartbeat(),
+                silent_wakes: 0,
+                gone: false,
+                unrecorded: 0,
+                outside: 0,
+            },
+            held: None,
+            ended: false,
+        };
+        vmm.boot(machine);
+        vmm
+    }
+
+    /// Handles an exit of the vCPU.
+    #[inline(always)]
+    pub fn fault(&mut self, exit: Exit, machine: &mut impl Machine) {
+        if let Trap::Access(access) = decode(exit.syndrome, exit.address, exit.pc)
+            && let Some(Device::Trace(point)) = self.bus.find(access.address)
+            && let Attempt::Done(value) = point.attempt(&access, &mut self.link, machine)
+        {
+            complete(&access, u64::from(value), machine);
+        } else {
+            self.other_exit(exit, machine);
+        }
+    }
+
+    /// Handles notifications.
+    pub fn notified(&mut self, channels: ChannelSet, machine: &mut impl Machine) {
+        let clock = channels.contains(channel::vmm::CLOCK);
+        if clock {
+            self.check_heartbeat(machine);
+        }
+        self.console.flush(machine);
+        match self.held.take() {
+            None => {}
+            Some(Held::Wait { pc }) => machine.resume(pc, None),
+            Some(Held::Access { access, wakes }) => {
+                let wakes = wakes + u32::from(clock);
+                if wakes >= PATIENCE {
+                    self.complete_unrecorded(&access, machine);
+                } else {
+                    self.retry(access, wakes, machine);
+                }
+            }
+            Some(Held::Event {
+                kind,
+                record,
+                wakes,
+            }) => self.tell(kind, record, wakes + u32::from(clock), machine),
+        }
+    }
+
+    /// An access that the hot path has not completed.
+    fn access(&mut self, access: Access, machine: &mut impl Machine) {
+        match self.bus.find(access.address) {
+            Some(Device::Trace(point)) => match point.attempt(&access, &mut self.link, machine) {
+                Attempt::Done(value) => complete(&access, u64::from(value), machine),
+                Attempt::Later => self.retry(access, 0, machine),
+                Attempt::Refused => {
+                    let Access {
+                        address,
+                        direction,
+                        pc,
+                        ..
+                    } = access;
+                    self.refuse(address, Some(access), direction, pc, machine);
+                }
+            },
+            Some(Device::Pl011 { location }) => {
+                let offset = access.address.0 - location.0;
+                let value = match access.direction {
+                    Direction::Read => self.console.read(offset, machine),
+                    Direction::Write => {
+                        let value = register(&access, machine) as u32;
+                        self.console.write(offset, value, machine);
+                        0
+                    }
+                };
+                complete(&access, u64::from(value), machine);
+            }
+            None => self.outside(access, machine),
+        }
+    }
+
+    /// Tries an access once more after saying that this component waits; holds the vCPU if
+    /// that did not help.
+    #[cold]
+    fn retry(&mut self, access: Access, wakes: u32, machine: &mut impl Machine) {
+        self.link.access.announce_wait();
+        if let Some(Device::Trace(point)) = self.bus.find(access.address)
+            && let Attempt::Done(value) = point.attempt(&access, &mut self.link, machine)
+        {
+            return complete(&access, u64::from(value), machine);
+        }
+        machine.hold();
+        machine.notify(channel::vmm::TRACE);
+        self.held = Some(Held::Access { access, wakes });
+    }
+
+    /// Completes an access that the trace component did not take in time: a gap in the
+    /// device's numbers. Reads give all-ones.
+    #[cold]
+    fn complete_unrecorded(&mut self, access: &Access, machine: &mut impl Machine) {
+        if let Some(Device::Trace(point)) = self.bus.find(access.address) {
+            point.sequence += 1;
+            self.link.unrecorded += 1;
+        }
+        complete(access, u64::MAX, machine);
+    }
+
+    /// An access to where there is no device: policy `reference`.
+    #[cold]
+    fn outside(&mut self, access: Access, machine: &mut impl Machine) {
+        let action = self.config.unsupported().reference;
+        let value = match access.direction {
+            Direction::Read => access.width.mask() as u32,
+            Direction::Write => register(&access, machine) as u32,
+        };
+        let tag = Tag::new(Kind::Outside).with_access(access.direction, Some(access.width));
+        let mut record = self.record(tag, access.address, access.pc, machine);
+        record.old = value;
+        self.link.push_outside(record, machine);
+        match action {
+            Action::Ignore => complete(&access, u64::MAX, machine),
+            Action::Fail => self.inject(
+                GuestException::DataAbort,
+                access.address.0,
+                access.pc,
+                machine,
+            ),
+            Action::Abort => self.end(
+                EndReason::UnsupportedReference,
+                access.address.0,
+                access.pc,
+                machine,
+            ),
+        }
+    }
+
+    /// An access that cannot be carried out: policy `reference` if the hardware described it
+    /// and the device does not support it, policy `instruction` if it was not described.
+    #[cold]
+    fn refuse(
+        &mut self,
+        address: GuestPhysAddr,
+        described: Option<Access>,
+        direction: Direction,
+        pc: u64,
+        machine: &mut impl Machine,
+    ) {
+        let policies = self.config.unsupported();
+        let (action, reason) = match described {
+            Some(_) => (policies.reference, EndReason::UnsupportedReference),
+            None => (policies.instruction, EndReason::UnsupportedInstruction),
+        };
+        let width = described.map(|access| access.width);
+        let tag = Tag::new(Kind::Access)
+            .with_access(direction, width)
+            .with_flags(Flags::REFUSED);
+        let mut record = self.record(tag, address, pc, machine);
+        if let Some(Device::Trace(point)) = self.bus.find(address) {
+            point.sequence += 1;
+            record.sequence = point.sequence;
+            record.tag = record.tag.with_instance(point.instance);
+            if self.link.push(record, machine).is_err() {
+                self.link.unrecorded += 1;
+            }
+        } else {
+            record.tag = Tag::new(Kind::Outside).with_access(direction, width);
+            self.link.push_outside(record, machine);
+        }
+        match (action, described) {
+            (Action::Ignore, Some(access)) => complete(&access, u64::MAX, machine),
+            (Action::Ignore, None) => machine.resume(pc + INSTRUCTION_BYTES, None),
+            (Action::Fail, _) => self.inject(GuestException::DataAbort, address.0, pc, machine),
+            (Action::Abort, _) => self.end(reason, address.0, pc, machine),
+        }
+    }
+
+    /// Every exit but a completed access to a trace device. Decodes it again: to pass on what
+    /// was decoded would build it in memory on the hot path.
+    #[cold]
+    fn other_exit(&mut self, exit: Exit, machine: &mut impl Machine) {
+        let pc = exit.pc;
+        match decode(exit.syndrome, exit.address, pc) {
+            Trap::Access(access) => self.access(access, machine),
+            Trap::Undescribed { address, direction } => {
+                self.refuse(address, None, direction, pc, machine);
+            }
+            Trap::Wait => {
+                machine.hold();
+                let pc = pc.wrapping_add(INSTRUCTION_BYTES);
+                self.held = Some(Held::Wait { pc });
+            }
+            Trap::Call { instruction, .. } => {
+                // HVC's return address is the next instruction, a trapped SMC's its own.
+                let next = match instruction {
+                    CallInstruction::Hvc => pc,
+                    CallInstruction::Smc => pc.wrapping_add(INSTRUCTION_BYTES),
+                };
+                let function = machine.gpr(Gpr::from_number(0));
+                let argument = machine.gpr(Gpr::from_number(1));
+                match psci::judge(function, argument) {
+                    Call::Return(value) => {
+                        machine.resume(next, Some((Gpr::from_number(0), value)));
+                    }
+                    Call::PowerOff => self.end(EndReason::PoweredOff, 0, pc, machine),
+                    Call::Failed(code) => self.end(EndReason::GuestFailed, code, pc, machine),
+                    Call::Reset => {
+                        let tag = Tag::new(Kind::Reset);
+                        let record = self.record(tag, GuestPhysAddr(0), pc, machine);
+                        self.tell(Kind::Reset, record, 0, machine);
+                    }
+                }
+            }
+            Trap::SystemRegister { .. } => match self.config.unsupported().register {
+                Action::Ignore => machine.resume(pc.wrapping_add(INSTRUCTION_BYTES), None),
+                Action::Fail => {
+                    self.inject(
+                        GuestException::Undefined,
+                        u64::from(trap_class(exit)),
+                        pc,
+                        machine,
+                    );
+                }
+                Action::Abort => {
+                    let class = u64::from(trap_class(exit));
+                    self.end(EndReason::UnsupportedRegister, class, pc, machine);
+                }
+            },
+            Trap::FetchAbort { address } => {
+                self.end(EndReason::FetchAbort, address.0, pc, machine);
+            }
+            Trap::MemoryError { .. } => {
+                self.end(EndReason::MemoryError, exit.address.0, pc, machine);
+            }
+            Trap::Other { class } => {
+                self.end(EndReason::UnknownExit, u64::from(class), pc, machine);
+            }
+        }
+    }
+
+    fn inject(
+        &mut self,
+        exception: GuestException,
+        address: u64,
+        pc: u64,
+        machine: &mut impl Machine,
+    ) {
+        self.console
+            .notice(Notice::Refused, 0, address, pc, machine);
+        machine.inject(exception);
+    }
+
+    fn boot(&mut self, machine: &mut impl Machine) {
+        let start = image::load(self.image, &self.config, self.clock_hz, machine);
+        let address = match start {
+            Ok(start) => {
+                let command_line = start.command_line.0;
+                return machine.start(start.entry, command_line, start.command_line_len_bytes);
+            }
+            Err(ImageError::OutsideRam(address)) => address.0,
+            Err(ImageError::NotAnElf | ImageError::NoRoomForCommandLine) => 0,
+        };
+        self.end(EndReason::BadImage, address, 0, machine);
+    }
+
+    fn end(&mut self, reason: EndReason, address: u64, pc: u64, machine: &mut impl Machine) {
+        let mut record = self.record(Tag::new(Kind::End), GuestPhysAddr(address), pc, machine);
+        record.value = reason.number();
+        self.tell(Kind::End, record, 0, machine);
+    }
+
+    /// Tells the trace component of a reset or the end and then acts on it. Waits until the
+    /// ring has room and what the guest printed is on its way, as long as there is hope.
+    #[cold]
+    fn tell(&mut self, kind: Kind, record: Record, wakes: u32, machine: &mut impl Machine) {
+        machine.hold();
+        let flushed = self.console.flush(machine);
+        let room = self.link.access.has_room() || {
+            self.link.access.announce_wait();
+            machine.notify(channel::vmm::TRACE);
+            self.link.access.has_room()
+        };
+        // For the console only the clock wakes us: it takes characters at its own pace.
+        if !(room && flushed) && wakes < PATIENCE {
+            self.held = Some(Held::Event {
+                kind,
+                record,
+                wakes,
+            });
+            return;
+        }
+        self.link.flush_outside(record, machine);
+        let told = self.link.push(record, machine).is_ok();
+        machine.notify(channel::vmm::TRACE);
+        if kind == Kind::Reset {
+            machine.clear_ram();
+            return self.boot(machine);
+        }
+        self.ended = true;
+        if (self.link.gone || !told)
+            && let Some(reason) = EndReason::from_number(record.value)
+        {
+            let notice = Notice::Ended(reason);
+            self.console
+                .notice(notice, 0, record.address.0, record.pc, machine);
+        }
+    }
+
+    fn check_heartbeat(&mut self, machine: &mut impl Machine) {
+        let link = &mut self.link;
+        let heartbeat = link.state.heartbeat();
+        if heartbeat != core::mem::replace(&mut link.heartbeat, heartbeat) {
+            link.silent_wakes = 0;
+            if core::mem::take(&mut link.gone) {
+                let unrecorded = core::mem::take(&mut link.unrecorded);
+                self.console
+                    .notice(Notice::TraceBack, unrecorded, 0, 0, machine);
+            }
+        } else if !link.gone {
+            link.silent_wakes += 1;
+            if link.silent_wakes >= PATIENCE {
+                link.gone = true;
+                self.console.notice(Notice::TraceGone, 0, 0, 0, machine);
+            }
+        }
+    }
+
+    /// Whether the VM has ended.
+    pub fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    fn record(
+        &self,
+        tag: Tag,
+        address: GuestPhysAddr,
+        pc: u64,
+        machine: &mut impl Machine,
+    ) -> Record {
+        Record {
+            time: machine.now(),
+            address,
+            pc,
+            value: 0,
+            old: 0,
+            sequence: 0,
+            tag,
+            state_seen: 0,
+            epoch: 0,
+        }
+    }
+}
+
+impl TracePoint {
+    /// Records an access, if the trace component is where it has to be for that.
+    #[inline(always)]
+    fn attempt(
+        &mut self,
+        access: &Access,
+        link: &mut TraceLink,
+        machine: &mut impl Machine,
+    ) -> Attempt {
+        let current = match access.direction {
+            Direction::Read => self.current(link),
+            Direction::Write => Some(DeviceState::default()),
+        };
+        let Some(current) = current else {
+            return Attempt::Later;
+        };
+        let Some(lane) = read_lane(
+            self.location,
+            access.address,
+            access.width.bytes(),
+            current.value,
+        ) else {
+            return Attempt::Refused;
+        };
+        let value = match access.direction {
+            Direction::Read => lane,
+            Direction::Write => register(access, machine) as u32,
+        };
+        let sequence = self.sequence + 1;
+        let record = Record {
+            time: machine.now(),
+            address: access.address,
+            pc: access.pc,
+            value,
+            old: 0,
+            sequence,
+            tag: self.tag.with_access(access.direction, Some(access.width)),
+            state_seen: current.sequence,
+            epoch: 0,
+        };
+        match link.push(record, machine) {
+            Ok(()) => {}
+            // Nobody will make room: a gap in the numbers.
+            Err(Full) if link.gone => link.unrecorded += 1,
+            Err(Full) => return Attempt::Later,
+        }
+        self.sequence = sequence;
+        if access.direction == Direction::Write {
+            let sequence = sequence as u32;
+            self.unapplied = if access.width.bytes() == TraceDevice::LEN_BYTES {
+                Unapplied::Word { sequence, value }
+            } else {
+                Unapplied::Narrow { sequence }
+            };
+        }
+        Attempt::Done(value)
+    }
+
+    /// What a read sees: the newest full write if it is not applied yet, else the state
+    /// page. `None` while a narrow write is on its way.
+    #[inline(always)]
+    fn current(&mut self, link: &TraceLink) -> Option<DeviceState> {
+        if link.gone {
+            return Some(DeviceState {
+                sequence: 0,
+                value: u32::MAX,
+            });
+        }
+        let state = link.state.read(usize::from(self.instance));
+        match self.unapplied {
+            Unapplied::Nothing => Some(state),
+            Unapplied::Word { sequence, .. } | Unapplied::Narrow { sequence }
+                if state.includes(sequence) =>
+            {
+                self.unapplied = Unapplied::Nothing;
+                Some(state)
+            }
+            Unapplied::Word { sequence, value } => Some(DeviceState { sequence, value }),
+            Unapplied::Narrow { .. } => None,
+        }
+    }
+}
+
+impl TraceLink {
+    /// Appends to the access ring and wakes the trace component if it asked for that.
+    #[inline(always)]
+    fn push(&mut self, record: Record, machine: &mut impl Machine) -> Result<(), Full> {
+        self.access.push(&record.to_words())?;
+        if self.access.take_wake() == Wake::Asked {
+            machine.notify(channel::vmm::TRACE);
+        }
+        Ok(())
+    }
+
+    /// Tells of accesses outside the devices. Several share a record if there is no room;
+    /// no guest waits for it.
+    fn push_outside(&mut self, mut record: Record, machine: &mut impl Machine) {
+        self.outside = self.outside.saturating_add(1);
+        record.value = self.outside;
+        if self.push(record, machine).is_ok() {
+            self.outside = 0;
+        }
+    }
+
+    /// Tells of accesses outside the devices that found no room so far.
+    fn flush_outside(&mut self, like: Record, machine: &mut impl Machine) {
+        if self.outside != 0 {
+            self.outside -= 1;
+            let tag = Tag::new(Kind::Outside);
+            self.push_outside(Record { tag, ..like }, machine);
+        }
+    }
+}
+
+/// What a store stores.
+#[inline(always)]
+fn register(access: &Access, machine: &mut impl Machine) -> u64 {
+    if access.register == Gpr::ZERO {
+        0
+    } else {
+        machine.gpr(access.register) & access.width.mask()
+    }
+}
+
+/// Ends an access: a load gets `value`, extended as the instruction says.
+#[inline(always)]
+fn complete(access: &Access, value: u64, machine: &mut impl Machine) {
+    let load = access.direction == Direction::Read && access.register != Gpr::ZERO;
+    let result = load.then(|| (access.register, access.extend(value)));
+    machine.resume(access.pc.wrapping_add(INSTRUCTION_BYTES), result);
+}
+
+/// EC, for the message about a trap that the guest must handle itself.
+fn trap_class(exit: Exit) -> u8 {
+    (exit.syndrome >> 26) as u8 & 0x3f
+}

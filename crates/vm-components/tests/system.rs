@@ -1,0 +1,820 @@
+//! The components together on a simulated machine: every hop of an access, without a CPU.
+
+use guest_trap::{Gpr, GuestPhysAddr};
+use shared_ring::{ConsumerPage, Observation, Observer, RingMemory};
+use trace_records::{ACCESS_SLOTS, Entry, Kind, Record, StatePage, TRACE_SLOTS};
+use vm_components::{
+    Channel, ChannelSet, Clock, Console, ConsolePort, Exit, GuestException, Host, Machine, Output,
+    Trace, TracePort, Vmm, VmmPorts, channel,
+};
+use vm_config::{
+    Action, Contents, Device, DeviceKind, RamRange, SeverityMask, Trace as TraceOptions,
+    TraceNumber, Unsupported, VmConfig, encode,
+};
+
+const HZ: u64 = 1_000_000;
+const START: u64 = 5_000;
+const MS: u64 = HZ / 1000;
+const CLOCK: Clock = Clock {
+    hz: HZ,
+    start_ticks: START,
+};
+const LOC: u64 = 0xfa00_0000;
+const UART: u64 = 0x0900_0000;
+const RAM: u64 = 0x4000_0000;
+const PC: u64 = 0x4008_0000;
+
+/// Everything a component can ask for, as plain variables.
+struct Platform {
+    now: u64,
+    gprs: [u64; 31],
+    running: bool,
+    pc: u64,
+    injected: Vec<GuestException>,
+    starts: Vec<u64>,
+    ram: Vec<u8>,
+    notified: Vec<Channel>,
+}
+
+impl Host for Platform {
+    fn now(&mut self) -> u64 {
+        self.now
+    }
+
+    fn notify(&mut self, channel: Channel) {
+        self.notified.push(channel);
+    }
+}
+
+impl Machine for Platform {
+    fn gpr(&mut self, register: Gpr) -> u64 {
+        self.gprs[register.number()]
+    }
+
+    fn resume(&mut self, pc: u64, result: Option<(Gpr, u64)>) {
+        self.running = true;
+        self.pc = pc;
+        if let Some((register, value)) = result {
+            self.gprs[register.number()] = value;
+        }
+    }
+
+    fn hold(&mut self) {
+        self.running = false;
+    }
+
+    fn inject(&mut self, exception: GuestException) {
+        self.running = true;
+        self.injected.push(exception);
+    }
+
+    fn start(&mut self, entry: u64, _: u64, _: u64) {
+        self.running = true;
+        self.starts.push(entry);
+    }
+
+    fn write_ram(&mut self, address: GuestPhysAddr, bytes: &[u8]) -> bool {
+        let Some(first) = address.0.checked_sub(RAM) else {
+            return false;
+        };
+        let range = first as usize..first as usize + bytes.len();
+        let Some(place) = self.ram.get_mut(range) else {
+            return false;
+        };
+        place.copy_from_slice(bytes);
+        true
+    }
+
+    fn clear_ram(&mut self) {
+        self.ram.fill(0);
+    }
+}
+
+#[derive(Default)]
+struct Screen(String);
+
+impl Output for Screen {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.push_str(std::str::from_utf8(bytes).unwrap());
+    }
+}
+
+/// Which components run. A test stops one to see what the others make of it.
+#[derive(PartialEq)]
+enum TraceIs {
+    Alive,
+    Stopped,
+}
+
+struct System {
+    platform: Platform,
+    vmm: Vmm,
+    trace: Trace,
+    console: Console,
+    screen: Screen,
+    trace_ring: Observer<TRACE_SLOTS>,
+    trace_is: TraceIs,
+    next_wake: u64,
+    wakes: u64,
+}
+
+fn leak<T>(value: T) -> &'static T {
+    Box::leak(Box::new(value))
+}
+
+fn trace_device(logger: bool, event: Option<u16>) -> Device<'static> {
+    Device {
+        name: "trace0",
+        loc: LOC,
+        severities: None,
+        kind: DeviceKind::Trace(TraceOptions {
+            emit_logger: logger,
+            emit_trace: event.map(|number| TraceNumber::new(number).unwrap()),
+        }),
+    }
+}
+
+fn config(devices: &[Device<'_>], unsupported: Unsupported) -> VmConfig<'static> {
+    let uart = Device {
+        name: "pl011",
+        loc: UART,
+        severities: None,
+        kind: DeviceKind::Pl011,
+    };
+    let blob = encode(&Contents {
+        name: "demo",
+        load_name: "guest",
+        image_len_bytes: 1,
+        cmdline: "trace=0xfa000000",
+        logger: SeverityMask::default(),
+        unsupported,
+        ram: &[RamRange {
+            base: RAM,
+            len_bytes: 0x10_0000,
+        }],
+        devices: &[devices, &[uart]].concat(),
+    });
+    VmConfig::parse(leak(blob.unwrap())).unwrap()
+}
+
+/// The smallest ELF file with one segment that holds four bytes at `PC`.
+fn image() -> &'static [u8] {
+    let mut file = vec![0u8; 64 + 56];
+    file[..20].copy_from_slice(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\xb7\0");
+    let mut put = |at: usize, value: u64, len: usize| {
+        file[at..at + len].copy_from_slice(&value.to_le_bytes()[..len]);
+    };
+    put(20, 1, 4); // version
+    put(24, PC, 8); // entry
+    put(32, 64, 8); // program headers
+    put(52, 64, 2);
+    put(54, 56, 2); // size of a program header
+    put(56, 1, 2); // how many
+    put(64, 1, 4); // PT_LOAD
+    put(64 + 8, 120, 8); // offset
+    put(64 + 16, PC, 8); // virtual
+    put(64 + 24, PC, 8); // physical
+    put(64 + 32, 4, 8); // in the file
+    put(64 + 40, 4, 8); // in memory
+    file.extend([0x1f, 0x20, 0x03, 0xd5]);
+    file.leak()
+}
+
+impl System {
+    fn new() -> Self {
+        Self::with(&[trace_device(true, Some(12))], Unsupported::default())
+    }
+
+    fn with(devices: &[Device<'_>], unsupported: Unsupported) -> Self {
+        let config = config(devices, unsupported);
+        let (access, access_reader) = (leak(RingMemory::new()), leak(ConsumerPage::new()));
+        let (text, text_reader) = (leak(RingMemory::new()), leak(ConsumerPage::new()));
+        let (log, log_reader) = (leak(RingMemory::new()), leak(ConsumerPage::new()));
+        let (state, trace_memory) = (leak(StatePage::new()), leak(RingMemory::new()));
+        let mut platform = Platform {
+            now: START,
+            gprs: [0; 31],
+            running: false,
+            pc: 0,
+            injected: Vec::new(),
+            starts: Vec::new(),
+            ram: vec![0; 0x10_0000],
+            notified: Vec::new(),
+        };
+        let ports = VmmPorts {
+            access,
+            access_reader,
+            state,
+            console: text,
+            console_reader: text_reader,
+        };
+        let port = TracePort {
+            access,
+            access_reader,
+            state,
+            log,
+            log_reader,
+            trace: trace_memory,
+        };
+        let console_port = ConsolePort {
+            log,
+            log_reader,
+            text,
+            text_reader,
+        };
+        Self {
+            trace: Trace::init(&[(port, config)], CLOCK),
+            console: Console::init(&[(console_port, config)], CLOCK),
+            vmm: Vmm::init(0, config, image(), ports, CLOCK, &mut platform),
+            platform,
+            screen: Screen::default(),
+            trace_ring: Observer::new(trace_memory),
+            trace_is: TraceIs::Alive,
+            next_wake: START + 10 * MS,
+            wakes: 0,
+        }
+    }
+
+    fn run_trace(&mut self, channel: Channel) {
+        if self.trace_is == TraceIs::Stopped {
+            return;
+        }
+        let mut set = ChannelSet::EMPTY;
+        set.insert(channel);
+        self.trace.notified(set, &mut self.platform);
+        for channel in std::mem::take(&mut self.platform.notified) {
+            if channel == channel::trace::CONSOLE {
+                self.run_console(channel::console::TRACE);
+            } else if channel == channel::trace::vmm(0) {
+                self.run_vmm(channel::vmm::TRACE);
+            }
+        }
+    }
+
+    fn run_console(&mut self, channel: Channel) {
+        let mut set = ChannelSet::EMPTY;
+        set.insert(channel);
+        self.console
+            .notified(set, &mut self.platform, &mut self.screen);
+        if let Some(verdict) = self.console.verdict()
+            && !self.screen.0.contains("\nverdict: ")
+        {
+            self.screen.0.push_str(verdict.line());
+        }
+    }
+
+    fn run_vmm(&mut self, channel: Channel) {
+        let mut set = ChannelSet::EMPTY;
+        set.insert(channel);
+        self.vmm.notified(set, &mut self.platform);
+        self.deliver();
+    }
+
+    /// Delivers what the VMM signalled.
+    fn deliver(&mut self) {
+        for channel in std::mem::take(&mut self.platform.notified) {
+            if channel == channel::vmm::TRACE {
+                self.run_trace(channel::trace::vmm(0));
+            } else if channel == channel::vmm::CONSOLE {
+                self.run_console(channel::console::vmm(0));
+            }
+        }
+    }
+
+    /// Lets time pass, with the clock's wake-ups.
+    fn pass(&mut self, ticks: u64) {
+        let end = self.platform.now + ticks;
+        while self.next_wake <= end {
+            self.platform.now = self.next_wake;
+            self.next_wake += 10 * MS;
+            self.wakes += 1;
+            self.run_trace(channel::trace::CLOCK);
+            if self.wakes.is_multiple_of(10) {
+                self.run_console(channel::console::CLOCK);
+                self.run_vmm(channel::vmm::CLOCK);
+            }
+        }
+        self.platform.now = end;
+    }
+
+    /// The guest's access traps; returns whether the guest runs again.
+    fn access(&mut self, address: u64, log2: u64, write: u64, register: u64) -> bool {
+        // EC data abort, ISV, SAS, SRT, WnR, translation fault at level 3.
+        let syndrome = 0x24 << 26 | 1 << 24 | log2 << 22 | register << 16 | write << 6 | 0b111;
+        self.exit(syndrome, address)
+    }
+
+    fn exit(&mut self, syndrome: u64, address: u64) -> bool {
+        self.platform.running = false;
+        let exit = Exit {
+            syndrome,
+            address: GuestPhysAddr(address),
+            pc: PC,
+        };
+        self.vmm.fault(exit, &mut self.platform);
+        self.deliver();
+        self.platform.running
+    }
+
+    fn read(&mut self) -> u64 {
+        assert!(self.access(LOC, 2, 0, 1), "the guest does not run");
+        self.platform.gprs[1]
+    }
+
+    fn write(&mut self, value: u64) {
+        self.platform.gprs[2] = value;
+        assert!(self.access(LOC, 2, 1, 2), "the guest does not run");
+    }
+
+    fn hypercall(&mut self, function: u64, argument: u64) -> bool {
+        self.platform.gprs[0] = function;
+        self.platform.gprs[1] = argument;
+        self.exit(0x16 << 26, 0)
+    }
+
+    fn power_off(&mut self) {
+        assert!(!self.hypercall(0x8400_0008, 0));
+        self.pass(200 * MS);
+    }
+
+    /// The records that are new in the trace ring.
+    fn traced(&mut self) -> Vec<Record> {
+        let mut records = Vec::new();
+        while let Some(observation) = self.trace_ring.observe() {
+            if let Observation::Record(_, payload) = observation {
+                let Some(Entry::Event(Kind::Access, record)) = Entry::from_words(&payload) else {
+                    panic!("not an access");
+                };
+                records.push(record);
+            }
+        }
+        records
+    }
+
+    fn lines(&self, with: &str) -> Vec<&str> {
+        self.screen
+            .0
+            .lines()
+            .filter(|line| line.contains(with))
+            .collect()
+    }
+}
+
+#[test]
+fn the_guest_starts_at_its_entry_with_its_command_line() {
+    let system = System::new();
+    assert_eq!(system.platform.starts, [PC]);
+    assert_eq!(
+        system.platform.ram[0x8_0000..][..4],
+        [0x1f, 0x20, 0x03, 0xd5]
+    );
+    let line = b"trace=0xfa000000 hz=1000000";
+    assert_eq!(system.platform.ram[0xf_f000..][..line.len()], *line);
+}
+
+#[test]
+fn a_read_sees_the_counter_grow_by_one_each_second() {
+    let mut system = System::new();
+    assert_eq!(system.read(), 0);
+    for second in 1..=5 {
+        system.pass(HZ);
+        assert_eq!(system.read(), second);
+    }
+    assert_eq!(system.platform.pc, PC + 4);
+}
+
+#[test]
+fn a_write_is_read_back_at_once_and_ticks_on_in_phase() {
+    let mut system = System::new();
+    system.pass(1_500 * MS);
+    system.write(1000);
+    assert_eq!(system.read(), 1000);
+    system.pass(480 * MS);
+    assert_eq!(system.read(), 1000);
+    system.pass(40 * MS);
+    assert_eq!(system.read(), 1001);
+}
+
+#[test]
+fn a_write_just_before_a_tick_is_counted_before_it_though_drained_after() {
+    let mut system = System::new();
+    system.pass(999 * MS);
+    system.write(5000);
+    system.pass(11 * MS);
+    assert_eq!(system.read(), 5001);
+    system.pass(1_000 * MS - 9 * MS);
+    assert_eq!(system.read(), 5002);
+    system.write(7000);
+    system.pass(900 * MS);
+    assert_eq!(system.read(), 7000);
+}
+
+#[test]
+fn each_access_is_one_log_line_that_says_it_all() {
+    let mut system = System::new();
+    system.pass(1_250 * MS);
+    system.read();
+    system.write(1000);
+    system.pass(20 * MS);
+    assert_eq!(
+        system.lines(" info "),
+        [
+            "[   1.250000] info  demo trace0 cpu0 R4 0xfa000000 = 1 pc 0x40080000 seq 1",
+            "[   1.250000] info  demo trace0 cpu0 W4 0xfa000000 = 1 -> 1000 pc 0x40080000 seq 2",
+        ]
+    );
+}
+
+#[test]
+fn a_traced_read_names_the_state_that_it_saw() {
+    let mut system = System::new();
+    system.write(7);
+    system.read();
+    system.pass(20 * MS);
+    system.read();
+    system.pass(20 * MS);
+    let records = system.traced();
+    let seen: Vec<_> = records
+        .iter()
+        .map(|record| (record.sequence, record.state_seen))
+        .collect();
+    assert_eq!(seen, [(1, 0), (2, 1), (3, 2)]);
+    assert!(records.iter().all(|record| record.tag.event() == 12));
+}
+
+#[test]
+fn with_both_options_off_the_device_works_in_silence() {
+    let mut system = System::with(&[trace_device(false, None)], Unsupported::default());
+    system.write(3);
+    system.pass(HZ);
+    assert_eq!(system.read(), 4);
+    system.power_off();
+    assert_eq!(system.traced(), []);
+    assert!(system.lines("cpu0").is_empty());
+    assert!(
+        system
+            .screen
+            .0
+            .contains("2 accesses = 1 reads + 1 writes + 0 refused; 0 logged, 0 traced; counter 4")
+    );
+}
+
+#[test]
+fn a_read_after_a_narrow_write_waits_for_the_trace_component() {
+    let mut system = System::new();
+    system.write(0x1122_3344);
+    system.platform.gprs[3] = 0xffaa;
+    assert!(system.access(LOC + 2, 0, 1, 3));
+    assert_eq!(system.read(), 0x11aa_3344);
+    system.trace_is = TraceIs::Stopped;
+    assert!(system.access(LOC, 0, 1, 3));
+    assert!(
+        !system.access(LOC, 2, 0, 1),
+        "only the trace component knows the outcome"
+    );
+    system.trace_is = TraceIs::Alive;
+    system.pass(10 * MS);
+    assert!(system.platform.running);
+    assert_eq!(system.platform.gprs[1], 0x11aa_33aa);
+}
+
+#[test]
+fn a_full_ring_holds_the_guest_and_loses_nothing() {
+    let mut system = System::new();
+    system.trace_is = TraceIs::Stopped;
+    for value in 0..ACCESS_SLOTS as u64 {
+        system.write(value);
+    }
+    system.platform.gprs[2] = 9999;
+    assert!(!system.access(LOC, 2, 1, 2));
+    system.trace_is = TraceIs::Alive;
+    system.pass(10 * MS);
+    assert!(system.platform.running);
+    assert_eq!(system.read(), 9999);
+    system.power_off();
+    assert!(
+        system
+            .screen
+            .0
+            .contains("1026 accesses = 1 reads + 1025 writes"),
+        "{}",
+        system.screen.0
+    );
+    assert!(system.screen.0.contains(" 0 unrecorded"));
+}
+
+#[test]
+fn without_the_trace_component_the_guest_lives_and_one_error_is_logged() {
+    let mut system = System::new();
+    system.pass(100 * MS);
+    system.trace_is = TraceIs::Stopped;
+    system.pass(HZ);
+    assert_eq!(system.read(), 0xffff_ffff);
+    for _ in 0..3 * ACCESS_SLOTS {
+        assert_eq!(system.read(), 0xffff_ffff);
+    }
+    system.pass(HZ);
+    assert_eq!(system.lines("does not answer").len(), 1);
+    system.trace_is = TraceIs::Alive;
+    system.pass(200 * MS);
+    let unrecorded = 3 * ACCESS_SLOTS + 1 - ACCESS_SLOTS;
+    assert_eq!(
+        system
+            .lines(&format!("{unrecorded} accesses went unrecorded"))
+            .len(),
+        1
+    );
+    assert_eq!(system.read(), 2);
+    system.power_off();
+    assert!(
+        system
+            .screen
+            .0
+            .contains(&format!("{unrecorded} unrecorded")),
+        "{}",
+        system.screen.0
+    );
+}
+
+#[test]
+fn a_held_access_is_completed_by_policy_after_three_wake_ups() {
+    let mut system = System::new();
+    system.trace_is = TraceIs::Stopped;
+    for _ in 0..ACCESS_SLOTS {
+        system.read();
+    }
+    assert!(!system.access(LOC, 2, 0, 1));
+    system.pass(250 * MS);
+    assert!(!system.platform.running);
+    system.pass(100 * MS);
+    assert!(system.platform.running);
+    assert_eq!(system.platform.gprs[1], 0xffff_ffff);
+}
+
+#[test]
+fn an_ended_vm_is_reported_even_without_the_trace_component() {
+    let mut system = System::new();
+    system.trace_is = TraceIs::Stopped;
+    system.pass(500 * MS);
+    system.power_off();
+    assert_eq!(system.lines("ended: powered off by the guest").len(), 1);
+    assert_eq!(system.lines("verdict: ok").len(), 1);
+}
+
+#[test]
+fn in_a_storm_printed_and_lost_lines_add_up() {
+    let mut system = System::new();
+    let accesses = 50_000;
+    for _ in 0..accesses {
+        system.read();
+        system.pass(10);
+    }
+    system.power_off();
+    let printed = system.lines(" cpu0 R4 ").len() as u64;
+    let lost: u64 = system
+        .lines("log lines lost")
+        .iter()
+        .map(|line| {
+            line.split_whitespace()
+                .rev()
+                .nth(3)
+                .unwrap()
+                .parse::<u64>()
+                .unwrap()
+        })
+        .sum();
+    assert_eq!(printed + lost, accesses, "{}", system.screen.0);
+    assert!(
+        system.screen.0.len() < 20_000,
+        "{} bytes",
+        system.screen.0.len()
+    );
+    assert!(system.screen.0.contains("50000 accesses = 50000 reads"));
+    let summary = system.lines("not logged")[0];
+    let number = |before: &str| -> u64 {
+        let head = summary.split(before).next().unwrap();
+        head.split_whitespace().last().unwrap().parse().unwrap()
+    };
+    assert_eq!(
+        number(" not logged") + number(" not printed") + printed,
+        accesses
+    );
+    assert_eq!(number(" overwritten"), accesses - TRACE_SLOTS as u64);
+}
+
+#[test]
+fn at_fifty_accesses_a_second_each_line_is_out_within_20_ms() {
+    let mut system = System::new();
+    for access in 1..=200 {
+        system.read();
+        system.pass(20 * MS);
+        assert_eq!(system.lines(" cpu0 R4 ").len(), access);
+    }
+}
+
+#[test]
+fn where_there_is_no_device_reads_give_all_ones_and_are_counted() {
+    let mut system = System::new();
+    for (log2, ones) in [(0, 0xff), (1, 0xffff), (2, 0xffff_ffff)] {
+        assert!(system.access(LOC + 0x100, log2, 0, 1));
+        assert_eq!(system.platform.gprs[1], ones);
+    }
+    assert!(system.access(LOC + 4, 2, 1, 2));
+    assert_eq!(system.read(), 0);
+    system.pass(20 * MS);
+    assert_eq!(
+        system.lines("no device").len(),
+        1,
+        "the log is limited to one a second"
+    );
+    system.power_off();
+    assert!(
+        system.screen.0.contains("; 4 outside a device"),
+        "{}",
+        system.screen.0
+    );
+}
+
+#[test]
+fn what_the_device_does_not_support_follows_the_reference_policy() {
+    for (action, running, injected) in [
+        (Action::Ignore, true, 0),
+        (Action::Fail, true, 1),
+        (Action::Abort, false, 0),
+    ] {
+        let unsupported = Unsupported {
+            reference: action,
+            ..Unsupported::default()
+        };
+        let mut system = System::with(&[trace_device(true, None)], unsupported);
+        assert_eq!(system.access(LOC, 3, 0, 1), running, "{action:?}");
+        assert_eq!(system.platform.injected.len(), injected);
+        system.pass(200 * MS);
+        assert_eq!(
+            system.lines("R8 0xfa000000 not supported").len(),
+            1,
+            "{}",
+            system.screen.0
+        );
+        assert_eq!(system.lines("verdict: failed").len(), usize::from(!running));
+    }
+}
+
+#[test]
+fn what_the_hardware_does_not_describe_follows_the_instruction_policy() {
+    let undescribed = 0x24 << 26 | 0b111;
+    let mut system = System::new();
+    assert!(system.exit(undescribed, LOC));
+    assert_eq!(system.platform.injected, [GuestException::DataAbort]);
+    system.pass(20 * MS);
+    assert_eq!(system.lines("R? 0xfa000000 not supported").len(), 1);
+    let ignore = Unsupported {
+        instruction: Action::Ignore,
+        ..Unsupported::default()
+    };
+    let mut system = System::with(&[trace_device(true, None)], ignore);
+    assert!(system.exit(undescribed, LOC));
+    assert_eq!(
+        (system.platform.pc, system.platform.injected.len()),
+        (PC + 4, 0)
+    );
+}
+
+#[test]
+fn an_unsupported_system_register_is_undefined_to_the_guest() {
+    let mut system = System::new();
+    assert!(system.exit(0x18 << 26, 0));
+    assert_eq!(system.platform.injected, [GuestException::Undefined]);
+}
+
+#[test]
+fn the_zero_register_reads_as_zero_and_takes_nothing() {
+    let mut system = System::new();
+    system.write(9);
+    assert!(system.access(LOC, 2, 1, 31));
+    assert_eq!(system.read(), 0);
+    let before = system.platform.gprs;
+    assert!(system.access(LOC, 2, 0, 31));
+    assert_eq!(system.platform.gprs, before);
+}
+
+#[test]
+fn a_reset_clears_the_counter_and_starts_the_guest_again() {
+    let mut system = System::new();
+    system.pass(3 * HZ);
+    system.write(55);
+    system.platform.ram[0] = 1;
+    assert!(system.hypercall(0x8400_0009, 0));
+    assert_eq!(system.platform.starts, [PC, PC]);
+    assert_eq!(system.platform.ram[0], 0);
+    system.pass(20 * MS);
+    assert_eq!(system.read(), 0);
+    system.pass(20 * MS);
+    let last = *system.traced().last().unwrap();
+    assert_eq!((last.sequence, last.epoch), (2, 1));
+    assert_eq!(system.lines("reset, epoch 1").len(), 1);
+}
+
+#[test]
+fn waiting_for_an_interrupt_sleeps_until_something_happens() {
+    let mut system = System::new();
+    assert!(!system.exit(0x01 << 26, 0));
+    system.pass(100 * MS);
+    assert!(system.platform.running);
+    assert_eq!(system.platform.pc, PC + 4);
+}
+
+#[test]
+fn what_the_guest_prints_is_a_line_with_its_name_and_no_control_characters() {
+    let mut system = System::new();
+    let text = "hello\x1b[2J\nverdict: ok\nno end of line";
+    for byte in text.bytes() {
+        system.platform.gprs[4] = byte.into();
+        assert!(system.access(UART, 2, 1, 4));
+    }
+    system.power_off();
+    let printed: Vec<_> = system
+        .lines("demo| ")
+        .iter()
+        .map(|line| &line[14..])
+        .collect();
+    assert_eq!(
+        printed,
+        [
+            "demo| hello?[2J",
+            "demo| verdict: ok",
+            "demo| no end of line"
+        ]
+    );
+    assert_eq!(
+        system
+            .screen
+            .0
+            .lines()
+            .filter(|line| *line == "verdict: ok")
+            .count(),
+        1
+    );
+}
+
+#[test]
+fn a_guest_that_waits_for_its_serial_port_loses_no_character() {
+    let mut system = System::new();
+    let mut waits = 0;
+    for number in 0..4_000 {
+        for byte in format!("{number:05}\n").bytes() {
+            while {
+                assert!(system.access(UART + 0x18, 2, 0, 5));
+                system.platform.gprs[5] & 1 << 5 != 0
+            } {
+                waits += 1;
+                system.pass(10 * MS);
+            }
+            system.platform.gprs[4] = byte.into();
+            assert!(system.access(UART, 2, 1, 4));
+        }
+    }
+    system.power_off();
+    assert!(waits > 0, "the test never filled the port");
+    assert_eq!(system.lines("demo| ").len(), 4_000);
+}
+
+#[test]
+fn a_guest_that_does_not_wait_loses_its_own_characters_and_they_are_counted() {
+    let mut system = System::new();
+    for _ in 0..40_000 {
+        system.platform.gprs[4] = b'x'.into();
+        assert!(system.access(UART, 2, 1, 4));
+    }
+    system.pass(5 * HZ);
+    system.power_off();
+    let printed: usize = system
+        .lines("demo| ")
+        .iter()
+        .map(|line| line.matches('x').count())
+        .sum();
+    let lost: usize = system
+        .lines("characters of the guest lost")
+        .iter()
+        .map(|line| {
+            line.split_whitespace()
+                .nth(4)
+                .unwrap()
+                .parse::<usize>()
+                .unwrap()
+        })
+        .sum();
+    assert_eq!(printed + lost, 40_000);
+}
+
+#[test]
+fn a_guest_that_fails_ends_with_its_code_and_a_bad_verdict() {
+    let mut system = System::new();
+    assert!(!system.hypercall(0xc600_0000, 7));
+    system.pass(200 * MS);
+    assert_eq!(
+        system.lines("the guest says that it failed, code 7").len(),
+        1
+    );
+    assert_eq!(system.lines("verdict: failed").len(), 1);
+}
