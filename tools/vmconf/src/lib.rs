@@ -1,0 +1,141 @@
+//! The language of `vm.conf`, and its compiler: from text to the blob that a protection
+//! domain reads ([`vm_config`]). Called on the host by the build and by `vdev-trace check`.
+//!
+//! ```text
+//! text ──lexer──▶ words ──parser──▶ draft ──checks──▶ Vm ──encode──▶ blob
+//!                   └───────────────┴─────────┴──▶ diagnostics
+//! ```
+//!
+//! Invariant: a [`Vm`] that exists compiles, and what is wrong with a text is said all at
+//! once, with its place in the file. No text makes the compiler panic.
+//!
+//! # The language
+//!
+//! The words, their meaning and the defaults are those of the QNX hypervisor (*QNX Hypervisor
+//! User's Guide*: "VM configuration syntax", "VM Configuration Reference", "Common vdev
+//! options"; *Virtual Device Developer's Guide*: "vdev trace"). What QNX has and we do not is
+//! refused by its name. `#` starts a comment. A file is a sequence of options, each followed
+//! by its arguments; blanks and line ends separate, nothing else depends on them.
+//!
+//! | option | meaning |
+//! |---|---|
+//! | `system NAME` | the VM's name, 1 to 31 characters |
+//! | `cpu` | a vCPU; there is always one, so it may be left out but not repeated |
+//! | `ram BASE,LENGTH` | RAM in whole 4 KiB pages; up to four times |
+//! | `load IMAGE` | the guest's ELF image |
+//! | `cmdline TEXT` | the guest's command line, up to 1023 characters |
+//! | `logger SEVERITY,… DESTINATION` | what is logged; may be repeated |
+//! | `unsupported KIND ACTION` | `instruction`, `reference` or `register`: `ignore`, `fail` or `abort` |
+//! | `set VARIABLE VALUE` | from here on `$VARIABLE` stands for the value, inside words and strings |
+//! | `vdev trace`, `vdev pl011` | a device; the options below describe it until the next option above except `set` |
+//!
+//! | option of a device | meaning |
+//! |---|---|
+//! | `loc ADDRESS` | guest-physical address, also `mem:ADDRESS`; required |
+//! | `name NAME` | 1 to 15 characters; otherwise `trace0`, `trace1`, …, `pl011-0`, … |
+//! | `log SEVERITY,… DESTINATION` | adds to or takes from the VM's `logger` for this device |
+//! | `emit-logger` | (trace) a log line for each access |
+//! | `emit-trace NUMBER` | (trace) a trace event of this number, 0 to 1023, for each access |
+//!
+//! Numbers are decimal, `0x…` or `0d…`, and may end in K, M or G. A word in double quotes may
+//! have blanks, and never is an option; in it `\"`, `\\` and `\$` stand for the character, and
+//! a `\` at the end of a line joins the next one to it.
+//!
+//! Severities are `fatal internal error warn info debug verbose`, a set and not a threshold;
+//! `warning` is `warn`. Destinations are `stdout` and `stderr`, which are both the system's
+//! console, and `none`. Without `logger` everything but `debug` and `verbose` is logged. The
+//! first `logger` with a destination other than `none` replaces that default; `none` takes
+//! away; where two contradict, the later one counts. `log` starts from the VM's set.
+#![forbid(unsafe_code)]
+
+mod checks;
+mod diagnostics;
+mod lexer;
+mod number;
+mod options;
+mod parser;
+mod qnx;
+mod source;
+mod vm;
+
+pub use diagnostics::{Colour, Diagnostic, Diagnostics};
+pub use source::{Source, Span, Spanned};
+pub use vm::{Vm, VmDevice};
+
+use std::fmt::Display;
+
+/// Compiles the configuration `text` into a blob for [`vm_config::VmConfig::parse`].
+///
+/// `file_name` is what the diagnostics call the file. `image_len` is asked once, with the
+/// name after `load`, for the length of that image in bytes; its error becomes a diagnostic.
+///
+/// # Errors
+///
+/// Everything that is wrong with the text, and the image if its length cannot be had or is 0
+/// or above 4 GiB.
+pub fn compile<E: Display>(
+    file_name: &str,
+    text: &str,
+    image_len: impl FnOnce(&str) -> Result<u64, E>,
+) -> Result<Vec<u8>, Diagnostics> {
+    let source = Source::new(file_name, text);
+    let (vm, load, mut found) = analyse(&source);
+    let image_len_bytes = load.map(|load| checks::image_len(&load, image_len, &mut found));
+    if let (Some(vm), Some(Some(len_bytes)), true) = (vm, image_len_bytes, found.is_empty()) {
+        match vm.encode(len_bytes) {
+            Ok(blob) => return Ok(blob),
+            // The checks and the reader's rules have come apart: our bug, but no panic.
+            Err(error) => found.push(Diagnostic::error_without_place(format!(
+                "the checks let through what no blob can hold: {error}"
+            ))),
+        }
+    }
+    Err(Diagnostics::new(source, found))
+}
+
+/// Parses and checks `text` without looking for the image: the typed configuration, with the
+/// place of everything in the text.
+///
+/// # Errors
+///
+/// Everything that is wrong with the text.
+pub fn parse(file_name: &str, text: &str) -> Result<Vm, Diagnostics> {
+    let source = Source::new(file_name, text);
+    match analyse(&source) {
+        (Some(vm), _, found) if found.is_empty() => Ok(vm),
+        (_, _, found) => Err(Diagnostics::new(source, found)),
+    }
+}
+
+/// The text of a file, whose bytes may be anything.
+///
+/// # Errors
+///
+/// A diagnostic at the first byte that is not UTF-8.
+pub fn decode<'a>(file_name: &str, bytes: &'a [u8]) -> Result<&'a str, Diagnostics> {
+    std::str::from_utf8(bytes).map_err(|error| {
+        let readable = String::from_utf8_lossy(bytes);
+        let source = Source::verbatim(file_name, &readable);
+        // Up to here the bytes are UTF-8, so the offset holds in the readable text as well,
+        // where a replacement character stands for what is wrong.
+        let at = error.valid_up_to();
+        let span = Span::new(at, at + char::REPLACEMENT_CHARACTER.len_utf8());
+        let byte = bytes.get(at).copied().unwrap_or_default();
+        let diagnostic = Diagnostic::error(span, "the file is not UTF-8")
+            .label(format!("the byte here is {byte:#04x}"))
+            .help("save the file as UTF-8; plain ASCII is UTF-8 as well");
+        Diagnostics::new(source, vec![diagnostic])
+    })
+}
+
+/// The configuration if nothing stands in its way, the image's name if it can be one, and
+/// what is wrong.
+fn analyse(source: &Source) -> (Option<Vm>, Option<Spanned<String>>, Vec<Diagnostic>) {
+    let mut found = Vec::new();
+    let words = lexer::words(source.text(), &mut found);
+    let draft = parser::parse(&words, &mut found);
+    let load = draft.load.value.clone();
+    let vm = checks::check(source, draft, &mut found);
+    let load = load.filter(|load| found.iter().all(|error| error.place() != Some(load.span)));
+    (vm, load, found)
+}

@@ -1,0 +1,193 @@
+//! The words of the language, each once, and the parser's result. Used by the parser and the
+//! checks.
+//!
+//! Invariant: the tables are complete; what is not in them is not in the language.
+
+use vm_config::{Action, RamRange, SeverityMask, TraceNumber};
+
+use crate::source::{Span, Spanned};
+
+/// A closed set of words.
+pub(crate) trait Words: Copy + 'static {
+    /// All of them.
+    const WORDS: &'static [&'static str];
+
+    /// The meaning of `word`, if it is one of them.
+    fn named(word: &str) -> Option<Self>;
+
+    /// The word for it.
+    fn word(self) -> &'static str;
+}
+
+macro_rules! words {
+    ($(#[$meta:meta])* $name:ident { $($word:literal => $variant:ident),+ $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum $name { $($variant),+ }
+
+        impl Words for $name {
+            const WORDS: &'static [&'static str] = &[$($word),+];
+
+            fn named(word: &str) -> Option<Self> {
+                match word {
+                    $($word => Some(Self::$variant),)+
+                    _ => None,
+                }
+            }
+
+            fn word(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word,)+
+                }
+            }
+        }
+    };
+}
+
+words! {
+    /// Options of the VM.
+    VmOption {
+        "system" => System,
+        "cpu" => Cpu,
+        "ram" => Ram,
+        "load" => Load,
+        "cmdline" => Cmdline,
+        "logger" => Logger,
+        "set" => Set,
+        "unsupported" => Unsupported,
+        "vdev" => Vdev,
+    }
+}
+
+words! {
+    /// Options of a device.
+    DeviceOption {
+        "loc" => Loc,
+        "name" => Name,
+        "log" => Log,
+        "emit-logger" => EmitLogger,
+        "emit-trace" => EmitTrace,
+    }
+}
+
+words! {
+    /// What follows `vdev`.
+    VdevType {
+        "trace" => Trace,
+        "pl011" => Pl011,
+    }
+}
+
+words! {
+    /// What follows `unsupported`.
+    UnsupportedKind {
+        "instruction" => Instruction,
+        "reference" => Reference,
+        "register" => Register,
+    }
+}
+
+words! {
+    /// What follows the kind of something unsupported.
+    ActionWord {
+        "ignore" => Ignore,
+        "fail" => Fail,
+        "abort" => Abort,
+    }
+}
+
+words! {
+    /// Where messages go.
+    Destination {
+        "stdout" => Stdout,
+        "stderr" => Stderr,
+        "none" => None,
+    }
+}
+
+/// Severities by name, and QNX's second name for one of them: `logger` says `warn`, `log`
+/// says `warning`, and both are understood in both.
+pub(crate) const SEVERITIES: &[(&str, SeverityMask)] = &[
+    ("fatal", SeverityMask::FATAL),
+    ("internal", SeverityMask::INTERNAL),
+    ("error", SeverityMask::ERROR),
+    ("warn", SeverityMask::WARN),
+    ("warning", SeverityMask::WARN),
+    ("info", SeverityMask::INFO),
+    ("debug", SeverityMask::DEBUG),
+    ("verbose", SeverityMask::VERBOSE),
+];
+
+impl DeviceOption {
+    /// The only device that has this option, if not all have it.
+    pub fn only_of(self) -> Option<VdevType> {
+        match self {
+            Self::Loc | Self::Name | Self::Log => None,
+            Self::EmitLogger | Self::EmitTrace => Some(VdevType::Trace),
+        }
+    }
+}
+
+impl From<ActionWord> for Action {
+    fn from(word: ActionWord) -> Self {
+        match word {
+            ActionWord::Ignore => Self::Ignore,
+            ActionWord::Fail => Self::Fail,
+            ActionWord::Abort => Self::Abort,
+        }
+    }
+}
+
+/// An option that may be given once: where it was, and its value unless something was wrong
+/// with it, which was reported then.
+#[derive(Clone, Debug)]
+pub(crate) struct Once<T> {
+    pub at: Option<Span>,
+    pub value: Option<Spanned<T>>,
+}
+
+impl<T> Default for Once<T> {
+    fn default() -> Self {
+        Self {
+            at: None,
+            value: None,
+        }
+    }
+}
+
+/// What the options say, one by one. Whether they fit together is for the checks.
+#[derive(Debug, Default)]
+pub(crate) struct Draft {
+    pub system: Once<String>,
+    pub cpu: Once<()>,
+    /// The first `ram`, whatever became of it.
+    pub ram_at: Option<Span>,
+    pub ram: Vec<Spanned<RamRange>>,
+    pub load: Once<String>,
+    pub cmdline: Once<String>,
+    pub logger: Vec<LogRule>,
+    pub instruction: Once<Action>,
+    pub reference: Once<Action>,
+    pub register: Once<Action>,
+    pub devices: Vec<DraftDevice>,
+}
+
+/// One `logger` or `log`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LogRule {
+    pub severities: SeverityMask,
+    pub destination: Destination,
+}
+
+/// One `vdev` and what follows it.
+#[derive(Debug)]
+pub(crate) struct DraftDevice {
+    /// `vdev` and its type.
+    pub span: Span,
+    pub vdev: VdevType,
+    pub loc: Once<u64>,
+    pub name: Once<String>,
+    pub log: Vec<LogRule>,
+    pub emit_logger: Once<()>,
+    pub emit_trace: Once<TraceNumber>,
+}

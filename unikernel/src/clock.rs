@@ -1,0 +1,52 @@
+//! The time, and the periodic wake-up that no guest can touch.
+//!
+//! `now` is called everywhere; `start_wakeups` once by `boot`; `schedule_next_wakeup` by
+//! `gic`. The invariant: deadlines are multiples of the period counted from the first, so a
+//! late wake-up shifts none of the following; periods missed altogether are skipped.
+//!
+//! The timer is the EL2 physical one, CNTHP_*_EL2: no register of it exists at EL1.
+//! Arm ARM D12.1 (counters), D12.2 (timers), D17.11 (registers).
+
+use crate::assembly;
+use aarch64_cpu::registers::{CNTFRQ_EL0, CNTHP_CTL_EL2, CNTPCT_EL0, Readable, Writeable};
+use core::sync::atomic::{AtomicU64, Ordering};
+
+/// Period of the wake-ups.
+pub const WAKEUP_PERIOD_MS: u64 = 10;
+
+static PERIOD_TICKS: AtomicU64 = AtomicU64::new(0);
+
+/// The counter, in ticks. A single instruction on the hot path: the CPU may read it early,
+/// but not from before the exception that stopped the guest, which synchronized it. Without
+/// an exit in between, two readings may be out of order by a few ticks.
+#[inline]
+pub fn now() -> u64 {
+    CNTPCT_EL0.get()
+}
+
+/// Ticks in a second, as the firmware (here QEMU) set it.
+#[inline]
+pub fn frequency_hz() -> u64 {
+    CNTFRQ_EL0.get()
+}
+
+/// Starts the periodic interrupt, the first a period from now.
+pub fn start_wakeups() {
+    let period = frequency_hz() * WAKEUP_PERIOD_MS / 1000;
+    assert!(period > 0, "CNTFRQ_EL0 says {} Hz", frequency_hz());
+    PERIOD_TICKS.store(period, Ordering::Relaxed);
+    assembly::set_hypervisor_timer_deadline(now() + period);
+    CNTHP_CTL_EL2.write(CNTHP_CTL_EL2::ENABLE::SET + CNTHP_CTL_EL2::IMASK::CLEAR);
+}
+
+/// Moves the deadline to the first multiple of the period that is still ahead; that ends the
+/// level-triggered interrupt too.
+pub fn schedule_next_wakeup() {
+    let period = PERIOD_TICKS.load(Ordering::Relaxed);
+    let mut deadline = assembly::hypervisor_timer_deadline() + period;
+    let now = now();
+    if deadline <= now {
+        deadline += ((now - deadline) / period + 1) * period;
+    }
+    assembly::set_hypervisor_timer_deadline(deadline);
+}

@@ -1,0 +1,90 @@
+//! A VM's RAM as the host reaches it.
+//!
+//! Called to load a guest before it runs and from `guest_exit` while it is stopped. The
+//! invariant: every access is inside this VM's RAM, goes by copy, and never makes a Rust
+//! reference to memory that a guest writes. What is written is in memory, not only in our
+//! data cache, because a guest begins with its caches off (Arm ARM D7.5.9).
+
+use crate::assembly;
+use core::ops::Range;
+use thiserror::Error;
+
+/// Bytes of the smallest data cache line there is (CTR_EL0.DminLine is at least 4 words).
+const SMALLEST_CACHE_LINE: usize = 16;
+
+/// A guest-physical range that is not all in the VM's RAM: the guest's fault, or that of
+/// whoever wrote the address down.
+#[derive(Debug, PartialEq, Eq, Error)]
+#[error("{len_bytes} bytes at {guest_physical:#x} are not in the VM's RAM")]
+pub struct OutsideRam {
+    /// Where the range begins.
+    pub guest_physical: u64,
+    /// How long it is.
+    pub len_bytes: usize,
+}
+
+/// One VM's RAM: contiguous for the guest and for the host.
+#[derive(Debug)]
+pub struct GuestRam {
+    guest_physical: u64,
+    host: Range<usize>,
+}
+
+impl GuestRam {
+    /// RAM that the guest sees at `guest_physical` and the host at `host`.
+    ///
+    /// # Safety
+    ///
+    /// `host` must be mapped RW by `paging`, belong to this VM alone, and never be reached
+    /// through a Rust reference.
+    pub const unsafe fn new(guest_physical: u64, host: Range<usize>) -> Self {
+        Self {
+            guest_physical,
+            host,
+        }
+    }
+
+    /// Copies `bytes` to the guest.
+    ///
+    /// # Errors
+    ///
+    /// If the range is not in RAM, and then nothing is copied.
+    pub fn write(&self, guest_physical: u64, bytes: &[u8]) -> Result<(), OutsideRam> {
+        let to = self.pointer(guest_physical, bytes.len())?;
+        // SAFETY: `pointer` checked that all bytes are in this VM's RAM, which is mapped and
+        // has no references (`new`); the source is a reference, so it is not there.
+        unsafe { to.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+        clean_data_cache(to.addr(), bytes.len());
+        Ok(())
+    }
+
+    /// Zeroes all of it.
+    pub fn clear(&self) {
+        let to = self.host.start as *mut u8;
+        // SAFETY: all of it is this VM's, mapped, and has no references (`new`).
+        unsafe { to.write_bytes(0, self.host.len()) };
+        clean_data_cache(self.host.start, self.host.len());
+    }
+
+    fn pointer(&self, guest_physical: u64, len_bytes: usize) -> Result<*mut u8, OutsideRam> {
+        let outside = OutsideRam {
+            guest_physical,
+            len_bytes,
+        };
+        let Some(offset) = guest_physical.checked_sub(self.guest_physical) else {
+            return Err(outside);
+        };
+        let len = self.host.len() as u64;
+        if offset > len || len_bytes as u64 > len - offset {
+            return Err(outside);
+        }
+        Ok((self.host.start + offset as usize) as *mut u8)
+    }
+}
+
+fn clean_data_cache(start: usize, len_bytes: usize) {
+    let first_line = start & !(SMALLEST_CACHE_LINE - 1);
+    for line in (first_line..start + len_bytes).step_by(SMALLEST_CACHE_LINE) {
+        assembly::clean_data_cache_line(line);
+    }
+}

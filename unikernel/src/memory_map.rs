@@ -1,0 +1,70 @@
+//! Where everything is in physical memory, and what may be done with it.
+//!
+//! Read by `paging` (which turns the table into permissions), by `boot`, and by whoever
+//! needs the compiled configuration or the guest's ELF file. The invariant: the parts do
+//! not overlap, and all that is not guest RAM ends below 0x41000000, 16 MiB above the start
+//! of RAM.
+//!
+//! | from       | to           | what                                        | EL2 may |
+//! |------------|--------------|---------------------------------------------|---------|
+//! | device tree's | device tree's | UART, GIC distributor and redistributor  | RW, device |
+//! | 0x40000000 | 0x40100000   | device tree, put there by QEMU; read once, before the MMU is on | – |
+//! | 0x40100000 | image's end  | this program: text, constants, data, stack  | R-X, R--, RW- |
+//! | image's end | 0x40e00000  | free                                        | – |
+//! | 0x40e00000 | 0x40e10000   | compiled configuration, put there by QEMU's loader | R-- |
+//! | 0x40e10000 | 0x41000000   | guest's ELF file, put there by QEMU's loader | R-- |
+//! | 0x41000000 | end of RAM   | guest RAM, handed out in 2 MiB blocks       | RW- |
+//!
+//! Everything is mapped where it is (virtual = physical). With an ELF file as `-kernel`,
+//! QEMU's virt board puts the device tree at the start of RAM if the image leaves it the
+//! 1 MiB below (QEMU, docs/system/arm/virt.rst); x0 does not hold its address.
+
+use core::ops::Range;
+
+/// Start of RAM on QEMU's virt board, where the device tree lies.
+pub const DEVICE_TREE: usize = 0x4000_0000;
+
+/// What the image may take; `unikernel.ld` links it to the start.
+pub const IMAGE: Range<usize> = 0x4010_0000..0x40e0_0000;
+
+/// The compiled VM configuration.
+pub const COMPILED_CONFIGURATION: Range<usize> = 0x40e0_0000..0x40e1_0000;
+
+/// The guest's ELF file.
+pub const GUEST_ELF: Range<usize> = 0x40e1_0000..0x4100_0000;
+
+/// Where guest RAM begins; the device tree says where it ends.
+pub const GUEST_RAM_START: usize = 0x4100_0000;
+
+/// Guest RAM is handed out in blocks of this size, so that stage 2 needs no page tables.
+pub const GUEST_RAM_BLOCK: usize = 0x20_0000;
+
+/// The virt board's UART. Used only to say that there is no device tree to ask.
+pub const LAST_RESORT_UART: Range<usize> = 0x0900_0000..0x0900_1000;
+
+/// The largest part of `ram` that guests may have, whole blocks from its fixed start; empty
+/// if there is none.
+pub fn guest_ram_in(ram: &Range<usize>) -> Range<usize> {
+    let start = GUEST_RAM_START;
+    let end = ram.end & !(GUEST_RAM_BLOCK - 1);
+    start..end.max(start)
+}
+
+/// The bytes of the compiled configuration's place. How many of them count is for the
+/// blob's own header to say. Call after [`crate::paging::enable`].
+pub fn compiled_configuration() -> &'static [u8] {
+    read_only(COMPILED_CONFIGURATION)
+}
+
+/// The bytes of the guest ELF's place, of which the file may fill only the beginning. Call
+/// after [`crate::paging::enable`].
+pub fn guest_elf() -> &'static [u8] {
+    read_only(GUEST_ELF)
+}
+
+fn read_only(place: Range<usize>) -> &'static [u8] {
+    // SAFETY: both callers pass a constant of the table above: RAM that the loader filled
+    // before the first instruction, that `paging` maps read-only, and that stage 2 gives to
+    // no guest, so nobody writes it.
+    unsafe { core::slice::from_raw_parts(place.start as *const u8, place.len()) }
+}
