@@ -52,7 +52,7 @@ pub enum Notice {
     /// The guest printed faster than the console takes it: `number` characters are lost
     /// (severity warn).
     TextLost,
-    /// The guest was given an exception for something unsupported (severity warn).
+    /// The guest was given `number` exceptions for what is not supported (severity warn).
     Refused,
     /// The VM has ended, told here because the trace component cannot.
     Ended(EndReason),

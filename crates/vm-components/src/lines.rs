@@ -216,7 +216,8 @@ impl fmt::Display for NoticeText {
             ),
             Notice::Refused => write!(
                 f,
-                "the guest got an exception for what it did at pc {pc:#x} ({address:#x})"
+                "{number} exceptions given to the guest for what is not supported, \
+                 last at pc {pc:#x} ({address:#x})"
             ),
             Notice::Ended(reason) => Reason { reason, number, pc }.fmt(f),
         }

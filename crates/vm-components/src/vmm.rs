@@ -63,7 +63,17 @@ pub struct Vmm {
     console: ConsoleText,
     link: TraceLink,
     held: Option<Held>,
+    refusals: Refusals,
     ended: bool,
+}
+
+/// Exceptions given to the guest, of which one message a second tells.
+#[derive(Default)]
+struct Refusals {
+    untold: u64,
+    next_notice: u64,
+    /// Address or exception class, and program counter, of the last.
+    last: (u64, u64),
 }
 
 /// A device as the bus knows it.
@@ -197,6 +207,7 @@ impl Vmm {
                 outside: 0,
             },
             held: None,
+            refusals: Refusals::default(),
             ended: false,
         };
         vmm.boot(machine);
@@ -439,9 +450,23 @@ impl Vmm {
         pc: u64,
         machine: &mut impl Machine,
     ) {
-        self.console
-            .notice(Notice::Refused, 0, address, pc, machine);
+        let now = machine.now();
+        self.refusals.untold += 1;
+        self.refusals.last = (address, pc);
+        if now >= self.refusals.next_notice {
+            self.refusals.next_notice = now.saturating_add(self.clock_hz);
+            self.tell_refusals(machine);
+        }
         machine.inject(exception);
+    }
+
+    fn tell_refusals(&mut self, machine: &mut impl Machine) {
+        let number = core::mem::take(&mut self.refusals.untold);
+        if number != 0 {
+            let (address, pc) = self.refusals.last;
+            self.console
+                .notice(Notice::Refused, number, address, pc, machine);
+        }
     }
 
     fn boot(&mut self, machine: &mut impl Machine) {
@@ -458,6 +483,7 @@ impl Vmm {
     }
 
     fn end(&mut self, reason: EndReason, address: u64, pc: u64, machine: &mut impl Machine) {
+        self.tell_refusals(machine);
         let mut record = self.record(Tag::new(Kind::End), GuestPhysAddr(address), pc, machine);
         record.value = reason.number();
         self.tell(Kind::End, record, 0, machine);

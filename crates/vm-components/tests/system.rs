@@ -688,6 +688,23 @@ fn an_unsupported_system_register_is_undefined_to_the_guest() {
 }
 
 #[test]
+fn a_flood_of_exceptions_is_one_message_a_second_and_the_numbers_add_up() {
+    let mut system = System::new();
+    for _ in 0..3_000 {
+        assert!(system.exit(0x18 << 26, 0));
+        system.pass(MS);
+    }
+    system.power_off();
+    let told: Vec<u64> = system
+        .lines("exceptions given")
+        .iter()
+        .map(|line| line.split_whitespace().nth(4).unwrap().parse().unwrap())
+        .collect();
+    assert!(told.len() <= 4, "{told:?}");
+    assert_eq!(told.iter().sum::<u64>(), 3_000);
+}
+
+#[test]
 fn the_zero_register_reads_as_zero_and_takes_nothing() {
     let mut system = System::new();
     system.write(9);
