@@ -1,0 +1,127 @@
+//! What every guest program needs: bare metal at EL1 in a VM with one vCPU, on one console
+//! line at a time, with a command line, a clock and trace devices.
+//!
+//! The programs are `src/bin/`, a file each. A program is a function `run` that takes what
+//! the VM said ([`Start`]) and returns, and [`program!`]:
+//!
+//! ```text
+//! guest::program!(run);
+//!
+//! fn run(start: &Start) -> Outcome {
+//!     let mut location = start.trace_location("trace")?;
+//!     check!(location.read() < 10, "the counter is not fresh");
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # Contract with the VM
+//!
+//! | what | how |
+//! |---|---|
+//! | image | ELF, linked to guest-physical 0x40080000 in RAM 0x40000000..0x40200000; file bytes copied, the rest of each segment zeroed; nothing outside the segments is used |
+//! | entry | at the ELF's entry point: EL1h, DAIF masked, MMU and caches off, one vCPU |
+//! | x0 | guest-physical address of the command line, outside the image |
+//! | x1 | its length in bytes |
+//! | command line | UTF-8 words `key=value`; the last of two equal keys counts |
+//! | `hz=` | appended by the VMM: frequency of the counter CNTVCT_EL0 |
+//! | `console=` | guest-physical address of a PL011, ready to transmit; without it the guest is silent |
+//! | other keys | the program's; most need `trace=`, the address of a trace device's location |
+//! | success | the line `guest: done`, then PSCI SYSTEM_OFF by HVC |
+//! | failure | a line with the reason, then the vendor specific hypervisor call 0xC6000000 by HVC with a [`FailureCode`](power::FailureCode) in x1; if it returns, PSCI SYSTEM_OFF |
+//!
+//! WFI has to complete within a few wake-ups although the guest takes no interrupt.
+//!
+//! Every access to a device is one plain load or store with a base register, without
+//! write-back, so that the CPU describes it in the syndrome; the exceptions are the programs
+//! that are about the other forms.
+//!
+//! Time is the guest's own counter, never a count of iterations or the host's clock.
+//!
+//! On the host everything compiles and the pure parts are tested; what needs the CPU is
+//! `unimplemented!()` there, as in the `aarch64-cpu` crate.
+
+#![no_std]
+
+pub mod access_forms;
+#[cfg(target_os = "none")]
+mod boot;
+pub mod clock;
+pub mod cmdline;
+pub mod console;
+pub mod exceptions;
+pub mod power;
+pub mod ticks;
+pub mod timer_registers;
+pub mod trace_location;
+
+use clock::Clock;
+use cmdline::{CommandLine, CommandLineError};
+use trace_location::TraceLocation;
+
+/// How a program ends, unless one of its checks ended the VM before: `Ok` powers off, the
+/// error is a mistake in the VM's configuration.
+pub type Outcome = Result<(), CommandLineError<'static>>;
+
+/// What a program gets from the VM.
+#[derive(Debug)]
+pub struct Start {
+    /// The program's own keys.
+    pub cmdline: CommandLine<'static>,
+    /// The guest's clock; its zero is the guest's start.
+    pub clock: Clock,
+}
+
+impl Start {
+    /// The trace device whose address is the value of `key`.
+    ///
+    /// # Errors
+    ///
+    /// The key is missing, or its value cannot be the address of a trace location.
+    pub fn trace_location(
+        &self,
+        key: &'static str,
+    ) -> Result<TraceLocation, CommandLineError<'static>> {
+        let address = self.cmdline.number(key)?;
+        TraceLocation::new(address).ok_or(CommandLineError::Unusable {
+            key,
+            value: address,
+            needs: "a word outside the guest's image",
+        })
+    }
+}
+
+/// Makes `fn run(&Start) -> Outcome` the program; on the host, where it could not run, the
+/// program is empty.
+#[macro_export]
+macro_rules! program {
+    ($run:path) => {
+        #[cfg(target_os = "none")]
+        #[unsafe(no_mangle)]
+        fn guest_program(start: &$crate::Start) -> $crate::Outcome {
+            $run(start)
+        }
+
+        #[cfg(not(target_os = "none"))]
+        fn main() {
+            let _: fn(&$crate::Start) -> $crate::Outcome = $run;
+        }
+    };
+}
+
+/// Prints one line, `guest: ` before it; takes what `format!` takes.
+#[macro_export]
+macro_rules! say {
+    ($($text:tt)*) => {
+        $crate::console::line(format_args!($($text)*))
+    };
+}
+
+/// Ends the VM as failed, with a reason in the words of `format!`, unless the condition holds.
+#[macro_export]
+macro_rules! check {
+    ($holds:expr, $($reason:tt)*) => {
+        if !$holds {
+            $crate::power::fail($crate::power::FailureCode::Check, format_args!($($reason)*));
+        }
+    };
+}
