@@ -266,8 +266,8 @@ impl ComponentHost {
         };
         Self {
             vmm: Vmm::init(VM, config, image, rings::VMM, clock, &mut machine),
-            trace: Trace::init(&[(rings::TRACE_PORT, config)], clock),
-            console: Console::init(&[(rings::CONSOLE_PORT, config)], clock),
+            trace: Trace::init(&[(rings::TRACE_PORT, config)], clock, clock.start_ticks),
+            console: Console::init(&[(rings::CONSOLE_PORT, config)], None, clock),
             platform,
             wakeups: 0,
             spent: Spent::default(),

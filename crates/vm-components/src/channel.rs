@@ -71,4 +71,6 @@ pub mod console {
     pub const fn vmm(vm: u8) -> Channel {
         Channel(2 + vm)
     }
+    /// From whoever watches over the components.
+    pub const MONITOR: Channel = Channel(10);
 }

@@ -47,9 +47,21 @@ pub struct ConsolePort {
     pub text_reader: &'static ConsumerPage,
 }
 
+/// The memory through which the platform itself reports what has died.
+#[derive(Clone, Copy)]
+pub struct SystemPort {
+    /// Lines about the system; whoever watches over the components writes it.
+    pub text: &'static RingMemory<CONSOLE_SLOTS>,
+    /// How far this component has read them.
+    pub text_reader: &'static ConsumerPage,
+}
+
 /// The component.
 pub struct Console {
     vms: Vec<VmConsole, MAX_VMS>,
+    system: Option<Consumer<CONSOLE_SLOTS>>,
+    /// A part of the system has died: the run has failed.
+    system_failed: bool,
     clock: Clock,
     budget: Budget,
 }
@@ -67,9 +79,17 @@ struct VmConsole {
 }
 
 impl Console {
-    /// A component that prints for the VMs with these configurations, numbered from 0.
-    pub fn init(vms: &[(ConsolePort, VmConfig<'static>)], clock: Clock) -> Self {
+    /// A component that prints for the VMs with these configurations, numbered from 0, and
+    /// for whoever watches over the components, if there is somebody.
+    pub fn init(
+        vms: &[(ConsolePort, VmConfig<'static>)],
+        system: Option<SystemPort>,
+        clock: Clock,
+    ) -> Self {
         Self {
+            system: system
+                .map(|port| Consumer::new(port.text, port.text_reader, RingKind::Console)),
+            system_failed: false,
             vms: vms
                 .iter()
                 .take(MAX_VMS)
@@ -107,6 +127,17 @@ impl Console {
         let mut asleep = false;
         while !asleep {
             asleep = true;
+            if let Some(system) = &mut self.system {
+                while let Some(item) = system.pop() {
+                    if let Some(ConsoleRecord::Text(text)) =
+                        ConsoleRecord::from_words(&item.payload)
+                    {
+                        self.system_failed = true;
+                        printer.output.write(text.bytes());
+                    }
+                }
+                asleep &= system.sleep_until(1);
+            }
             for vm in &mut self.vms {
                 vm.print_text(&mut printer);
                 vm.print_log(&mut printer);
@@ -124,8 +155,11 @@ impl Console {
         }
     }
 
-    /// How the run went, once all VMs have ended. The platform prints it as its last line.
+    /// How the run went, once all VMs have ended or a part of the system has. The platform prints it as its last line.
     pub fn verdict(&self) -> Option<Verdict> {
+        if self.system_failed {
+            return Some(Verdict::Failed);
+        }
         let mut verdict = Verdict::Ok;
         for vm in &self.vms {
             if !vm.end?.is_success() {
@@ -141,7 +175,7 @@ impl Console {
 pub enum Verdict {
     /// Every guest ended as it wanted to.
     Ok,
-    /// One did not.
+    /// One did not, or a part of the system has died.
     Failed,
 }
 

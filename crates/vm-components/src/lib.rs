@@ -29,7 +29,7 @@ mod trace;
 mod vmm;
 
 pub use channel::{Channel, ChannelSet};
-pub use console::{Console, ConsolePort, Output, Verdict};
+pub use console::{Console, ConsolePort, Output, SystemPort, Verdict};
 pub use host::{Clock, Exit, GuestException, Host, Machine};
 pub use image::ImageError;
 pub use trace::{Trace, TracePort};

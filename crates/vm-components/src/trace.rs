@@ -88,12 +88,13 @@ struct Closing {
 }
 
 impl Trace {
-    /// A component that serves the VMs with these configurations, numbered from 0.
-    pub fn init(vms: &[(TracePort, VmConfig<'_>)], clock: Clock) -> Self {
+    /// A component that serves the VMs with these configurations, numbered from 0. The
+    /// first second of the counters starts at `now`, in ticks.
+    pub fn init(vms: &[(TracePort, VmConfig<'_>)], clock: Clock, now: u64) -> Self {
         let lanes = vms.iter().take(MAX_VMS).zip(0..);
         Self {
             lanes: lanes
-                .map(|((port, config), vm)| Lane::new(vm, port, config, clock))
+                .map(|((port, config), vm)| Lane::new(vm, port, config, clock, now))
                 .collect(),
         }
     }
@@ -128,7 +129,7 @@ impl Trace {
 }
 
 impl Lane {
-    fn new(vm: u8, port: &TracePort, config: &VmConfig<'_>, clock: Clock) -> Self {
+    fn new(vm: u8, port: &TracePort, config: &VmConfig<'_>, clock: Clock, now: u64) -> Self {
         let identity = |kind| Identity {
             kind,
             vm,
@@ -154,9 +155,9 @@ impl Lane {
             log: BoundedProducer::new(port.log, port.log_reader, identity(RingKind::Log)),
             trace: OverwritingProducer::new(port.trace, identity(RingKind::Trace)),
             devices,
-            seconds: Seconds::new(clock.start_ticks, clock.hz),
+            seconds: Seconds::new(now, clock.hz),
             clock_hz: clock.hz,
-            last_time: clock.start_ticks,
+            last_time: now,
             span: Span::default(),
             epoch: 0,
             outside: Outside::default(),

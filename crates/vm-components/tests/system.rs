@@ -223,8 +223,8 @@ impl System {
             text_reader,
         };
         Self {
-            trace: Trace::init(&[(port, config)], CLOCK),
-            console: Console::init(&[(console_port, config)], CLOCK),
+            trace: Trace::init(&[(port, config)], CLOCK, START),
+            console: Console::init(&[(console_port, config)], None, CLOCK),
             vmm: Vmm::init(0, config, image(), ports, CLOCK, &mut platform),
             platform,
             screen: Screen::default(),

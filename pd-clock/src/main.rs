@@ -1,0 +1,32 @@
+//! `pd-clock`: wakes the others, and owns nothing.
+//!
+//! A scheduling context with a small budget and a period of 10 ms, and a loop: notify, give
+//! the rest of the budget away, run again when the next period begins. It needs no timer
+//! hardware, and nothing in it can be reached by a guest.
+//!
+//! Invariant: how much time has passed is never counted here. A late wake-up delays others
+//! by as much and loses nothing; they read the counter themselves.
+#![no_std]
+#![no_main]
+
+use sel4_microkit::{Channel, NullHandler, protection_domain};
+
+/// To `pd-trace`, every period: 10 ms.
+const TRACE: Channel = Channel::new(0);
+/// To `pd-console` and `pd-vmm`, every so many periods: 100 ms.
+const SLOW: [Channel; 2] = [Channel::new(1), Channel::new(2)];
+const SLOW_PERIODS: u32 = 10;
+
+#[protection_domain]
+fn init() -> NullHandler {
+    loop {
+        for _ in 0..SLOW_PERIODS {
+            // With a budget below its period, this returns when the next period begins.
+            sel4::r#yield();
+            TRACE.notify();
+        }
+        for channel in SLOW {
+            channel.notify();
+        }
+    }
+}

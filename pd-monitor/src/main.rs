@@ -1,0 +1,162 @@
+//! `pd-monitor`: the parent of the others, which says so when one of them dies.
+//!
+//! The kernel delivers a child's fault here. Runs only then. The line goes to `pd-console`
+//! through a ring of their own, or, if the console is the dead one, to the UART.
+//!
+//! Invariant: the UART is touched only after the console's fault, when it can do nothing any
+//! more; a child's last words are text of at most its crash page.
+#![no_std]
+#![no_main]
+
+use arm_pl011_uart::{PL011Registers, Uart};
+use core::fmt::{self, Write};
+use pd_runtime::{CrashPage, clock, region};
+use safe_mmio::UniqueMmioPointer;
+use sel4::sys::seL4_Fault_tag;
+use sel4_microkit::{
+    Channel, Child, Handler, Infallible, MessageInfo, get_mr, memory_region_symbol,
+    protection_domain,
+};
+use shared_ring::{BoundedProducer, Identity, RingKind};
+use trace_records::{CONSOLE_SLOTS, ConsoleRecord, TEXT_BYTES, Text};
+
+/// To `pd-console`.
+const CONSOLE: Channel = Channel::new(0);
+
+/// The children, by their numbers in `system.xml`.
+const CHILDREN: [&str; 4] = ["pd-vmm", "pd-trace", "pd-console", "pd-clock"];
+const CONSOLE_CHILD: usize = 2;
+
+#[protection_domain]
+fn init() -> Monitor {
+    let clock = clock();
+    let identity = Identity {
+        kind: RingKind::Console,
+        vm: 0xff,
+        clock_hz: clock.hz,
+        start_ticks: clock.start_ticks,
+    };
+    Monitor {
+        ring: BoundedProducer::new(
+            region!(monitor_ring: _),
+            region!(monitor_reader: _),
+            identity,
+        ),
+        console_is_dead: false,
+    }
+}
+
+struct Monitor {
+    ring: BoundedProducer<CONSOLE_SLOTS>,
+    console_is_dead: bool,
+}
+
+impl Handler for Monitor {
+    type Error = Infallible;
+
+    fn fault(
+        &mut self,
+        child: Child,
+        message: MessageInfo,
+    ) -> Result<Option<MessageInfo>, Infallible> {
+        let crash: &CrashPage = match child.index() {
+            0 => region!(crash_vmm: CrashPage),
+            1 => region!(crash_trace: CrashPage),
+            2 => region!(crash_console: CrashPage),
+            _ => region!(crash_clock: CrashPage),
+        };
+        let mut words = [0; 192];
+        let words = core::str::from_utf8(crash.read(&mut words)).unwrap_or("?");
+        let name = CHILDREN.get(child.index()).copied().unwrap_or("?");
+        self.console_is_dead |= child.index() == CONSOLE_CHILD;
+
+        let mut line = heapless::String::<400>::new();
+        // The longest message fits.
+        let _ = if words.is_empty() {
+            writeln!(line, "panic in {name}: {}", Described::new(&message))
+        } else {
+            writeln!(
+                line,
+                "panic in {name}: {words}; {}",
+                Described::new(&message)
+            )
+        };
+        self.report(line.as_bytes());
+        // Suspended rather than left with an unanswered fault, of which a debug kernel
+        // complains at every switch.
+        child.tcb().tcb_suspend().ok();
+        Ok(None)
+    }
+}
+
+impl Monitor {
+    fn report(&mut self, line: &[u8]) {
+        if self.console_is_dead {
+            return print(line);
+        }
+        for chunk in line.chunks(TEXT_BYTES) {
+            let record = ConsoleRecord::Text(Text::new(0, chunk));
+            // A console that does not read is as good as dead.
+            if self.ring.push(&record.to_words()).is_err() {
+                return print(line);
+            }
+        }
+        CONSOLE.notify();
+    }
+}
+
+/// What a fault message says: why, the address, the program counter (seL4 reference manual,
+/// "Faults"). Read raw, because a message that nobody expects must not stop the monitor.
+struct Described {
+    label: u64,
+    words: [u64; 4],
+}
+
+impl Described {
+    fn new(message: &MessageInfo) -> Self {
+        Self {
+            label: message.label(),
+            words: core::array::from_fn(get_mr),
+        }
+    }
+}
+
+impl fmt::Display for Described {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [pc, address, fetch, syndrome] = self.words;
+        match self.label {
+            seL4_Fault_tag::seL4_Fault_VMFault => {
+                let what = if fetch == 0 {
+                    "access to"
+                } else {
+                    "execution of"
+                };
+                write!(
+                    f,
+                    "{what} address {address:#x} at pc {pc:#x}, fsr {syndrome:#x}"
+                )
+            }
+            seL4_Fault_tag::seL4_Fault_CapFault => {
+                write!(f, "use of invalid capability {address:#x} at pc {pc:#x}")
+            }
+            seL4_Fault_tag::seL4_Fault_UserException => {
+                write!(f, "undefined instruction or exception at pc {pc:#x}")
+            }
+            label => write!(f, "fault {label} at pc {pc:#x}"),
+        }
+    }
+}
+
+/// Prints to the UART, which the console uses no more.
+fn print(line: &[u8]) {
+    let registers = memory_region_symbol!(uart: *mut PL011Registers);
+    // SAFETY: `system.xml` maps the PL011 here, uncached; the console, its only other user,
+    // does not run any more.
+    let mut uart = Uart::new(unsafe { UniqueMmioPointer::new(registers) });
+    for byte in line.iter().chain(b"verdict: failed\n") {
+        while uart.is_tx_fifo_full() {
+            core::hint::spin_loop();
+        }
+        uart.write_word(*byte);
+    }
+}

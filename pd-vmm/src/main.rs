@@ -1,0 +1,73 @@
+//! `pd-vmm`: the VMM component in a protection domain of its own, with one virtual machine.
+//!
+//! Wires the Microkit's events to `vm_components::Vmm`; what it may touch stands in
+//! `system.xml`. It has a loop of its own instead of the Microkit's, for a VM's events are
+//! neither answered nor told apart from a child's faults there.
+#![no_std]
+#![no_main]
+
+mod registers;
+mod vcpu;
+
+use pd_runtime::{CrashPage, clock, leave_word_on_panic, region};
+use sel4_microkit::{Handler, Infallible, Never, panicking, protection_domain, var};
+use vcpu::{Event, VirtualMachine};
+use vm_components::{Vmm, VmmPorts};
+use vm_config::VmConfig;
+
+/// The only VM of this system description.
+const VM: u8 = 0;
+
+#[protection_domain]
+fn init() -> VmmDomain {
+    panicking::set_hook(&|info| leave_word_on_panic(region!(crash: CrashPage), info));
+    let blob = region!(config: [u8; 0x1000]);
+    let config = match VmConfig::parse(blob) {
+        Ok(config) => config,
+        Err(error) => panic!("the compiled configuration: {error}"),
+    };
+    let mut machine = VirtualMachine::new(&config);
+    let ports = VmmPorts {
+        access: region!(access_ring: _),
+        access_reader: region!(access_reader: _),
+        state: region!(state_page: _),
+        console: region!(console_ring: _),
+        console_reader: region!(console_reader: _),
+    };
+    let image = guest_image(&config);
+    VmmDomain {
+        vmm: Vmm::init(VM, config, image, ports, clock(), &mut machine),
+        machine,
+    }
+}
+
+/// The guest's ELF file, which the Microkit put into a region of its own.
+fn guest_image(config: &VmConfig<'_>) -> &'static [u8] {
+    let region = sel4_microkit::memory_region_symbol!(guest_image: *mut u8);
+    let len_bytes = *var!(guest_image_len: usize = 0);
+    assert!(
+        config.image_len_bytes() as usize == len_bytes,
+        "the configuration was compiled for an image of {} bytes, but this one has {len_bytes}",
+        config.image_len_bytes(),
+    );
+    // SAFETY: the Microkit mapped the region read-only and says how many bytes the file has.
+    unsafe { core::slice::from_raw_parts(region.as_ptr(), len_bytes) }
+}
+
+struct VmmDomain {
+    vmm: Vmm,
+    machine: VirtualMachine,
+}
+
+impl Handler for VmmDomain {
+    type Error = Infallible;
+
+    fn run(&mut self) -> Result<Never, Infallible> {
+        loop {
+            match self.machine.next_event() {
+                Event::Exit(exit) => self.vmm.fault(exit, &mut self.machine),
+                Event::Notified(channels) => self.vmm.notified(channels, &mut self.machine),
+            }
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! The virtual machine of this protection domain: its vCPU and its RAM, through seL4.
+//!
+//! Called by `main`'s loop and by the VMM component. Every system call of the access path is
+//! here, and the path is built to make few, of few words: an access to w0 takes one call
+//! that fetches the registers up to x0, and one that writes back what changed and resumes
+//! the vCPU. (The kernel refuses to fuse the latter with the next receive: a thread cannot be
+//! invoked in the first phase of `seL4_NBSendRecv`.)
+//!
+//! Invariants: message registers are copied before anything else is called; what is written
+//! back between the PC and the target register is what was read (SP_EL0 and PSTATE are the
+//! guest's); the guest's RAM is only written by copy.
+//!
+//! Specification: seL4 reference manual, "TCB" and "ARM VCPU" invocations; Microkit manual,
+//! "Virtual Machines"; Arm ARM D1.3 for the injected exceptions.
+
+use crate::registers::{COUNT, PC, SPSR, X0, place};
+use core::ptr::NonNull;
+use guest_trap::{Gpr, GuestPhysAddr};
+use pd_runtime::{Counter, Signals};
+use sel4::sys::{invocation_label, seL4_Fault_tag};
+use sel4::{MessageInfoBuilder, VCpuReg, Word, cap};
+use sel4_microkit::memory_region_symbol;
+use vm_components::{Channel, ChannelSet, Exit, GuestException, Host, Machine};
+use vm_config::{RamRange, VmConfig};
+
+// Capability slots that the Microkit gives a protection domain (its manual, "CSpace").
+const INPUT: cap::Endpoint = sel4::Cap::from_bits(1);
+const REPLY: cap::Reply = sel4::Cap::from_bits(4);
+const VM_TCB: cap::Tcb = sel4::Cap::from_bits(266);
+const VCPU: cap::VCpu = sel4::Cap::from_bits(330);
+
+/// Set in the badge of a fault, beside the number of who faulted.
+const FAULT_BADGE: Word = 1 << 62;
+/// Message registers that a system call passes in registers of the CPU.
+const FAST_REGISTERS: usize = 4;
+/// Words before the registers in a message of TCB_WriteRegisters.
+const WRITE_HEADER: usize = 2;
+
+/// ESR_EL2 of an HVC with immediate 0 (Arm ARM D24.2.40).
+const HVC: u64 = 0x16 << 26;
+
+/// What woke this protection domain.
+pub enum Event {
+    /// The vCPU left the guest.
+    Exit(Exit),
+    /// Channels were signalled.
+    Notified(ChannelSet),
+}
+
+/// The only VM and its only vCPU.
+pub struct VirtualMachine {
+    ram: RamRange,
+    /// Where the guest's RAM is mapped here.
+    ram_at: NonNull<u8>,
+    /// What is known of the vCPU's registers, in seL4's order.
+    registers: [Word; COUNT],
+    /// How many of them are, since the last exit.
+    known: usize,
+    syndrome: u64,
+    fault_address: u64,
+}
+
+impl VirtualMachine {
+    /// The VM of this protection domain, whose vCPU does not run yet.
+    pub fn new(config: &VmConfig<'_>) -> Self {
+        let mut ranges = config.ram();
+        let (Some(ram), None) = (ranges.next(), ranges.next()) else {
+            panic!("this platform takes exactly one range of RAM in a VM's configuration");
+        };
+        let len_bytes = *sel4_microkit::var!(guest_ram_len: usize = 0) as u64;
+        assert!(
+            ram.len_bytes == len_bytes,
+            "the configuration says {:#x} bytes of RAM, the system description {len_bytes:#x}",
+            ram.len_bytes,
+        );
+        Self {
+            ram,
+            ram_at: memory_region_symbol!(guest_ram: *mut u8),
+            registers: [0; COUNT],
+            known: 0,
+            syndrome: 0,
+            fault_address: 0,
+        }
+    }
+
+    /// Waits for the next event.
+    #[inline(always)]
+    pub fn next_event(&mut self) -> Event {
+        loop {
+            let received = INPUT.recv_with_mrs(REPLY);
+            let badge = received.badge;
+            if badge & FAULT_BADGE == 0 {
+                return Event::Notified(ChannelSet::from_bits(badge));
+            }
+            self.known = 0;
+            if let Some(exit) = self.exit(received.info.label(), received.msg) {
+                self.syndrome = exit.syndrome;
+                self.fault_address = exit.address.0;
+                return Event::Exit(exit);
+            }
+        }
+    }
+
+    /// Writes the first `count` registers and lets the vCPU run.
+    #[inline(always)]
+    fn write_and_resume(&mut self, count: usize) {
+        let in_buffer = count.saturating_sub(FAST_REGISTERS - WRITE_HEADER);
+        if in_buffer != 0 {
+            sel4::with_ipc_buffer_mut(|buffer| {
+                buffer.msg_regs_mut()[FAST_REGISTERS..][..in_buffer]
+                    .copy_from_slice(&self.registers[FAST_REGISTERS - WRITE_HEADER..count]);
+            });
+        }
+        let info = MessageInfoBuilder::default()
+            .label(Word::from(invocation_label::TCBWriteRegisters))
+            .length(WRITE_HEADER + count)
+            .build();
+        const RESUME: Word = 1;
+        VM_TCB.cast::<sel4::cap_type::Endpoint>().call_with_mrs(
+            info,
+            [RESUME, count as Word, self.registers[0], self.registers[1]],
+        );
+    }
+
+    /// What a fault message means; `None` if the vCPU just goes on.
+    #[inline(always)]
+    fn exit(&mut self, label: Word, message: [Word; FAST_REGISTERS]) -> Option<Exit> {
+        let [pc, address, _, syndrome] = message;
+        if label == seL4_Fault_tag::seL4_Fault_VMFault {
+            self.registers[PC] = pc;
+            return Some(Exit {
+                syndrome,
+                address: GuestPhysAddr(address),
+                pc,
+            });
+        }
+        self.other_exit(label, message[0])
+    }
+
+    #[cold]
+    fn other_exit(&mut self, label: Word, first: Word) -> Option<Exit> {
+        let syndrome = match label {
+            seL4_Fault_tag::seL4_Fault_VCPUFault => first,
+            // The guest's virtual timer fired, or its interrupt interface wants service: it
+            // has neither. The timer's interrupt stays masked as it is not acknowledged.
+            seL4_Fault_tag::seL4_Fault_VPPIEvent | seL4_Fault_tag::seL4_Fault_VGICMaintenance => {
+                VM_TCB.tcb_resume().ok();
+                return None;
+            }
+            // The kernel takes a guest's HVC for a system call that it does not know. It would
+            // be repeated; the hardware says HVC and points behind it.
+            seL4_Fault_tag::seL4_Fault_UnknownSyscall => {
+                self.fetch(1);
+                return Some(Exit {
+                    syndrome: HVC,
+                    address: GuestPhysAddr(0),
+                    pc: self.registers[PC].wrapping_add(4),
+                });
+            }
+            // Reported with a class that no hardware uses.
+            _ => 0x3f << 26,
+        };
+        self.fetch(1);
+        Some(Exit {
+            syndrome,
+            address: GuestPhysAddr(0),
+            pc: self.registers[PC],
+        })
+    }
+
+    /// Reads registers of the vCPU until `count` are known.
+    #[inline(always)]
+    fn fetch(&mut self, count: usize) {
+        if self.known >= count {
+            return;
+        }
+        let info = MessageInfoBuilder::default()
+            .label(Word::from(invocation_label::TCBReadRegisters))
+            .length(2)
+            .build();
+        let answer = VM_TCB
+            .cast::<sel4::cap_type::Endpoint>()
+            .call_with_mrs(info, [0, count as Word]);
+        let fast = count.min(FAST_REGISTERS);
+        self.registers[..fast].copy_from_slice(&answer.msg[..fast]);
+        if count > FAST_REGISTERS {
+            sel4::with_ipc_buffer(|buffer| {
+                self.registers[FAST_REGISTERS..count]
+                    .copy_from_slice(&buffer.msg_regs()[FAST_REGISTERS..count]);
+            });
+        }
+        self.known = count;
+    }
+
+    fn read_system_register(register: VCpuReg) -> u64 {
+        // The capability is there and the register exists: no error is possible.
+        VCPU.vcpu_read_regs(register).unwrap_or(0)
+    }
+
+    fn write_system_register(register: VCpuReg, value: u64) {
+        // As above.
+        VCPU.vcpu_write_regs(register, value).ok();
+    }
+
+    /// Where the guest's RAM is mapped here, if all the bytes lie in it.
+    fn ram_pointer(&self, address: GuestPhysAddr, len_bytes: usize) -> Option<*mut u8> {
+        let offset = address.0.checked_sub(self.ram.base)?;
+        let rest = self.ram.len_bytes.checked_sub(offset)?;
+        let ram = self.ram_at.as_ptr();
+        (len_bytes as u64 <= rest).then(|| ram.wrapping_add(offset as usize))
+    }
+}
+
+impl Host for VirtualMachine {
+    #[inline(always)]
+    fn now(&mut self) -> u64 {
+        Counter::now()
+    }
+
+    #[inline(always)]
+    fn notify(&mut self, channel: Channel) {
+        Signals.notify(channel);
+    }
+}
+
+impl Machine for VirtualMachine {
+    #[inline(always)]
+    fn gpr(&mut self, register: Gpr) -> u64 {
+        let place = place(register);
+        self.fetch(place + 1);
+        self.registers[place]
+    }
+
+    #[inline(always)]
+    fn resume(&mut self, pc: u64, result: Option<(Gpr, u64)>) {
+        let mut count = PC + 1;
+        if let Some((register, value)) = result {
+            let place = place(register);
+            count = place + 1;
+            self.fetch(count);
+            self.registers[place] = value;
+        }
+        self.registers[PC] = pc;
+        self.write_and_resume(count);
+    }
+
+    fn hold(&mut self) {
+        // Nobody answers the fault for now, and a debug kernel would say so at each switch.
+        VM_TCB.tcb_suspend().ok();
+    }
+
+    fn inject(&mut self, exception: GuestException) {
+        self.fetch(SPSR + 1);
+        let (pc, spsr) = (self.registers[PC], self.registers[SPSR]);
+        let from_el0 = spsr & 0xf == 0;
+        // ESR_EL1 (Arm ARM D24.2.40): IL, and for an abort its class, WnR and DFSC.
+        const IL: u64 = 1 << 25;
+        let syndrome = match exception {
+            GuestException::Undefined => IL,
+            GuestException::DataAbort => {
+                let class = if from_el0 { 0x24 } else { 0x25 };
+                let write = self.syndrome & 1 << 6;
+                class << 26 | IL | write | 0x10
+            }
+        };
+        // The vector of a synchronous exception, by where it comes from.
+        let offset = match spsr & 0x1f {
+            0b00100 => 0x000,
+            0b00101 => 0x200,
+            0b00000 => 0x400,
+            _ => 0x600,
+        };
+        Self::write_system_register(VCpuReg::ESR, syndrome);
+        if exception == GuestException::DataAbort {
+            // The kernel tells the guest-physical address only; with the guest's MMU off that
+            // is the virtual one.
+            Self::write_system_register(VCpuReg::FAR, self.fault_address);
+        }
+        Self::write_system_register(VCpuReg::ELR_EL1, pc);
+        Self::write_system_register(VCpuReg::SPSR_EL1, spsr);
+        self.registers[PC] = Self::read_system_register(VCpuReg::VBAR).wrapping_add(offset);
+        // Flags stay; EL1h with everything masked.
+        self.registers[SPSR] = spsr & 0xf << 28 | 0x3c5;
+        self.write_and_resume(SPSR + 1);
+    }
+
+    fn start(&mut self, entry: u64, x0: u64, x1: u64) {
+        // RES1 bits of SCTLR_EL1: MMU and caches off.
+        Self::write_system_register(VCpuReg::SCTLR, 0x30d0_0800);
+        for register in [
+            VCpuReg::VBAR,
+            VCpuReg::TCR,
+            VCpuReg::MAIR,
+            VCpuReg::TTBR0,
+            VCpuReg::TTBR1,
+            VCpuReg::CPACR,
+            VCpuReg::CNTV_CTL,
+        ] {
+            Self::write_system_register(register, 0);
+        }
+        self.registers = [0; COUNT];
+        self.registers[PC] = entry;
+        // EL1 with its own stack pointer, all exceptions masked.
+        self.registers[SPSR] = 0x3c5;
+        self.registers[X0] = x0;
+        self.registers[X0 + 1] = x1;
+        self.known = COUNT;
+        self.write_and_resume(COUNT);
+    }
+
+    fn write_ram(&mut self, address: GuestPhysAddr, bytes: &[u8]) -> bool {
+        let Some(to) = self.ram_pointer(address, bytes.len()) else {
+            return false;
+        };
+        // SAFETY: `ram_pointer` checked the range against the region that the Microkit mapped
+        // RW for this protection domain; no reference to it exists, and the source is one.
+        unsafe { to.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+        true
+    }
+
+    fn clear_ram(&mut self) {
+        let ram = self.ram_at.as_ptr();
+        // SAFETY: the whole region, mapped RW, as long as `new` checked; no references.
+        unsafe { ram.write_bytes(0, self.ram.len_bytes as usize) };
+    }
+}

@@ -1,0 +1,31 @@
+//! What every protection domain does besides its component: read the machine's counter, give
+//! the components their view of the Microkit's channels, and leave word when it panics.
+//!
+//! Called by the `pd-*` crates. Invariant: nothing here maps memory or holds a capability; a
+//! protection domain can do what `system.xml` gives it and no more.
+#![no_std]
+
+mod crash;
+mod platform;
+
+pub use crash::{CrashPage, leave_word_on_panic};
+pub use platform::{Counter, Signals, channel_set, clock};
+
+/// A reference to a memory region that `system.xml` maps into this protection domain.
+///
+/// `$symbol` is the `setvar_vaddr` of its mapping, `$type` what lies there.
+///
+/// # Safety
+///
+/// `$type` must be made of atomics, or nobody may write the region while the system runs;
+/// and the region must be as large as it.
+#[macro_export]
+macro_rules! region {
+    ($symbol:ident: $type:ty) => {{
+        let region: ::core::ptr::NonNull<$type> =
+            ::sel4_microkit::memory_region_symbol!($symbol: *mut $type);
+        // SAFETY: the Microkit mapped the region at this address for the whole life of the
+        // protection domain; the rest is the caller's promise.
+        unsafe { region.as_ref() }
+    }};
+}
