@@ -1,0 +1,83 @@
+//! What an access costs, in instructions that QEMU counts.
+//!
+//! With `-icount shift=0` the machine's clock advances by one nanosecond an instruction, so
+//! times are counts. The figure: from the first access until the trace component is through
+//! with the last one, divided by their number, without what the console took meanwhile.
+
+use crate::{Failure, Platform, Request, Transcript, run};
+use std::path::Path;
+use std::time::Duration;
+
+/// Accesses of a run.
+const ACCESSES: u64 = 1_000_000;
+
+/// What one run measured, in instructions an access.
+pub struct Figures {
+    /// All of it.
+    pub total: f64,
+    /// The console's part, where the platform tells it.
+    pub console: Option<f64>,
+}
+
+/// Runs the guest `storm` with `operation` (`read`, `write`, `write-read`).
+///
+/// # Errors
+///
+/// The run's, or that its lines are not as expected.
+pub fn measure(platform: &Platform, images: &Path, operation: &str) -> Result<Figures, Failure> {
+    let work = tempfile::tempdir().map_err(|error| Failure::Host(error.to_string()))?;
+    let config = work.path().join("bench.conf");
+    let text = format!(
+        "system bench\ncpu\nram 0x40000000,2M\nload storm\nlogger info,error,fatal stdout\n\
+         cmdline \"trace=0xfa000000 console=0x9000000 n={ACCESSES} op={operation}\"\n\
+         vdev trace loc 0xfa000000 emit-logger emit-trace 12\nvdev pl011 loc 0x9000000\n"
+    );
+    std::fs::write(&config, text).map_err(|error| Failure::Host(error.to_string()))?;
+    let request = Request {
+        config: &config,
+        images,
+        work: work.path(),
+        platform,
+        icount: Some(0),
+        dump: None,
+        deadline: Duration::from_secs(600),
+    };
+    let transcript = run(&request, |_| {})?;
+    figures(&transcript).ok_or_else(|| {
+        let reason = "it does not say when its accesses were".into();
+        Failure::System { transcript, reason }
+    })
+}
+
+fn figures(transcript: &Transcript) -> Option<Figures> {
+    let find = |text: &str| transcript.lines.iter().find(|line| line.contains(text));
+    // "accesses from [   0.000031] to [   0.424314], recorded by [   0.424408]"
+    let stamps = |line: &String, after: &str| -> Option<f64> {
+        let rest = &line[line.find(after)? + after.len()..];
+        rest[..rest.find(']')?].trim().parse().ok()
+    };
+    let nanoseconds = match find("accesses from [") {
+        Some(line) => (stamps(line, "recorded by [")? - stamps(line, "from [")?) * 1e9,
+        None => {
+            // Without a device (the floor) only the guest's own stopwatch tells.
+            let line = find("bench op=")?;
+            number(line, "ticks=")? / number(line, "hz=")? * 1e9
+        }
+    };
+    let console = find("unikernel: trace ran").and_then(|line| {
+        Some(number(line, "console ")? / number(line, " of ")? * 1e9 / ACCESSES as f64)
+    });
+    Some(Figures {
+        total: nanoseconds / ACCESSES as f64,
+        console,
+    })
+}
+
+/// The number that stands behind `before`.
+fn number(line: &str, before: &str) -> Option<f64> {
+    let rest = &line[line.find(before)? + before.len()..];
+    let digits = rest
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(rest.len());
+    rest[..digits].parse().ok()
+}

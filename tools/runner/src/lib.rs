@@ -1,0 +1,206 @@
+//! Boots a VM's configuration under QEMU and watches its console.
+//!
+//! Used by the `runner` program and by the system tests. Invariant: a run ends by the
+//! verdict line, by the end of QEMU, or by its deadline, and never by a sleep; only
+//! `verdict: ok` is success.
+
+pub mod bench;
+mod qmp;
+mod system;
+
+pub use system::{Microkit, Platform, Unikernel};
+
+use std::fmt;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+use vdev_trace::compile::compile;
+
+/// The line that ends a run well.
+const VERDICT_OK: &str = "verdict: ok";
+const VERDICT: &str = "verdict: ";
+
+/// How a system is to be run.
+pub struct Request<'a> {
+    /// The VM's configuration.
+    pub config: &'a Path,
+    /// Where the images are that `load` names.
+    pub images: &'a Path,
+    /// Where the run's files go.
+    pub work: &'a Path,
+    /// What hosts the VM.
+    pub platform: &'a Platform,
+    /// `-icount shift=N`: the machine's clock counts instructions, 2^N ns each.
+    pub icount: Option<u32>,
+    /// Where to put a dump of the machine's memory, taken at the verdict.
+    pub dump: Option<PathBuf>,
+    /// How long the run may take.
+    pub deadline: Duration,
+}
+
+/// What a run printed.
+#[derive(Debug)]
+pub struct Transcript {
+    /// The console's lines.
+    pub lines: Vec<String>,
+    /// The compiled configuration that was booted.
+    pub blob: Vec<u8>,
+}
+
+/// Why a run is no success.
+#[derive(Debug)]
+pub enum Failure {
+    /// The configuration was refused: diagnostics, ready to print. Nothing was booted.
+    Config(String),
+    /// Something on the host is missing or did not work.
+    Host(String),
+    /// The system ran and says why it failed, or nothing more.
+    System {
+        /// What it printed.
+        transcript: Transcript,
+        /// Why that is a failure.
+        reason: String,
+    },
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(text) => f.write_str(text.trim_end()),
+            Self::Host(text) => write!(f, "error: {text}"),
+            Self::System { reason, .. } => write!(f, "error: the run failed: {reason}"),
+        }
+    }
+}
+
+/// Runs a system. Each line of its console goes to `show` as it comes, the command first.
+///
+/// # Errors
+///
+/// See [`Failure`].
+pub fn run(request: &Request<'_>, mut show: impl FnMut(&str)) -> Result<Transcript, Failure> {
+    let compiled = compile(request.config, request.images).map_err(Failure::Config)?;
+    let mut command = request
+        .platform
+        .command(request, &compiled)
+        .map_err(Failure::Host)?;
+    if let Some(shift) = request.icount {
+        command.args(["-icount", &format!("shift={shift},sleep=off")]);
+    }
+    let socket = request.work.join("qmp.sock");
+    if request.dump.is_some() {
+        // The machine stays when it switches itself off, so that it can be looked at.
+        command.arg("-no-shutdown").arg("-qmp");
+        command.arg(format!("unix:{},server=on,wait=off", socket.display()));
+    }
+    show(&format!("$ {}", system::pasteable(&command)));
+    let mut qemu = Qemu::start(command)?;
+    let mut transcript = Transcript {
+        lines: Vec::new(),
+        blob: compiled.blob,
+    };
+    let deadline = Instant::now() + request.deadline;
+    let outcome = loop {
+        let rest = deadline.saturating_duration_since(Instant::now());
+        match qemu.lines.recv_timeout(rest) {
+            Ok(line) => {
+                show(&line);
+                let verdict = line.starts_with(VERDICT);
+                transcript.lines.push(line);
+                if verdict {
+                    break None;
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                break Some(format!(
+                    "no verdict within {} s",
+                    request.deadline.as_secs()
+                ));
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                break Some(format!("QEMU ended without a verdict ({})", qemu.status()));
+            }
+        }
+    };
+    if let Some(dump) = &request.dump {
+        let (first, len_bytes) = request.platform.memory(compiled.ram_bytes);
+        qmp::dump(&socket, first, len_bytes, dump)
+            .map_err(|error| Failure::Host(format!("no memory dump: {error}")))?;
+    }
+    let reason = outcome.or_else(|| transcript.failure());
+    match reason {
+        None => Ok(transcript),
+        Some(reason) => Err(Failure::System { transcript, reason }),
+    }
+}
+
+impl Transcript {
+    /// Why the last line is no good verdict, with what the system said of it.
+    fn failure(&self) -> Option<String> {
+        let verdict = self.lines.last()?;
+        if verdict.trim_end() == VERDICT_OK {
+            return None;
+        }
+        let cause = self
+            .lines
+            .iter()
+            .rev()
+            .find(|line| line.starts_with("panic in ") || line.contains("] fatal "));
+        Some(cause.unwrap_or(verdict).clone())
+    }
+}
+
+/// A running QEMU; it is killed when nobody watches it any more.
+struct Qemu {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Qemu {
+    fn start(mut command: std::process::Command) -> Result<Self, Failure> {
+        let program = command.get_program().display().to_string();
+        let spawned = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn();
+        let mut child = spawned.map_err(|error| {
+            Failure::Host(format!(
+                "cannot start {program}: {error}; `make setup` installs it \
+                 (Debian: apt-get install --no-install-recommends qemu-system-arm)"
+            ))
+        })?;
+        let (sender, lines) = channel();
+        if let Some(output) = child.stdout.take() {
+            std::thread::spawn(move || {
+                let mut output = BufReader::new(output);
+                let mut line = Vec::new();
+                while output.read_until(b'\n', &mut line).is_ok_and(|len| len > 0) {
+                    let text = String::from_utf8_lossy(&line);
+                    if sender.send(text.trim_end().to_owned()).is_err() {
+                        break;
+                    }
+                    line.clear();
+                }
+            });
+        }
+        Ok(Self { child, lines })
+    }
+
+    fn status(&mut self) -> String {
+        match self.child.wait() {
+            Ok(status) => status.to_string(),
+            Err(error) => error.to_string(),
+        }
+    }
+}
+
+impl Drop for Qemu {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,186 @@
+//! `runner`: what `make run`, `make trace` and `make bench` call.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use runner::{Failure, Microkit, Platform, Request, Unikernel, bench, run};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+use vdev_trace::dump;
+use vm_config::VmConfig;
+
+/// Boots VMs under QEMU.
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Boot a VM and print what it says
+    Run(Boot),
+    /// The same, then print the trace ring, read from outside the machine
+    Trace(Boot),
+    /// Count the instructions of an access
+    Bench {
+        #[command(flatten)]
+        host: HostArguments,
+        /// A unikernel that only moves the PC on
+        #[arg(long)]
+        floor_kernel: Option<PathBuf>,
+    },
+}
+
+#[derive(Args)]
+struct Boot {
+    /// The VM's configuration
+    config: PathBuf,
+    #[command(flatten)]
+    host: HostArguments,
+    /// Let the machine's clock count instructions, 2^N ns each
+    #[arg(long, value_name = "N")]
+    icount: Option<u32>,
+    /// Write the machine's memory to a file at the end
+    #[arg(long)]
+    dump: Option<PathBuf>,
+    /// How long it may take, in seconds
+    #[arg(long, default_value_t = 120)]
+    deadline: u64,
+    /// Where the run's files go
+    #[arg(long, default_value = "out/run")]
+    work: PathBuf,
+}
+
+#[derive(Args)]
+struct HostArguments {
+    /// What hosts the VM
+    #[arg(long, value_enum, default_value_t = PlatformName::Unikernel)]
+    platform: PlatformName,
+    /// Where the guests' images are
+    #[arg(long, default_value = "out/firmware")]
+    images: PathBuf,
+    /// The unikernel's image
+    #[arg(long, default_value = "out/firmware/unikernel")]
+    kernel: PathBuf,
+    /// The Microkit SDK (for `--platform microkit`)
+    #[arg(long, env = "MICROKIT_SDK")]
+    sdk: Option<PathBuf>,
+    /// The SDK's configuration
+    #[arg(long, default_value = "release")]
+    config_name: String,
+    /// Where the protection domains are
+    #[arg(long, default_value = "out/microkit/release")]
+    domains: PathBuf,
+    /// The system description
+    #[arg(long, default_value = "system.xml")]
+    system: PathBuf,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum PlatformName {
+    Unikernel,
+    Microkit,
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Run(boot) => run_vm(&boot, boot.dump.clone()),
+        Command::Trace(boot) => trace(&boot),
+        Command::Bench { host, floor_kernel } => bench_all(&host, floor_kernel),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("{failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn platform(host: &HostArguments) -> Result<Platform, Failure> {
+    Ok(match host.platform {
+        PlatformName::Unikernel => Platform::Unikernel(Unikernel {
+            kernel: host.kernel.clone(),
+        }),
+        PlatformName::Microkit => Platform::Microkit(Microkit {
+            sdk: host.sdk.clone().ok_or_else(|| {
+                Failure::Host("set MICROKIT_SDK to the folder of a Microkit SDK".into())
+            })?,
+            config: host.config_name.clone(),
+            domains: host.domains.clone(),
+            system: host.system.clone(),
+        }),
+    })
+}
+
+fn run_vm(boot: &Boot, dump: Option<PathBuf>) -> Result<(), Failure> {
+    let request = Request {
+        config: &boot.config,
+        images: &boot.host.images,
+        work: &boot.work,
+        platform: &platform(&boot.host)?,
+        icount: boot.icount,
+        dump,
+        deadline: Duration::from_secs(boot.deadline),
+    };
+    run(&request, |line| println!("{line}")).map(drop)
+}
+
+fn trace(boot: &Boot) -> Result<(), Failure> {
+    let file = boot
+        .dump
+        .clone()
+        .unwrap_or_else(|| boot.work.join("memory.dump"));
+    run_vm(
+        boot,
+        Some(std::path::absolute(&file).unwrap_or(file.clone())),
+    )?;
+    print_rings(&file, &boot.work.join("vm.blob")).map_err(|error| Failure::Host(error.to_string()))
+}
+
+fn print_rings(dump_file: &Path, blob: &Path) -> std::io::Result<()> {
+    let (memory, blob) = (std::fs::read(dump_file)?, std::fs::read(blob)?);
+    let config = VmConfig::parse(&blob).ok();
+    println!(
+        "\nthe trace ring, read from the memory dump {}:",
+        dump_file.display()
+    );
+    for ring in dump::rings(&memory) {
+        match ring {
+            Ok(ring) if ring.kind == dump::TRACE => print!("{}", ring.to_text(config.as_ref())),
+            Ok(_) => {}
+            Err(bad) => eprintln!("warning: {bad}"),
+        }
+    }
+    Ok(())
+}
+
+fn bench_all(host: &HostArguments, floor_kernel: Option<PathBuf>) -> Result<(), Failure> {
+    let platform = platform(host)?;
+    println!(
+        "instructions an access, {}, both options on, n = 1 000 000",
+        platform.name()
+    );
+    println!("\n| guest | total | of it console | without console |");
+    println!("|---|---|---|---|");
+    let row = |name: &str, figures: &bench::Figures| {
+        let (console, rest) = match figures.console {
+            Some(console) => (format!("{console:.0}"), figures.total - console),
+            None => ("-".into(), figures.total),
+        };
+        println!("| {name} | {:.0} | {console} | {rest:.0} |", figures.total);
+    };
+    if let Some(kernel) = floor_kernel {
+        let floor = Platform::Unikernel(Unikernel { kernel });
+        let figures = bench::measure(&floor, &host.images, "read")?;
+        row("floor: the PC moves on", &figures);
+    }
+    for (name, operation) in [
+        ("reads in a row", "read"),
+        ("writes in a row", "write"),
+        ("write, then read it back", "write-read"),
+    ] {
+        row(name, &bench::measure(&platform, &host.images, operation)?);
+    }
+    Ok(())
+}

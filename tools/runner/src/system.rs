@@ -1,0 +1,133 @@
+//! The platforms: which files a run needs and which QEMU command boots them.
+
+use crate::Request;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use vdev_trace::compile::Compiled;
+
+const MIB: u64 = 1 << 20;
+/// Start of RAM on QEMU's virt board.
+const RAM: u64 = 0x4000_0000;
+/// What the unikernel needs besides the guests' RAM.
+const UNIKERNEL_BYTES: u64 = 16 * MIB;
+/// RAM of the Microkit's board `qemu_virt_aarch64`.
+const MICROKIT_BYTES: u64 = 2048 * MIB;
+
+/// What hosts the VM.
+pub enum Platform {
+    /// All components in one image at EL2.
+    Unikernel(Unikernel),
+    /// Protection domains on seL4.
+    Microkit(Microkit),
+}
+
+/// The unikernel's image.
+pub struct Unikernel {
+    /// The ELF file.
+    pub kernel: PathBuf,
+}
+
+/// A Microkit SDK and the protection domains built with it.
+pub struct Microkit {
+    /// The SDK's folder.
+    pub sdk: PathBuf,
+    /// `debug`, `release`, `smp-release`.
+    pub config: String,
+    /// Where the protection domains' ELF files are.
+    pub domains: PathBuf,
+    /// The system description.
+    pub system: PathBuf,
+}
+
+impl Platform {
+    /// The name that `--platform` has for it, with the configuration where there are several.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Unikernel(_) => "unikernel".into(),
+            Self::Microkit(microkit) => format!("microkit {}", microkit.config),
+        }
+    }
+
+    /// The physical memory in which the rings lie: its start and length in bytes.
+    pub(crate) fn memory(&self, guest_bytes: u64) -> (u64, u64) {
+        match self {
+            Self::Unikernel(_) => (RAM, UNIKERNEL_BYTES + guest_bytes),
+            Self::Microkit(_) => (RAM, MICROKIT_BYTES),
+        }
+    }
+
+    /// Puts the files of a run where QEMU finds them and makes the command that boots them.
+    pub(crate) fn command(
+        &self,
+        request: &Request<'_>,
+        compiled: &Compiled,
+    ) -> Result<Command, String> {
+        std::fs::create_dir_all(request.work)
+            .map_err(|error| format!("cannot make {}: {error}", request.work.display()))?;
+        let blob = request.work.join("vm.blob");
+        write(&blob, &compiled.blob)?;
+        let mut command = Command::new("qemu-system-aarch64");
+        command.args(["-cpu", "cortex-a53", "-nographic", "-nodefaults"]);
+        command.args(["-serial", "stdio"]);
+        match self {
+            Self::Unikernel(unikernel) => {
+                let mib = (UNIKERNEL_BYTES + compiled.ram_bytes).div_ceil(MIB);
+                command.args(["-machine", "virt,virtualization=on,gic-version=3"]);
+                command.args(["-m", &format!("{mib}M")]);
+                command.arg("-kernel").arg(&unikernel.kernel);
+                load(&mut command, &blob, "0x40e00000,force-raw=on");
+                load(&mut command, &compiled.image, "0x40e10000,force-raw=on");
+            }
+            Self::Microkit(microkit) => {
+                let image = microkit.build(request.work, compiled)?;
+                command.args(["-machine", "virt,virtualization=on", "-m", "2G"]);
+                if microkit.config.starts_with("smp") {
+                    command.args(["-smp", "4"]);
+                }
+                load(&mut command, &image, "0x70000000,cpu-num=0");
+            }
+        }
+        Ok(command)
+    }
+}
+
+impl Microkit {
+    /// Makes the bootable image, with the guest and its configuration as prefilled regions.
+    fn build(&self, work: &Path, compiled: &Compiled) -> Result<PathBuf, String> {
+        std::fs::copy(&compiled.image, work.join("guest.elf"))
+            .map_err(|error| format!("cannot copy {}: {error}", compiled.image.display()))?;
+        let image = work.join("loader.img");
+        let tool = self.sdk.join("bin/microkit");
+        let mut command = Command::new(&tool);
+        command.arg(&self.system).arg("--search-path");
+        command.args([&self.domains, work]);
+        command.args(["--board", "qemu_virt_aarch64", "--config", &self.config]);
+        command.arg("-o").arg(&image);
+        command.arg("-r").arg(work.join("report.txt"));
+        command.env_remove("MICROKIT_SDK");
+        let output = command
+            .output()
+            .map_err(|error| format!("cannot run {}: {error}", tool.display()))?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            return Err(format!("{} says: {said}", pasteable(&command)));
+        }
+        Ok(image)
+    }
+}
+
+fn load(command: &mut Command, file: &Path, place: &str) {
+    command.arg("-device");
+    command.arg(format!("loader,file={},addr={place}", file.display()));
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), String> {
+    std::fs::write(path, bytes).map_err(|error| format!("cannot write {}: {error}", path.display()))
+}
+
+/// A command as one would type it.
+pub(crate) fn pasteable(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let words: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
+    words.join(" ")
+}

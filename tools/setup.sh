@@ -1,0 +1,83 @@
+#!/bin/sh
+# Installs what the project needs and is missing, and finds out how bare-metal code is
+# compiled on this machine. Called by the Makefile: setup.sh TARGET OUTPUT
+#
+# OUTPUT becomes a fragment of the Makefile with
+#   BARE_METAL_CARGO   the cargo to call, with its environment
+#   BARE_METAL_FLAGS   what to add to its build commands
+#   BARE_METAL_LINT    clippy, or check where there is none for this compiler
+# BARE_METAL=rustup or BARE_METAL=debian in the environment allows only that one.
+set -eu
+target=$1
+output=$2
+
+fail() {
+    echo "setup: $*" >&2
+    exit 1
+}
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    elif command -v sudo >/dev/null; then
+        sudo "$@"
+    else
+        return 1
+    fi
+}
+
+# install WHAT-FOR PACKAGE...
+install() {
+    purpose=$1
+    shift
+    command -v apt-get >/dev/null ||
+        fail "$purpose is missing: please install it (on Debian: apt-get install $*)"
+    echo "setup: installing $purpose ($*)" >&2
+    as_root apt-get update -qq >&2 || true
+    # In one call and without recommendations: apt may have to replace a newer qemu-utils.
+    as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq --no-install-recommends "$@" >&2 ||
+        fail "$purpose could not be installed: please run, as root, apt-get install $*"
+}
+
+command -v cargo >/dev/null || fail "cargo is missing: please install Rust from https://rustup.rs"
+command -v cc >/dev/null || install "a C compiler to link with" gcc libc6-dev
+command -v qemu-system-aarch64 >/dev/null || install "QEMU for aarch64" qemu-system-arm
+
+use_rustup() {
+    [ "${BARE_METAL:-rustup}" = rustup ] && command -v rustup >/dev/null || return 1
+    rustup target list --installed 2>/dev/null | grep -qx "$target" ||
+        rustup target add "$target" >&2 || return 1
+    cargo="cargo"
+    flags=""
+    lint="clippy"
+}
+
+use_debian() {
+    [ "${BARE_METAL:-debian}" = debian ] || return 1
+    # rustc-web is Debian's current compiler; it builds the standard library from source.
+    [ -x /usr/bin/rustc ] && [ -n "$(ls -d /usr/lib/rustlib/src/rust /usr/src/rustc-* 2>/dev/null)" ] ||
+        install "a compiler with its source" rustc-web rust-web-src
+    linker=$(rustc --print sysroot 2>/dev/null)/lib/rustlib/x86_64-unknown-linux-gnu/bin/rust-lld
+    [ -x "$linker" ] || linker=$(command -v rust-lld || command -v ld.lld || true)
+    if [ -z "$linker" ]; then
+        install "a linker for bare metal" lld-22
+        linker=$(command -v ld.lld-22)
+    fi
+    variable=CARGO_TARGET_$(echo "$target" | tr 'a-z-' 'A-Z_')_LINKER
+    cargo="RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 $variable=$linker cargo"
+    flags="-Zbuild-std=core,alloc"
+    # Clippy belongs to rustup's compiler, whose standard library is another version.
+    lint="check"
+}
+
+use_rustup || use_debian ||
+    fail "no compiler for $target: rustup target add $target failed, and Debian's is not allowed"
+
+mkdir -p "$(dirname "$output")"
+cat >"$output" <<END
+# Written by tools/setup.sh; remove it to look again.
+BARE_METAL_CARGO := $cargo
+BARE_METAL_FLAGS := $flags
+BARE_METAL_LINT := $lint
+END

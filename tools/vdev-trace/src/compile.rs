@@ -1,0 +1,51 @@
+//! From a `vm.conf` to the blob that a VMM reads.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use vm_config::VmConfig;
+use vmconf::Colour;
+
+/// A compiled VM configuration and the image that belongs to it.
+pub struct Compiled {
+    /// What the VMM reads.
+    pub blob: Vec<u8>,
+    /// The guest's ELF file.
+    pub image: PathBuf,
+    /// Bytes of RAM of the VM.
+    pub ram_bytes: u64,
+}
+
+/// Checks the configuration at `path` and compiles it; `load NAME` names a file in `images`.
+///
+/// # Errors
+///
+/// The diagnostics as a text to print, coloured if standard error is a terminal.
+pub fn compile(path: &Path, images: &Path) -> Result<Compiled, String> {
+    let name = path.display().to_string();
+    let bytes =
+        std::fs::read(path).map_err(|error| format!("error: cannot read {name}: {error}\n"))?;
+    let colour = if std::io::stderr().is_terminal() {
+        Colour::Always
+    } else {
+        Colour::Never
+    };
+    let blob = vmconf::decode(&name, &bytes)
+        .and_then(|text| {
+            vmconf::compile(&name, text, |load| {
+                let path = images.join(load);
+                std::fs::metadata(&path)
+                    .map(|metadata| metadata.len())
+                    .map_err(|error| format!("{}: {error}", path.display()))
+            })
+        })
+        .map_err(|diagnostics| diagnostics.render(colour))?;
+    let config = VmConfig::parse(&blob)
+        .map_err(|error| format!("error: the compiled form of {name} is wrong: {error}\n"))?;
+    let image = images.join(config.load_name());
+    let ram_bytes = config.ram().map(|ram| ram.len_bytes).sum();
+    Ok(Compiled {
+        blob,
+        image,
+        ram_bytes,
+    })
+}
