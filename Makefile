@@ -1,20 +1,30 @@
 # `make` lists the targets. `make run` and `make test` do all set-up on a fresh machine.
 
 VM       ?= vm.conf
+# unikernel, or microkit with MICROKIT_SDK and CONFIG=release|debug|smp-release
 PLATFORM ?= unikernel
+CONFIG   ?= release
+BOARD    ?= qemu_virt_aarch64
+MICROKIT_SDK ?=
+export MICROKIT_SDK
 TARGET   := aarch64-unknown-none-softfloat
 FIRMWARE := out/firmware
+DOMAINS  := out/microkit
+SDK_ARCHIVE := microkit-sdk-2.3.1-linux-x86-64.tar.gz
+SDK_URL  := https://github.com/seL4/microkit/releases/download/2.3.1/$(SDK_ARCHIVE)
+SDK_SHA256 := b1b285b8785db7557eba6d0665dd4fbf2f265ea5c0b39d6f91ae3dcc43d2c424
 
 # How bare-metal code is compiled here; tools/setup.sh finds out and writes it once.
 -include out/toolchain.mk
 
 # `make bench` counts instructions; the others do not depend on how fast the machine is.
 RUNNER  = cargo run --quiet --package runner --
-IMAGES  = --images $(FIRMWARE) --kernel $(FIRMWARE)/unikernel
+IMAGES  = --images $(FIRMWARE) --kernel $(FIRMWARE)/unikernel --platform $(PLATFORM) \
+          --config-name $(CONFIG) --domains $(DOMAINS)/$(CONFIG)
 GUESTS := $(patsubst guest/src/bin/%.rs,%,$(wildcard guest/src/bin/*.rs))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run trace test lint unit system bench bench-floor clean
+.PHONY: help setup build run trace test lint unit system bench bench-floor image sdk clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -24,8 +34,8 @@ setup: out/toolchain.mk ## install what is missing: QEMU, and a compiler for bar
 out/toolchain.mk: tools/setup.sh
 	@tools/setup.sh $(TARGET) $@
 
-build: setup ## build the unikernel and the guests
-	@$(MAKE) --no-print-directory firmware
+build: setup ## build what PLATFORM needs: the unikernel or the protection domains, and the guests
+	@$(MAKE) --no-print-directory firmware $(if $(filter microkit,$(PLATFORM)),domains)
 
 .PHONY: firmware
 firmware:
@@ -34,16 +44,27 @@ firmware:
 	@mkdir -p $(FIRMWARE)
 	@cd target/$(TARGET)/firmware && cp -u unikernel $(GUESTS) $(CURDIR)/$(FIRMWARE)
 
+# One folder for each configuration: the kernel's headers are compiled in.
+.PHONY: domains
+domains:
+	@test -n "$(MICROKIT_SDK)" || { echo "set MICROKIT_SDK to the folder of a Microkit SDK 2.3 (make sdk fetches one)" >&2; exit 1; }
+	@test -d "$(MICROKIT_SDK)/board/$(BOARD)/$(CONFIG)" || { echo "$(MICROKIT_SDK) has no configuration $(CONFIG) for $(BOARD)" >&2; exit 1; }
+	@cd sel4 && SEL4_INCLUDE_DIRS=$(abspath $(MICROKIT_SDK))/board/$(BOARD)/$(CONFIG)/include RUSTC_BOOTSTRAP=1 \
+	    $(BARE_METAL_CARGO) build --quiet --release --target $(TARGET) --target-dir ../target/sel4-$(CONFIG) $(BARE_METAL_FLAGS)
+	@mkdir -p $(DOMAINS)/$(CONFIG)
+	@cd target/sel4-$(CONFIG)/$(TARGET)/release && cp -u pd-monitor pd-vmm pd-trace pd-console pd-clock $(CURDIR)/$(DOMAINS)/$(CONFIG)
+
 run: build ## boot VM=vm.conf and print what it says
-	@$(RUNNER) run $(VM) --platform $(PLATFORM) $(IMAGES)
+	@$(RUNNER) run $(VM) $(IMAGES)
 
 trace: build ## the same, then print the trace ring, read from outside the machine
-	@$(RUNNER) trace $(VM) --platform $(PLATFORM) $(IMAGES)
+	@$(RUNNER) trace $(VM) $(IMAGES)
 
 test: lint unit system ## every test there is
 
 lint: setup ## formatting and lints, on the host and for bare metal
 	cargo fmt --all --check
+	rustfmt --check --edition 2024 pd-*/src/main.rs sel4/pd-runtime/src/lib.rs
 	cargo clippy --quiet --workspace --all-targets -- -D warnings
 	@$(MAKE) --no-print-directory lint-firmware
 
@@ -56,12 +77,14 @@ lint-firmware:
 unit: ## tests that need no emulator
 	cargo test --quiet --workspace --exclude runner
 
-system: build ## whole systems under QEMU
+system: build ## whole systems under QEMU; on seL4 too if MICROKIT_SDK is set
+	@$(if $(MICROKIT_SDK),for config in debug release; do $(MAKE) --no-print-directory domains CONFIG=$$config || exit; done)
 	VDEV_TRACE_KERNEL=$(CURDIR)/$(FIRMWARE)/unikernel VDEV_TRACE_GUESTS=$(CURDIR)/$(FIRMWARE) \
-	    cargo test --quiet --package runner
+	    VDEV_TRACE_DOMAINS=$(CURDIR)/$(DOMAINS) cargo test --package runner
+	@$(if $(MICROKIT_SDK),,echo "skipped: every scenario on seL4, debug and release (MICROKIT_SDK is not set)")
 
-bench: build bench-floor ## instructions for an access, counted by QEMU
-	@$(RUNNER) bench $(IMAGES) --floor-kernel $(FIRMWARE)/unikernel-floor
+bench: build $(if $(filter unikernel,$(PLATFORM)),bench-floor) ## instructions for an access, counted by QEMU
+	@$(RUNNER) bench $(IMAGES) $(if $(filter unikernel,$(PLATFORM)),--floor-kernel $(FIRMWARE)/unikernel-floor)
 
 bench-floor: setup
 	@$(MAKE) --no-print-directory firmware-floor
@@ -72,6 +95,20 @@ firmware-floor:
 	    --profile firmware --target $(TARGET) --target-dir target/floor $(BARE_METAL_FLAGS)
 	@mkdir -p $(FIRMWARE)
 	@cp -u target/floor/$(TARGET)/firmware/unikernel $(FIRMWARE)/unikernel-floor
+
+image: setup ## the bootable seL4 image of VM and its report, in out/
+	@$(MAKE) --no-print-directory firmware domains
+	@$(RUNNER) image $(VM) $(IMAGES) --work out
+
+sdk: ## fetch the official Microkit SDK into out/
+	@mkdir -p out
+	@command -v curl >/dev/null || { echo "curl is missing: please install it" >&2; exit 1; }
+	@trap 'rm -f out/$(SDK_ARCHIVE)' EXIT; \
+	curl --fail --silent --show-error --location --output out/$(SDK_ARCHIVE) $(SDK_URL) \
+	    || { echo "the SDK could not be fetched from $(SDK_URL)" >&2; exit 1; }; \
+	echo "$(SDK_SHA256)  out/$(SDK_ARCHIVE)" | sha256sum --check --quiet - \
+	    || { echo "$(SDK_ARCHIVE) is not the official one: its SHA-256 differs" >&2; exit 1; }; \
+	tar -C out -xzf out/$(SDK_ARCHIVE) && echo "now: make run PLATFORM=microkit MICROKIT_SDK=$(CURDIR)/out/microkit-sdk-2.3.1"
 
 clean: ## remove what was built
 	rm -rf out target

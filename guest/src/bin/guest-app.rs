@@ -14,7 +14,7 @@ use guest::{
     Outcome, Start, check,
     clock::{Wait, whole_ms},
     say,
-    ticks::{TOLERANCE, Tick, TickWatch, is_written_or_next},
+    ticks::{Tick, TickWatch, is_written_or_next},
     trace_location::TraceLocation,
 };
 
@@ -26,6 +26,8 @@ const STEP: Duration = Duration::from_millis(250);
 const ADVANCES: u32 = 5;
 /// Ticks that are timed: the first advance starts the stopwatch.
 const TICKS: u32 = ADVANCES - 1;
+/// A demo may run on a busy host, which stops the machine now and then; `ticks` is strict.
+const TOLERANCE: Duration = STEP;
 const WRITTEN: u32 = 1000;
 
 fn run(start: &Start) -> Outcome {

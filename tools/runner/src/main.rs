@@ -5,6 +5,7 @@ use runner::{Failure, Microkit, Platform, Request, Unikernel, bench, run};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
+use vdev_trace::compile::compile;
 use vdev_trace::dump;
 use vm_config::VmConfig;
 
@@ -21,6 +22,8 @@ enum Command {
     Run(Boot),
     /// The same, then print the trace ring, read from outside the machine
     Trace(Boot),
+    /// Make the bootable seL4 image of a VM, without booting it
+    Image(Boot),
     /// Count the instructions of an access
     Bench {
         #[command(flatten)]
@@ -86,6 +89,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Run(boot) => run_vm(&boot, boot.dump.clone()),
         Command::Trace(boot) => trace(&boot),
+        Command::Image(boot) => image(&boot),
         Command::Bench { host, floor_kernel } => bench_all(&host, floor_kernel),
     };
     match result {
@@ -102,15 +106,30 @@ fn platform(host: &HostArguments) -> Result<Platform, Failure> {
         PlatformName::Unikernel => Platform::Unikernel(Unikernel {
             kernel: host.kernel.clone(),
         }),
-        PlatformName::Microkit => Platform::Microkit(Microkit {
-            sdk: host.sdk.clone().ok_or_else(|| {
-                Failure::Host("set MICROKIT_SDK to the folder of a Microkit SDK".into())
-            })?,
-            config: host.config_name.clone(),
-            domains: host.domains.clone(),
-            system: host.system.clone(),
-        }),
+        PlatformName::Microkit => Platform::Microkit(microkit(host)?),
     })
+}
+
+fn microkit(host: &HostArguments) -> Result<Microkit, Failure> {
+    let sdk = host.sdk.clone().filter(|sdk| !sdk.as_os_str().is_empty());
+    Ok(Microkit {
+        sdk: sdk.ok_or_else(|| {
+            Failure::Host("set MICROKIT_SDK to the folder of a Microkit SDK".into())
+        })?,
+        config: host.config_name.clone(),
+        domains: host.domains.clone(),
+        system: host.system.clone(),
+    })
+}
+
+fn image(boot: &Boot) -> Result<(), Failure> {
+    let compiled = compile(&boot.config, &boot.host.images).map_err(Failure::Config)?;
+    compiled.write_to(&boot.work).map_err(Failure::Host)?;
+    let image = microkit(&boot.host)?
+        .build(&boot.work, &compiled)
+        .map_err(Failure::Host)?;
+    println!("{}, report.txt beside it", image.display());
+    Ok(())
 }
 
 fn run_vm(boot: &Boot, dump: Option<PathBuf>) -> Result<(), Failure> {

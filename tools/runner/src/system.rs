@@ -62,10 +62,7 @@ impl Platform {
         request: &Request<'_>,
         compiled: &Compiled,
     ) -> Result<Command, String> {
-        std::fs::create_dir_all(request.work)
-            .map_err(|error| format!("cannot make {}: {error}", request.work.display()))?;
-        let blob = request.work.join("vm.blob");
-        write(&blob, &compiled.blob)?;
+        let blob = compiled.write_to(request.work)?;
         let mut command = Command::new("qemu-system-aarch64");
         command.args(["-cpu", "cortex-a53", "-nographic", "-nodefaults"]);
         command.args(["-serial", "stdio"]);
@@ -92,8 +89,13 @@ impl Platform {
 }
 
 impl Microkit {
-    /// Makes the bootable image, with the guest and its configuration as prefilled regions.
-    fn build(&self, work: &Path, compiled: &Compiled) -> Result<PathBuf, String> {
+    /// Makes the bootable image, with the guest and its configuration as prefilled regions,
+    /// and the Microkit's report beside it.
+    ///
+    /// # Errors
+    ///
+    /// What could not be read or written, or what the Microkit's tool says.
+    pub fn build(&self, work: &Path, compiled: &Compiled) -> Result<PathBuf, String> {
         std::fs::copy(&compiled.image, work.join("guest.elf"))
             .map_err(|error| format!("cannot copy {}: {error}", compiled.image.display()))?;
         let image = work.join("loader.img");
@@ -119,10 +121,6 @@ impl Microkit {
 fn load(command: &mut Command, file: &Path, place: &str) {
     command.arg("-device");
     command.arg(format!("loader,file={},addr={place}", file.display()));
-}
-
-fn write(path: &Path, bytes: &[u8]) -> Result<(), String> {
-    std::fs::write(path, bytes).map_err(|error| format!("cannot write {}: {error}", path.display()))
 }
 
 /// A command as one would type it.

@@ -15,6 +15,21 @@ pub struct Compiled {
     pub ram_bytes: u64,
 }
 
+impl Compiled {
+    /// Writes the blob to `vm.blob` in a folder, which is made if need be.
+    ///
+    /// # Errors
+    ///
+    /// What could not be written, and why.
+    pub fn write_to(&self, folder: &Path) -> Result<PathBuf, String> {
+        let blob = folder.join("vm.blob");
+        std::fs::create_dir_all(folder)
+            .and_then(|()| std::fs::write(&blob, &self.blob))
+            .map_err(|error| format!("cannot write {}: {error}", blob.display()))?;
+        Ok(blob)
+    }
+}
+
 /// Checks the configuration at `path` and compiles it; `load NAME` names a file in `images`.
 ///
 /// # Errors

@@ -1,0 +1,443 @@
+//! Whole systems under an emulator: one list of scenarios for all platforms.
+//!
+//! The machine's clock counts instructions (`-icount`), so the times below are the machine's
+//! and the same on every host; the deadlines are the host's. The unikernel is always there;
+//! seL4 is when `MICROKIT_SDK` is set, and each test says by name if it left it out.
+
+use regex::Regex;
+use runner::{Failure, Microkit, Platform, Request, Transcript, Unikernel, run};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use trace_records::{Kind, Record};
+use vdev_trace::dump::{Ring, TRACE, rings};
+
+/// What a scenario left behind.
+struct Outcome {
+    result: Result<Transcript, Failure>,
+    dump: Vec<u8>,
+    platform: String,
+}
+
+/// An access as its log line tells it.
+#[derive(Debug)]
+struct Logged {
+    seconds: f64,
+    device: String,
+    write: bool,
+    value: u64,
+    sequence: u64,
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// An environment variable that the Makefile sets.
+fn set_by_make(name: &str) -> PathBuf {
+    std::env::var_os(name)
+        .unwrap_or_else(|| panic!("{name} is not set: run these tests by `make system`"))
+        .into()
+}
+
+fn platforms(scenario: &str) -> Vec<Platform> {
+    let mut platforms = vec![Platform::Unikernel(Unikernel {
+        kernel: set_by_make("VDEV_TRACE_KERNEL"),
+    })];
+    match std::env::var_os("MICROKIT_SDK").filter(|sdk| !sdk.is_empty()) {
+        Some(sdk) => {
+            for config in ["debug", "release"] {
+                platforms.push(Platform::Microkit(Microkit {
+                    sdk: sdk.clone().into(),
+                    config: config.into(),
+                    domains: set_by_make("VDEV_TRACE_DOMAINS").join(config),
+                    system: root().join("system.xml"),
+                }));
+            }
+        }
+        None => println!("skipped: {scenario} on seL4 (MICROKIT_SDK is not set)"),
+    }
+    platforms
+}
+
+/// Runs a scenario on every platform that is there.
+fn everywhere(scenario: &str, check: impl Fn(Outcome)) {
+    for platform in platforms(scenario) {
+        let config = match scenario {
+            "demo" => root().join("vm.conf"),
+            _ => root().join(format!("tools/runner/scenarios/{scenario}.conf")),
+        };
+        let work = tempfile::tempdir().unwrap();
+        let dump = work.path().join("memory.dump");
+        let request = Request {
+            config: &config,
+            images: &set_by_make("VDEV_TRACE_GUESTS"),
+            work: work.path(),
+            platform: &platform,
+            icount: Some(5),
+            dump: matches!(platform, Platform::Unikernel(_)).then(|| dump.clone()),
+            deadline: Duration::from_secs(600),
+        };
+        let result = run(&request, |_| {});
+        check(Outcome {
+            result,
+            dump: std::fs::read(&dump).unwrap_or_default(),
+            platform: platform.name(),
+        });
+    }
+}
+
+impl Outcome {
+    /// The lines of a run that ended well.
+    fn lines(&self) -> &[String] {
+        match &self.result {
+            Ok(transcript) => &transcript.lines,
+            Err(Failure::System { transcript, reason }) => {
+                panic!(
+                    "{}: {reason}\n{}",
+                    self.platform,
+                    transcript.lines.join("\n")
+                )
+            }
+            Err(failure) => panic!("{}: {failure}", self.platform),
+        }
+    }
+
+    /// Why the run ended badly, as it should.
+    fn reason(&self) -> &str {
+        match &self.result {
+            Err(Failure::System { reason, .. }) => reason,
+            Err(failure) => panic!("{}: {failure}", self.platform),
+            Ok(_) => panic!("{}: the run did not fail", self.platform),
+        }
+    }
+
+    fn contains(&self, text: &str) -> bool {
+        self.lines().iter().any(|line| line.contains(text))
+    }
+
+    fn assert_guest_is_done(&self) {
+        assert!(
+            self.contains("| guest: done"),
+            "{}: {:#?}",
+            self.platform,
+            self.lines()
+        );
+    }
+
+    fn logged(&self) -> Vec<Logged> {
+        let line = Regex::new(
+            r"^\[ *(\d+\.\d{6})\] info  \S+ (\S+) cpu0 ([RW])[124] 0x[0-9a-f]{8} = (\d+)(?: -> (\d+))? pc 0x[0-9a-f]+ seq (\d+)$",
+        )
+        .unwrap();
+        let number = |text: &str| text.parse().unwrap();
+        self.lines()
+            .iter()
+            .filter_map(|text| line.captures(text))
+            .map(|found| Logged {
+                seconds: found[1].parse().unwrap(),
+                device: found[2].to_owned(),
+                write: &found[3] == "W",
+                value: number(found.get(5).map_or(&found[4], |new| new.as_str())),
+                sequence: number(&found[6]),
+            })
+            .collect()
+    }
+
+    /// The number that stands before `words` in the line that holds `line`.
+    fn number(&self, line: &str, words: &str) -> u64 {
+        let found = self.lines().iter().find(|text| text.contains(line));
+        let text = found.unwrap_or_else(|| panic!("{}: no line with {line}", self.platform));
+        let before = &text[..text
+            .find(words)
+            .unwrap_or_else(|| panic!("no {words} in {text}"))];
+        before.split_whitespace().last().unwrap().parse().unwrap()
+    }
+
+    /// The trace ring; the memory dump is the unikernel's.
+    fn trace_ring(&self) -> Option<Ring> {
+        if self.dump.is_empty() {
+            return None;
+        }
+        rings(&self.dump)
+            .into_iter()
+            .flatten()
+            .find(|ring| ring.kind == TRACE)
+    }
+
+    fn traced(&self) -> Option<Vec<Record>> {
+        let events = self.trace_ring()?;
+        Some(
+            events
+                .events()
+                .filter(|(kind, _)| *kind == Kind::Access)
+                .map(|(_, record)| record)
+                .collect(),
+        )
+    }
+}
+
+#[test]
+fn the_demo_logs_each_access_once_and_the_sums_agree() {
+    everywhere("demo", |outcome| {
+        outcome.assert_guest_is_done();
+        let logged = outcome.logged();
+        let sequences: Vec<u64> = logged.iter().map(|access| access.sequence).collect();
+        assert_eq!(sequences, (1..=logged.len() as u64).collect::<Vec<_>>());
+        assert!(logged.is_sorted_by_key(|access| access.seconds));
+        let writes: Vec<u64> = logged
+            .iter()
+            .filter(|it| it.write)
+            .map(|it| it.value)
+            .collect();
+        assert_eq!(writes, [1000]);
+        let written = logged.iter().position(|access| access.write).unwrap();
+        let (before, after) = logged.split_at(written);
+        assert!(
+            before.is_sorted_by_key(|access| access.value) && before.last().unwrap().value >= 5
+        );
+        assert!(
+            after.is_sorted_by_key(|access| access.value) && after.last().unwrap().value == 1002
+        );
+        let count = logged.len() as u64;
+        assert_eq!(outcome.number("accesses = ", " accesses"), count);
+        assert_eq!(outcome.number("accesses = ", " logged"), count);
+        assert_eq!(outcome.number("accesses = ", " traced"), count);
+        assert_eq!(outcome.number("not logged", " not logged"), 0);
+        if let Some(traced) = outcome.traced() {
+            assert_eq!(traced.len() as u64, count);
+            assert!(traced.iter().all(|record| record.tag.event() == 12));
+        }
+    });
+}
+
+#[test]
+fn with_both_options_off_the_counter_works_and_nothing_is_told() {
+    everywhere("both-off", |outcome| {
+        outcome.assert_guest_is_done();
+        assert!(outcome.logged().is_empty());
+        assert_eq!(outcome.number("accesses = ", " logged"), 0);
+        if let Some(traced) = outcome.traced() {
+            assert!(traced.is_empty());
+        }
+    });
+}
+
+#[test]
+fn with_emit_trace_alone_the_ring_holds_every_access_and_the_log_none() {
+    everywhere("trace-only", |outcome| {
+        outcome.assert_guest_is_done();
+        assert!(outcome.logged().is_empty());
+        let accesses = outcome.number("accesses = ", " accesses");
+        assert_eq!(outcome.number("accesses = ", " traced"), accesses);
+        if let Some(traced) = outcome.traced() {
+            assert_eq!(traced.len() as u64, accesses);
+            assert!(traced.iter().all(|record| record.tag.event() == 7));
+        }
+    });
+}
+
+#[test]
+fn a_logger_that_leaves_info_out_logs_no_access() {
+    everywhere("logger-without-info", |outcome| {
+        outcome.assert_guest_is_done();
+        assert!(outcome.logged().is_empty());
+    });
+}
+
+#[test]
+fn two_devices_have_a_counter_and_numbers_each() {
+    everywhere("two-devices", |outcome| {
+        outcome.assert_guest_is_done();
+        for device in ["trace0", "second"] {
+            let logged = outcome.logged();
+            let mine: Vec<_> = logged.iter().filter(|it| it.device == device).collect();
+            assert!(!mine.is_empty());
+            assert!(mine.is_sorted_by_key(|access| access.sequence));
+        }
+        if let Some(traced) = outcome.traced() {
+            for (instance, event) in [(0, 12), (1, 13)] {
+                let mut mine = traced.iter().filter(|it| it.tag.instance() == instance);
+                assert!(mine.all(|record| record.tag.event() == event));
+            }
+        }
+    });
+}
+
+#[test]
+fn the_rest_of_the_page_reads_all_ones_and_is_counted() {
+    everywhere("outside", |outcome| {
+        outcome.assert_guest_is_done();
+        assert!(outcome.number("outside a device", " outside a device") > 0);
+        assert!(outcome.contains("no device: "));
+    });
+}
+
+fn assert_that_a_storm_adds_up(outcome: &Outcome) {
+    const ACCESSES: u64 = 1_000_000;
+    outcome.assert_guest_is_done();
+    assert_eq!(outcome.number("accesses = ", " accesses"), ACCESSES);
+    let not_logged = outcome.number("not logged", " not logged");
+    assert_eq!(
+        outcome.number("accesses = ", " logged") + not_logged,
+        ACCESSES
+    );
+    let lost = Regex::new(r"^\[ *(\d+\.\d+)\] warn  \S+: (\d+) log lines lost$").unwrap();
+    let told: Vec<(f64, u64)> = outcome
+        .lines()
+        .iter()
+        .filter_map(|line| lost.captures(line))
+        .map(|found| (found[1].parse().unwrap(), found[2].parse().unwrap()))
+        .collect();
+    let missing: u64 = told.iter().map(|(_, lines)| lines).sum();
+    assert_eq!(
+        outcome.logged().len() as u64 + missing,
+        ACCESSES,
+        "{}",
+        outcome.platform
+    );
+    for pair in told.windows(2) {
+        let gap = pair[1].0 - pair[0].0;
+        assert!(gap <= 0.12, "{}: silent for {gap} s", outcome.platform);
+    }
+    let overwritten = outcome.number("overwritten", " overwritten");
+    if let Some(ring) = outcome.trace_ring() {
+        assert_eq!(ring.records.len() as u64 + overwritten, ACCESSES);
+        assert_eq!((ring.lost, ring.torn), (overwritten, 0));
+    }
+}
+
+#[test]
+fn a_million_reads_are_all_accounted_for() {
+    everywhere("storm-read", |outcome| {
+        assert_that_a_storm_adds_up(&outcome)
+    });
+}
+
+#[test]
+fn a_million_writes_are_all_accounted_for() {
+    everywhere("storm-write", |outcome| {
+        assert_that_a_storm_adds_up(&outcome)
+    });
+}
+
+#[test]
+fn five_ticks_take_five_seconds_by_the_machines_clock() {
+    everywhere("ticks", |outcome| {
+        outcome.assert_guest_is_done();
+        let Some(ring) = outcome.trace_ring() else {
+            return;
+        };
+        let seconds = |record: &Record| record.time as f64 / ring.clock.hz as f64;
+        let traced = outcome.traced().unwrap();
+        let ticks: Vec<f64> = traced
+            .windows(2)
+            .filter(|pair| pair[0].value != pair[1].value)
+            .map(|pair| seconds(&pair[1]))
+            .collect();
+        assert!(ticks.len() >= 6, "{ticks:?}");
+        for (number, tick) in ticks.iter().enumerate() {
+            let late = tick - ticks[0] - number as f64;
+            assert!(late.abs() <= 0.05, "tick {number} is {late} s late");
+        }
+    });
+}
+
+/// The guest judges its ticks by its own clock: within 50 ms of whole seconds.
+fn assert_that_the_guest_is_content(scenario: &str) {
+    everywhere(scenario, |outcome| outcome.assert_guest_is_done());
+}
+
+#[test]
+fn a_guest_that_spins_with_interrupts_masked_stops_no_tick() {
+    assert_that_the_guest_is_content("spin");
+}
+
+#[test]
+fn a_guest_that_attacks_the_timers_stops_no_tick() {
+    assert_that_the_guest_is_content("timers");
+}
+
+#[test]
+fn a_write_counts_on_the_side_of_the_tick_on_which_it_was_made() {
+    assert_that_the_guest_is_content("tick-edge");
+}
+
+#[test]
+fn a_guest_may_wait_for_interrupts_that_never_come() {
+    assert_that_the_guest_is_content("wfi");
+}
+
+#[test]
+fn what_is_not_supported_is_flagged_and_the_guest_lives() {
+    for scenario in ["unsupported", "unsupported-ignored"] {
+        everywhere(scenario, |outcome| {
+            outcome.assert_guest_is_done();
+            assert!(outcome.contains("R8 0xfa000000 not supported"));
+            assert!(outcome.contains("R? 0xfa000000 not supported"));
+            assert_eq!(
+                outcome.contains("exceptions given"),
+                scenario == "unsupported"
+            );
+        });
+    }
+}
+
+#[test]
+fn policy_abort_ends_the_vm_and_says_where() {
+    everywhere("unsupported-aborts", |outcome| {
+        let reason = outcome.reason();
+        assert!(
+            reason.contains("policy abort, unsupported instruction at pc 0x"),
+            "{reason}"
+        );
+    });
+}
+
+#[test]
+fn a_guest_that_fails_makes_the_run_fail_with_its_reason() {
+    for (how, code) in [("panic", 3), ("exception", 4), ("fail", 5)] {
+        everywhere(&format!("stuck-{how}"), |outcome| {
+            let wanted = format!("the guest says that it failed, code {code}");
+            assert!(outcome.reason().contains(&wanted), "{}", outcome.reason());
+        });
+    }
+}
+
+#[test]
+fn a_configuration_with_mistakes_boots_nothing_and_names_each() {
+    everywhere("refused", |outcome| {
+        let Err(Failure::Config(text)) = &outcome.result else {
+            panic!("it was not refused");
+        };
+        assert!(
+            text.contains("refused.conf:6:9") && text.contains("refused.conf:7:16"),
+            "{text}"
+        );
+    });
+}
+
+#[test]
+fn an_image_that_is_no_elf_file_ends_the_vm_and_says_so() {
+    let images = tempfile::tempdir().unwrap();
+    std::fs::write(images.path().join("guest-app"), "not an ELF file").unwrap();
+    let platform = Platform::Unikernel(Unikernel {
+        kernel: set_by_make("VDEV_TRACE_KERNEL"),
+    });
+    let work = tempfile::tempdir().unwrap();
+    let request = Request {
+        config: &root().join("vm.conf"),
+        images: images.path(),
+        work: work.path(),
+        platform: &platform,
+        icount: Some(5),
+        dump: None,
+        deadline: Duration::from_secs(60),
+    };
+    let Err(Failure::System { reason, .. }) = run(&request, |_| {}) else {
+        panic!("it was not refused");
+    };
+    assert!(
+        reason.contains("the image is no ELF file for this machine"),
+        "{reason}"
+    );
+}
