@@ -142,6 +142,11 @@ impl fmt::Display for Described {
             seL4_Fault_tag::seL4_Fault_UserException => {
                 write!(f, "undefined instruction or exception at pc {pc:#x}")
             }
+            // An exception that the kernel has no other name for, by its syndrome: what a
+            // panic's abort raises.
+            seL4_Fault_tag::seL4_Fault_VCPUFault => {
+                write!(f, "exception class {:#x}", pc >> 26 & 0x3f)
+            }
             label => write!(f, "fault {label} at pc {pc:#x}"),
         }
     }

@@ -65,8 +65,8 @@ struct HostArguments {
     /// The unikernel's image
     #[arg(long, default_value = "out/firmware/unikernel")]
     kernel: PathBuf,
-    /// The Microkit SDK (for `--platform microkit`)
-    #[arg(long, env = "MICROKIT_SDK")]
+    /// The Microkit SDK (for `--platform microkit`), if not in `MICROKIT_SDK`
+    #[arg(long)]
     sdk: Option<PathBuf>,
     /// The SDK's configuration
     #[arg(long, default_value = "release")]
@@ -111,7 +111,9 @@ fn platform(host: &HostArguments) -> Result<Platform, Failure> {
 }
 
 fn microkit(host: &HostArguments) -> Result<Microkit, Failure> {
-    let sdk = host.sdk.clone().filter(|sdk| !sdk.as_os_str().is_empty());
+    // Make exports the variable, empty if it is not set.
+    let variable = std::env::var_os("MICROKIT_SDK").filter(|sdk| !sdk.is_empty());
+    let sdk = host.sdk.clone().or(variable.map(PathBuf::from));
     Ok(Microkit {
         sdk: sdk.ok_or_else(|| {
             Failure::Host("set MICROKIT_SDK to the folder of a Microkit SDK".into())

@@ -425,6 +425,30 @@ fn a_configuration_with_mistakes_boots_nothing_and_names_each() {
     });
 }
 
+/// As `make run` calls it where there is no SDK.
+fn runner_without_sdk(arguments: &[&str]) -> (bool, String) {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_runner"))
+        .args(arguments)
+        .current_dir(root())
+        .env("MICROKIT_SDK", "")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.success(), said)
+}
+
+#[test]
+fn the_command_refuses_a_configuration_with_the_diagnostics_and_a_bad_status() {
+    let (success, said) = runner_without_sdk(&["run", "tools/runner/scenarios/refused.conf"]);
+    assert!(!success && said.contains("refused.conf:6:9"), "{said}");
+}
+
+#[test]
+fn the_command_says_what_to_set_when_there_is_no_sdk() {
+    let (success, said) = runner_without_sdk(&["run", "vm.conf", "--platform", "microkit"]);
+    assert!(!success && said.contains("set MICROKIT_SDK"), "{said}");
+}
+
 #[test]
 fn an_image_that_is_no_elf_file_ends_the_vm_and_says_so() {
     let images = tempfile::tempdir().unwrap();
