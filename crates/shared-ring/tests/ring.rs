@@ -271,3 +271,45 @@ proptest! {
         prop_assert_eq!(consumer.misbehaviour() + producer.misbehaviour(), 0);
     }
 }
+
+std::thread_local! {
+    /// The ring that is read at every step of its writer.
+    static WATCHED: std::cell::Cell<Option<&'static RingMemory<1, Watched>>> =
+        const { std::cell::Cell::new(None) };
+}
+
+/// A word of memory after each of whose stores somebody reads the whole ring.
+#[derive(Default)]
+struct Watched(AtomicU64);
+
+impl Word for Watched {
+    fn load(&self, order: Ordering) -> u64 {
+        self.0.load(order)
+    }
+
+    fn store(&self, value: u64, order: Ordering) {
+        self.0.store(value, order);
+        let Some(ring) = WATCHED.get() else {
+            return;
+        };
+        let mut observer = Observer::new(ring);
+        while let Some(observation) = observer.observe() {
+            if let Observation::Record(sequence, payload) = observation {
+                assert_eq!(payload, [sequence; 7], "a torn record was accepted");
+            }
+        }
+    }
+
+    fn fence(_: Ordering) {}
+}
+
+#[test]
+fn at_no_step_of_an_overwrite_is_a_torn_record_accepted() {
+    let ring: &'static RingMemory<1, Watched> = Box::leak(Box::new(RingMemory::zeroed()));
+    let mut producer = OverwritingProducer::new(ring, IDENTITY);
+    WATCHED.set(Some(ring));
+    for value in 1..=4 {
+        producer.push(&[value; 7]);
+    }
+    WATCHED.set(None);
+}
