@@ -93,7 +93,8 @@ pub fn run(request: &Request<'_>, mut show: impl FnMut(&str)) -> Result<Transcri
     if request.dump.is_some() {
         // The machine stays when it switches itself off, so that it can be looked at.
         command.arg("-no-shutdown").arg("-qmp");
-        command.arg(format!("unix:{},server=on,wait=off", socket.display()));
+        let place = system::option_value(&socket);
+        command.arg(format!("unix:{place},server=on,wait=off"));
     }
     show(&format!("$ {}", system::pasteable(&command)));
     let mut qemu = Qemu::start(command)?;
@@ -124,31 +125,35 @@ pub fn run(request: &Request<'_>, mut show: impl FnMut(&str)) -> Result<Transcri
             }
         }
     };
-    if let Some(dump) = &request.dump {
-        let (first, len_bytes) = request.platform.memory(compiled.ram_bytes);
-        qmp::dump(&socket, first, len_bytes, dump)
-            .map_err(|error| Failure::Host(format!("no memory dump: {error}")))?;
+    let dumped = match &request.dump {
+        Some(file) => {
+            let (first, len_bytes) = request.platform.memory(compiled.ram_bytes);
+            qmp::dump(&socket, first, len_bytes, file)
+        }
+        None => Ok(()),
+    };
+    // Why the run failed is worth more than why there is nothing to look at.
+    if let Some(reason) = transcript.failure(outcome) {
+        return Err(Failure::System { transcript, reason });
     }
-    let reason = outcome.or_else(|| transcript.failure());
-    match reason {
-        None => Ok(transcript),
-        Some(reason) => Err(Failure::System { transcript, reason }),
-    }
+    dumped.map_err(|error| Failure::Host(format!("no memory dump: {error}")))?;
+    Ok(transcript)
 }
 
 impl Transcript {
-    /// Why the last line is no good verdict, with what the system said of it.
-    fn failure(&self) -> Option<String> {
-        let verdict = self.lines.last()?;
-        if verdict.trim_end() == VERDICT_OK {
-            return None;
-        }
-        let cause = self
-            .lines
-            .iter()
-            .rev()
-            .find(|line| line.starts_with("panic in ") || line.contains("] fatal "));
-        Some(cause.unwrap_or(verdict).clone())
+    /// Why the run is no success, with what the system said of it: it ended without a
+    /// verdict, for the reason given, or with a bad one.
+    fn failure(&self, without_verdict: Option<String>) -> Option<String> {
+        let verdict = self.lines.last().filter(|line| *line != VERDICT_OK);
+        let reason = match without_verdict {
+            Some(reason) => reason,
+            None => verdict?.clone(),
+        };
+        let cause = |line: &&String| line.starts_with("panic in ") || line.contains("] fatal ");
+        Some(match self.lines.iter().rev().find(cause) {
+            Some(cause) => format!("{cause} ({reason})"),
+            None => reason,
+        })
     }
 }
 

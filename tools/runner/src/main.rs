@@ -2,6 +2,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use runner::{Failure, Microkit, Platform, Request, Unikernel, bench, run};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -144,7 +145,13 @@ fn run_vm(boot: &Boot, dump: Option<PathBuf>) -> Result<(), Failure> {
         dump,
         deadline: Duration::from_secs(boot.deadline),
     };
-    run(&request, |line| println!("{line}")).map(drop)
+    let mut printed = Ok(());
+    run(&request, |line| {
+        if printed.is_ok() {
+            printed = writeln!(io::stdout(), "{line}");
+        }
+    })?;
+    or_reader_gone(printed, "the console")
 }
 
 fn trace(boot: &Boot) -> Result<(), Failure> {
@@ -152,23 +159,38 @@ fn trace(boot: &Boot) -> Result<(), Failure> {
         .dump
         .clone()
         .unwrap_or_else(|| boot.work.join("memory.dump"));
-    run_vm(
-        boot,
-        Some(std::path::absolute(&file).unwrap_or(file.clone())),
-    )?;
-    print_rings(&file, &boot.work.join("vm.blob")).map_err(|error| Failure::Host(error.to_string()))
+    // What an earlier run left must not be taken for this one's.
+    let _ = std::fs::remove_file(&file);
+    let ran = run_vm(boot, Some(file.clone()));
+    // What the guest did is most wanted when it failed.
+    if ran.is_ok() || file.exists() {
+        let printed = print_rings(&file, &boot.work.join("vm.blob"));
+        return ran.and(or_reader_gone(printed, "the trace ring"));
+    }
+    ran
 }
 
-fn print_rings(dump_file: &Path, blob: &Path) -> std::io::Result<()> {
+/// Printing may end early if whoever reads it has seen enough.
+fn or_reader_gone(printed: io::Result<()>, what: &str) -> Result<(), Failure> {
+    match printed {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::Host(format!("cannot print {what}: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn print_rings(dump_file: &Path, blob: &Path) -> io::Result<()> {
     let (memory, blob) = (std::fs::read(dump_file)?, std::fs::read(blob)?);
     let config = VmConfig::parse(&blob).ok();
-    println!(
-        "\nthe trace ring, read from the memory dump {}:",
-        dump_file.display()
-    );
+    let mut out = io::stdout();
+    let place = dump_file.display();
+    writeln!(out, "\nthe trace ring, read from the memory dump {place}:")?;
     for ring in dump::rings(&memory) {
         match ring {
-            Ok(ring) if ring.kind == dump::TRACE => print!("{}", ring.to_text(config.as_ref())),
+            Ok(ring) if ring.kind == dump::TRACE => {
+                out.write_all(ring.to_text(config.as_ref()).as_bytes())?;
+            }
             Ok(_) => {}
             Err(bad) => eprintln!("warning: {bad}"),
         }

@@ -35,6 +35,8 @@ pub fn dump(socket: &Path, first: u64, len_bytes: u64, file: &Path) -> io::Resul
         }
     };
     ask(json!({ "execute": "qmp_capabilities" }))?;
+    // The verdict was seen before the machine switched itself off.
+    ask(json!({ "execute": "stop" }))?;
     let arguments = json!({ "val": first, "size": len_bytes, "filename": file });
     ask(json!({ "execute": "pmemsave", "arguments": arguments }))
 }

@@ -119,13 +119,20 @@ impl Microkit {
 }
 
 fn load(command: &mut Command, file: &Path, place: &str) {
+    let file = option_value(file);
     command.arg("-device");
-    command.arg(format!("loader,file={},addr={place}", file.display()));
+    command.arg(format!("loader,file={file},addr={place}"));
+}
+
+/// A path inside one of QEMU's options, where a comma ends a value and two do not.
+pub(crate) fn option_value(path: &Path) -> String {
+    path.display().to_string().replace(',', ",,")
 }
 
 /// A command as one would type it.
 pub(crate) fn pasteable(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let words: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
-    words.join(" ")
+    // No argument can hold a NUL, the one byte that has no quoted form.
+    shlex::try_join(words.iter().map(AsRef::as_ref)).unwrap_or_else(|_| words.join(" "))
 }

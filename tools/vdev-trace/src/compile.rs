@@ -1,5 +1,6 @@
 //! From a `vm.conf` to the blob that a VMM reads.
 
+use std::convert::Infallible;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use vm_config::VmConfig;
@@ -30,20 +31,44 @@ impl Compiled {
     }
 }
 
+/// The compiled form of the configuration at `path`, for its names alone: no image is looked
+/// for. A file that [`Compiled::write_to`] wrote is taken as it is.
+///
+/// # Errors
+///
+/// As for [`compile`].
+pub fn names(path: &Path) -> Result<Vec<u8>, String> {
+    let (name, bytes) = read(path)?;
+    if VmConfig::parse(&bytes).is_ok() {
+        return Ok(bytes);
+    }
+    vmconf::decode(&name, &bytes)
+        .and_then(|text| vmconf::compile(&name, text, |_| Ok::<u64, Infallible>(1)))
+        .map_err(|diagnostics| diagnostics.render(colour()))
+}
+
+fn read(path: &Path) -> Result<(String, Vec<u8>), String> {
+    let name = path.display().to_string();
+    let bytes =
+        std::fs::read(path).map_err(|error| format!("error: cannot read {name}: {error}\n"))?;
+    Ok((name, bytes))
+}
+
+fn colour() -> Colour {
+    if std::io::stderr().is_terminal() {
+        Colour::Always
+    } else {
+        Colour::Never
+    }
+}
+
 /// Checks the configuration at `path` and compiles it; `load NAME` names a file in `images`.
 ///
 /// # Errors
 ///
 /// The diagnostics as a text to print, coloured if standard error is a terminal.
 pub fn compile(path: &Path, images: &Path) -> Result<Compiled, String> {
-    let name = path.display().to_string();
-    let bytes =
-        std::fs::read(path).map_err(|error| format!("error: cannot read {name}: {error}\n"))?;
-    let colour = if std::io::stderr().is_terminal() {
-        Colour::Always
-    } else {
-        Colour::Never
-    };
+    let (name, bytes) = read(path)?;
     let blob = vmconf::decode(&name, &bytes)
         .and_then(|text| {
             vmconf::compile(&name, text, |load| {
@@ -53,7 +78,7 @@ pub fn compile(path: &Path, images: &Path) -> Result<Compiled, String> {
                     .map_err(|error| format!("{}: {error}", path.display()))
             })
         })
-        .map_err(|diagnostics| diagnostics.render(colour))?;
+        .map_err(|diagnostics| diagnostics.render(colour()))?;
     let config = VmConfig::parse(&blob)
         .map_err(|error| format!("error: the compiled form of {name} is wrong: {error}\n"))?;
     let image = images.join(config.load_name());

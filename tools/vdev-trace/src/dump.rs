@@ -4,11 +4,13 @@
 //! layout's version 1). Reading does not disturb the machine: the dump was taken from
 //! outside.
 
-use shared_ring::{LAYOUT_VERSION, MAGIC, PAYLOAD_WORDS, Payload, SLOT_BYTES, header_word};
+use shared_ring::{
+    LAYOUT_VERSION, MAGIC, PAYLOAD_WORDS, Payload, RingKind, SLOT_BYTES, header_word,
+};
 use std::fmt::{self, Write};
-use trace_records::{EVENT_NONE, Entry, Kind, Record};
+use trace_records::{ConsoleRecord, EVENT_NONE, Entry, Kind, Record};
 use vm_components::Clock;
-use vm_components::lines::{Event, Stamp};
+use vm_components::lines::{DeviceSums, Event, SpanText, Stamp, VmSums};
 use vm_config::VmConfig;
 
 const PAGE_BYTES: usize = 4096;
@@ -52,7 +54,7 @@ pub struct Ring {
 }
 
 /// The trace ring, as `RingKind::Trace` numbers it.
-pub const TRACE: u8 = 3;
+pub const TRACE: u8 = RingKind::Trace as u8;
 
 fn word(dump: &[u8], at: usize) -> Option<u64> {
     let bytes = dump.get(at..at.checked_add(8)?)?;
@@ -116,7 +118,10 @@ fn read_ring(dump: &[u8], offset: usize) -> Option<Result<Ring, BadRing>> {
         for (index, value) in payload.iter_mut().enumerate() {
             *value = word(dump, slot + 8 + 8 * index)?;
         }
-        if sequence > last {
+        // A bounded ring counts what it dropped in its numbers, an overwriting one does not.
+        let dropped = if ring.kind == TRACE { 0 } else { ring.lost };
+        let newest_possible = position.saturating_add(1).saturating_add(dropped);
+        if sequence > last && (position + 1..=newest_possible).contains(&sequence) {
             last = sequence;
             ring.records.push((sequence, payload));
         } else {
@@ -137,43 +142,116 @@ impl Ring {
             })
     }
 
-    /// A line for each event, then one of totals. Names come from `config` if it is given.
+    /// A line for each record, then one of totals. Names come from `config` if it is given.
     pub fn to_text(&self, config: Option<&VmConfig<'_>>) -> String {
         let mut text = String::new();
         let vm = config.map_or_else(|| format!("vm{}", self.vm), |config| config.name().into());
         let mut before = None;
-        for (kind, record) in self.events() {
-            let since = record.time.saturating_sub(before.unwrap_or(record.time));
-            before = Some(record.time);
-            let micros = u128::from(since) * 1_000_000 / u128::from(self.clock.hz.max(1));
-            let instance = usize::from(record.tag.instance());
-            let device = config.and_then(|config| config.devices().nth(instance));
-            let device = device.map_or_else(|| format!("dev{instance}"), |it| it.name.into());
-            let event = match record.tag.event() {
-                EVENT_NONE => "-".into(),
-                number => number.to_string(),
+        let mut unreadable = 0;
+        for (_, payload) in &self.records {
+            let Some(line) = self.line(payload, &vm, config, &mut before) else {
+                unreadable += 1;
+                continue;
             };
-            let line = Event {
-                kind,
-                record: &record,
-                device: &device,
-            };
-            let stamp = Stamp(record.time, self.clock);
-            // Writing to a string does not fail.
-            let _ = writeln!(
-                text,
-                "{stamp} +{micros:>8} us  event {event:>4}  {vm} {line} epoch {}",
-                record.epoch
-            );
+            text += &line;
+            text.push('\n');
         }
-        let _ = writeln!(
+        // Writing to a string does not fail.
+        let _ = write!(
             text,
-            "{vm}: {} records, {} overwritten or lost before them, {} torn",
+            "{vm}: {} records, {} overwritten or lost by the header's count, \
+             {} missing between them, {} torn",
             self.records.len(),
             self.lost,
+            self.gaps(),
             self.torn
         );
+        if unreadable != 0 {
+            let _ = write!(text, ", {unreadable} of no kind that this tool knows");
+        }
+        text.push('\n');
         text
+    }
+
+    /// How many records are missing between those that are there, by their numbers.
+    pub fn gaps(&self) -> u64 {
+        let pairs = self.records.windows(2);
+        pairs.map(|pair| pair[1].0 - pair[0].0 - 1).sum()
+    }
+
+    /// One record, without a line's end. `before` is the time of the one before it.
+    fn line(
+        &self,
+        payload: &Payload,
+        vm: &str,
+        config: Option<&VmConfig<'_>>,
+        before: &mut Option<u64>,
+    ) -> Option<String> {
+        let device_name = |instance: u8| {
+            config
+                .and_then(|config| config.devices().nth(usize::from(instance)))
+                .map_or_else(|| format!("dev{instance}"), |device| device.name.into())
+        };
+        let (time, event, what) = if self.kind == RingKind::Console as u8 {
+            let (time, what) = console_line(ConsoleRecord::from_words(payload)?);
+            (time, EVENT_NONE, what)
+        } else {
+            match Entry::from_words(payload)? {
+                Entry::Event(kind, record) => {
+                    let line = Event {
+                        kind,
+                        record: &record,
+                        device: &device_name(record.tag.instance()),
+                    };
+                    let what = format!("{line} epoch {}", record.epoch);
+                    (record.time, record.tag.event(), what)
+                }
+                Entry::Device(instance, sums) => {
+                    let device = &device_name(instance);
+                    let line = DeviceSums { device, sums };
+                    (sums.time, EVENT_NONE, line.to_string())
+                }
+                Entry::Vm(sums) => {
+                    // The console counts what it does not print; here it prints everything.
+                    let line = VmSums { sums, unprinted: 0 };
+                    (sums.time, EVENT_NONE, line.to_string())
+                }
+                Entry::Span(time, span) => {
+                    let clock = self.clock;
+                    (time, EVENT_NONE, SpanText { span, clock }.to_string())
+                }
+            }
+        };
+        let since = time.saturating_sub(before.unwrap_or(time));
+        *before = Some(time);
+        let micros = u128::from(since) * 1_000_000 / u128::from(self.clock.hz.max(1));
+        let event = match event {
+            EVENT_NONE => "-".into(),
+            number => number.to_string(),
+        };
+        let stamp = Stamp(time, self.clock);
+        Some(format!(
+            "{stamp} +{micros:>8} us  event {event:>4}  {vm} {what}"
+        ))
+    }
+}
+
+fn console_line(record: ConsoleRecord) -> (u64, String) {
+    match record {
+        ConsoleRecord::Text(text) => {
+            let printed = String::from_utf8_lossy(text.bytes());
+            (text.time, format!("printed {printed:?}"))
+        }
+        ConsoleRecord::Notice {
+            time,
+            notice,
+            number,
+            address,
+            pc,
+        } => {
+            let what = format!("notice {notice:?}: {number}, {address:#x}, pc {pc:#x}");
+            (time, what)
+        }
     }
 }
 
@@ -197,11 +275,14 @@ mod tests {
             // Kind 1 is an access; the tag is word 5.
             producer.push(&[value, 2, 3, 4, value, 1, 0]);
         }
+        [&[0; 2 * PAGE_BYTES], &bytes(ring)[..]].concat()
+    }
+
+    fn bytes(ring: &'static RingMemory<4>) -> Vec<u8> {
         let len = size_of::<RingMemory<4>>();
         let first = std::ptr::from_ref(ring).cast::<u8>();
         // SAFETY: a ring is made of words and padding that a static of zeroes left zero.
-        let bytes = unsafe { std::slice::from_raw_parts(first, len) };
-        [&[0; 2 * PAGE_BYTES], bytes].concat()
+        unsafe { std::slice::from_raw_parts(first, len) }.to_vec()
     }
 
     #[test]
@@ -219,7 +300,7 @@ mod tests {
         assert_eq!(sequences, [7, 8, 9, 10]);
         assert!(
             ring.to_text(None)
-                .contains("4 records, 6 overwritten or lost before them, 0 torn")
+                .contains("4 records, 6 overwritten or lost by the header's count, 0 missing")
         );
     }
 
@@ -231,6 +312,67 @@ mod tests {
         let rings = rings(&dump);
         let ring = rings[0].as_ref().unwrap();
         assert_eq!((ring.records.len(), ring.torn), (3, 1));
+    }
+
+    #[test]
+    fn a_number_that_cannot_be_costs_its_own_record_and_no_other() {
+        for number in [u64::MAX, 9, 7, 1] {
+            let mut dump = dump();
+            // Position 6 lies in slot 2 and has number 7; position 7 has number 8.
+            let slot = 3 * PAGE_BYTES + 3 * SLOT_BYTES;
+            dump[slot..slot + 8].copy_from_slice(&number.to_le_bytes());
+            let rings = rings(&dump);
+            let ring = rings[0].as_ref().unwrap();
+            let sequences: Vec<u64> = ring.records.iter().map(|(number, _)| *number).collect();
+            assert_eq!(sequences, [7, 9, 10], "with number {number:#x}");
+            assert_eq!((ring.torn, ring.gaps()), (1, 1));
+        }
+    }
+
+    #[test]
+    fn a_record_of_an_unknown_kind_is_counted_and_not_printed() {
+        let mut dump = dump();
+        let tag = 3 * PAGE_BYTES + 2 * SLOT_BYTES + 8 + 8 * 5;
+        dump[tag] = 0xee;
+        let rings = rings(&dump);
+        let text = rings[0].as_ref().unwrap().to_text(None);
+        assert_eq!(text.lines().count(), 3 + 1);
+        assert!(text.contains("4 records") && text.contains("1 of no kind that this tool knows"));
+    }
+
+    /// The words of one access each: a read of event 12, a narrow write, a refused one.
+    #[test]
+    fn a_record_is_one_line_with_all_that_a_person_needs() {
+        let ring: &'static RingMemory<4> = Box::leak(Box::new(RingMemory::new()));
+        let identity = Identity {
+            kind: RingKind::Trace,
+            vm: 0,
+            clock_hz: 62_500_000,
+            start_ticks: 625,
+        };
+        let mut producer = OverwritingProducer::new(ring, identity);
+        // As the tag's layout has it: kind 1, 4 bytes, event 12; a write of 1 byte to device 1.
+        let read = 1 | 4 << 32 | 12 << 48;
+        let write = 1 | 1 << 16 | 1 << 32 | 1 << 36 | 13 << 48;
+        let refused = 1 | 8 << 32 | 1 << 40 | 12 << 48;
+        producer.push(&[1250, 0xfa00_0000, 0x4008_0000, 7, 1, read, 3 << 32]);
+        producer.push(&[
+            63_125,
+            0xfa00_0005,
+            0x4008_0004,
+            0xaa | 7 << 32,
+            1,
+            write,
+            3 << 32,
+        ]);
+        producer.push(&[63_125, 0xfa00_0000, 0x4008_0008, 0, 2, refused, 3 << 32]);
+        let text = rings(&bytes(ring))[0].as_ref().unwrap().to_text(None);
+        insta::assert_snapshot!(text, @"
+        [   0.000010] +       0 us  event   12  vm0 dev0 cpu0 R4 0xfa000000 = 7 pc 0x40080000 seq 1 epoch 3
+        [   0.001000] +     990 us  event   13  vm0 dev1 cpu0 W1 0xfa000005 = 7 -> 170 pc 0x40080004 seq 1 epoch 3
+        [   0.001000] +       0 us  event   12  vm0 dev0 cpu0 R8 0xfa000000 not supported pc 0x40080008 seq 2 epoch 3
+        vm0: 3 records, 0 overwritten or lost by the header's count, 0 missing between them, 0 torn
+        ");
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! `vdev-trace`: the project's tool for the host. `vdev-trace --help` lists what it does.
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
+use shared_ring::RingKind;
 use std::io::{ErrorKind, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use vdev_trace::{compile, dump};
 use vm_config::VmConfig;
@@ -40,10 +41,32 @@ enum Command {
     Decode {
         /// The dump; `-` is standard input
         dump: PathBuf,
-        /// A compiled configuration, for the names of the VM and its devices
-        #[arg(long)]
-        config: Option<PathBuf>,
+        /// A VM's configuration, for its name and those of its devices; once for each VM
+        #[arg(long, value_name = "VM_CONF")]
+        config: Vec<PathBuf>,
+        /// Which rings
+        #[arg(long, value_enum, default_value_t = Which::Trace)]
+        ring: Which,
     },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Which {
+    Access,
+    Log,
+    Trace,
+    Console,
+}
+
+impl Which {
+    fn kind(self) -> RingKind {
+        match self {
+            Self::Access => RingKind::Access,
+            Self::Log => RingKind::Log,
+            Self::Trace => RingKind::Trace,
+            Self::Console => RingKind::Console,
+        }
+    }
 }
 
 fn main() -> ExitCode {
@@ -68,34 +91,27 @@ fn run(command: Command) -> Result<(), String> {
             std::fs::write(&output, compiled.blob)
                 .map_err(|error| format!("error: cannot write {}: {error}\n", output.display()))
         }
-        Command::Decode { dump, config } => decode(&dump, config),
+        Command::Decode { dump, config, ring } => decode(&dump, &config, ring),
     }
 }
 
-fn decode(path: &PathBuf, config: Option<PathBuf>) -> Result<(), String> {
-    let mut bytes = Vec::new();
-    let read = if path.as_os_str() == "-" {
-        std::io::stdin().read_to_end(&mut bytes)
-    } else {
-        std::fs::File::open(path).and_then(|mut file| file.read_to_end(&mut bytes))
-    };
-    read.map_err(|error| format!("error: cannot read {}: {error}\n", path.display()))?;
-    let blob = config
-        .map(|path| {
-            std::fs::read(&path)
-                .map_err(|error| format!("error: cannot read {}: {error}\n", path.display()))
-        })
-        .transpose()?;
-    let config = blob
-        .as_deref()
+fn decode(path: &Path, configs: &[PathBuf], which: Which) -> Result<(), String> {
+    let blobs = configs.iter().map(|path| compile::names(path));
+    let blobs = blobs.collect::<Result<Vec<_>, _>>()?;
+    let configs: Vec<_> = blobs
+        .iter()
         .map(|blob| VmConfig::parse(blob).map_err(|error| format!("error: {error}\n")))
-        .transpose()?;
+        .collect::<Result<_, _>>()?;
+    let bytes =
+        read(path).map_err(|error| format!("error: cannot read {}: {error}\n", path.display()))?;
     let mut found = false;
     for ring in dump::rings(&bytes) {
         match ring {
-            Ok(ring) if ring.kind == dump::TRACE => {
+            Ok(ring) if ring.kind == which.kind() as u8 => {
                 found = true;
-                match std::io::stdout().write_all(ring.to_text(config.as_ref()).as_bytes()) {
+                let text = ring.to_text(configs.get(usize::from(ring.vm)));
+                match std::io::stdout().write_all(text.as_bytes()) {
+                    // Whoever read the text has seen enough.
                     Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
                     other => other.map_err(|error| format!("error: {error}\n"))?,
                 }
@@ -105,8 +121,20 @@ fn decode(path: &PathBuf, config: Option<PathBuf>) -> Result<(), String> {
         }
     }
     if found {
-        Ok(())
-    } else {
-        Err(format!("error: {} holds no trace ring\n", path.display()))
+        return Ok(());
     }
+    let kind = which.kind();
+    Err(format!(
+        "error: {} holds no {kind:?} ring that can be read\n",
+        path.display()
+    ))
+}
+
+fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    if path.as_os_str() != "-" {
+        return std::fs::read(path);
+    }
+    let mut bytes = Vec::new();
+    std::io::stdin().read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
