@@ -81,11 +81,6 @@ impl<D, const N: usize> Bus<D, N> {
             .find(|window| address.0.wrapping_sub(window.first) < window.len_bytes)
             .map(|window| &mut window.device)
     }
-
-    /// All devices, in the order in which they were attached.
-    pub fn devices(&mut self) -> impl Iterator<Item = &mut D> {
-        self.windows.iter_mut().map(|window| &mut window.device)
-    }
 }
 
 #[cfg(test)]

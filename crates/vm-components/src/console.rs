@@ -155,7 +155,8 @@ impl Console {
         }
     }
 
-    /// How the run went, once all VMs have ended or a part of the system has. The platform prints it as its last line.
+    /// How the run went, once all VMs have ended or a part of the system has. The platform
+    /// prints it as its last line.
     pub fn verdict(&self) -> Option<Verdict> {
         if self.system_failed {
             return Some(Verdict::Failed);
@@ -318,8 +319,7 @@ impl VmConsole {
                 }
                 Some(Entry::Device(instance, sums)) => {
                     self.report_missing(sums.time, printer);
-                    let device = self.config.devices().nth(usize::from(instance));
-                    let device = device.map_or("?", |device| device.name);
+                    let device = self.device_name(instance);
                     let sums = DeviceSums { device, sums };
                     printer.print(sums.sums.time, format_args!("info  {name} {sums}"));
                 }
@@ -339,14 +339,11 @@ impl VmConsole {
                 }
                 Some(Entry::Event(kind, record)) if printer.has_budget() => {
                     self.report_missing(record.time, printer);
-                    let device = self
-                        .config
-                        .devices()
-                        .nth(usize::from(record.tag.instance()));
+                    let device = self.device_name(record.tag.instance());
                     let event = Event {
                         kind,
                         record: &record,
-                        device: device.map_or("?", |device| device.name),
+                        device,
                     };
                     let severity = severity_of(kind, &record);
                     printer.print(record.time, format_args!("{severity} {name} {event}"));
@@ -357,6 +354,11 @@ impl VmConsole {
                 }
             }
         }
+    }
+
+    fn device_name(&self, instance: u8) -> &'static str {
+        let device = self.config.devices().nth(usize::from(instance));
+        device.map_or("?", |device| device.name)
     }
 
     fn report_missing(&mut self, time: u64, printer: &mut Printer<'_, impl Output>) {

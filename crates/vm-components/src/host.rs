@@ -5,6 +5,7 @@
 
 use crate::Channel;
 use guest_trap::{Gpr, GuestPhysAddr};
+use shared_ring::{Identity, RingKind};
 
 /// The counter that all components of a machine read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +14,18 @@ pub struct Clock {
     pub hz: u64,
     /// Its value when the system started.
     pub start_ticks: u64,
+}
+
+impl Clock {
+    /// What the header of a ring of `kind` says, if this clock stamps the records in it.
+    pub const fn identity(self, kind: RingKind, vm: u8) -> Identity {
+        Identity {
+            kind,
+            vm,
+            clock_hz: self.hz,
+            start_ticks: self.start_ticks,
+        }
+    }
 }
 
 /// The platform, as every component sees it.

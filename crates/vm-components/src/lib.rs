@@ -18,6 +18,9 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+// The state page has a place for every device that a configuration can have.
+const _: () = assert!(trace_records::MAX_DEVICES == vm_config::MAX_DEVICES);
+
 pub mod channel;
 mod console;
 mod host;

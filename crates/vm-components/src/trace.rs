@@ -13,8 +13,8 @@ use crate::{Clock, Host};
 use guest_trap::GuestPhysAddr;
 use heapless::Vec;
 use shared_ring::{
-    BoundedProducer, Consumer, ConsumerPage, Identity, Item, OverwritingProducer, Payload,
-    RingKind, RingMemory, Wake,
+    BoundedProducer, Consumer, ConsumerPage, Item, OverwritingProducer, Payload, RingKind,
+    RingMemory, Wake,
 };
 use trace_device::{Emit, Seconds, TraceDevice};
 use trace_records::{
@@ -130,12 +130,7 @@ impl Trace {
 
 impl Lane {
     fn new(vm: u8, port: &TracePort, config: &VmConfig<'_>, clock: Clock, now: u64) -> Self {
-        let identity = |kind| Identity {
-            kind,
-            vm,
-            clock_hz: clock.hz,
-            start_ticks: clock.start_ticks,
-        };
+        let identity = |kind| clock.identity(kind, vm);
         let mut devices = [const { None }; MAX_DEVICES];
         for (place, device) in devices.iter_mut().zip(config.devices()) {
             if let DeviceKind::Trace(options) = device.kind {

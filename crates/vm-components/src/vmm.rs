@@ -25,7 +25,7 @@ use crate::psci::{self, Call};
 use crate::text::ConsoleText;
 use crate::{Clock, Exit, GuestException, ImageError, Machine, image};
 use guest_trap::{Access, CallInstruction, Direction, Gpr, GuestPhysAddr, Trap, decode};
-use shared_ring::{BoundedProducer, ConsumerPage, Full, Identity, RingKind, RingMemory, Wake};
+use shared_ring::{BoundedProducer, ConsumerPage, Full, RingKind, RingMemory, Wake};
 use trace_device::{TraceDevice, read_lane};
 use trace_records::{
     ACCESS_SLOTS, CONSOLE_SLOTS, DeviceState, EndReason, Flags, Kind, MAX_DEVICES, Notice, Record,
@@ -64,7 +64,6 @@ pub struct Vmm {
     link: TraceLink,
     held: Option<Held>,
     refusals: Refusals,
-    ended: bool,
 }
 
 /// Exceptions given to the guest, of which one message a second tells.
@@ -161,12 +160,6 @@ impl Vmm {
         clock: Clock,
         machine: &mut impl Machine,
     ) -> Self {
-        let identity = |kind| Identity {
-            kind,
-            vm,
-            clock_hz: clock.hz,
-            start_ticks: clock.start_ticks,
-        };
         let mut bus = Bus::default();
         for (instance, device) in (0..).zip(config.devices()) {
             let location = GuestPhysAddr(device.loc);
@@ -191,13 +184,13 @@ impl Vmm {
             console: ConsoleText::new(BoundedProducer::new(
                 ports.console,
                 ports.console_reader,
-                identity(RingKind::Console),
+                clock.identity(RingKind::Console, vm),
             )),
             link: TraceLink {
                 access: BoundedProducer::new(
                     ports.access,
                     ports.access_reader,
-                    identity(RingKind::Access),
+                    clock.identity(RingKind::Access, vm),
                 ),
                 state: ports.state,
                 heartbeat: ports.state.heartbeat(),
@@ -208,7 +201,6 @@ impl Vmm {
             },
             held: None,
             refusals: Refusals::default(),
-            ended: false,
         };
         vmm.boot(machine);
         vmm
@@ -516,7 +508,6 @@ impl Vmm {
             machine.clear_ram();
             return self.boot(machine);
         }
-        self.ended = true;
         if (self.link.gone || !told)
             && let Some(reason) = EndReason::from_number(record.value)
         {
@@ -543,11 +534,6 @@ impl Vmm {
                 self.console.notice(Notice::TraceGone, 0, 0, 0, machine);
             }
         }
-    }
-
-    /// Whether the VM has ended.
-    pub fn has_ended(&self) -> bool {
-        self.ended
     }
 
     fn record(
