@@ -6,22 +6,20 @@
 #![no_main]
 
 use arm_pl011_uart::Uart;
-use pd_runtime::{CrashPage, Signals, channel_set, clock, leave_word_on_panic, region};
+use pd_runtime::{
+    CrashPage, Signals, channel_set, clock, configuration, leave_word_on_panic, region,
+    write_serial,
+};
 use safe_mmio::UniqueMmioPointer;
 use sel4_microkit::{
     ChannelSet, Handler, Infallible, memory_region_symbol, panicking, protection_domain,
 };
 use vm_components::{Console, ConsolePort, Output, SystemPort};
-use vm_config::VmConfig;
 
 #[protection_domain]
 fn init() -> ConsoleDomain {
     panicking::set_hook(&|info| leave_word_on_panic(region!(crash: CrashPage), info));
-    let blob = region!(config: [u8; 0x1000]);
-    let config = match VmConfig::parse(blob) {
-        Ok(config) => config,
-        Err(error) => panic!("the compiled configuration: {error}"),
-    };
+    let config = configuration(region!(config: [u8; 0x1000]));
     let port = ConsolePort {
         log: region!(log_ring: _),
         log_reader: region!(log_reader: _),
@@ -69,11 +67,6 @@ struct Serial(Uart<'static>);
 
 impl Output for Serial {
     fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            while self.0.is_tx_fifo_full() {
-                core::hint::spin_loop();
-            }
-            self.0.write_word(*byte);
-        }
+        write_serial(&mut self.0, bytes);
     }
 }

@@ -10,15 +10,16 @@
 
 use arm_pl011_uart::{PL011Registers, Uart};
 use core::fmt::{self, Write};
-use pd_runtime::{CrashPage, clock, region};
+use pd_runtime::{CrashPage, clock, region, write_serial};
 use safe_mmio::UniqueMmioPointer;
 use sel4::sys::seL4_Fault_tag;
 use sel4_microkit::{
     Channel, Child, Handler, Infallible, MessageInfo, get_mr, memory_region_symbol,
     protection_domain,
 };
-use shared_ring::{BoundedProducer, Identity, RingKind};
+use shared_ring::{BoundedProducer, RingKind};
 use trace_records::{CONSOLE_SLOTS, ConsoleRecord, TEXT_BYTES, Text};
+use vm_components::Verdict;
 
 /// To `pd-console`.
 const CONSOLE: Channel = Channel::new(0);
@@ -29,13 +30,8 @@ const CONSOLE_CHILD: usize = 2;
 
 #[protection_domain]
 fn init() -> Monitor {
-    let clock = clock();
-    let identity = Identity {
-        kind: RingKind::Console,
-        vm: 0xff,
-        clock_hz: clock.hz,
-        start_ticks: clock.start_ticks,
-    };
+    // No VM has this number.
+    let identity = clock().identity(RingKind::Console, 0xff);
     Monitor {
         ring: BoundedProducer::new(
             region!(monitor_ring: _),
@@ -65,22 +61,16 @@ impl Handler for Monitor {
             2 => region!(crash_console: CrashPage),
             _ => region!(crash_clock: CrashPage),
         };
-        let mut words = [0; 192];
+        let mut words = [0; CrashPage::TEXT_BYTES];
         let words = core::str::from_utf8(crash.read(&mut words)).unwrap_or("?");
         let name = CHILDREN.get(child.index()).copied().unwrap_or("?");
         self.console_is_dead |= child.index() == CONSOLE_CHILD;
 
         let mut line = heapless::String::<400>::new();
+        let fault = Described::new(&message);
+        let separator = if words.is_empty() { "" } else { "; " };
         // The longest message fits.
-        let _ = if words.is_empty() {
-            writeln!(line, "panic in {name}: {}", Described::new(&message))
-        } else {
-            writeln!(
-                line,
-                "panic in {name}: {words}; {}",
-                Described::new(&message)
-            )
-        };
+        let _ = writeln!(line, "panic in {name}: {words}{separator}{fault}");
         self.report(line.as_bytes());
         // Suspended rather than left with an unanswered fault, of which a debug kernel
         // complains at every switch.
@@ -158,10 +148,6 @@ fn print(line: &[u8]) {
     // SAFETY: `system.xml` maps the PL011 here, uncached; the console, its only other user,
     // does not run any more.
     let mut uart = Uart::new(unsafe { UniqueMmioPointer::new(registers) });
-    for byte in line.iter().chain(b"verdict: failed\n") {
-        while uart.is_tx_fifo_full() {
-            core::hint::spin_loop();
-        }
-        uart.write_word(*byte);
-    }
+    write_serial(&mut uart, line);
+    write_serial(&mut uart, Verdict::Failed.line().as_bytes());
 }

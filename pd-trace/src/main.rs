@@ -5,19 +5,16 @@
 #![no_std]
 #![no_main]
 
-use pd_runtime::{Counter, CrashPage, Signals, channel_set, clock, leave_word_on_panic, region};
+use pd_runtime::{
+    Counter, CrashPage, Signals, channel_set, clock, configuration, leave_word_on_panic, region,
+};
 use sel4_microkit::{ChannelSet, Handler, Infallible, panicking, protection_domain};
 use vm_components::{Trace, TracePort};
-use vm_config::VmConfig;
 
 #[protection_domain]
 fn init() -> TraceDomain {
     panicking::set_hook(&|info| leave_word_on_panic(region!(crash: CrashPage), info));
-    let blob = region!(config: [u8; 0x1000]);
-    let config = match VmConfig::parse(blob) {
-        Ok(config) => config,
-        Err(error) => panic!("the compiled configuration: {error}"),
-    };
+    let config = configuration(region!(config: [u8; 0x1000]));
     let port = TracePort {
         access: region!(access_ring: _),
         access_reader: region!(access_reader: _),

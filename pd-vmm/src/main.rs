@@ -9,7 +9,7 @@
 mod registers;
 mod vcpu;
 
-use pd_runtime::{CrashPage, clock, leave_word_on_panic, region};
+use pd_runtime::{CrashPage, clock, configuration, leave_word_on_panic, region};
 use sel4_microkit::{Handler, Infallible, Never, panicking, protection_domain, var};
 use vcpu::{Event, VirtualMachine};
 use vm_components::{Vmm, VmmPorts};
@@ -21,11 +21,7 @@ const VM: u8 = 0;
 #[protection_domain]
 fn init() -> VmmDomain {
     panicking::set_hook(&|info| leave_word_on_panic(region!(crash: CrashPage), info));
-    let blob = region!(config: [u8; 0x1000]);
-    let config = match VmConfig::parse(blob) {
-        Ok(config) => config,
-        Err(error) => panic!("the compiled configuration: {error}"),
-    };
+    let config = configuration(region!(config: [u8; 0x1000]));
     let mut machine = VirtualMachine::new(&config);
     let ports = VmmPorts {
         access: region!(access_ring: _),

@@ -18,19 +18,25 @@ pub struct CrashPage {
 }
 
 impl CrashPage {
-    /// The message, up to the buffer's length; empty if there was no panic.
-    pub fn read<'a>(&self, buffer: &'a mut [u8; WORDS * 8]) -> &'a [u8] {
+    /// The longest message, in bytes.
+    pub const TEXT_BYTES: usize = WORDS * 8;
+
+    /// The message; empty if there was no panic.
+    pub fn read<'a>(&self, buffer: &'a mut [u8; Self::TEXT_BYTES]) -> &'a [u8] {
         for (chunk, word) in buffer.chunks_exact_mut(8).zip(&self.text) {
             chunk.copy_from_slice(&word.load(Ordering::Relaxed).to_le_bytes());
         }
-        let len = self.len_bytes.load(Ordering::Acquire).min(WORDS as u64 * 8);
+        let len = self
+            .len_bytes
+            .load(Ordering::Acquire)
+            .min(Self::TEXT_BYTES as u64);
         &buffer[..len as usize]
     }
 }
 
 struct Words<'a> {
     page: &'a CrashPage,
-    buffer: [u8; WORDS * 8],
+    buffer: [u8; CrashPage::TEXT_BYTES],
     len: usize,
 }
 
@@ -61,7 +67,7 @@ impl Words<'_> {
 pub fn leave_word_on_panic(page: &CrashPage, info: &PanicInfo<'_>) {
     let mut words = Words {
         page,
-        buffer: [0; WORDS * 8],
+        buffer: [0; CrashPage::TEXT_BYTES],
         len: 0,
     };
     // Writing to `words` never fails; too long a message is cut off.

@@ -1,5 +1,6 @@
-//! What every protection domain does besides its component: read the machine's counter, give
-//! the components their view of the Microkit's channels, and leave word when it panics.
+//! What protection domains do besides their component: read the machine's counter and the
+//! configuration, give the components their view of the Microkit's channels, write to the
+//! UART, and leave word when they panic.
 //!
 //! Called by the `pd-*` crates. Invariant: nothing here maps memory or holds a capability; a
 //! protection domain can do what `system.xml` gives it and no more.
@@ -9,7 +10,7 @@ mod crash;
 mod platform;
 
 pub use crash::{CrashPage, leave_word_on_panic};
-pub use platform::{Counter, Signals, channel_set, clock};
+pub use platform::{Counter, Signals, channel_set, clock, configuration, write_serial};
 
 /// A reference to a memory region that `system.xml` maps into this protection domain.
 ///

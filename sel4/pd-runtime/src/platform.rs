@@ -3,8 +3,10 @@
 //! Used on every hop of an access. Invariant: a component's channel number is the
 //! Microkit's, so this only changes types.
 
+use arm_pl011_uart::Uart;
 use core::arch::asm;
 use vm_components::{Channel, ChannelSet, Clock, Host};
+use vm_config::VmConfig;
 
 /// The machine's counter, CNTPCT_EL0, which the kernel exports to protection domains.
 pub struct Counter;
@@ -59,4 +61,23 @@ pub fn channel_set(channels: sel4_microkit::ChannelSet) -> ChannelSet {
         set.insert(Channel(channel.index() as u8));
     }
     set
+}
+
+/// The VM's configuration in the region that holds its compiled form. Panics, with the
+/// reason as the protection domain's last words, if that is not what the region holds.
+pub fn configuration(region: &'static [u8]) -> VmConfig<'static> {
+    match VmConfig::parse(region) {
+        Ok(config) => config,
+        Err(error) => panic!("the compiled configuration: {error}"),
+    }
+}
+
+/// Writes to the board's UART, waiting while its FIFO is full.
+pub fn write_serial(uart: &mut Uart<'_>, bytes: &[u8]) {
+    for byte in bytes {
+        while uart.is_tx_fifo_full() {
+            core::hint::spin_loop();
+        }
+        uart.write_word(*byte);
+    }
 }
