@@ -2,6 +2,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use runner::{Failure, Microkit, Platform, Request, Unikernel, bench, run};
+use shared_ring::RingKind;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -186,16 +187,8 @@ fn print_rings(dump_file: &Path, blob: &Path) -> io::Result<()> {
     let mut out = io::stdout();
     let place = dump_file.display();
     writeln!(out, "\nthe trace ring, read from the memory dump {place}:")?;
-    for ring in dump::rings(&memory) {
-        match ring {
-            Ok(ring) if ring.kind == dump::TRACE => {
-                out.write_all(ring.to_text(config.as_ref()).as_bytes())?;
-            }
-            Ok(_) => {}
-            Err(bad) => eprintln!("warning: {bad}"),
-        }
-    }
-    Ok(())
+    let names = |_| config.as_ref();
+    dump::write_rings(&mut out, &memory, RingKind::Trace, names).map(drop)
 }
 
 fn bench_all(host: &HostArguments, floor_kernel: Option<PathBuf>) -> Result<(), Failure> {

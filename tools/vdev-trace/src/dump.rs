@@ -8,6 +8,7 @@ use shared_ring::{
     LAYOUT_VERSION, MAGIC, PAYLOAD_WORDS, Payload, RingKind, SLOT_BYTES, header_word,
 };
 use std::fmt::{self, Write};
+use std::io;
 use trace_records::{ConsoleRecord, EVENT_NONE, Entry, Kind, Record};
 use vm_components::Clock;
 use vm_components::lines::{DeviceSums, Event, SpanText, Stamp, VmSums};
@@ -68,6 +69,32 @@ pub fn rings(dump: &[u8]) -> Vec<Result<Ring, BadRing>> {
         .filter(|offset| word(dump, *offset) == Some(MAGIC))
         .filter_map(|offset| read_ring(dump, offset))
         .collect()
+}
+
+/// Writes the rings of `kind` in a dump as text, and returns whether there is one. What only
+/// looks like a ring is told on standard error. `config` names a VM's parts, by its number.
+///
+/// # Errors
+///
+/// Those of `out`.
+pub fn write_rings<'a>(
+    out: &mut impl io::Write,
+    dump: &[u8],
+    kind: RingKind,
+    config: impl Fn(u8) -> Option<&'a VmConfig<'a>>,
+) -> io::Result<bool> {
+    let mut found = false;
+    for ring in rings(dump) {
+        match ring {
+            Ok(ring) if ring.kind == kind as u8 => {
+                found = true;
+                out.write_all(ring.to_text(config(ring.vm)).as_bytes())?;
+            }
+            Ok(_) => {}
+            Err(bad) => eprintln!("warning: {bad}"),
+        }
+    }
+    Ok(found)
 }
 
 /// `None` if it is a program's constant that happens to start a page.

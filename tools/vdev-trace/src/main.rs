@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand, ValueEnum};
 use shared_ring::RingKind;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use vdev_trace::{compile, dump};
@@ -104,24 +104,13 @@ fn decode(path: &Path, configs: &[PathBuf], which: Which) -> Result<(), String> 
         .collect::<Result<_, _>>()?;
     let bytes =
         read(path).map_err(|error| format!("error: cannot read {}: {error}\n", path.display()))?;
-    let mut found = false;
-    for ring in dump::rings(&bytes) {
-        match ring {
-            Ok(ring) if ring.kind == which.kind() as u8 => {
-                found = true;
-                let text = ring.to_text(configs.get(usize::from(ring.vm)));
-                match std::io::stdout().write_all(text.as_bytes()) {
-                    // Whoever read the text has seen enough.
-                    Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
-                    other => other.map_err(|error| format!("error: {error}\n"))?,
-                }
-            }
-            Ok(_) => {}
-            Err(bad) => eprintln!("warning: {bad}"),
-        }
-    }
-    if found {
-        return Ok(());
+    let names = |vm: u8| configs.get(usize::from(vm));
+    match dump::write_rings(&mut std::io::stdout(), &bytes, which.kind(), names) {
+        Ok(true) => return Ok(()),
+        Ok(false) => {}
+        // Whoever read the text has seen enough.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
+        Err(error) => return Err(format!("error: {error}\n")),
     }
     let kind = which.kind();
     Err(format!(
