@@ -7,25 +7,58 @@
 
 use arm_pl011_uart::Uart;
 use pd_runtime::{
-    CrashPage, Signals, channel_set, clock, configuration, leave_word_on_panic, region,
-    write_serial,
+    CrashPage, Signals, channel_set, clock, configuration, leave_word_on_panic, optional_region,
+    region, write_serial,
 };
 use safe_mmio::UniqueMmioPointer;
 use sel4_microkit::{
     ChannelSet, Handler, Infallible, memory_region_symbol, panicking, protection_domain,
 };
-use vm_components::{Console, ConsolePort, Output, SystemPort};
+use vm_components::{Console, ConsolePort, MAX_VMS, Output, SystemPort};
+
+/// The regions of one VM, if the system description has it.
+macro_rules! vm {
+    ($config:ident, $log:ident, $log_reader:ident, $text:ident, $text_reader:ident) => {
+        optional_region!($config: [u8; 0x1000]).map(|config| {
+            let port = ConsolePort {
+                log: region!($log: _),
+                log_reader: region!($log_reader: _),
+                text: region!($text: _),
+                text_reader: region!($text_reader: _),
+            };
+            (port, configuration(config))
+        })
+    };
+}
 
 #[protection_domain]
 fn init() -> ConsoleDomain {
     panicking::set_hook(&|info| leave_word_on_panic(region!(crash: CrashPage), info));
-    let config = configuration(region!(config: [u8; 0x1000]));
-    let port = ConsolePort {
-        log: region!(log_ring: _),
-        log_reader: region!(log_reader: _),
-        text: region!(console_ring: _),
-        text_reader: region!(console_reader: _),
-    };
+    // One line for each VM that there can be, by the names of its regions in `system.xml`.
+    let vms: [_; MAX_VMS] = [
+        vm!(config, log_ring, log_reader, console_ring, console_reader),
+        vm!(
+            config_1,
+            log_ring_1,
+            log_reader_1,
+            console_ring_1,
+            console_reader_1
+        ),
+        vm!(
+            config_2,
+            log_ring_2,
+            log_reader_2,
+            console_ring_2,
+            console_reader_2
+        ),
+        vm!(
+            config_3,
+            log_ring_3,
+            log_reader_3,
+            console_ring_3,
+            console_reader_3
+        ),
+    ];
     let system = SystemPort {
         text: region!(monitor_ring: _),
         text_reader: region!(monitor_reader: _),
@@ -35,7 +68,7 @@ fn init() -> ConsoleDomain {
     // too, uses it only when this protection domain is dead.
     let registers = unsafe { UniqueMmioPointer::new(registers) };
     ConsoleDomain {
-        console: Console::init(&[(port, config)], Some(system), clock()),
+        console: Console::init(vms.into_iter().flatten(), Some(system), clock()),
         serial: Serial(Uart::new(registers)),
         finished: false,
     }

@@ -266,9 +266,9 @@ impl ComponentHost {
             vcpu,
         };
         Self {
-            vmm: Vmm::init(VM, config, image, rings::VMM, clock, &mut machine),
-            trace: Trace::init(&[(rings::TRACE_PORT, config)], clock, clock.start_ticks),
-            console: Console::init(&[(rings::CONSOLE_PORT, config)], None, clock),
+            vmm: Vmm::init(config, image, rings::VMM, clock, &mut machine),
+            trace: Trace::init([(rings::TRACE_PORT, config)], clock, clock.start_ticks),
+            console: Console::init([(rings::CONSOLE_PORT, config)], None, clock),
             platform,
             wakeups: 0,
             spent: Spent::default(),

@@ -82,7 +82,7 @@ impl Console {
     /// A component that prints for the VMs with these configurations, numbered from 0, and
     /// for whoever watches over the components, if there is somebody.
     pub fn init(
-        vms: &[(ConsolePort, VmConfig<'static>)],
+        vms: impl IntoIterator<Item = (ConsolePort, VmConfig<'static>)>,
         system: Option<SystemPort>,
         clock: Clock,
     ) -> Self {
@@ -91,10 +91,10 @@ impl Console {
                 .map(|port| Consumer::new(port.text, port.text_reader, RingKind::Console)),
             system_failed: false,
             vms: vms
-                .iter()
+                .into_iter()
                 .take(MAX_VMS)
                 .map(|(port, config)| VmConsole {
-                    config: *config,
+                    config,
                     log: Consumer::new(port.log, port.log_reader, RingKind::Log),
                     text: Consumer::new(port.text, port.text_reader, RingKind::Console),
                     line: String::new(),

@@ -90,11 +90,15 @@ struct Closing {
 impl Trace {
     /// A component that serves the VMs with these configurations, numbered from 0. The
     /// first second of the counters starts at `now`, in ticks.
-    pub fn init(vms: &[(TracePort, VmConfig<'_>)], clock: Clock, now: u64) -> Self {
-        let lanes = vms.iter().take(MAX_VMS).zip(0..);
+    pub fn init<'a>(
+        vms: impl IntoIterator<Item = (TracePort, VmConfig<'a>)>,
+        clock: Clock,
+        now: u64,
+    ) -> Self {
+        let lanes = vms.into_iter().take(MAX_VMS).zip(0..);
         Self {
             lanes: lanes
-                .map(|((port, config), vm)| Lane::new(vm, port, config, clock, now))
+                .map(|((port, config), vm)| Lane::new(vm, &port, &config, clock, now))
                 .collect(),
         }
     }

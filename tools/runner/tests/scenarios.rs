@@ -6,7 +6,10 @@
 
 use guest_trap::Direction;
 use regex::Regex;
-use runner::{Failure, Microkit, Platform, Request, Transcript, Unikernel, run};
+use runner::{
+    Failure, Microkit, Platform, Request, Transcript, Unikernel, configurations, run,
+    system_description,
+};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use trace_records::{Kind, Record};
@@ -50,7 +53,7 @@ fn unikernel(scenario: &str) -> Option<Platform> {
     Some(Platform::Unikernel(Unikernel { kernel }))
 }
 
-fn platforms(scenario: &str) -> Vec<Platform> {
+fn platforms(scenario: &str, vms: usize) -> Vec<Platform> {
     let mut platforms: Vec<_> = unikernel(scenario).into_iter().collect();
     match std::env::var_os("MICROKIT_SDK").filter(|sdk| !sdk.is_empty()) {
         Some(sdk) => {
@@ -59,7 +62,7 @@ fn platforms(scenario: &str) -> Vec<Platform> {
                     sdk: sdk.clone().into(),
                     config: config.into(),
                     domains: set_by_make("VDEV_TRACE_DOMAINS").join(config),
-                    system: root().join("system.xml"),
+                    system: root().join(system_description(vms)),
                 }));
             }
         }
@@ -79,15 +82,18 @@ fn instruction_ns_log2(platform: &Platform) -> u32 {
 
 /// Runs a scenario on every platform that is there.
 fn everywhere(scenario: &str, check: impl Fn(Outcome)) {
-    for platform in platforms(scenario) {
-        let config = match scenario {
-            "demo" => root().join("vm.conf"),
-            _ => root().join(format!("tools/runner/scenarios/{scenario}.conf")),
-        };
+    let configs = match scenario {
+        "demo" => vec![root().join("vm.conf")],
+        _ => {
+            let scenarios = root().join("tools/runner/scenarios");
+            configurations(Path::new(scenario), &scenarios).unwrap()
+        }
+    };
+    for platform in platforms(scenario, configs.len()) {
         let work = tempfile::tempdir().unwrap();
         let dump = work.path().join("memory.dump");
         let request = Request {
-            config: &config,
+            configs: &configs,
             images: &set_by_make("VDEV_TRACE_GUESTS"),
             work: work.path(),
             platform: &platform,
@@ -525,7 +531,7 @@ fn an_image_that_is_no_elf_file_ends_the_vm_and_says_so() {
     };
     let work = tempfile::tempdir().unwrap();
     let request = Request {
-        config: &root().join("vm.conf"),
+        configs: &[root().join("vm.conf")],
         images: images.path(),
         work: work.path(),
         platform: &platform,

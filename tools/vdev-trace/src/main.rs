@@ -6,7 +6,7 @@ use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use vdev_trace::{compile, dump};
-use vm_config::VmConfig;
+use vm_config::{MAX_VMS, VmConfig};
 
 /// Compiles VM configurations and reads the rings of a machine.
 #[derive(Parser)]
@@ -36,6 +36,9 @@ enum Command {
         /// The compiled form to write
         #[arg(short, long)]
         output: PathBuf,
+        /// The VM's number in its system
+        #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(..MAX_VMS as i64))]
+        vm: u8,
     },
     /// Print the rings in a memory dump
     Decode {
@@ -81,13 +84,14 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<(), String> {
     match command {
-        Command::Check { config, images } => compile::compile(&config, &images).map(drop),
+        Command::Check { config, images } => compile::compile(&config, 0, &images).map(drop),
         Command::Compile {
             config,
             images,
             output,
+            vm,
         } => {
-            let compiled = compile::compile(&config, &images)?;
+            let compiled = compile::compile(&config, vm, &images)?;
             std::fs::write(&output, compiled.blob)
                 .map_err(|error| format!("error: cannot write {}: {error}\n", output.display()))
         }
