@@ -19,7 +19,7 @@
 //! needs no scratch register; the exception banks SP, so the guest cannot see it. The host
 //! has no live registers across a guest run: each exit starts `guest_exit` on an empty stack
 //! and forgets it after. Nothing at EL2 uses the FP registers (softfloat target): they are
-//! the guest's throughout. Interrupts are masked at EL2 always (PSTATE.DAIF set by each
+//! the running guest's throughout. Interrupts are masked at EL2 always (PSTATE.DAIF set by each
 //! exception entry and by `_start`). One exit and entry is 46 instructions around
 //! `guest_exit`, the branch in the vector included.
 
@@ -175,6 +175,15 @@ load_fp_registers:
     msr     fpcr, x1
     msr     fpsr, x2
     ret
+save_fp_registers:
+    .irp    n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31
+    str     q\n, [x0, #(16 * \n)]
+    .endr
+    mrs     x1, fpcr
+    mrs     x2, fpsr
+    str     x1, [x0, #{FPCR}]
+    str     x2, [x0, #{FPSR}]
+    ret
     .arch_extension nofp
     "#,
     FPCR = const offset_of!(FpRegisters, fpcr),
@@ -184,6 +193,7 @@ load_fp_registers:
 unsafe extern "C" {
     fn resume_guest(vcpu: &'static mut Vcpu) -> !;
     fn load_fp_registers(registers: &FpRegisters);
+    fn save_fp_registers(registers: &mut FpRegisters);
 }
 
 /// Enters the guest, and never comes back: later exits start `guest_exit` afresh.
@@ -218,6 +228,12 @@ impl FpRegisters {
         // SAFETY: the routine reads exactly this structure; no Rust code at EL2 has values
         // in FP registers (softfloat target).
         unsafe { load_fp_registers(self) }
+    }
+
+    /// Takes over what the CPU has.
+    pub fn save(&mut self) {
+        // SAFETY: the routine writes exactly this structure, and x1 and x2 besides.
+        unsafe { save_fp_registers(self) }
     }
 }
 
