@@ -5,6 +5,7 @@
 //!
 //! Invariants: what is printed never exceeds what a serial line carries, so a storm of
 //! accesses shows as a few lines and a count of those that are missing; the numbers add up;
+//! each VM has its share of the line, which no other can take from it;
 //! no guest can forge another's lines or ours, since what it prints follows its VM's name
 //! and holds no control characters. Sums, ends and messages of a VMM are always printed.
 
@@ -86,28 +87,26 @@ impl Console {
         system: Option<SystemPort>,
         clock: Clock,
     ) -> Self {
+        let vms: Vec<_, MAX_VMS> = vms
+            .into_iter()
+            .take(MAX_VMS)
+            .map(|(port, config)| VmConsole {
+                config,
+                log: Consumer::new(port.log, port.log_reader, RingKind::Log),
+                text: Consumer::new(port.text, port.text_reader, RingKind::Console),
+                line: String::new(),
+                missing: 0,
+                unprinted: 0,
+                end: None,
+            })
+            .collect();
         Self {
             system: system
                 .map(|port| Consumer::new(port.text, port.text_reader, RingKind::Console)),
             system_failed: false,
-            vms: vms
-                .into_iter()
-                .take(MAX_VMS)
-                .map(|(port, config)| VmConsole {
-                    config,
-                    log: Consumer::new(port.log, port.log_reader, RingKind::Log),
-                    text: Consumer::new(port.text, port.text_reader, RingKind::Console),
-                    line: String::new(),
-                    missing: 0,
-                    unprinted: 0,
-                    end: None,
-                })
-                .collect(),
+            budget: Budget::new(vms.len(), clock.start_ticks),
+            vms,
             clock,
-            budget: Budget {
-                bytes: BURST_BYTES,
-                last: clock.start_ticks,
-            },
         }
     }
 
@@ -119,11 +118,6 @@ impl Console {
         output: &mut impl Output,
     ) {
         self.budget.refill(host.now(), self.clock.hz);
-        let mut printer = Printer {
-            clock: self.clock,
-            budget: &mut self.budget,
-            output,
-        };
         let mut asleep = false;
         while !asleep {
             asleep = true;
@@ -133,12 +127,17 @@ impl Console {
                         ConsoleRecord::from_words(&item.payload)
                     {
                         self.system_failed = true;
-                        printer.output.write(text.bytes());
+                        output.write(text.bytes());
                     }
                 }
                 asleep &= system.sleep_until(1);
             }
-            for vm in &mut self.vms {
+            for (vm, share) in self.vms.iter_mut().zip(&mut self.budget.shares) {
+                let mut printer = Printer {
+                    clock: self.clock,
+                    share,
+                    output,
+                };
                 vm.print_text(&mut printer);
                 vm.print_log(&mut printer);
                 // Without budget only the clock wakes us; records wait or are counted.
@@ -148,8 +147,13 @@ impl Console {
                 }
             }
         }
-        if printer.has_budget() || channels.contains(channel::console::CLOCK) {
-            for vm in &mut self.vms {
+        for (vm, share) in self.vms.iter_mut().zip(&mut self.budget.shares) {
+            let mut printer = Printer {
+                clock: self.clock,
+                share,
+                output,
+            };
+            if printer.has_budget() || channels.contains(channel::console::CLOCK) {
                 vm.report_missing(host.now(), &mut printer);
             }
         }
@@ -190,20 +194,49 @@ impl Verdict {
     }
 }
 
-/// Characters that the serial line could have carried and has not.
+/// Characters that the serial line could have carried and has not, in equal shares.
+///
+/// A VM that prints more than its share has its share alone to answer for it: others lose
+/// nothing. What a VM leaves of its share when that is full goes to those that want more.
 struct Budget {
-    bytes: i64,
+    /// Each VM's; below zero after a line that was longer than what was left.
+    shares: Vec<i64, MAX_VMS>,
     last: u64,
 }
 
 impl Budget {
+    fn new(vms: usize, now: u64) -> Self {
+        let full = Self::full(vms);
+        Self {
+            shares: core::iter::repeat_n(full, vms).collect(),
+            last: now,
+        }
+    }
+
+    /// What a share never exceeds.
+    fn full(vms: usize) -> i64 {
+        BURST_BYTES / vms.max(1) as i64
+    }
+
     fn refill(&mut self, now: u64, clock_hz: u64) {
+        let vms = self.shares.len().max(1) as u128;
+        let (hz, rate) = (u128::from(clock_hz.max(1)), u128::from(BYTES_PER_SECOND));
         let elapsed = u128::from(now.saturating_sub(self.last));
-        let earned = elapsed * u128::from(BYTES_PER_SECOND) / u128::from(clock_hz.max(1));
-        if earned > 0 {
-            self.last = now;
-            let earned = i64::try_from(earned).unwrap_or(BURST_BYTES);
-            self.bytes = self.bytes.saturating_add(earned).min(BURST_BYTES);
+        let each = elapsed * rate / (hz * vms);
+        // What is not a whole byte for everybody counts the next time.
+        self.last += (each * vms * hz / rate) as u64;
+        let each = i64::try_from(each).map_or(BURST_BYTES, |each| each.min(BURST_BYTES));
+        let full = Self::full(self.shares.len());
+        let mut left = 0;
+        for share in &mut self.shares {
+            *share += each;
+            left += (*share - full).max(0);
+            *share = (*share).min(full);
+        }
+        let wanting = self.shares.iter().filter(|share| **share < full).count();
+        let more = left / wanting.max(1) as i64;
+        for share in &mut self.shares {
+            *share = (*share + more).min(full);
         }
     }
 }
@@ -211,13 +244,14 @@ impl Budget {
 /// What a line needs on its way out.
 struct Printer<'a, O> {
     clock: Clock,
-    budget: &'a mut Budget,
+    /// What the VM has left of its share, in bytes.
+    share: &'a mut i64,
     output: &'a mut O,
 }
 
 impl<O: Output> Printer<'_, O> {
     fn has_budget(&self) -> bool {
-        self.budget.bytes > 0
+        *self.share > 0
     }
 
     /// Prints a line that starts with `time`, whatever the budget.
@@ -226,7 +260,7 @@ impl<O: Output> Printer<'_, O> {
         let mut line = String::<LINE_BYTES>::new();
         // The longest line fits, and a write to this string fails for no other reason.
         let _ = writeln!(line, "{stamp} {text}");
-        self.budget.bytes -= line.len() as i64;
+        *self.share -= line.len() as i64;
         self.output.write(line.as_bytes());
     }
 }
