@@ -50,6 +50,7 @@ pub mod cmdline;
 pub mod console;
 pub mod exceptions;
 pub mod power;
+pub mod register_file;
 pub mod ticks;
 pub mod timer_registers;
 pub mod trace_location;
