@@ -8,7 +8,7 @@ pub mod bench;
 mod qmp;
 mod system;
 
-pub use system::{Microkit, Platform, Unikernel};
+pub use system::{BoardModel, Microkit, Platform, Unikernel};
 
 use std::fmt;
 use std::io::{BufRead, BufReader};
@@ -126,10 +126,12 @@ pub fn run(request: &Request<'_>, mut show: impl FnMut(&str)) -> Result<Transcri
         }
     };
     let dumped = match &request.dump {
-        Some(file) => {
-            let (first, len_bytes) = request.platform.memory(compiled.ram_bytes);
-            qmp::dump(&socket, first, len_bytes, file)
-        }
+        Some(file) => request
+            .platform
+            .memory(compiled.ram_bytes)
+            .and_then(|pieces| {
+                qmp::dump(&socket, &pieces, file).map_err(|error| error.to_string())
+            }),
         None => Ok(()),
     };
     // Why the run failed is worth more than why there is nothing to look at.

@@ -1,7 +1,7 @@
 //! `runner`: what `make run`, `make trace` and `make bench` call.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use runner::{Failure, Microkit, Platform, Request, Unikernel, bench, run};
+use runner::{BoardModel, Failure, Microkit, Platform, Request, Unikernel, bench, run};
 use shared_ring::RingKind;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -70,11 +70,14 @@ struct HostArguments {
     /// The Microkit SDK (for `--platform microkit`), if not in `MICROKIT_SDK`
     #[arg(long)]
     sdk: Option<PathBuf>,
+    /// The Microkit's name for the board
+    #[arg(long, default_value = "qemu_virt_aarch64")]
+    board: String,
     /// The SDK's configuration
     #[arg(long, default_value = "release")]
     config_name: String,
     /// Where the protection domains are
-    #[arg(long, default_value = "out/microkit/release")]
+    #[arg(long, default_value = "out/microkit/qemu_virt_aarch64/release")]
     domains: PathBuf,
     /// The system description
     #[arg(long, default_value = "system.xml")]
@@ -108,7 +111,10 @@ fn platform(host: &HostArguments) -> Result<Platform, Failure> {
         PlatformName::Unikernel => Platform::Unikernel(Unikernel {
             kernel: host.kernel.clone(),
         }),
-        PlatformName::Microkit => Platform::Microkit(microkit(host)?),
+        PlatformName::Microkit => {
+            let model = BoardModel::named(&host.board).map_err(Failure::Host)?;
+            Platform::Microkit(microkit(host)?, model)
+        }
     })
 }
 
@@ -120,6 +126,7 @@ fn microkit(host: &HostArguments) -> Result<Microkit, Failure> {
         sdk: sdk.ok_or_else(|| {
             Failure::Host("set MICROKIT_SDK to the folder of a Microkit SDK".into())
         })?,
+        board: host.board.clone(),
         config: host.config_name.clone(),
         domains: host.domains.clone(),
         system: host.system.clone(),

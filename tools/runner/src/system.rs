@@ -10,15 +10,57 @@ const MIB: u64 = 1 << 20;
 const RAM: u64 = 0x4000_0000;
 /// What the unikernel needs besides the guests' RAM.
 const UNIKERNEL_BYTES: u64 = 16 * MIB;
-/// RAM of the Microkit's board `qemu_virt_aarch64`.
-const MICROKIT_BYTES: u64 = 2048 * MIB;
+
+/// QEMU's model of a board of the Microkit (Microkit manual, "Board Support Packages").
+pub struct BoardModel {
+    /// The Microkit's name for the board.
+    name: &'static str,
+    machine: &'static [&'static str],
+    /// Where its loader wants the image.
+    image_at: &'static str,
+}
+
+const BOARDS: [BoardModel; 2] = [
+    BoardModel {
+        name: "qemu_virt_aarch64",
+        machine: &[
+            "-machine",
+            "virt,virtualization=on",
+            "-cpu",
+            "cortex-a53",
+            "-m",
+            "2G",
+        ],
+        image_at: "0x70000000",
+    },
+    BoardModel {
+        name: "zcu102",
+        machine: &["-machine", "xlnx-zcu102,virtualization=on", "-m", "4G"],
+        image_at: "0x40000000",
+    },
+];
+
+impl BoardModel {
+    /// The model of the board with this name.
+    ///
+    /// # Errors
+    ///
+    /// That there is none, in a sentence.
+    pub fn named(name: &str) -> Result<&'static Self, String> {
+        let mut boards = BOARDS.iter();
+        boards.find(|board| board.name == name).ok_or_else(|| {
+            let names = BOARDS.map(|board| board.name).join(" and ");
+            format!("no model of the board {name} is known here, only of {names}; `make image` builds what it boots")
+        })
+    }
+}
 
 /// What hosts the VM.
 pub enum Platform {
     /// All components in one image at EL2.
     Unikernel(Unikernel),
-    /// Protection domains on seL4.
-    Microkit(Microkit),
+    /// Protection domains on seL4, on a board.
+    Microkit(Microkit, &'static BoardModel),
 }
 
 /// The unikernel's image.
@@ -31,6 +73,8 @@ pub struct Unikernel {
 pub struct Microkit {
     /// The SDK's folder.
     pub sdk: PathBuf,
+    /// The board that the image is for.
+    pub board: String,
     /// `debug`, `release`, `smp-release`.
     pub config: String,
     /// Where the protection domains' ELF files are.
@@ -44,15 +88,24 @@ impl Platform {
     pub fn name(&self) -> String {
         match self {
             Self::Unikernel(_) => "unikernel".into(),
-            Self::Microkit(microkit) => format!("microkit {}", microkit.config),
+            Self::Microkit(microkit, _) => {
+                format!("microkit {} {}", microkit.board, microkit.config)
+            }
         }
     }
 
-    /// The physical memory in which the rings lie: its start and length in bytes.
-    pub(crate) fn memory(&self, guest_bytes: u64) -> (u64, u64) {
+    /// The physical memory in which the trace rings lie: the start and length in bytes of
+    /// each piece.
+    pub(crate) fn memory(&self, guest_bytes: u64) -> Result<Vec<(u64, u64)>, String> {
         match self {
-            Self::Unikernel(_) => (RAM, UNIKERNEL_BYTES + guest_bytes),
-            Self::Microkit(_) => (RAM, MICROKIT_BYTES),
+            Self::Unikernel(_) => Ok(vec![(RAM, UNIKERNEL_BYTES + guest_bytes)]),
+            Self::Microkit(microkit, _) => {
+                let place = microkit.system.display();
+                std::fs::read_to_string(&microkit.system)
+                    .map_err(|error| error.to_string())
+                    .and_then(|system| trace_rings(&system))
+                    .map_err(|error| format!("{place}: {error}"))
+            }
         }
     }
 
@@ -64,24 +117,24 @@ impl Platform {
     ) -> Result<Command, String> {
         let blob = compiled.write_to(request.work)?;
         let mut command = Command::new("qemu-system-aarch64");
-        command.args(["-cpu", "cortex-a53", "-nographic", "-nodefaults"]);
-        command.args(["-serial", "stdio"]);
+        command.args(["-nographic", "-nodefaults", "-serial", "stdio"]);
         match self {
             Self::Unikernel(unikernel) => {
                 let mib = (UNIKERNEL_BYTES + compiled.ram_bytes).div_ceil(MIB);
                 command.args(["-machine", "virt,virtualization=on,gic-version=3"]);
-                command.args(["-m", &format!("{mib}M")]);
+                command.args(["-cpu", "cortex-a53", "-m", &format!("{mib}M")]);
                 command.arg("-kernel").arg(&unikernel.kernel);
                 load(&mut command, &blob, "0x40e00000,force-raw=on");
                 load(&mut command, &compiled.image, "0x40e10000,force-raw=on");
             }
-            Self::Microkit(microkit) => {
+            Self::Microkit(microkit, model) => {
                 let image = microkit.build(request.work, compiled)?;
-                command.args(["-machine", "virt,virtualization=on", "-m", "2G"]);
+                command.args(model.machine);
                 if microkit.config.starts_with("smp") {
                     command.args(["-smp", "4"]);
                 }
-                load(&mut command, &image, "0x70000000,cpu-num=0");
+                let place = format!("{},cpu-num=0", model.image_at);
+                load(&mut command, &image, &place);
             }
         }
         Ok(command)
@@ -103,7 +156,7 @@ impl Microkit {
         let mut command = Command::new(&tool);
         command.arg(&self.system).arg("--search-path");
         command.args([&self.domains, work]);
-        command.args(["--board", "qemu_virt_aarch64", "--config", &self.config]);
+        command.args(["--board", &self.board, "--config", &self.config]);
         command.arg("-o").arg(&image);
         command.arg("-r").arg(work.join("report.txt"));
         command.env_remove("MICROKIT_SDK");
@@ -116,6 +169,29 @@ impl Microkit {
         }
         Ok(image)
     }
+}
+
+/// Where a system description puts the trace rings: their regions have a physical address, so
+/// that whoever looks from outside finds them.
+fn trace_rings(system: &str) -> Result<Vec<(u64, u64)>, String> {
+    let document = roxmltree::Document::parse(system).map_err(|error| error.to_string())?;
+    let regions = document
+        .descendants()
+        .filter(|node| node.has_tag_name("memory_region"));
+    let is_trace = |name: &str| name.starts_with("trace_ring");
+    let rings = regions.filter(|region| region.attribute("name").is_some_and(is_trace));
+    rings
+        .map(|ring| {
+            let number = |name| ring.attribute(name).and_then(hexadecimal);
+            number("phys_addr")
+                .zip(number("size"))
+                .ok_or("a trace ring has no phys_addr and size in hexadecimal".into())
+        })
+        .collect()
+}
+
+fn hexadecimal(text: &str) -> Option<u64> {
+    u64::from_str_radix(&text.strip_prefix("0x")?.replace('_', ""), 16).ok()
 }
 
 fn load(command: &mut Command, file: &Path, place: &str) {
