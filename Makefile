@@ -5,6 +5,8 @@ VM       ?= vm.conf
 PLATFORM ?= unikernel
 CONFIG   ?= release
 BOARD    ?= qemu_virt_aarch64
+# the system description, if not the one for BOARD and so many VMs
+SYSTEM   ?=
 MICROKIT_SDK ?=
 export MICROKIT_SDK
 TARGET   := aarch64-unknown-none-softfloat
@@ -20,7 +22,7 @@ SDK_SHA256 := b1b285b8785db7557eba6d0665dd4fbf2f265ea5c0b39d6f91ae3dcc43d2c424
 # `make bench` counts instructions; the others do not depend on how fast the machine is.
 RUNNER  = cargo run --quiet --package runner --
 IMAGES  = --images $(FIRMWARE) --kernel $(FIRMWARE)/unikernel --platform $(PLATFORM) \
-          --config-name $(CONFIG) --domains $(DOMAINS)/$(CONFIG)
+          --board $(BOARD) --config-name $(CONFIG) $(if $(SYSTEM),--system $(SYSTEM)) --domains $(DOMAINS)/$(BOARD)/$(CONFIG)
 GUESTS := $(patsubst guest/src/bin/%.rs,%,$(wildcard guest/src/bin/*.rs))
 
 .DEFAULT_GOAL := help
@@ -44,17 +46,17 @@ firmware:
 	@mkdir -p $(FIRMWARE)
 	@cd target/$(TARGET)/firmware && cp -u unikernel $(GUESTS) $(CURDIR)/$(FIRMWARE)
 
-# One folder for each configuration: the kernel's headers are compiled in.
+# One folder for each board and configuration: the kernel's headers are compiled in.
 .PHONY: domains
 domains:
 	@test -n "$(MICROKIT_SDK)" || { echo "set MICROKIT_SDK to the folder of a Microkit SDK 2.3 (make sdk fetches one)" >&2; exit 1; }
 	@test -d "$(MICROKIT_SDK)/board/$(BOARD)/$(CONFIG)" || { echo "$(MICROKIT_SDK) has no configuration $(CONFIG) for $(BOARD)" >&2; exit 1; }
 	@cd sel4 && SEL4_INCLUDE_DIRS=$(abspath $(MICROKIT_SDK))/board/$(BOARD)/$(CONFIG)/include RUSTC_BOOTSTRAP=1 \
-	    $(BARE_METAL_CARGO) build --quiet --release --target $(TARGET) --target-dir ../target/sel4-$(CONFIG) $(BARE_METAL_FLAGS)
-	@mkdir -p $(DOMAINS)/$(CONFIG)
-	@cd target/sel4-$(CONFIG)/$(TARGET)/release && cp -u pd-monitor pd-vmm pd-trace pd-console pd-clock $(CURDIR)/$(DOMAINS)/$(CONFIG)
+	    $(BARE_METAL_CARGO) build --quiet --release --target $(TARGET) --target-dir ../target/sel4-$(BOARD)-$(CONFIG) $(BARE_METAL_FLAGS)
+	@mkdir -p $(DOMAINS)/$(BOARD)/$(CONFIG)
+	@cd target/sel4-$(BOARD)-$(CONFIG)/$(TARGET)/release && cp -u pd-monitor pd-vmm pd-trace pd-console pd-clock $(CURDIR)/$(DOMAINS)/$(BOARD)/$(CONFIG)
 
-run: build ## boot VM=vm.conf and print what it says
+run: build ## boot VM=vm.conf, or several as VM=two-vms, and print what they say
 	@$(RUNNER) run $(VM) $(IMAGES)
 
 trace: build ## the same, then print the trace ring, read from outside the machine

@@ -1,8 +1,13 @@
 //! `pd-clock`: wakes the others, and owns nothing.
 //!
-//! A scheduling context with a small budget and a period of 10 ms, and a loop: notify, give
-//! the rest of the budget away, run again when the next period begins. It needs no timer
-//! hardware, and nothing in it can be reached by a guest.
+//! A scheduling context with a period of 10 ms, and a loop: notify, give the rest of the budget
+//! away, run again when the next period begins. It needs no timer hardware, and nothing in it
+//! can be reached by a guest.
+//!
+//! The budget is most of the period although the loop uses microseconds of it. The kernel
+//! charges what a thread overran its budget by in whole budgets, a period each: with 100 us,
+//! 3 ms that an emulator's host took while this ran would stop the system's wake-ups for
+//! 300 ms.
 //!
 //! Invariant: how much time has passed is never counted here. A late wake-up delays others
 //! by as much and loses nothing; they read the counter themselves.

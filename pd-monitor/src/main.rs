@@ -8,15 +8,10 @@
 #![no_std]
 #![no_main]
 
-use arm_pl011_uart::{PL011Registers, Uart};
 use core::fmt::{self, Write};
-use pd_runtime::{CrashPage, clock, region, write_serial};
-use safe_mmio::UniqueMmioPointer;
+use pd_runtime::{CrashPage, Serial, clock, region};
 use sel4::sys::seL4_Fault_tag;
-use sel4_microkit::{
-    Channel, Child, Handler, Infallible, MessageInfo, get_mr, memory_region_symbol,
-    protection_domain,
-};
+use sel4_microkit::{Channel, Child, Handler, Infallible, MessageInfo, get_mr, protection_domain};
 use shared_ring::{BoundedProducer, RingKind};
 use trace_records::{CONSOLE_SLOTS, ConsoleRecord, TEXT_BYTES, Text};
 use vm_components::Verdict;
@@ -155,10 +150,9 @@ impl fmt::Display for Described {
 
 /// Prints to the UART, which the console uses no more.
 fn print(line: &[u8]) {
-    let registers = memory_region_symbol!(uart: *mut PL011Registers);
-    // SAFETY: `system.xml` maps the PL011 here, uncached; the console, its only other user,
-    // does not run any more.
-    let mut uart = Uart::new(unsafe { UniqueMmioPointer::new(registers) });
-    write_serial(&mut uart, line);
-    write_serial(&mut uart, Verdict::Failed.line().as_bytes());
+    // SAFETY: `system.xml` maps the UART uncached; the console, its only other user, does not
+    // run any more.
+    let mut serial = unsafe { Serial::of_board() };
+    serial.write(line);
+    serial.write(Verdict::Failed.line().as_bytes());
 }

@@ -8,9 +8,11 @@
 
 mod crash;
 mod platform;
+mod serial;
 
 pub use crash::{CrashPage, leave_word_on_panic};
-pub use platform::{Counter, Signals, channel_set, clock, configuration, write_serial};
+pub use platform::{Counter, Signals, channel_set, clock, configuration};
+pub use serial::Serial;
 
 /// A reference to a memory region that `system.xml` maps into this protection domain.
 ///

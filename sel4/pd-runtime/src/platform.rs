@@ -3,7 +3,6 @@
 //! Used on every hop of an access. Invariant: a component's channel number is the
 //! Microkit's, so this only changes types.
 
-use arm_pl011_uart::Uart;
 use core::arch::asm;
 use vm_components::{Channel, ChannelSet, Clock, Host};
 use vm_config::VmConfig;
@@ -69,15 +68,5 @@ pub fn configuration(region: &'static [u8]) -> VmConfig<'static> {
     match VmConfig::parse(region) {
         Ok(config) => config,
         Err(error) => panic!("the compiled configuration: {error}"),
-    }
-}
-
-/// Writes to the board's UART, waiting while its FIFO is full.
-pub fn write_serial(uart: &mut Uart<'_>, bytes: &[u8]) {
-    for byte in bytes {
-        while uart.is_tx_fifo_full() {
-            core::hint::spin_loop();
-        }
-        uart.write_word(*byte);
     }
 }

@@ -10,7 +10,7 @@ mod qmp;
 mod system;
 mod vms;
 
-pub use system::{Microkit, Platform, Unikernel};
+pub use system::{BoardModel, Microkit, Platform, Unikernel};
 pub use vms::{configurations, system_description};
 
 use std::fmt;
@@ -84,7 +84,7 @@ impl fmt::Display for Failure {
 ///
 /// See [`Failure`].
 pub fn run(request: &Request<'_>, mut show: impl FnMut(&str)) -> Result<Transcript, Failure> {
-    let compiled = compile_for(request.platform, request.configs, request.images)?;
+    let compiled = compile_for(request.platform.system(), request.configs, request.images)?;
     let mut command = request
         .platform
         .command(request, &compiled)
@@ -129,10 +129,9 @@ pub fn run(request: &Request<'_>, mut show: impl FnMut(&str)) -> Result<Transcri
         }
     };
     let dumped = match &request.dump {
-        Some(file) => {
-            let (first, len_bytes) = request.platform.memory(&compiled);
-            qmp::dump(&socket, first, len_bytes, file)
-        }
+        Some(file) => request.platform.memory(&compiled).and_then(|pieces| {
+            qmp::dump(&socket, &pieces, file).map_err(|error| error.to_string())
+        }),
         None => Ok(()),
     };
     // Why the run failed is worth more than why there is nothing to look at.
@@ -143,20 +142,20 @@ pub fn run(request: &Request<'_>, mut show: impl FnMut(&str)) -> Result<Transcri
     Ok(transcript)
 }
 
-/// Compiles the VMs' configurations and holds them against what the platform has been told of
-/// them.
+/// Compiles the VMs' configurations and holds them against the system description, if there is
+/// one.
 ///
 /// # Errors
 ///
 /// [`Failure::Config`], or that the system description cannot be read.
 pub fn compile_for(
-    platform: &Platform,
+    system: Option<&Path>,
     configs: &[PathBuf],
     images: &Path,
 ) -> Result<Vec<Compiled>, Failure> {
     let compiled = compile_all(configs, images).map_err(Failure::Config)?;
-    if let Platform::Microkit(microkit) = platform {
-        description::check(&microkit.system, &compiled)?;
+    if let Some(system) = system {
+        description::check(system, &compiled)?;
     }
     Ok(compiled)
 }

@@ -2,8 +2,8 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use runner::{
-    Failure, Microkit, Platform, Request, Unikernel, bench, compile_for, configurations, run,
-    system_description,
+    BoardModel, Failure, Microkit, Platform, Request, Unikernel, bench, compile_for,
+    configurations, run, system_description,
 };
 use shared_ring::RingKind;
 use std::io::{self, Write};
@@ -76,11 +76,14 @@ struct HostArguments {
     /// The Microkit SDK (for `--platform microkit`), if not in `MICROKIT_SDK`
     #[arg(long)]
     sdk: Option<PathBuf>,
+    /// The Microkit's name for the board
+    #[arg(long, default_value = "qemu_virt_aarch64")]
+    board: String,
     /// The SDK's configuration
     #[arg(long, default_value = "release")]
     config_name: String,
     /// Where the protection domains are
-    #[arg(long, default_value = "out/microkit/release")]
+    #[arg(long, default_value = "out/microkit/qemu_virt_aarch64/release")]
     domains: PathBuf,
     /// The system description, if not the one for so many VMs
     #[arg(long)]
@@ -121,7 +124,10 @@ fn platform(host: &HostArguments, vms: usize) -> Result<Platform, Failure> {
         PlatformName::Unikernel => Platform::Unikernel(Unikernel {
             kernel: host.kernel.clone(),
         }),
-        PlatformName::Microkit => Platform::Microkit(microkit(host, vms)?),
+        PlatformName::Microkit => {
+            let model = BoardModel::named(&host.board).map_err(Failure::Host)?;
+            Platform::Microkit(microkit(host, vms)?, model)
+        }
     })
 }
 
@@ -133,20 +139,20 @@ fn microkit(host: &HostArguments, vms: usize) -> Result<Microkit, Failure> {
         sdk: sdk.ok_or_else(|| {
             Failure::Host("set MICROKIT_SDK to the folder of a Microkit SDK".into())
         })?,
+        board: host.board.clone(),
         config: host.config_name.clone(),
         domains: host.domains.clone(),
         system: host
             .system
             .clone()
-            .unwrap_or_else(|| system_description(vms).to_owned()),
+            .unwrap_or_else(|| system_description(&host.board, vms)),
     })
 }
 
 fn image(boot: &Boot) -> Result<(), Failure> {
     let configs = boot.configurations()?;
     let microkit = microkit(&boot.host, configs.len())?;
-    let platform = Platform::Microkit(microkit.clone());
-    let compiled = compile_for(&platform, &configs, &boot.host.images)?;
+    let compiled = compile_for(Some(&microkit.system), &configs, &boot.host.images)?;
     for vm in &compiled {
         vm.write_to(&boot.work).map_err(Failure::Host)?;
     }

@@ -3,17 +3,19 @@
 //! Protocol: QEMU documentation, "QEMU Machine Protocol Specification".
 
 use serde_json::{Value, json};
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-/// Writes `len_bytes` bytes of physical memory from `first` on to `file`.
+/// Writes pieces of physical memory, each with its start and length in bytes, to `file`, one
+/// after the other.
 ///
 /// # Errors
 ///
 /// If QEMU cannot be reached, does not answer within a minute, or refuses.
-pub fn dump(socket: &Path, first: u64, len_bytes: u64, file: &Path) -> io::Result<()> {
+pub fn dump(socket: &Path, pieces: &[(u64, u64)], file: &Path) -> io::Result<()> {
     let stream = UnixStream::connect(socket)?;
     stream.set_read_timeout(Some(Duration::from_secs(60)))?;
     let mut answers = BufReader::new(stream.try_clone()?);
@@ -37,6 +39,14 @@ pub fn dump(socket: &Path, first: u64, len_bytes: u64, file: &Path) -> io::Resul
     ask(json!({ "execute": "qmp_capabilities" }))?;
     // The verdict was seen before the machine switched itself off.
     ask(json!({ "execute": "stop" }))?;
-    let arguments = json!({ "val": first, "size": len_bytes, "filename": file });
-    ask(json!({ "execute": "pmemsave", "arguments": arguments }))
+    // QEMU begins a file anew with each piece.
+    let piece_file = file.with_added_extension("piece");
+    let mut whole = File::create(file)?;
+    for (first, len_bytes) in pieces {
+        let arguments = json!({ "val": first, "size": len_bytes, "filename": &piece_file });
+        ask(json!({ "execute": "pmemsave", "arguments": arguments }))?;
+        io::copy(&mut File::open(&piece_file)?, &mut whole)?;
+        std::fs::remove_file(&piece_file)?;
+    }
+    Ok(())
 }

@@ -18,15 +18,57 @@ const IMAGES: u64 = 0x40e1_0000;
 const PAGE: u64 = 4096;
 /// The unit in which it hands out RAM.
 const GUEST_RAM_BLOCK: u64 = 2 * MIB;
-/// RAM of the Microkit's board `qemu_virt_aarch64`.
-const MICROKIT_BYTES: u64 = 2048 * MIB;
+
+/// QEMU's model of a board of the Microkit (Microkit manual, "Board Support Packages").
+pub struct BoardModel {
+    /// The Microkit's name for the board.
+    name: &'static str,
+    machine: &'static [&'static str],
+    /// Where its loader wants the image.
+    image_at: &'static str,
+}
+
+const BOARDS: [BoardModel; 2] = [
+    BoardModel {
+        name: "qemu_virt_aarch64",
+        machine: &[
+            "-machine",
+            "virt,virtualization=on",
+            "-cpu",
+            "cortex-a53",
+            "-m",
+            "2G",
+        ],
+        image_at: "0x70000000",
+    },
+    BoardModel {
+        name: "zcu102",
+        machine: &["-machine", "xlnx-zcu102,virtualization=on", "-m", "4G"],
+        image_at: "0x40000000",
+    },
+];
+
+impl BoardModel {
+    /// The model of the board with this name.
+    ///
+    /// # Errors
+    ///
+    /// That there is none, in a sentence.
+    pub fn named(name: &str) -> Result<&'static Self, String> {
+        let mut boards = BOARDS.iter();
+        boards.find(|board| board.name == name).ok_or_else(|| {
+            let names = BOARDS.map(|board| board.name).join(" and ");
+            format!("no model of the board {name} is known here, only of {names}; `make image` builds what it boots")
+        })
+    }
+}
 
 /// What hosts the VMs.
 pub enum Platform {
     /// All components in one image at EL2.
     Unikernel(Unikernel),
-    /// Protection domains on seL4.
-    Microkit(Microkit),
+    /// Protection domains on seL4, on a board.
+    Microkit(Microkit, &'static BoardModel),
 }
 
 /// The unikernel's image.
@@ -36,10 +78,11 @@ pub struct Unikernel {
 }
 
 /// A Microkit SDK and the protection domains built with it.
-#[derive(Clone)]
 pub struct Microkit {
     /// The SDK's folder.
     pub sdk: PathBuf,
+    /// The board that the image is for.
+    pub board: String,
     /// `debug`, `release`, `smp-release`.
     pub config: String,
     /// Where the protection domains' ELF files are.
@@ -53,15 +96,32 @@ impl Platform {
     pub fn name(&self) -> String {
         match self {
             Self::Unikernel(_) => "unikernel".into(),
-            Self::Microkit(microkit) => format!("microkit {}", microkit.config),
+            Self::Microkit(microkit, _) => {
+                format!("microkit {} {}", microkit.board, microkit.config)
+            }
         }
     }
 
-    /// The physical memory in which the rings lie: its start and length in bytes.
-    pub(crate) fn memory(&self, vms: &[Compiled]) -> (u64, u64) {
+    /// What the platform has been told of the VMs, where that is a file of its own.
+    pub(crate) fn system(&self) -> Option<&Path> {
         match self {
-            Self::Unikernel(_) => (RAM, UNIKERNEL_BYTES + guest_bytes(vms)),
-            Self::Microkit(_) => (RAM, MICROKIT_BYTES),
+            Self::Unikernel(_) => None,
+            Self::Microkit(microkit, _) => Some(&microkit.system),
+        }
+    }
+
+    /// The physical memory in which the trace rings lie: the start and length in bytes of
+    /// each piece.
+    pub(crate) fn memory(&self, vms: &[Compiled]) -> Result<Vec<(u64, u64)>, String> {
+        match self {
+            Self::Unikernel(_) => Ok(vec![(RAM, UNIKERNEL_BYTES + guest_bytes(vms))]),
+            Self::Microkit(microkit, _) => {
+                let place = microkit.system.display();
+                std::fs::read_to_string(&microkit.system)
+                    .map_err(|error| error.to_string())
+                    .and_then(|system| trace_rings(&system))
+                    .map_err(|error| format!("{place}: {error}"))
+            }
         }
     }
 
@@ -74,13 +134,12 @@ impl Platform {
         let blobs = vms.iter().map(|vm| vm.write_to(request.work));
         let blobs = blobs.collect::<Result<Vec<_>, _>>()?;
         let mut command = Command::new("qemu-system-aarch64");
-        command.args(["-cpu", "cortex-a53", "-nographic", "-nodefaults"]);
-        command.args(["-serial", "stdio"]);
+        command.args(["-nographic", "-nodefaults", "-serial", "stdio"]);
         match self {
             Self::Unikernel(unikernel) => {
                 let mib = (UNIKERNEL_BYTES + guest_bytes(vms)).div_ceil(MIB);
                 command.args(["-machine", "virt,virtualization=on,gic-version=3"]);
-                command.args(["-m", &format!("{mib}M")]);
+                command.args(["-cpu", "cortex-a53", "-m", &format!("{mib}M")]);
                 command.arg("-kernel").arg(&unikernel.kernel);
                 let mut image_at = IMAGES;
                 for ((vm, blob), number) in vms.iter().zip(&blobs).zip(0..) {
@@ -91,13 +150,14 @@ impl Platform {
                     image_at += vm.image_bytes.next_multiple_of(PAGE);
                 }
             }
-            Self::Microkit(microkit) => {
+            Self::Microkit(microkit, model) => {
                 let image = microkit.build(request.work, vms)?;
-                command.args(["-machine", "virt,virtualization=on", "-m", "2G"]);
+                command.args(model.machine);
                 if microkit.config.starts_with("smp") {
                     command.args(["-smp", "4"]);
                 }
-                load(&mut command, &image, "0x70000000,cpu-num=0");
+                let place = format!("{},cpu-num=0", model.image_at);
+                load(&mut command, &image, &place);
             }
         }
         Ok(command)
@@ -122,7 +182,7 @@ impl Microkit {
         let mut command = Command::new(&tool);
         command.arg(&self.system).arg("--search-path");
         command.args([&self.domains, work]);
-        command.args(["--board", "qemu_virt_aarch64", "--config", &self.config]);
+        command.args(["--board", &self.board, "--config", &self.config]);
         command.arg("-o").arg(&image);
         command.arg("-r").arg(work.join("report.txt"));
         command.env_remove("MICROKIT_SDK");
@@ -143,6 +203,29 @@ fn guest_bytes(vms: &[Compiled]) -> u64 {
         .iter()
         .map(|vm| vm.ram_bytes.next_multiple_of(GUEST_RAM_BLOCK));
     blocks.sum()
+}
+
+/// Where a system description puts the trace rings: their regions have a physical address, so
+/// that whoever looks from outside finds them.
+fn trace_rings(system: &str) -> Result<Vec<(u64, u64)>, String> {
+    let document = roxmltree::Document::parse(system).map_err(|error| error.to_string())?;
+    let regions = document
+        .descendants()
+        .filter(|node| node.has_tag_name("memory_region"));
+    let is_trace = |name: &str| name.starts_with("trace_ring");
+    let rings = regions.filter(|region| region.attribute("name").is_some_and(is_trace));
+    rings
+        .map(|ring| {
+            let number = |name| ring.attribute(name).and_then(hexadecimal);
+            number("phys_addr")
+                .zip(number("size"))
+                .ok_or("a trace ring has no phys_addr and size in hexadecimal".into())
+        })
+        .collect()
+}
+
+fn hexadecimal(text: &str) -> Option<u64> {
+    u64::from_str_radix(&text.strip_prefix("0x")?.replace('_', ""), 16).ok()
 }
 
 fn load(command: &mut Command, file: &Path, place: &str) {

@@ -50,11 +50,12 @@ pub fn configurations(what: &Path, scenarios: &Path) -> Result<Vec<PathBuf>, Str
     Ok(files)
 }
 
-/// The system description for so many VMs, relative to the project's folder: the demo's, or
-/// the board's for two. Whether it fits is checked before anything boots.
-pub fn system_description(vms: usize) -> &'static Path {
-    Path::new(match vms {
-        1 => "system.xml",
-        _ => "boards/qemu_virt_aarch64/two-vms.xml",
-    })
+/// The system description for so many VMs on a board, relative to the project's folder.
+/// Whether it fits is checked before anything boots.
+pub fn system_description(board: &str, vms: usize) -> PathBuf {
+    match (board, vms) {
+        ("qemu_virt_aarch64", 1) => "system.xml".into(),
+        (_, 1) => format!("boards/{board}/demo.xml").into(),
+        _ => format!("boards/{board}/two-vms.xml").into(),
+    }
 }

@@ -1,7 +1,7 @@
 //! Which VMs a run is of, and how they are held against each other and the system description.
 //! Needs no emulator and no SDK: everything here is told before anything boots.
 
-use runner::{Failure, Microkit, Platform, compile_for, configurations};
+use runner::{Failure, compile_for, configurations};
 use std::path::{Path, PathBuf};
 
 /// A folder with a configuration for each of the texts, in their order.
@@ -21,13 +21,7 @@ fn refusal(texts: &[&str], system: &str) -> String {
     let (folder, files) = folder_of(texts);
     let system_path = folder.path().join("two.xml");
     std::fs::write(&system_path, system).unwrap();
-    let platform = Platform::Microkit(Microkit {
-        sdk: "nowhere".into(),
-        config: "release".into(),
-        domains: "nowhere".into(),
-        system: system_path,
-    });
-    match compile_for(&platform, &files, folder.path()) {
+    match compile_for(Some(&system_path), &files, folder.path()) {
         Ok(_) => String::new(),
         Err(Failure::Config(text)) => {
             let place = format!("{}/", folder.path().display());
@@ -82,10 +76,7 @@ fn a_folder_without_a_configuration_is_refused() {
 fn vms_that_fit_the_description_are_numbered() {
     assert_eq!(refusal(&[FIRST, SECOND], TWO), "");
     let (folder, files) = folder_of(&[FIRST, SECOND]);
-    let unikernel = Platform::Unikernel(runner::Unikernel {
-        kernel: "nowhere".into(),
-    });
-    let compiled = compile_for(&unikernel, &files, folder.path()).unwrap();
+    let compiled = compile_for(None, &files, folder.path()).unwrap();
     let numbers: Vec<u8> = compiled
         .iter()
         .map(|vm| vm_config::VmConfig::parse(&vm.blob).unwrap().vm())

@@ -204,6 +204,7 @@ fn each_program_finds_the_regions_of_the_right_vm() {
         for map in nodes(document, "map") {
             let parent = map.parent().unwrap();
             let (region, symbol) = (attribute(&map, "mr"), map.attribute("setvar_vaddr"));
+            // The UART's symbol says which it is.
             if parent.has_tag_name("virtual_machine") || region == "uart" {
                 continue;
             }
@@ -380,9 +381,23 @@ fn whoever_a_guest_must_not_hold_up_runs_above_its_vcpu() {
             10_000,
             "{name}: the trace component's wake-ups, in microseconds"
         );
+        // With a budget as long as its period a yield returns at once and the loop takes the
+        // CPU. A small one is no better: the kernel makes a thread wait one period for each
+        // budget by which it was overrun, by an emulator's host or a board's firmware.
+        let (budget, period) = (number(budget), number(period));
         assert!(
-            number(budget) * 10 <= number(period),
-            "{name}: the clock's loop must not take the CPU"
+            budget < period && budget * 2 > period,
+            "{name}: {budget} {period}"
         );
     });
+}
+
+#[test]
+fn a_board_differs_from_the_demo_only_where_its_hardware_does() {
+    let hardware = ["phys_addr=", "setvar_vaddr=\"uart_"];
+    let of_all_boards = |line: &&str| !hardware.iter().any(|what| line.contains(what));
+    let (demo, board) = (read("system.xml"), read("boards/zcu102/demo.xml"));
+    let lines = |xml| str::lines(xml).filter(of_all_boards).collect::<Vec<_>>();
+    assert_eq!(lines(&demo), lines(&board));
+    assert_eq!(demo.lines().count(), board.lines().count());
 }

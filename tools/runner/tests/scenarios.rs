@@ -4,12 +4,12 @@
 //! and the same on every host; the deadlines are the host's. The unikernel is always there;
 //! seL4 is when `MICROKIT_SDK` is set, and each test says by name if it left it out.
 
+mod platforms;
+
 use guest_trap::Direction;
+use platforms::{BOARD, instruction_ns_log2, microkit, root, set_by_make, unikernel};
 use regex::Regex;
-use runner::{
-    Failure, Microkit, Platform, Request, Transcript, Unikernel, configurations, run,
-    system_description,
-};
+use runner::{Failure, Platform, Request, Transcript, configurations, run, system_description};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use trace_records::{Kind, Record};
@@ -32,52 +32,11 @@ struct Logged {
     sequence: u64,
 }
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-/// An environment variable that the Makefile sets.
-fn set_by_make(name: &str) -> PathBuf {
-    std::env::var_os(name)
-        .unwrap_or_else(|| panic!("{name} is not set: run these tests by `make system`"))
-        .into()
-}
-
-/// The unikernel; without the Makefile there is none, and the scenario's name is printed.
-fn unikernel(scenario: &str) -> Option<Platform> {
-    let kernel = std::env::var_os("VDEV_TRACE_KERNEL");
-    if kernel.is_none() {
-        println!("skipped: {scenario} (VDEV_TRACE_KERNEL is not set; `make system` sets it)");
-    }
-    let kernel = kernel?.into();
-    Some(Platform::Unikernel(Unikernel { kernel }))
-}
-
 fn platforms(scenario: &str, vms: usize) -> Vec<Platform> {
     let mut platforms: Vec<_> = unikernel(scenario).into_iter().collect();
-    match std::env::var_os("MICROKIT_SDK").filter(|sdk| !sdk.is_empty()) {
-        Some(sdk) => {
-            for config in ["debug", "release"] {
-                platforms.push(Platform::Microkit(Microkit {
-                    sdk: sdk.clone().into(),
-                    config: config.into(),
-                    domains: set_by_make("VDEV_TRACE_DOMAINS").join(config),
-                    system: root().join(system_description(vms)),
-                }));
-            }
-        }
-        None => println!("skipped: {scenario} on seL4 (MICROKIT_SDK is not set)"),
-    }
+    let system = root().join(system_description(BOARD, vms));
+    platforms.extend(microkit(scenario, BOARD, &["debug", "release"], &system));
     platforms
-}
-
-/// How fast the emulated machine is: the slower, the sooner its seconds pass. The kernel's
-/// share of an access and of a wake-up wants a faster one.
-fn instruction_ns_log2(platform: &Platform) -> u32 {
-    match platform {
-        Platform::Unikernel(_) => 5,
-        Platform::Microkit(_) => 3,
-    }
 }
 
 /// Runs a scenario on every platform that is there.
@@ -102,7 +61,7 @@ fn on(platforms: Vec<Platform>, configs: &[PathBuf], check: impl Fn(Outcome)) {
             work: work.path(),
             platform: &platform,
             icount: Some(instruction_ns_log2(&platform)),
-            dump: matches!(platform, Platform::Unikernel(_)).then(|| dump.clone()),
+            dump: Some(dump.clone()),
             deadline: Duration::from_secs(600),
         };
         let result = run(&request, |_| {});
@@ -189,19 +148,17 @@ impl Outcome {
         before.split_whitespace().last().unwrap().parse().unwrap()
     }
 
-    /// The trace ring; the memory dump is the unikernel's.
-    fn trace_ring(&self) -> Option<Ring> {
+    /// The trace ring of VM 0, as the memory dump has it.
+    fn trace_ring(&self) -> Ring {
         self.trace_ring_of(0)
     }
 
-    fn trace_ring_of(&self, vm: u8) -> Option<Ring> {
-        if self.dump.is_empty() {
-            return None;
-        }
-        rings(&self.dump)
-            .into_iter()
-            .flatten()
-            .find(|ring| (ring.kind, ring.vm) == (TRACE, vm))
+    fn trace_ring_of(&self, vm: u8) -> Ring {
+        let rings = rings(&self.dump).into_iter().flatten();
+        let mut trace_rings = rings.filter(|ring| (ring.kind, ring.vm) == (TRACE, vm));
+        trace_rings
+            .next()
+            .unwrap_or_else(|| panic!("{}: no trace ring in the dump", self.platform))
     }
 
     /// The numbers of the accesses that this VM's log lines tell of, in their order.
@@ -229,15 +186,10 @@ impl Outcome {
         assert!(accesses > 0, "{}: {name}", self.platform);
     }
 
-    fn traced(&self) -> Option<Vec<Record>> {
-        let events = self.trace_ring()?;
-        Some(
-            events
-                .events()
-                .filter(|(kind, _)| *kind == Kind::Access)
-                .map(|(_, record)| record)
-                .collect(),
-        )
+    fn traced(&self) -> Vec<Record> {
+        let ring = self.trace_ring();
+        let accesses = ring.events().filter(|(kind, _)| *kind == Kind::Access);
+        accesses.map(|(_, record)| record).collect()
     }
 }
 
@@ -304,11 +256,42 @@ fn the_demo_logs_each_access_once_and_the_sums_agree() {
         for kind_of_loss in [" not logged", " not printed", " overwritten", " unrecorded"] {
             assert_eq!(outcome.number("not logged", kind_of_loss), 0);
         }
-        if let Some(traced) = outcome.traced() {
-            assert_eq!(traced.len() as u64, count);
-            assert!(traced.iter().all(|record| record.tag.event() == 12));
-        }
+        let traced = outcome.traced();
+        assert_eq!(traced.len() as u64, count);
+        assert!(traced.iter().all(|record| record.tag.event() == 12));
     });
+}
+
+/// The lines of a run by whom they come from, times and values aside, equal neighbours once:
+/// how many readings it takes to see a tick depends on when in a second the guest starts.
+fn lines_by_source(outcome: &Outcome) -> [Vec<String>; 2] {
+    let number =
+        Regex::new(r"\[ *\d+\.\d+\]|\d+ ms|(counter|=|seq) \d+|\d+ (accesses|reads|logged|traced)")
+            .unwrap();
+    let lines = outcome.lines().iter().filter(|line| line.starts_with('['));
+    let (guest, log) = lines.partition(|line| line.contains("| guest: "));
+    [guest, log].map(|lines: Vec<&String>| {
+        let bare = lines.iter().map(|line| number.replace_all(line, "#"));
+        let mut bare: Vec<_> = bare.map(String::from).collect();
+        bare.dedup();
+        bare
+    })
+}
+
+#[test]
+fn every_platform_prints_the_same_source_by_source() {
+    let transcripts = std::cell::RefCell::new(Vec::new());
+    everywhere("demo", |outcome| {
+        transcripts.borrow_mut().push(lines_by_source(&outcome));
+    });
+    let transcripts = transcripts.into_inner();
+    for transcript in &transcripts {
+        assert!(
+            transcript.iter().all(|lines| lines.len() > 5),
+            "{transcript:#?}"
+        );
+        assert_eq!(transcript, &transcripts[0]);
+    }
 }
 
 #[test]
@@ -317,9 +300,8 @@ fn with_both_options_off_the_counter_works_and_nothing_is_told() {
         outcome.assert_guest_is_done();
         assert!(outcome.logged().is_empty());
         assert_eq!(outcome.number("accesses = ", " logged"), 0);
-        if let Some(traced) = outcome.traced() {
-            assert!(traced.is_empty());
-        }
+        let traced = outcome.traced();
+        assert!(traced.is_empty());
     });
 }
 
@@ -330,10 +312,9 @@ fn with_emit_trace_alone_the_ring_holds_every_access_and_the_log_none() {
         assert!(outcome.logged().is_empty());
         let accesses = outcome.number("accesses = ", " accesses");
         assert_eq!(outcome.number("accesses = ", " traced"), accesses);
-        if let Some(traced) = outcome.traced() {
-            assert_eq!(traced.len() as u64, accesses);
-            assert!(traced.iter().all(|record| record.tag.event() == 7));
-        }
+        let traced = outcome.traced();
+        assert_eq!(traced.len() as u64, accesses);
+        assert!(traced.iter().all(|record| record.tag.event() == 7));
     });
 }
 
@@ -355,13 +336,12 @@ fn two_devices_have_a_counter_and_numbers_each() {
             assert!(!mine.is_empty());
             assert!(mine.is_sorted_by_key(|access| access.sequence));
         }
-        if let Some(traced) = outcome.traced() {
-            for (instance, event) in [(0, 12), (1, 13)] {
-                let mine = traced.iter().filter(|it| it.tag.instance() == instance);
-                assert!(mine.clone().all(|record| record.tag.event() == event));
-                let sequences: Vec<u64> = mine.map(|record| record.sequence).collect();
-                assert_eq!(sequences, (1..=sequences.len() as u64).collect::<Vec<_>>());
-            }
+        let traced = outcome.traced();
+        for (instance, event) in [(0, 12), (1, 13)] {
+            let mine = traced.iter().filter(|it| it.tag.instance() == instance);
+            assert!(mine.clone().all(|record| record.tag.event() == event));
+            let sequences: Vec<u64> = mine.map(|record| record.sequence).collect();
+            assert_eq!(sequences, (1..=sequences.len() as u64).collect::<Vec<_>>());
         }
     });
 }
@@ -373,14 +353,13 @@ fn the_rest_of_the_page_reads_all_ones_and_is_counted() {
         // The guest reads, writes and reads again, in three widths, at three places.
         assert_eq!(outcome.number("outside a device", " outside a device"), 27);
         assert!(outcome.contains("no device: "));
-        if let Some(traced) = outcome.traced() {
-            for direction in [Direction::Read, Direction::Write] {
-                for width in [1, 2, 4] {
-                    let is_such = |record: &Record| {
-                        (record.tag.direction(), record.tag.width_bytes()) == (direction, width)
-                    };
-                    assert!(traced.iter().any(is_such), "no {direction:?} of {width}");
-                }
+        let traced = outcome.traced();
+        for direction in [Direction::Read, Direction::Write] {
+            for width in [1, 2, 4] {
+                let is_such = |record: &Record| {
+                    (record.tag.direction(), record.tag.width_bytes()) == (direction, width)
+                };
+                assert!(traced.iter().any(is_such), "no {direction:?} of {width}");
             }
         }
     });
@@ -416,10 +395,9 @@ fn assert_that_a_storm_adds_up(outcome: &Outcome) {
         assert!(silent <= 0.1, "{}: silent for {silent} s", outcome.platform);
     }
     let overwritten = outcome.number("overwritten", " overwritten");
-    if let Some(ring) = outcome.trace_ring() {
-        assert_eq!(ring.records.len() as u64 + overwritten, ACCESSES);
-        assert_eq!((ring.lost, ring.torn), (overwritten, 0));
-    }
+    let ring = outcome.trace_ring();
+    assert_eq!(ring.records.len() as u64 + overwritten, ACCESSES);
+    assert_eq!((ring.lost, ring.torn), (overwritten, 0));
 }
 
 #[test]
@@ -447,11 +425,9 @@ fn five_ticks_take_five_seconds_by_the_machines_clock() {
     everywhere("ticks", |outcome| {
         outcome.assert_guest_is_done();
         assert_that_ticks_are_seconds(outcome.logged().iter());
-        let Some(ring) = outcome.trace_ring() else {
-            return;
-        };
+        let ring = outcome.trace_ring();
         let seconds = |record: &Record| record.time as f64 / ring.clock.hz as f64;
-        let traced = outcome.traced().unwrap();
+        let traced = outcome.traced();
         let ticks: Vec<f64> = traced
             .windows(2)
             .filter(|pair| pair[0].value != pair[1].value)
@@ -468,6 +444,23 @@ fn five_ticks_take_five_seconds_by_the_machines_clock() {
 /// The guest judges its ticks by its own clock: within 50 ms of whole seconds.
 fn assert_that_the_guest_is_content(scenario: &str) {
     everywhere(scenario, |outcome| outcome.assert_guest_is_done());
+}
+
+#[test]
+fn an_access_is_in_the_log_within_20_ms_of_a_guest_that_never_idles() {
+    everywhere("log-latency", |outcome| {
+        outcome.assert_guest_is_done();
+        // The guest's line about an access stands behind the access.
+        let (mut logged, mut told) = (0, 0);
+        for line in outcome.lines() {
+            logged += usize::from(line.contains("trace0 cpu0 R4 "));
+            if line.contains("was made 20 ms ago") {
+                told += 1;
+                assert!(logged >= told, "{}: access {told}", outcome.platform);
+            }
+        }
+        assert_eq!((logged, told), (100, 100));
+    });
 }
 
 #[test]
@@ -600,15 +593,13 @@ fn two_vms_have_devices_counters_and_logs_of_their_own() {
             let own = format!("info  {name} trace0 cpu0 W4 0x{address} = 5 -> 1000 ");
             assert!(outcome.contains(&own), "{}: {name}", outcome.platform);
             assert!(outcome.contains(&format!("info  {name}: ended: powered off by the guest")));
-            if let Some(ring) = outcome.trace_ring_of(vm) {
-                let events: Vec<_> = ring.events().collect();
-                let accesses = outcome.sequences_of(name).len();
-                assert_eq!(events.len(), accesses, "{name}");
-                let own = |(_, record): &(Kind, Record)| {
-                    (record.tag.vm(), record.tag.event()) == (vm, event)
-                };
-                assert!(events.iter().all(own), "{name}");
-            }
+            let ring = outcome.trace_ring_of(vm);
+            let events: Vec<_> = ring.events().collect();
+            let accesses = outcome.sequences_of(name).len();
+            assert_eq!(events.len(), accesses, "{name}");
+            let own =
+                |(_, record): &(Kind, Record)| (record.tag.vm(), record.tag.event()) == (vm, event);
+            assert!(events.iter().all(own), "{name}");
         }
     });
 }

@@ -1,0 +1,258 @@
+//! What only seL4 can show: protection domains that die, a trace component that the scheduler
+//! keeps from running, other priorities and budgets, another board.
+//!
+//! Each test changes the text of `system.xml` and nothing else, so the protection domains are
+//! the ones that users run. Needs `MICROKIT_SDK`; without it each test says so by name.
+
+mod platforms;
+
+use platforms::{BOARD, instruction_ns_log2, microkit, root, set_by_make};
+use regex::Regex;
+use runner::{Failure, Platform, Request, Transcript, run};
+use std::path::Path;
+use std::time::Duration;
+
+const CONFIGS: [&str; 2] = ["debug", "release"];
+
+/// A change of the system description: what stands there once, and what is to.
+type Change<'a> = (&'a str, &'a str);
+
+/// `system.xml` after the changes, in a file of its own.
+fn changed_system(folder: &Path, changes: &[Change]) -> std::path::PathBuf {
+    let mut text = std::fs::read_to_string(root().join("system.xml")).unwrap();
+    for (from, to) in changes {
+        assert_eq!(text.matches(from).count(), 1, "system.xml has {from} once");
+        text = text.replace(from, to);
+    }
+    let file = folder.join("system.xml");
+    std::fs::write(&file, text).unwrap();
+    file
+}
+
+struct Run {
+    result: Result<Transcript, Failure>,
+    platform: String,
+}
+
+impl Run {
+    /// The lines of a run that ended well.
+    fn lines(&self) -> &[String] {
+        match &self.result {
+            Ok(transcript) => &transcript.lines,
+            Err(Failure::System { transcript, reason }) => {
+                let lines = transcript.lines.join("\n");
+                panic!("{}: {reason}\n{lines}", self.platform)
+            }
+            Err(failure) => panic!("{}: {failure}", self.platform),
+        }
+    }
+
+    /// Why the run ended badly, as it should.
+    fn reason(&self) -> &str {
+        match &self.result {
+            Err(Failure::System { reason, .. }) => reason,
+            Err(failure) => panic!("{}: {failure}", self.platform),
+            Ok(_) => panic!("{}: the run did not fail", self.platform),
+        }
+    }
+}
+
+/// Boots a VM's configuration in the changed system, once for each of the SDK's `configs`.
+fn boot(scenario: &str, configs: &[&str], changes: &[Change], prepare: impl Fn(&Path)) -> Vec<Run> {
+    let folder = tempfile::tempdir().unwrap();
+    let system = changed_system(folder.path(), changes);
+    prepare(folder.path());
+    let platforms = microkit(scenario, BOARD, configs, &system);
+    let run_on = |platform| boot_on(scenario, folder.path(), platform, None);
+    platforms.iter().map(run_on).collect()
+}
+
+fn boot_on(scenario: &str, work: &Path, platform: &Platform, icount: Option<u32>) -> Run {
+    let config = match scenario {
+        "demo" => root().join("vm.conf"),
+        _ => root().join(format!("tools/runner/scenarios/{scenario}.conf")),
+    };
+    let request = Request {
+        configs: &[config],
+        images: &set_by_make("VDEV_TRACE_GUESTS"),
+        work,
+        platform,
+        icount: icount.or(Some(instruction_ns_log2(platform))),
+        dump: None,
+        deadline: Duration::from_secs(600),
+    };
+    Run {
+        result: run(&request, |_| {}),
+        platform: platform.name(),
+    }
+}
+
+/// Writes a copy of a protection domain whose first instruction is undefined (`UDF #0`).
+fn write_broken_copy(folder: &Path, config: &str, domain: &str) {
+    let from = set_by_make("VDEV_TRACE_DOMAINS").join(BOARD).join(config);
+    let mut file = std::fs::read(from.join(domain)).unwrap();
+    let header = |at: usize| u64::from_le_bytes(file[at..at + 8].try_into().unwrap());
+    // ELF-64 specification, "ELF Header": e_entry at 24, e_phoff at 32, entries of 56 bytes,
+    // in which p_offset is at 8, p_vaddr at 16, p_filesz at 32.
+    let (entry, segments) = (header(24), header(32) as usize);
+    let place = (0..usize::from(file[56])).find_map(|number| {
+        let segment = segments + 56 * number;
+        let into = entry.checked_sub(header(segment + 16))?;
+        (into < header(segment + 32)).then(|| (header(segment + 8) + into) as usize)
+    });
+    let place = place.expect("the entry point lies in a segment");
+    file[place..place + 4].fill(0);
+    std::fs::write(folder.join("broken"), file).unwrap();
+}
+
+#[test]
+fn whoever_faults_is_named_with_address_and_pc_and_the_run_fails() {
+    // Each maps something read-only that it has to write.
+    let cases: [(&str, Change, &str); 3] = [
+        (
+            "pd-vmm",
+            (
+                r#"mr="access_ring" vaddr="0x10010000" perms="rw""#,
+                r#"mr="access_ring" vaddr="0x10010000" perms="r""#,
+            ),
+            "0x10010",
+        ),
+        (
+            "pd-trace",
+            (
+                r#"mr="trace_ring" vaddr="0x10100000" perms="rw""#,
+                r#"mr="trace_ring" vaddr="0x10100000" perms="r""#,
+            ),
+            "0x10100",
+        ),
+        (
+            "pd-console",
+            (
+                r#"mr="log_reader" vaddr="0x10030000" perms="rw""#,
+                r#"mr="log_reader" vaddr="0x10030000" perms="r""#,
+            ),
+            "0x10030",
+        ),
+    ];
+    for (domain, change, page) in cases {
+        for run in boot("demo", &CONFIGS, &[change], |_| {}) {
+            let line =
+                format!(r"^panic in {domain}: access to address {page}[0-9a-f]{{3}} at pc 0x");
+            let reason = run.reason();
+            assert!(Regex::new(&line).unwrap().is_match(reason), "{reason}");
+            assert!(reason.ends_with("(verdict: failed)"), "{reason}");
+        }
+    }
+}
+
+#[test]
+fn a_trace_component_that_faults_in_the_middle_of_its_work_is_named() {
+    // A ring of half its size: the fault comes with the record that has no room.
+    let half = (
+        r#"name="trace_ring" size="0x81000""#,
+        r#"name="trace_ring" size="0x41000""#,
+    );
+    for run in boot("storm-mixed", &CONFIGS, &[half], |_| {}) {
+        let reason = run.reason();
+        let line = "panic in pd-trace: access to address 0x10141000 at pc 0x";
+        assert!(reason.starts_with(line), "{reason}");
+    }
+}
+
+#[test]
+fn a_clock_that_dies_is_named() {
+    let broken = (
+        r#"<program_image path="pd-clock" />"#,
+        r#"<program_image path="broken" />"#,
+    );
+    for config in CONFIGS {
+        let prepare = |folder: &Path| write_broken_copy(folder, config, "pd-clock");
+        for run in boot("demo", &[config], &[broken], prepare) {
+            let line = r"^panic in pd-clock: undefined instruction or exception at pc 0x[0-9a-f]+ ";
+            let reason = run.reason();
+            assert!(Regex::new(line).unwrap().is_match(reason), "{reason}");
+        }
+    }
+}
+
+#[test]
+fn a_panic_is_told_with_its_words_and_its_place() {
+    // The VMM gets another image than the one that its configuration was compiled for.
+    let other_image = (r#"prefill_path="guest.elf""#, r#"prefill_path="vm.blob""#);
+    for run in boot("demo", &CONFIGS, &[other_image], |_| {}) {
+        let line = r"^panic in pd-vmm: \S*pd-vmm/src/main\.rs:\d+:\d+: the configuration was compiled for an image of \d+ bytes, but this one has \d+";
+        let reason = run.reason();
+        assert!(Regex::new(line).unwrap().is_match(reason), "{reason}");
+    }
+}
+
+#[test]
+fn the_path_is_correct_whatever_the_trace_component_s_priority_and_budget() {
+    const PD_TRACE: &str = r#"name="pd-trace" id="1" priority="230""#;
+    for scheduling in [
+        // As pd-vmm, and below it.
+        r#"name="pd-trace" id="1" priority="210""#,
+        r#"name="pd-trace" id="1" priority="205""#,
+        // A twentieth of the CPU.
+        r#"name="pd-trace" id="1" priority="230" budget="500" period="10000""#,
+    ] {
+        for run in boot("storm-mixed", &CONFIGS, &[(PD_TRACE, scheduling)], |_| {}) {
+            let lines = run.lines();
+            let has = |text: &str| lines.iter().any(|line| line.contains(text));
+            let told = lines.join("\n");
+            assert!(has("| guest: done"), "{scheduling}: {told}");
+            assert!(has(": 40000 accesses = "), "{scheduling}: {told}");
+            assert!(
+                has(" 0 unrecorded; 0 outside a device, 0 misbehaviour"),
+                "{scheduling}: {told}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_trace_component_that_does_not_run_costs_the_guest_a_bounded_wait() {
+    // After 20 ms of work it may not run again for three seconds.
+    let starved = (
+        r#"name="pd-trace" id="1" priority="230""#,
+        r#"name="pd-trace" id="1" priority="230" budget="20000" period="3000000""#,
+    );
+    for run in boot("trace-gone", &CONFIGS, &[starved], |_| {}) {
+        let lines = run.lines();
+        let count = |text: &str| lines.iter().filter(|line| line.contains(text)).count();
+        let told = lines.join("\n");
+        assert_eq!(count("| guest: gone, after waiting for "), 1, "{told}");
+        assert_eq!(count("] error "), 1, "one error is logged: {told}");
+        assert_eq!(
+            count("| guest: back, and reads what was written"),
+            1,
+            "{told}"
+        );
+        assert_eq!(count("| guest: done"), 1, "{told}");
+    }
+}
+
+#[test]
+fn wake_ups_keep_their_period_on_a_machine_where_they_take_long() {
+    let system = root().join("system.xml");
+    let lost = Regex::new(r"^\[ *(\d+\.\d+)\] warn  \S+: \d+ log lines lost$").unwrap();
+    // 64 ns an instruction: the clock's wake-up takes longer than 100 us.
+    for platform in microkit("ticks", BOARD, &["release"], &system) {
+        let work = tempfile::tempdir().unwrap();
+        let run = boot_on("ticks", work.path(), &platform, Some(6));
+        let times: Vec<f64> = run
+            .lines()
+            .iter()
+            .filter_map(|line| lost.captures(line)?[1].parse().ok())
+            .collect();
+        assert!(times.len() > 20, "{times:?}");
+        for pair in times.windows(2) {
+            assert!(
+                pair[1] - pair[0] < 0.11,
+                "silent from {} to {}",
+                pair[0],
+                pair[1]
+            );
+        }
+    }
+}
