@@ -89,6 +89,15 @@ fn the_demo_means_what_it_says() {
 }
 
 #[test]
+fn a_place_is_named_as_an_editor_counts() {
+    let vm = vm("# \u{e4}\nsystem demo # \u{e4}\n  ram 0x40000000,2M load guest-app\n");
+    let place = |span| vm.source.place(span);
+    assert_eq!(place(vm.system.span), "vm.conf:2:8");
+    assert_eq!(place(vm.ram[0].span), "vm.conf:3:7");
+    assert_eq!(place(vm.load.span), "vm.conf:3:26");
+}
+
+#[test]
 fn every_place_in_the_vm_is_where_the_text_says_it() {
     let vm = vm(DEMO);
     let said = |span: vmconf::Span| vm.source.text().get(span.start..span.end).unwrap();
