@@ -23,10 +23,9 @@ use crate::arch::boot::Machine as Board;
 use crate::arch::el1_context::El1Context;
 use crate::arch::guest_ram::GuestRam;
 use crate::arch::saved_vm::SavedVm;
-use crate::arch::stage2::Stage2;
 use crate::arch::vcpu::{self, ExitKind, ExternalAbort, Vcpu};
 use crate::arch::{self, clock, gic, memory_map, power, uart};
-use crate::{print_line, rings};
+use crate::{print_line, rings, vm_parts};
 use core::ops::Range;
 use guest_trap::{Gpr, GuestPhysAddr};
 use heapless::Vec;
@@ -35,7 +34,6 @@ use vm_components::{
     Channel, ChannelSet, Clock, Console, Exit, GuestException, Host, MAX_VMS, Machine, Output,
     Trace, Vmm, channel,
 };
-use vm_config::{ConfigError, VmConfig};
 
 /// The clock wakes the components other than `Trace` at every so many of its wake-ups.
 const SLOW_WAKEUPS: u64 = 100 / clock::WAKEUP_PERIOD_MS;
@@ -255,80 +253,16 @@ pub fn main(board: Board) -> ! {
     unsafe { vcpu.enter() }
 }
 
-/// The VMs' configurations, as the loader left them.
-fn configurations() -> Vec<VmConfig<'static>, MAX_VMS> {
-    let mut configs = Vec::new();
-    for (number, place) in (0..).zip(memory_map::compiled_configurations()) {
-        match VmConfig::parse(place) {
-            Ok(config) if config.vm() != number => power::off_because(format_args!(
-                "the compiled configuration of VM {} is in the place of VM {number}",
-                config.vm()
-            )),
-            Ok(config) => {
-                // There is room: a configuration with a higher number is none.
-                let _ = configs.push(config);
-            }
-            // Nothing was loaded there.
-            Err(ConfigError::Magic([0, 0, 0, 0])) if number > 0 => break,
-            Err(error) => power::off_because(format_args!(
-                "the compiled configuration of VM {number}: {error}"
-            )),
-        }
-    }
-    configs
-}
-
-/// The guest's ELF file, taken from the front of `images`.
-fn next_image(config: &VmConfig<'_>, images: &mut &'static [u8]) -> &'static [u8] {
-    let len = config.image_len_bytes() as usize;
-    let Some(image) = images.get(..len) else {
-        power::off_because(format_args!(
-            "the image of VM {} has {len} bytes, but there is room for {}",
-            config.vm(),
-            images.len()
-        ))
-    };
-    let next = len.next_multiple_of(memory_map::PAGE_BYTES);
-    *images = images.get(next..).unwrap_or_default();
-    image
-}
-
-/// The VM's RAM, taken from the front of `free`, and the tables that give it to its guest.
-fn next_ram(config: &VmConfig<'_>, free: &mut Range<usize>) -> (GuestRam, Stage2) {
-    let mut ranges = config.ram();
-    let (Some(range), None) = (ranges.next(), ranges.next()) else {
-        power::off_because("this platform takes exactly one range of RAM in a VM's configuration")
-    };
-    let len = range.len_bytes as usize;
-    if len > free.len() {
-        power::off_because(format_args!(
-            "VM {} wants {len:#x} bytes of RAM, but there are {:#x} left for guests: give QEMU \
-             a larger -m",
-            config.vm(),
-            free.len()
-        ));
-    }
-    let host = free.start..free.start + len;
-    free.start += len.next_multiple_of(memory_map::GUEST_RAM_BLOCK);
-    // 0 is what the TLB's entries have before there is a VM.
-    let mut stage2 = Stage2::new(config.vm() + 1);
-    // SAFETY: it is RAM for guests, and `free` does not have it any more.
-    let mapped = unsafe { stage2.map(range.base as usize, host.start, len) };
-    mapped.unwrap_or_else(|error| power::off_because(error));
-    // SAFETY: mapped RW by `paging`; this is its only user.
-    (unsafe { GuestRam::new(range.base, host) }, stage2)
-}
-
 impl ComponentHost {
     /// Starts every VM. The last one stays in the CPU; VM 0 has the first turn.
     fn new(mut free: Range<usize>, clock: Clock, vcpu: &mut Vcpu) -> Self {
-        let configs = configurations();
+        let configs = vm_parts::configurations();
         let mut images = memory_map::guest_images();
         let mut pending = Pending::default();
         let mut started: Vec<WaitingVm, MAX_VMS> = Vec::new();
         for config in &configs {
-            let image = next_image(config, &mut images);
-            let (ram, stage2) = next_ram(config, &mut free);
+            let image = vm_parts::next_image(config, &mut images);
+            let (ram, stage2) = vm_parts::next_ram(config, &mut free);
             let mut saved = SavedVm::new(stage2);
             saved.restore(vcpu);
             let vm = Vm {
