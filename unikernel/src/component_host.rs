@@ -16,12 +16,13 @@
 //! Invariant: the guest runs only between two complete turns of everybody, so what a
 //! component left in shared memory is there before the guest can look.
 
-use crate::boot::Machine as Board;
-use crate::el1_context::El1Context;
-use crate::guest_ram::GuestRam;
-use crate::stage2::Stage2;
-use crate::vcpu::{self, ExitKind, ExternalAbort, Vcpu};
-use crate::{assembly, clock, gic, memory_map, power, print_line, rings, uart};
+use crate::arch::boot::Machine as Board;
+use crate::arch::el1_context::El1Context;
+use crate::arch::guest_ram::GuestRam;
+use crate::arch::stage2::Stage2;
+use crate::arch::vcpu::{self, ExitKind, ExternalAbort, Vcpu};
+use crate::arch::{self, clock, gic, memory_map, power, uart};
+use crate::{print_line, rings};
 use guest_trap::{Gpr, GuestPhysAddr};
 use hermit_sync::ExclusiveCell;
 use spin::Once;
@@ -175,7 +176,7 @@ impl Machine for VmmHost<'_> {
 
     fn start(&mut self, entry: u64, x0: u64, x1: u64) {
         // The image came as data; the guest fetches it.
-        assembly::invalidate_instruction_cache();
+        arch::invalidate_instruction_cache();
         El1Context::RESET.load();
         self.vcpu.reset(entry);
         self.vcpu.set_gpr(0, x0);

@@ -23,7 +23,7 @@
 //! exception entry and by `_start`). One exit and entry is 46 instructions around
 //! `guest_exit`, the branch in the vector included.
 
-use crate::vcpu::{ExitKind, Vcpu};
+use super::vcpu::{ExitKind, Vcpu};
 use core::arch::{asm, global_asm};
 use core::mem::offset_of;
 
@@ -61,8 +61,8 @@ _start:
     isb
     b       {boot}
     "#,
-    boot = sym crate::boot::boot,
-    wrong_exception_level = sym crate::boot::wrong_exception_level,
+    boot = sym super::boot::boot,
+    wrong_exception_level = sym super::boot::wrong_exception_level,
 );
 
 global_asm!(
@@ -158,7 +158,7 @@ resume_guest:
     fiq = const ExitKind::Fiq as u64,
     serror = const ExitKind::SError as u64,
     guest_exit = sym crate::guest_exit,
-    fatal_exception = sym crate::panic::fatal_exception,
+    fatal_exception = sym super::fatal::fatal_exception,
 );
 
 // x0 = a `FpRegisters`. The Rust code around never touches q0-q31, so nothing to preserve.

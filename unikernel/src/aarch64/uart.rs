@@ -94,6 +94,6 @@ fn put(uart: &mut Uart<'static>, bytes: &[u8]) {
 #[macro_export]
 macro_rules! print_line {
     ($($text:tt)*) => {
-        $crate::uart::print(format_args!("{}\n", format_args!($($text)*)))
+        $crate::arch::uart::print(format_args!("{}\n", format_args!($($text)*)))
     };
 }

@@ -6,7 +6,7 @@
 //! Devicetree specification v0.4; Linux's bindings arm,gic-v3, arm,pl011, arm,armv8-timer,
 //! arm,psci.
 
-use crate::memory_map::DEVICE_TREE;
+use super::memory_map::DEVICE_TREE;
 // Field's crate for device trees.
 use core::ops::Range;
 use dtoolkit::error::FdtParseError;

@@ -6,8 +6,8 @@
 //!
 //! Arm ARM D8.2 (stage 2), D17.2.157 (VTCR_EL2), D17.2.159 (VTTBR_EL2).
 
-use crate::assembly;
-use crate::table_pool::TablePool;
+use super::assembly;
+use super::table_pool::TablePool;
 use aarch64_cpu::registers::{ID_AA64MMFR0_EL1, Readable, VTCR_EL2, VTTBR_EL2, Writeable};
 use aarch64_paging::descriptor::{PhysicalAddress, Stage2Attributes};
 use aarch64_paging::paging::{Constraints, MemoryRegion, PAGE_SIZE, Stage2 as Regime};

@@ -7,8 +7,8 @@
 //!
 //! GIC architecture specification (IHI 0069) 4.1, 12.2 (ICC_* registers).
 
-use crate::clock;
-use crate::device_tree::Board;
+use super::clock;
+use super::device_tree::Board;
 // Field's crate for the GIC; its `el2` feature for ICC_SRE_EL2.
 use arm_gic::gicv3::registers::{Gicd, GicrSgi};
 use arm_gic::gicv3::{GicCpuInterface, GicError, GicV3};

@@ -7,7 +7,7 @@
 //! The timer is the EL2 physical one, CNTHP_*_EL2: no register of it exists at EL1.
 //! Arm ARM D12.1 (counters), D12.2 (timers), D17.11 (registers).
 
-use crate::assembly;
+use super::assembly;
 use aarch64_cpu::registers::{CNTFRQ_EL0, CNTHP_CTL_EL2, CNTPCT_EL0, Readable, Writeable};
 use core::sync::atomic::{AtomicU64, Ordering};
 

@@ -7,7 +7,7 @@
 //! Arm ARM D17.2.48 (HCR_EL2), D17.2.30 (CPTR_EL2), D17.3.24 (MDCR_EL2), D17.11.2
 //! (CNTHCTL_EL2); GIC specification 12.4.5 (ICH_HCR_EL2).
 
-use crate::assembly;
+use super::assembly;
 use aarch64_cpu::registers::*;
 
 /// Sets all of it. The entry's `eret` synchronizes.

@@ -5,9 +5,9 @@
 //! dependable with the MMU off) before the MMU is on, and what cannot go on says so on the
 //! UART, even if there is no device tree to find that by.
 
-use crate::device_tree;
-use crate::memory_map::{self, LAST_RESORT_UART};
-use crate::{clock, gic, hypervisor, paging, power, uart};
+use super::device_tree;
+use super::memory_map::{self, LAST_RESORT_UART};
+use super::{clock, gic, hypervisor, paging, power, uart};
 use aarch64_cpu::registers::{CurrentEL, Readable};
 use core::ops::Range;
 use heapless::Vec;

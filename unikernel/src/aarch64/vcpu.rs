@@ -9,7 +9,7 @@
 //!
 //! Arm ARM D1.3 (exception entry), D1.3.3 (AArch64.TakeException in J1.1.1), D17.2.37 (ESR).
 
-use crate::assembly;
+use super::assembly;
 use aarch64_cpu::registers::{
     ELR_EL1, ESR_EL1, ESR_EL2, FAR_EL1, FAR_EL2, HPFAR_EL2, ID_AA64MMFR1_EL1, Readable, SCTLR_EL1,
     SPSR_EL1, VBAR_EL1, Writeable,

@@ -24,7 +24,7 @@ use core::ops::Range;
 /// Start of RAM on QEMU's virt board, where the device tree lies.
 pub const DEVICE_TREE: usize = 0x4000_0000;
 
-/// What the image may take; `unikernel.ld` links it to the start.
+/// What the image may take; `aarch64.ld` links it to the start.
 pub const IMAGE: Range<usize> = 0x4010_0000..0x40e0_0000;
 
 /// The compiled VM configuration.
@@ -51,13 +51,13 @@ pub fn guest_ram_in(ram: &Range<usize>) -> Range<usize> {
 }
 
 /// The bytes of the compiled configuration's place. How many of them count is for the
-/// blob's own header to say. Call after [`crate::paging::enable`].
+/// blob's own header to say. Call after [`super::paging::enable`].
 pub fn compiled_configuration() -> &'static [u8] {
     read_only(COMPILED_CONFIGURATION)
 }
 
 /// The bytes of the guest ELF's place, of which the file may fill only the beginning. Call
-/// after [`crate::paging::enable`].
+/// after [`super::paging::enable`].
 pub fn guest_elf() -> &'static [u8] {
     read_only(GUEST_ELF)
 }

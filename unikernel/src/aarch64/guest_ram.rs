@@ -5,7 +5,7 @@
 //! reference to memory that a guest writes. What is written is in memory, not only in our
 //! data cache, because a guest begins with its caches off (Arm ARM D7.5.9).
 
-use crate::assembly;
+use super::assembly;
 use core::ops::Range;
 use thiserror::Error;
 

@@ -7,9 +7,9 @@
 //! Arm ARM D8.2 (translation), D8.4 (permissions of a one-EL regime), D17.2.124 (SCTLR_EL2),
 //! D17.2.139 (TCR_EL2).
 
-use crate::assembly;
-use crate::memory_map::{COMPILED_CONFIGURATION, GUEST_ELF, IMAGE};
-use crate::table_pool::TablePool;
+use super::assembly;
+use super::memory_map::{COMPILED_CONFIGURATION, GUEST_ELF, IMAGE};
+use super::table_pool::TablePool;
 use aarch64_cpu::registers::{ID_AA64MMFR0_EL1, MAIR_EL2, Readable, SCTLR_EL2, TCR_EL2, Writeable};
 // Field's crate for page tables: without its `alloc` feature it needs only our `TablePool`.
 use aarch64_paging::Mapping;
@@ -76,7 +76,7 @@ mod image {
 pub unsafe fn enable(devices: &[Range<usize>], guest_ram: Range<usize>) {
     assert!(
         image::text_start() == IMAGE.start,
-        "unikernel.ld and memory_map.rs disagree"
+        "aarch64.ld and memory_map.rs disagree"
     );
     let mut map = Mapping::new(TablePool, ROOT_LEVEL, El2);
     let mut add = |what: Range<usize>, attributes| {
