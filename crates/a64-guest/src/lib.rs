@@ -21,4 +21,6 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod exception;
 pub mod load_store;
+pub mod stage1;
