@@ -137,18 +137,26 @@ impl Element {
         u128::MAX >> (128 - 8 * self.width_bytes())
     }
 
-    /// Whether `address` is one of its bytes.
-    pub fn holds(&self, address: GuestPhysAddr) -> bool {
+    /// The virtual address of the byte at `address`, if that is one of its own and the
+    /// virtual addresses are known.
+    pub fn virtual_address_of(&self, address: GuestPhysAddr) -> Option<u64> {
+        let start = self.virtual_address?;
+        let offset = |first: GuestPhysAddr, len: usize| {
+            let offset = address.0.wrapping_sub(first.0);
+            (offset < len as u64).then_some(offset)
+        };
         let width = self.width_bytes();
-        let within =
-            |first: GuestPhysAddr, len: usize| address.0.wrapping_sub(first.0) < len as u64;
-        match self.place.second_page {
-            None => within(self.place.first, width),
+        let offset = match self.place.second_page {
+            None => offset(self.place.first, width)?,
             Some(SecondPage {
                 bytes_before,
                 address,
-            }) => within(self.place.first, bytes_before) || within(address, width - bytes_before),
-        }
+            }) => offset(self.place.first, bytes_before).or_else(|| {
+                let behind = offset(address, width - bytes_before)?;
+                Some(bytes_before as u64 + behind)
+            })?,
+        };
+        Some(start.wrapping_add(offset))
     }
 
     /// Moves it, if all of it is in the guest's RAM.

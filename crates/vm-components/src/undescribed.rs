@@ -78,18 +78,20 @@ pub(crate) fn plan(reported: Reported, machine: &mut impl Machine) -> Result<Tra
     let purpose = Purpose::Access(instruction.direction, view.privilege(&instruction));
     let mut elements = Vec::new();
     let mut fault = None;
-    let mut agrees = false;
+    // Where the reported access is in the guest's eyes, if it is one of this instruction's.
+    let mut agreed = None;
+    let mut all_registers = true;
     let first = view.first_address(&instruction, base);
     for (register, index) in registers(&instruction).zip(0..) {
         let address = first.wrapping_add(index * instruction.width_bytes());
+        let value = view.value(register, &instruction);
+        all_registers &= value.is_some();
         match view.place(address, instruction.width_bytes(), purpose) {
             Ok(place) => {
-                let Some(value) = view.value(register, &instruction) else {
-                    return unsupported(EXTERNAL_ABORT, Some(address));
-                };
                 let (direction, log2_bytes) = (instruction.direction, instruction.log2_bytes);
+                let value = value.unwrap_or(0);
                 let element = Element::new(place, Some(address), direction, log2_bytes, value);
-                agrees |= element.holds(reported.address);
+                agreed = agreed.or(element.virtual_address_of(reported.address));
                 // There are at most two.
                 let _ = elements.push(element);
             }
@@ -98,11 +100,11 @@ pub(crate) fn plan(reported: Reported, machine: &mut impl Machine) -> Result<Tra
     }
     match fault {
         // The CPU could not read a table either: that is the access it reported.
-        Some((address, fault @ Fault::TableOutsideRam { .. })) if !agrees => {
+        Some((address, fault @ Fault::TableOutsideRam { .. })) if agreed.is_none() => {
             unsupported(fault.status(), Some(address))
         }
-        _ if !agrees || instruction.direction != reported.direction => {
-            unsupported(EXTERNAL_ABORT, None)
+        _ if agreed.is_none() || instruction.direction != reported.direction || !all_registers => {
+            unsupported(EXTERNAL_ABORT, agreed)
         }
         Some((virtual_address, fault)) => Err(Obstacle::GuestFault {
             status: fault.status(),

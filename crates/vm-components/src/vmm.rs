@@ -289,8 +289,8 @@ impl Vmm {
                                 direction: element.direction,
                                 pc,
                             };
-                            let virtual_address = element
-                                .virtual_address
+                            let told = element.virtual_address_of(address);
+                            let virtual_address = told
                                 .unwrap_or_else(|| undescribed::virtual_address(reported, machine));
                             return self.refuse(reported, EXTERNAL_ABORT, virtual_address, machine);
                         }
