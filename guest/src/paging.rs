@@ -32,8 +32,10 @@ pub enum Granule {
 pub enum Use {
     /// Data, also of EL0.
     Memory,
-    /// Instructions of EL1.
+    /// Instructions and data of EL1 alone.
     Code,
+    /// Instructions of EL0.
+    UserCode,
     /// A device, also of EL0.
     Device,
 }
@@ -59,6 +61,7 @@ mod descriptor {
     /// Index 1 of MAIR_EL1; index 0 is a device.
     pub const MEMORY: u64 = 1 << 2;
     pub const EL0: u64 = 1 << 6;
+    pub const READ_ONLY: u64 = 1 << 7;
     pub const INNER_SHAREABLE: u64 = 0b11 << 8;
     pub const ACCESS_FLAG: u64 = 1 << 10;
     pub const NEVER_EXECUTED: u64 = 0b11 << 53;
@@ -225,10 +228,11 @@ impl Mmu {
 }
 
 fn attributes(purpose: Use) -> u64 {
-    use descriptor::{ACCESS_FLAG, EL0, INNER_SHAREABLE, MEMORY, NEVER_EXECUTED};
+    use descriptor::{ACCESS_FLAG, EL0, INNER_SHAREABLE, MEMORY, NEVER_EXECUTED, READ_ONLY};
     match purpose {
         Use::Memory => ACCESS_FLAG | INNER_SHAREABLE | MEMORY | EL0 | NEVER_EXECUTED,
         Use::Code => ACCESS_FLAG | INNER_SHAREABLE | MEMORY,
+        Use::UserCode => ACCESS_FLAG | INNER_SHAREABLE | MEMORY | EL0 | READ_ONLY,
         Use::Device => ACCESS_FLAG | EL0 | NEVER_EXECUTED,
     }
 }

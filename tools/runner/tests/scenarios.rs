@@ -491,6 +491,11 @@ fn an_instruction_leaves_the_same_on_ram_and_on_the_device() {
 }
 
 #[test]
+fn a_program_at_el0_gains_nothing_by_using_the_device() {
+    assert_that_the_guest_is_content("user-mode");
+}
+
+#[test]
 fn policy_abort_ends_the_vm_and_says_where() {
     everywhere("unsupported-aborts", |outcome| {
         let reason = outcome.reason();
