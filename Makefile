@@ -12,7 +12,8 @@ export MICROKIT_SDK
 TARGET   := aarch64-unknown-none-softfloat
 FIRMWARE := out/firmware
 DOMAINS  := out/microkit
-SDK_ARCHIVE := microkit-sdk-2.3.1-linux-x86-64.tar.gz
+SDK_NAME := microkit-sdk-2.3.1
+SDK_ARCHIVE := $(SDK_NAME)-linux-x86-64.tar.gz
 SDK_URL  := https://github.com/seL4/microkit/releases/download/2.3.1/$(SDK_ARCHIVE)
 SDK_SHA256 := b1b285b8785db7557eba6d0665dd4fbf2f265ea5c0b39d6f91ae3dcc43d2c424
 
@@ -26,7 +27,7 @@ IMAGES  = --images $(FIRMWARE) --kernel $(FIRMWARE)/unikernel --platform $(PLATF
 GUESTS := $(patsubst guest/src/bin/%.rs,%,$(wildcard guest/src/bin/*.rs))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run trace test lint unit system bench bench-floor image sdk clean
+.PHONY: help setup build run trace test lint unit system bench bench-beside image sdk clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -51,10 +52,22 @@ firmware:
 domains:
 	@test -n "$(MICROKIT_SDK)" || { echo "set MICROKIT_SDK to the folder of a Microkit SDK 2.3 (make sdk fetches one)" >&2; exit 1; }
 	@test -d "$(MICROKIT_SDK)/board/$(BOARD)/$(CONFIG)" || { echo "$(MICROKIT_SDK) has no configuration $(CONFIG) for $(BOARD)" >&2; exit 1; }
-	@cd sel4 && SEL4_INCLUDE_DIRS=$(abspath $(MICROKIT_SDK))/board/$(BOARD)/$(CONFIG)/include RUSTC_BOOTSTRAP=1 \
-	    $(BARE_METAL_CARGO) build --quiet --release --target $(TARGET) --target-dir ../target/sel4-$(BOARD)-$(CONFIG) $(BARE_METAL_FLAGS)
+	@cd sel4 && $(DOMAINS_CARGO) build $(DOMAINS_FLAGS)
 	@mkdir -p $(DOMAINS)/$(BOARD)/$(CONFIG)
-	@cd target/sel4-$(BOARD)-$(CONFIG)/$(TARGET)/release && cp -u pd-monitor pd-vmm pd-trace pd-console pd-clock $(CURDIR)/$(DOMAINS)/$(BOARD)/$(CONFIG)
+	@cd $(DOMAINS_BUILT) && cp -u pd-monitor pd-vmm pd-trace pd-console pd-clock $(CURDIR)/$(DOMAINS)/$(BOARD)/$(CONFIG)
+
+DOMAINS_CARGO = SEL4_INCLUDE_DIRS=$(abspath $(MICROKIT_SDK))/board/$(BOARD)/$(CONFIG)/include RUSTC_BOOTSTRAP=1 \
+    $(BARE_METAL_CARGO)
+DOMAINS_FLAGS = --quiet --release --target $(TARGET) --target-dir ../target/sel4-$(BOARD)-$(CONFIG) $(BARE_METAL_FLAGS)
+DOMAINS_BUILT = target/sel4-$(BOARD)-$(CONFIG)/$(TARGET)/release
+
+# The protection domains, of which pd-vmm answers an access in another way.
+.PHONY: domains-floor domains-in-vmm
+domains-floor domains-in-vmm: domains-%: domains
+	@cd sel4 && $(DOMAINS_CARGO) build $(DOMAINS_FLAGS) --package pd-vmm --features bench-$*
+	@mkdir -p $(DOMAINS)/$(BOARD)/$(CONFIG)-$*
+	@cp -u $(DOMAINS)/$(BOARD)/$(CONFIG)/* $(DOMAINS)/$(BOARD)/$(CONFIG)-$*
+	@cp $(DOMAINS_BUILT)/pd-vmm $(DOMAINS)/$(BOARD)/$(CONFIG)-$*
 
 run: build ## boot VM=vm.conf, or several as VM=two-vms, and print what they say
 	@$(RUNNER) run $(VM) $(IMAGES)
@@ -69,12 +82,17 @@ lint: setup ## formatting and lints, on the host and for bare metal
 	rustfmt --check --edition 2024 pd-*/src/main.rs sel4/pd-runtime/src/lib.rs
 	cargo clippy --quiet --workspace --all-targets -- -D warnings
 	@$(MAKE) --no-print-directory lint-firmware
+	@$(if $(MICROKIT_SDK),$(MAKE) --no-print-directory lint-domains,echo "skipped: lints of the protection domains (MICROKIT_SDK is not set); only formatting")
 
 .PHONY: lint-firmware
 lint-firmware:
 	$(if $(filter check,$(BARE_METAL_LINT)),@echo "skipped: clippy for bare metal (needs rustup's $(TARGET)); only checked")
 	$(BARE_METAL_CARGO) $(BARE_METAL_LINT) --quiet --package unikernel --package guest \
 	    --target $(TARGET) $(BARE_METAL_FLAGS) $(if $(filter clippy,$(BARE_METAL_LINT)),-- -D warnings)
+
+.PHONY: lint-domains
+lint-domains:
+	cd sel4 && $(DOMAINS_CARGO) $(BARE_METAL_LINT) $(DOMAINS_FLAGS) $(if $(filter clippy,$(BARE_METAL_LINT)),-- -D warnings)
 
 unit: ## tests that need no emulator
 	cargo test --quiet --workspace --exclude runner
@@ -85,11 +103,12 @@ system: build ## whole systems under QEMU; on seL4 too if MICROKIT_SDK is set
 	    VDEV_TRACE_DOMAINS=$(CURDIR)/$(DOMAINS) cargo test --package runner
 	@$(if $(MICROKIT_SDK),,echo "skipped: every scenario on seL4, debug and release (MICROKIT_SDK is not set)")
 
-bench: build $(if $(filter unikernel,$(PLATFORM)),bench-floor) ## instructions for an access, counted by QEMU
+bench: build bench-beside ## instructions for an access, counted by QEMU
 	@$(RUNNER) bench $(IMAGES) $(if $(filter unikernel,$(PLATFORM)),--floor-kernel $(FIRMWARE)/unikernel-floor)
 
-bench-floor: setup
-	@$(MAKE) --no-print-directory firmware-floor
+# What is measured beside the isolated device.
+bench-beside: setup
+	@$(MAKE) --no-print-directory $(if $(filter unikernel,$(PLATFORM)),firmware-floor,domains-floor domains-in-vmm)
 
 .PHONY: firmware-floor
 firmware-floor:
@@ -103,14 +122,14 @@ image: setup ## the bootable seL4 image of VM and its report, in out/
 	@$(RUNNER) image $(VM) $(IMAGES) --work out
 
 sdk: ## fetch the official Microkit SDK into out/
-	@mkdir -p out
 	@command -v curl >/dev/null || { echo "curl is missing: please install it" >&2; exit 1; }
-	@trap 'rm -f out/$(SDK_ARCHIVE)' EXIT; \
-	curl --fail --silent --show-error --location --output out/$(SDK_ARCHIVE) $(SDK_URL) \
-	    || { echo "the SDK could not be fetched from $(SDK_URL)" >&2; exit 1; }; \
-	echo "$(SDK_SHA256)  out/$(SDK_ARCHIVE)" | sha256sum --check --quiet - \
-	    || { echo "$(SDK_ARCHIVE) is not the official one: its SHA-256 differs" >&2; exit 1; }; \
-	tar -C out -xzf out/$(SDK_ARCHIVE) && echo "now: make run PLATFORM=microkit MICROKIT_SDK=$(CURDIR)/out/microkit-sdk-2.3.1"
+	@mkdir -p out && part=$$(mktemp -d out/sdk.XXXXXX) && trap 'rm -rf "$$part"' EXIT && archive=$$part/$(SDK_ARCHIVE); \
+	curl --fail --silent --location --output $$archive $(SDK_URL) \
+	    || { echo "the SDK could not be fetched from $(SDK_URL): curl ended with status $$?" >&2; exit 1; }; \
+	echo "$(SDK_SHA256)  $$archive" | sha256sum --check --status - \
+	    || { echo "$(SDK_ARCHIVE) is not the official one: its SHA-256 is not $(SDK_SHA256)" >&2; exit 1; }; \
+	tar -C $$part -xzf $$archive && rm -rf out/$(SDK_NAME) && mv $$part/$(SDK_NAME) out \
+	    && echo "now: make run PLATFORM=microkit MICROKIT_SDK=$(CURDIR)/out/$(SDK_NAME)"
 
 clean: ## remove what was built
 	rm -rf out target

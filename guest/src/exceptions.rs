@@ -1,14 +1,16 @@
 //! Exceptions: unexpected ones end the VM with a line that says where, expected ones are
 //! recorded and their instruction is skipped.
 //!
-//! [`attempt`] is for the programs, `taken` for the vectors in `boot`. The invariant: only
-//! instructions inside an attempt are ever skipped. Arm ARM D1.3, D17.2.37 (ESR_ELx).
+//! [`attempt`] and [`as_user`] are for the programs, `taken` for the vectors in `boot`. The
+//! invariant: only instructions inside an attempt are ever skipped, and only the exception
+//! that ends a user's run returns elsewhere. Arm ARM D1.3, D17.2.37 (ESR_ELx).
 
 use core::{
     fmt,
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
+use crate::addressing_forms::Registers;
 #[cfg(target_os = "none")]
 use crate::{
     power::{self, FailureCode},
@@ -57,6 +59,8 @@ static REFUSED: AtomicBool = AtomicBool::new(false);
 static ESR: AtomicU64 = AtomicU64::new(0);
 static ELR: AtomicU64 = AtomicU64::new(0);
 static FAR: AtomicU64 = AtomicU64::new(0);
+/// Where EL1 goes on when EL0 takes its exception; 0 while EL0 does not run.
+static USER_RETURN: AtomicU64 = AtomicU64::new(0);
 
 /// Runs `hostile`; an instruction in it that causes an exception is skipped, and the last
 /// such exception is the error. Attempts do not nest.
@@ -70,32 +74,87 @@ pub fn attempt<T>(hostile: impl FnOnce() -> T) -> Result<T, Exception> {
     let result = hostile();
     ATTEMPTING.store(false, Ordering::Relaxed);
     if REFUSED.load(Ordering::Relaxed) {
-        Err(Exception {
-            esr: ESR.load(Ordering::Relaxed),
-            elr: ELR.load(Ordering::Relaxed),
-            far: FAR.load(Ordering::Relaxed),
-        })
+        Err(recorded())
     } else {
         Ok(result)
+    }
+}
+
+/// Runs the code at `code` at EL0 with these x1 to x4, until it takes an exception, which is
+/// the result; SVC is one. `registers` is then what it left there. The code is on a page that
+/// EL0 may execute and changes no other register.
+pub fn as_user(code: u64, registers: &mut Registers) -> Exception {
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: EL0 runs until `taken` sends its exception to the label, with SP_EL1 and all
+    // registers but x1 to x4 as they are here.
+    unsafe {
+        core::arch::asm!(
+            "adr x5, 2f",
+            "str x5, [{back}]",
+            "msr elr_el1, {code}",
+            "msr spsr_el1, {el0t_masked}",
+            "ldp x1, x2, [x0]",
+            "ldp x3, x4, [x0, #16]",
+            "eret",
+            "2:",
+            "stp x1, x2, [x0]",
+            "stp x3, x4, [x0, #16]",
+            back = in(reg) USER_RETURN.as_ptr(),
+            code = in(reg) code,
+            el0t_masked = in(reg) 0x3c0_u64,
+            in("x0") registers,
+            out("x1") _,
+            out("x2") _,
+            out("x3") _,
+            out("x4") _,
+            out("x5") _,
+        );
+    }
+    #[cfg(not(target_arch = "aarch64"))]
+    unimplemented!("{code:#x} {registers:?} {USER_RETURN:?}");
+    #[cfg(target_arch = "aarch64")]
+    recorded()
+}
+
+/// The last exception that was kept.
+fn recorded() -> Exception {
+    Exception {
+        esr: ESR.load(Ordering::Relaxed),
+        elr: ELR.load(Ordering::Relaxed),
+        far: FAR.load(Ordering::Relaxed),
     }
 }
 
 /// Called by the vectors with the number of the one taken.
 #[cfg(target_os = "none")]
 pub(crate) extern "C" fn taken(vector: u64) {
-    use aarch64_cpu::registers::{ELR_EL1, ESR_EL1, FAR_EL1, Readable, Writeable};
+    use aarch64_cpu::registers::{ELR_EL1, ESR_EL1, FAR_EL1, Readable, SPSR_EL1, Writeable};
 
     /// Synchronous, from the current level with SP_ELx.
     const OWN_SYNCHRONOUS: u64 = 4;
+    /// Synchronous, from AArch64 at EL0.
+    const USER_SYNCHRONOUS: u64 = 8;
     const INSTRUCTION_LEN_BYTES: u64 = 4;
+    const EL1H_MASKED: u64 = 0x3c5;
 
     let (esr, elr, far) = (ESR_EL1.get(), ELR_EL1.get(), FAR_EL1.get());
-    if vector == OWN_SYNCHRONOUS && ATTEMPTING.load(Ordering::Relaxed) {
-        REFUSED.store(true, Ordering::Relaxed);
+    let user_return = USER_RETURN.load(Ordering::Relaxed);
+    let attempted = vector == OWN_SYNCHRONOUS && ATTEMPTING.load(Ordering::Relaxed);
+    let by_user = vector == USER_SYNCHRONOUS && user_return != 0;
+    if attempted || by_user {
         ESR.store(esr, Ordering::Relaxed);
         ELR.store(elr, Ordering::Relaxed);
         FAR.store(far, Ordering::Relaxed);
+    }
+    if attempted {
+        REFUSED.store(true, Ordering::Relaxed);
         ELR_EL1.set(elr + INSTRUCTION_LEN_BYTES);
+        return;
+    }
+    if by_user {
+        USER_RETURN.store(0, Ordering::Relaxed);
+        ELR_EL1.set(user_return);
+        SPSR_EL1.set(EL1H_MASKED);
         return;
     }
     say!("unexpected exception esr {esr:#x} elr {elr:#x} far {far:#x} vector {vector}");

@@ -43,12 +43,14 @@
 #![no_std]
 
 pub mod access_forms;
+pub mod addressing_forms;
 #[cfg(target_os = "none")]
 mod boot;
 pub mod clock;
 pub mod cmdline;
 pub mod console;
 pub mod exceptions;
+pub mod paging;
 pub mod power;
 pub mod register_file;
 pub mod ticks;

@@ -6,6 +6,8 @@
 #![no_std]
 #![no_main]
 
+#[cfg(any(feature = "bench-floor", feature = "bench-in-vmm"))]
+mod bench;
 mod registers;
 mod vcpu;
 
@@ -56,8 +58,12 @@ impl Handler for VmmDomain {
     type Error = Infallible;
 
     fn run(&mut self) -> Result<Never, Infallible> {
+        #[cfg(any(feature = "bench-floor", feature = "bench-in-vmm"))]
+        let mut answers = bench::Answers::default();
         loop {
             match self.machine.next_event() {
+                #[cfg(any(feature = "bench-floor", feature = "bench-in-vmm"))]
+                Event::Exit(exit) if answers.answer(exit, &mut self.machine) => {}
                 Event::Exit(exit) => self.vmm.fault(exit, &mut self.machine),
                 Event::Notified(channels) => self.vmm.notified(channels, &mut self.machine),
             }

@@ -7,6 +7,8 @@ use guest_trap::Gpr;
 
 /// The program counter's place.
 pub const PC: usize = 0;
+/// The place of SP_EL0; SP_EL1 is a register of the vCPU.
+pub const SP_EL0: usize = 1;
 /// PSTATE's place.
 pub const SPSR: usize = 2;
 /// The place of x0.

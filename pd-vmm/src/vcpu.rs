@@ -11,16 +11,18 @@
 //! guest's); the guest's RAM is only written by copy.
 //!
 //! Specification: seL4 reference manual, "TCB" and "ARM VCPU" invocations; Microkit manual,
-//! "Virtual Machines"; Arm ARM D1.3 for the injected exceptions.
+//! "Virtual Machines"; `a64_guest::exception` has the injected exceptions.
 
-use crate::registers::{COUNT, PC, SPSR, X0, place};
+use crate::registers::{COUNT, PC, SP_EL0, SPSR, X0, place};
+use a64_guest::exception::{self, EL1H_MASKED, Pan};
+use a64_guest::stage1::Regime;
 use core::ptr::NonNull;
 use guest_trap::{Gpr, GuestPhysAddr};
 use pd_runtime::{Counter, Signals};
 use sel4::sys::{invocation_label, seL4_Fault_tag};
 use sel4::{MessageInfoBuilder, VCpuReg, Word, cap};
 use sel4_microkit::memory_region_symbol;
-use vm_components::{Channel, ChannelSet, Exit, GuestException, Host, Machine};
+use vm_components::{Channel, ChannelSet, Exit, GuestException, Host, Machine, StackPointer};
 use vm_config::{RamRange, VmConfig};
 
 // Capability slots that the Microkit gives a protection domain (its manual, "CSpace").
@@ -56,8 +58,6 @@ pub struct VirtualMachine {
     registers: [Word; COUNT],
     /// How many of them are, since the last exit.
     known: usize,
-    syndrome: u64,
-    fault_address: u64,
 }
 
 impl VirtualMachine {
@@ -78,8 +78,6 @@ impl VirtualMachine {
             ram_at: memory_region_symbol!(guest_ram: *mut u8),
             registers: [0; COUNT],
             known: 0,
-            syndrome: 0,
-            fault_address: 0,
         }
     }
 
@@ -94,8 +92,6 @@ impl VirtualMachine {
             }
             self.known = 0;
             if let Some(exit) = self.exit(received.info.label(), received.msg) {
-                self.syndrome = exit.syndrome;
-                self.fault_address = exit.address.0;
                 return Event::Exit(exit);
             }
         }
@@ -104,6 +100,22 @@ impl VirtualMachine {
     /// Writes the first `count` registers and lets the vCPU run.
     #[inline(always)]
     fn write_and_resume(&mut self, count: usize) {
+        const RESUME: Word = 1;
+        self.write(count, RESUME);
+    }
+
+    /// Sets one register, by its place, and leaves the vCPU as it is.
+    fn set_register(&mut self, place: usize, value: Word) {
+        const LEAVE: Word = 0;
+        // All are read, so that no later read brings an old value back.
+        self.fetch(COUNT);
+        self.registers[place] = value;
+        self.write(place + 1, LEAVE);
+    }
+
+    /// TCB_WriteRegisters of the first `count` registers.
+    #[inline(always)]
+    fn write(&mut self, count: usize, resume: Word) {
         let in_buffer = count.saturating_sub(FAST_REGISTERS - WRITE_HEADER);
         if in_buffer != 0 {
             sel4::with_ipc_buffer_mut(|buffer| {
@@ -115,10 +127,9 @@ impl VirtualMachine {
             .label(Word::from(invocation_label::TCBWriteRegisters))
             .length(WRITE_HEADER + count)
             .build();
-        const RESUME: Word = 1;
         VM_TCB.cast::<sel4::cap_type::Endpoint>().call_with_mrs(
             info,
-            [RESUME, count as Word, self.registers[0], self.registers[1]],
+            [resume, count as Word, self.registers[0], self.registers[1]],
         );
     }
 
@@ -231,6 +242,53 @@ impl Machine for VirtualMachine {
         self.registers[place]
     }
 
+    fn set_gpr(&mut self, register: Gpr, value: u64) {
+        self.set_register(place(register), value);
+    }
+
+    fn stack_pointer(&mut self, which: StackPointer) -> u64 {
+        match which {
+            StackPointer::El0 => {
+                self.fetch(SP_EL0 + 1);
+                self.registers[SP_EL0]
+            }
+            StackPointer::El1 => Self::read_system_register(VCpuReg::SP_EL1),
+        }
+    }
+
+    fn set_stack_pointer(&mut self, which: StackPointer, value: u64) {
+        match which {
+            StackPointer::El0 => self.set_register(SP_EL0, value),
+            StackPointer::El1 => Self::write_system_register(VCpuReg::SP_EL1, value),
+        }
+    }
+
+    /// The kernel keeps a thread's vector registers and has no call that reads them.
+    fn vector(&mut self, _: u8) -> Option<u128> {
+        None
+    }
+
+    fn set_vector(&mut self, _: u8, _: u128) {}
+
+    fn pstate(&mut self) -> u64 {
+        self.fetch(SPSR + 1);
+        self.registers[SPSR]
+    }
+
+    fn stage1(&mut self) -> Regime {
+        Regime {
+            sctlr: Self::read_system_register(VCpuReg::SCTLR),
+            tcr: Self::read_system_register(VCpuReg::TCR),
+            ttbr0: Self::read_system_register(VCpuReg::TTBR0),
+            ttbr1: Self::read_system_register(VCpuReg::TTBR1),
+        }
+    }
+
+    /// The kernel tells the guest-physical address alone.
+    fn fault_address(&mut self) -> Option<u64> {
+        None
+    }
+
     #[inline(always)]
     fn resume(&mut self, pc: u64, result: Option<(Gpr, u64)>) {
         let mut count = PC + 1;
@@ -252,35 +310,26 @@ impl Machine for VirtualMachine {
     fn inject(&mut self, exception: GuestException) {
         self.fetch(SPSR + 1);
         let (pc, spsr) = (self.registers[PC], self.registers[SPSR]);
-        let from_el0 = spsr & 0xf == 0;
-        // ESR_EL1 (Arm ARM D24.2.40): IL, and for an abort its class, WnR and DFSC.
-        const IL: u64 = 1 << 25;
         let syndrome = match exception {
-            GuestException::Undefined => IL,
-            GuestException::DataAbort => {
-                let class = if from_el0 { 0x24 } else { 0x25 };
-                let write = self.syndrome & 1 << 6;
-                class << 26 | IL | write | 0x10
+            GuestException::Undefined => exception::UNDEFINED_SYNDROME,
+            GuestException::DataAbort {
+                direction,
+                status,
+                address,
+            } => {
+                Self::write_system_register(VCpuReg::FAR, address);
+                exception::data_abort_syndrome(spsr, direction, status)
             }
         };
-        // The vector of a synchronous exception, by where it comes from.
-        let offset = match spsr & 0x1f {
-            0b00100 => 0x000,
-            0b00101 => 0x200,
-            0b00000 => 0x400,
-            _ => 0x600,
-        };
         Self::write_system_register(VCpuReg::ESR, syndrome);
-        if exception == GuestException::DataAbort {
-            // The kernel tells the guest-physical address only; with the guest's MMU off that
-            // is the virtual one.
-            Self::write_system_register(VCpuReg::FAR, self.fault_address);
-        }
         Self::write_system_register(VCpuReg::ELR_EL1, pc);
         Self::write_system_register(VCpuReg::SPSR_EL1, spsr);
-        self.registers[PC] = Self::read_system_register(VCpuReg::VBAR).wrapping_add(offset);
-        // Flags stay; EL1h with everything masked.
-        self.registers[SPSR] = spsr & 0xf << 28 | 0x3c5;
+        // What the CPU has, its ID registers tell only to the kernel.
+        let sctlr = Self::read_system_register(VCpuReg::SCTLR);
+        let entry = exception::entry(spsr, sctlr, Pan::MayExist);
+        let vectors = Self::read_system_register(VCpuReg::VBAR);
+        self.registers[PC] = vectors.wrapping_add(entry.vector_offset);
+        self.registers[SPSR] = entry.pstate;
         self.write_and_resume(SPSR + 1);
     }
 
@@ -300,12 +349,21 @@ impl Machine for VirtualMachine {
         }
         self.registers = [0; COUNT];
         self.registers[PC] = entry;
-        // EL1 with its own stack pointer, all exceptions masked.
-        self.registers[SPSR] = 0x3c5;
+        self.registers[SPSR] = EL1H_MASKED;
         self.registers[X0] = x0;
         self.registers[X0 + 1] = x1;
         self.known = COUNT;
         self.write_and_resume(COUNT);
+    }
+
+    fn read_ram(&mut self, address: GuestPhysAddr, bytes: &mut [u8]) -> bool {
+        let Some(from) = self.ram_pointer(address, bytes.len()) else {
+            return false;
+        };
+        // SAFETY: `ram_pointer` checked the range against the region that the Microkit mapped
+        // RW for this protection domain; no reference to it exists, and the target is one.
+        unsafe { from.copy_to_nonoverlapping(bytes.as_mut_ptr(), bytes.len()) };
+        true
     }
 
     fn write_ram(&mut self, address: GuestPhysAddr, bytes: &[u8]) -> bool {

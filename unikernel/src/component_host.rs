@@ -23,16 +23,17 @@ use crate::arch::boot::Machine as Board;
 use crate::arch::el1_context::El1Context;
 use crate::arch::guest_ram::GuestRam;
 use crate::arch::saved_vm::SavedVm;
-use crate::arch::vcpu::{self, ExitKind, ExternalAbort, Vcpu};
+use crate::arch::vcpu::{self, ExitKind, Vcpu};
 use crate::arch::{self, clock, gic, memory_map, power, uart};
 use crate::{print_line, rings, vm_parts};
+use a64_guest::stage1::Regime;
 use core::ops::Range;
 use guest_trap::{Gpr, GuestPhysAddr};
 use heapless::Vec;
 use hermit_sync::ExclusiveCell;
 use vm_components::{
     Channel, ChannelSet, Clock, Console, Exit, GuestException, Host, MAX_VMS, Machine, Output,
-    Trace, Vmm, channel,
+    StackPointer, Trace, Vmm, channel,
 };
 
 /// The clock wakes the components other than `Trace` at every so many of its wake-ups.
@@ -188,6 +189,38 @@ impl Machine for VmmHost<'_> {
         self.vcpu.gpr(register.number())
     }
 
+    fn set_gpr(&mut self, register: Gpr, value: u64) {
+        self.vcpu.set_gpr(register.number(), value);
+    }
+
+    fn stack_pointer(&mut self, which: StackPointer) -> u64 {
+        vcpu::stack_pointer(which)
+    }
+
+    fn set_stack_pointer(&mut self, which: StackPointer, value: u64) {
+        vcpu::set_stack_pointer(which, value);
+    }
+
+    fn vector(&mut self, number: u8) -> Option<u128> {
+        Some(vcpu::vector(number))
+    }
+
+    fn set_vector(&mut self, number: u8, value: u128) {
+        vcpu::set_vector(number, value);
+    }
+
+    fn pstate(&mut self) -> u64 {
+        self.vcpu.pstate()
+    }
+
+    fn stage1(&mut self) -> Regime {
+        vcpu::stage1()
+    }
+
+    fn fault_address(&mut self) -> Option<u64> {
+        Some(vcpu::far())
+    }
+
     #[inline(always)]
     fn resume(&mut self, pc: u64, result: Option<(Gpr, u64)>) {
         if let Some((register, value)) = result {
@@ -203,18 +236,7 @@ impl Machine for VmmHost<'_> {
     }
 
     fn inject(&mut self, exception: GuestException) {
-        match exception {
-            GuestException::Undefined => self.vcpu.inject_undefined(),
-            GuestException::DataAbort => {
-                let write = vcpu::esr() & 1 << 6 != 0;
-                let abort = if write {
-                    ExternalAbort::Store
-                } else {
-                    ExternalAbort::Load
-                };
-                self.vcpu.inject_external_abort(abort, vcpu::far());
-            }
-        }
+        self.vcpu.inject(exception);
         self.platform.vm.guest = GuestIs::Runnable;
     }
 
@@ -226,6 +248,10 @@ impl Machine for VmmHost<'_> {
         self.vcpu.set_gpr(0, x0);
         self.vcpu.set_gpr(1, x1);
         self.platform.vm.guest = GuestIs::Runnable;
+    }
+
+    fn read_ram(&mut self, address: GuestPhysAddr, bytes: &mut [u8]) -> bool {
+        self.platform.vm.ram.read(address.0, bytes).is_ok()
     }
 
     fn write_ram(&mut self, address: GuestPhysAddr, bytes: &[u8]) -> bool {
@@ -452,7 +478,15 @@ pub extern "C" fn guest_exit(vcpu: &'static mut Vcpu, kind: ExitKind) -> &'stati
                 platform: &mut host.platform,
                 vcpu,
             };
-            host.vmm.fault(exit, &mut machine);
+            // `Vmm::fault` in two halves: a machine that the short way alone sees stays in
+            // registers.
+            if !host.vmm.complete_access(exit, &mut machine) {
+                let mut machine = VmmHost {
+                    platform: &mut host.platform,
+                    vcpu,
+                };
+                host.vmm.other_exit(exit, &mut machine);
+            }
         }
         ExitKind::Irq => host.wake_up(),
         ExitKind::Fiq | ExitKind::SError => panic!("{kind:?} while the guest ran"),

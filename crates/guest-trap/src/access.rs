@@ -92,6 +92,23 @@ pub struct Extension {
     pub to_64_bits: bool,
 }
 
+impl Extension {
+    /// What a register holds after a load of `value` from `width` bytes.
+    #[inline]
+    pub fn apply(self, width: AccessWidth, value: u64) -> u64 {
+        if !self.signed {
+            return value & width.mask();
+        }
+        let unused_bits = 64 - 8 * width.bytes() as u32;
+        let extended = ((value << unused_bits) as i64 >> unused_bits) as u64;
+        if self.to_64_bits {
+            extended
+        } else {
+            extended & 0xffff_ffff
+        }
+    }
+}
+
 /// A load or store that left the guest, described completely.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Access {
@@ -113,15 +130,6 @@ impl Access {
     /// What the target register holds after a load of `value`.
     #[inline]
     pub fn extend(&self, value: u64) -> u64 {
-        if !self.extension.signed {
-            return value & self.width.mask();
-        }
-        let unused_bits = 64 - 8 * self.width.bytes() as u32;
-        let extended = ((value << unused_bits) as i64 >> unused_bits) as u64;
-        if self.extension.to_64_bits {
-            extended
-        } else {
-            extended & 0xffff_ffff
-        }
+        self.extension.apply(self.width, value)
     }
 }

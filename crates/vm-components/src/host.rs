@@ -4,7 +4,8 @@
 //! nothing here blocks, and nothing calls back into the component that called.
 
 use crate::Channel;
-use guest_trap::{Gpr, GuestPhysAddr};
+use a64_guest::stage1::Regime;
+use guest_trap::{Direction, Gpr, GuestPhysAddr};
 use shared_ring::{Identity, RingKind};
 
 /// The counter that all components of a machine read.
@@ -54,14 +55,66 @@ pub struct Exit {
 pub enum GuestException {
     /// The instruction is undefined (EC 0).
     Undefined,
-    /// A synchronous external abort on a data access, at the address that faulted.
-    DataAbort,
+    /// A data access failed.
+    DataAbort {
+        /// Whether the instruction reads or writes.
+        direction: Direction,
+        /// DFSC, the fault status code (Arm ARM D17.2.37).
+        status: u8,
+        /// The guest-virtual address, for FAR_EL1.
+        address: u64,
+    },
+}
+
+/// The two stack pointers that a guest has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StackPointer {
+    /// SP_EL0.
+    El0,
+    /// SP_EL1.
+    El1,
+}
+
+impl StackPointer {
+    /// The one that an AArch64 guest with this PSTATE calls SP.
+    pub const fn current(pstate: u64) -> Self {
+        const EL1H: u64 = 0b0101;
+        match pstate & 0xf {
+            EL1H => Self::El1,
+            _ => Self::El0,
+        }
+    }
 }
 
 /// The virtual machine of one VMM: its vCPU and its RAM.
 pub trait Machine: Host {
     /// Reads x0 to x30. The VMM never asks for the zero register.
     fn gpr(&mut self, register: Gpr) -> u64;
+
+    /// Sets all 64 bits of x0 to x30 while the vCPU does not run. Never the zero register.
+    fn set_gpr(&mut self, register: Gpr, value: u64);
+
+    /// Reads a stack pointer.
+    fn stack_pointer(&mut self, which: StackPointer) -> u64;
+
+    /// Sets a stack pointer while the vCPU does not run.
+    fn set_stack_pointer(&mut self, which: StackPointer, value: u64);
+
+    /// Reads v0 to v31; `None` if the platform has no way to a guest's vector registers.
+    fn vector(&mut self, number: u8) -> Option<u128>;
+
+    /// Sets all of v0 to v31 while the vCPU does not run, if [`Self::vector`] can read it.
+    fn set_vector(&mut self, number: u8, value: u128);
+
+    /// PSTATE as the exit saved it (SPSR_EL2).
+    fn pstate(&mut self) -> u64;
+
+    /// How the guest translates addresses.
+    fn stage1(&mut self) -> Regime;
+
+    /// The guest-virtual address of the abort that was the last exit (FAR_EL2); `None` if the
+    /// platform does not tell.
+    fn fault_address(&mut self) -> Option<u64>;
 
     /// Lets the vCPU run on at `pc`, after writing one register if `result` says so.
     fn resume(&mut self, pc: u64, result: Option<(Gpr, u64)>);
@@ -75,6 +128,10 @@ pub trait Machine: Host {
 
     /// Sets the vCPU to its state after reset and lets it run at `entry` with x0 and x1.
     fn start(&mut self, entry: u64, x0: u64, x1: u64);
+
+    /// Copies from the guest's RAM. Returns whether all of it is RAM; if not, `bytes` stays as
+    /// it is.
+    fn read_ram(&mut self, address: GuestPhysAddr, bytes: &mut [u8]) -> bool;
 
     /// Copies `bytes` to the guest's RAM. Returns whether all of it is RAM; if not, nothing
     /// is copied.

@@ -31,11 +31,13 @@ pub mod lines;
 mod psci;
 mod text;
 mod trace;
+mod transfer;
+mod undescribed;
 mod vmm;
 
 pub use channel::{Channel, ChannelSet};
 pub use console::{Console, ConsolePort, Output, SystemPort, Verdict};
-pub use host::{Clock, Exit, GuestException, Host, Machine};
+pub use host::{Clock, Exit, GuestException, Host, Machine, StackPointer};
 pub use image::ImageError;
 pub use trace::{Trace, TracePort};
 pub use trace_records::MAX_VMS;

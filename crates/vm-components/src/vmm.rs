@@ -11,7 +11,7 @@
 //!                 ┌─────────────────────── running ◄─────────────────────────┐
 //!                 │ no room in the ring, or a read        trace notified, or  │
 //!                 │ after a narrow write                  three clock wake-ups│
-//!                 ├──────────────► held: Access ─────────────────────────────┤
+//!                 ├──────────────► held: Transfer ───────────────────────────┤
 //!                 │ WFI                                    any notification   │
 //!                 ├──────────────► held: Wait ───────────────────────────────┤
 //!                 │ PSCI reset                             its record is out  │
@@ -23,7 +23,10 @@
 use crate::channel::{self, ChannelSet};
 use crate::psci::{self, Call};
 use crate::text::ConsoleText;
+use crate::transfer::{Element, Transfer};
+use crate::undescribed::{self, Obstacle, Reported};
 use crate::{Clock, Exit, GuestException, ImageError, Machine, image};
+use a64_guest::exception::EXTERNAL_ABORT;
 use guest_trap::{Access, CallInstruction, Direction, Gpr, GuestPhysAddr, Trap, decode};
 use shared_ring::{BoundedProducer, ConsumerPage, Full, RingKind, RingMemory, Wake};
 use trace_device::{TraceDevice, read_lane};
@@ -37,7 +40,7 @@ use vm_config::{Action, DeviceKind, VmConfig};
 /// Wake-ups of the clock (100 ms apart) after which the trace component counts as gone.
 const PATIENCE: u32 = 3;
 /// Every A64 instruction is four bytes long.
-const INSTRUCTION_BYTES: u64 = 4;
+pub(crate) const INSTRUCTION_BYTES: u64 = 4;
 
 /// The memory that connects a VMM with the other components.
 #[derive(Clone, Copy)]
@@ -122,8 +125,8 @@ struct TraceLink {
 
 /// Why the vCPU does not run.
 enum Held {
-    Access {
-        access: Access,
+    Transfer {
+        transfer: Transfer,
         wakes: u32,
     },
     Wait {
@@ -134,6 +137,16 @@ enum Held {
         record: Record,
         wakes: u32,
     },
+}
+
+/// What became of an element of a load or store.
+enum Moved {
+    /// It is done.
+    Done,
+    /// The trace component has to do something first.
+    Later,
+    /// There is nothing for it at this address: policy `reference`. It is recorded.
+    Refused(GuestPhysAddr),
 }
 
 /// What became of an access to a trace device.
@@ -209,14 +222,24 @@ impl Vmm {
     /// Handles an exit of the vCPU.
     #[inline(always)]
     pub fn fault(&mut self, exit: Exit, machine: &mut impl Machine) {
+        if !self.complete_access(exit, machine) {
+            self.other_exit(exit, machine);
+        }
+    }
+
+    /// The short way of [`Self::fault`]: completes an access to a trace device that the
+    /// hardware described, if nothing stands against it. Returns whether it did; if not,
+    /// nothing has happened, and [`Self::other_exit`] handles the exit.
+    #[inline(always)]
+    pub fn complete_access(&mut self, exit: Exit, machine: &mut impl Machine) -> bool {
         if let Trap::Access(access) = decode(exit.syndrome, exit.address, exit.pc)
             && let Some(Device::Trace(point)) = self.bus.find(access.address)
             && let Attempt::Done(value) = point.attempt(&access, &mut self.link, machine)
         {
             complete(&access, u64::from(value), machine);
-        } else {
-            self.other_exit(exit, machine);
+            return true;
         }
+        false
     }
 
     /// Handles notifications.
@@ -229,13 +252,8 @@ impl Vmm {
         match self.held.take() {
             None => {}
             Some(Held::Wait { pc }) => machine.resume(pc, None),
-            Some(Held::Access { access, wakes }) => {
-                let wakes = wakes + u32::from(clock);
-                if wakes >= PATIENCE {
-                    self.complete_unrecorded(&access, machine);
-                } else {
-                    self.retry(access, wakes, machine);
-                }
+            Some(Held::Transfer { transfer, wakes }) => {
+                self.carry_out(transfer, wakes + u32::from(clock), machine);
             }
             Some(Held::Event {
                 kind,
@@ -245,110 +263,135 @@ impl Vmm {
         }
     }
 
-    /// An access that the hot path has not completed.
-    fn access(&mut self, access: Access, machine: &mut impl Machine) {
-        match self.bus.find(access.address) {
-            Some(Device::Trace(point)) => match point.attempt(&access, &mut self.link, machine) {
-                Attempt::Done(value) => complete(&access, u64::from(value), machine),
-                Attempt::Later => self.retry(access, 0, machine),
-                Attempt::Refused => {
-                    let Access {
-                        address,
-                        direction,
-                        pc,
-                        ..
-                    } = access;
-                    self.refuse(address, Some(access), direction, pc, machine);
+    /// Carries out what is left of a load or store, one element after the other. Holds the
+    /// vCPU if the trace component has to do something first; `wakes` says how often the
+    /// clock has woken this component while it waited for the next element.
+    #[cold]
+    fn carry_out(&mut self, mut transfer: Transfer, mut wakes: u32, machine: &mut impl Machine) {
+        let pc = transfer.pc;
+        while let Some(element) = transfer.next() {
+            if wakes >= PATIENCE {
+                self.leave_unrecorded(element);
+            } else {
+                match self.move_element(element, pc, machine) {
+                    Moved::Done => {}
+                    Moved::Later => {
+                        machine.hold();
+                        machine.notify(channel::vmm::TRACE);
+                        self.held = Some(Held::Transfer { transfer, wakes });
+                        return;
+                    }
+                    Moved::Refused(address) => match self.config.unsupported().reference {
+                        Action::Ignore => element.ignore(),
+                        Action::Fail => {
+                            let reported = Reported {
+                                address,
+                                direction: element.direction,
+                                pc,
+                            };
+                            let told = element.virtual_address_of(address);
+                            let virtual_address = told
+                                .unwrap_or_else(|| undescribed::virtual_address(reported, machine));
+                            return self.refuse(reported, EXTERNAL_ABORT, virtual_address, machine);
+                        }
+                        Action::Abort => {
+                            let reason = EndReason::UnsupportedReference;
+                            return self.end(reason, address.0, pc, machine);
+                        }
+                    },
+                }
+            }
+            wakes = 0;
+            transfer.advance();
+        }
+        transfer.finish(machine);
+    }
+
+    /// Moves one element from or to a device or the guest's RAM.
+    fn move_element(
+        &mut self,
+        element: &mut Element,
+        pc: u64,
+        machine: &mut impl Machine,
+    ) -> Moved {
+        let address = element.place.first;
+        match self.bus.find(address) {
+            Some(Device::Trace(point)) => {
+                let link = &mut self.link;
+                let mut attempt = point.attempt_element(element, pc, link, machine);
+                if let Attempt::Later = attempt {
+                    // Once more after saying that this component waits.
+                    link.access.announce_wait();
+                    attempt = point.attempt_element(element, pc, link, machine);
+                }
+                match attempt {
+                    Attempt::Done(value) => {
+                        element.set_value(value.into());
+                        Moved::Done
+                    }
+                    Attempt::Later => Moved::Later,
+                    Attempt::Refused => {
+                        self.record_refused(address, Some(element), element.direction, pc, machine);
+                        Moved::Refused(address)
+                    }
+                }
+            }
+            Some(Device::Pl011 { location }) => {
+                let offset = address.0 - location.0;
+                match element.direction {
+                    Direction::Read => element.set_value(self.console.read(offset, machine).into()),
+                    Direction::Write => self.console.write(offset, element.value() as u32, machine),
+                }
+                Moved::Done
+            }
+            None => match element.move_in_ram(machine) {
+                Ok(()) => Moved::Done,
+                Err(outside) => {
+                    self.record_outside(outside, element, pc, machine);
+                    Moved::Refused(outside)
                 }
             },
-            Some(Device::Pl011 { location }) => {
-                let offset = access.address.0 - location.0;
-                let value = match access.direction {
-                    Direction::Read => self.console.read(offset, machine),
-                    Direction::Write => {
-                        let value = register(&access, machine) as u32;
-                        self.console.write(offset, value, machine);
-                        0
-                    }
-                };
-                complete(&access, u64::from(value), machine);
-            }
-            None => self.outside(access, machine),
         }
     }
 
-    /// Tries an access once more after saying that this component waits; holds the vCPU if
-    /// that did not help.
-    #[cold]
-    fn retry(&mut self, access: Access, wakes: u32, machine: &mut impl Machine) {
-        self.link.access.announce_wait();
-        if let Some(Device::Trace(point)) = self.bus.find(access.address)
-            && let Attempt::Done(value) = point.attempt(&access, &mut self.link, machine)
-        {
-            return complete(&access, u64::from(value), machine);
-        }
-        machine.hold();
-        machine.notify(channel::vmm::TRACE);
-        self.held = Some(Held::Access { access, wakes });
-    }
-
-    /// Completes an access that the trace component did not take in time: a gap in the
-    /// device's numbers. Reads give all-ones.
-    #[cold]
-    fn complete_unrecorded(&mut self, access: &Access, machine: &mut impl Machine) {
-        if let Some(Device::Trace(point)) = self.bus.find(access.address) {
+    /// Ends an element that the trace component did not take in time: a gap in the device's
+    /// numbers. Reads give all-ones.
+    fn leave_unrecorded(&mut self, element: &mut Element) {
+        if let Some(Device::Trace(point)) = self.bus.find(element.place.first) {
             point.sequence += 1;
             self.link.unrecorded += 1;
         }
-        complete(access, u64::MAX, machine);
+        element.ignore();
     }
 
-    /// An access to where there is no device: policy `reference`.
-    #[cold]
-    fn outside(&mut self, access: Access, machine: &mut impl Machine) {
-        let action = self.config.unsupported().reference;
-        let value = match access.direction {
-            Direction::Read => access.width.mask() as u32,
-            Direction::Write => register(&access, machine) as u32,
-        };
-        let tag = Tag::new(Kind::Outside).with_access(access.direction, Some(access.width));
-        let mut record = self.record(tag, access.address, access.pc, machine);
-        record.old = value;
-        self.link.push_outside(record, machine);
-        match action {
-            Action::Ignore => complete(&access, u64::MAX, machine),
-            Action::Fail => self.inject(
-                GuestException::DataAbort,
-                access.address.0,
-                access.pc,
-                machine,
-            ),
-            Action::Abort => self.end(
-                EndReason::UnsupportedReference,
-                access.address.0,
-                access.pc,
-                machine,
-            ),
-        }
-    }
-
-    /// An access that cannot be carried out: policy `reference` if the hardware described it
-    /// and the device does not support it, policy `instruction` if it was not described.
-    #[cold]
-    fn refuse(
+    /// Tells of an access to where there is no device.
+    fn record_outside(
         &mut self,
         address: GuestPhysAddr,
-        described: Option<Access>,
+        element: &Element,
+        pc: u64,
+        machine: &mut impl Machine,
+    ) {
+        let tag = Tag::new(Kind::Outside).with_access(element.direction, element.width());
+        let mut record = self.record(tag, address, pc, machine);
+        record.old = match element.direction {
+            Direction::Read => element.all_ones() as u32,
+            Direction::Write => element.value() as u32,
+        };
+        self.link.push_outside(record, machine);
+    }
+
+    /// Tells of an access that the device at `address` does not support or that the hardware
+    /// did not describe (`element` is `None`).
+    fn record_refused(
+        &mut self,
+        address: GuestPhysAddr,
+        element: Option<&Element>,
         direction: Direction,
         pc: u64,
         machine: &mut impl Machine,
     ) {
-        let policies = self.config.unsupported();
-        let (action, reason) = match described {
-            Some(_) => (policies.reference, EndReason::UnsupportedReference),
-            None => (policies.instruction, EndReason::UnsupportedInstruction),
-        };
-        let width = described.map(|access| access.width);
+        let width = element.and_then(Element::width);
         let tag = Tag::new(Kind::Access)
             .with_access(direction, width)
             .with_flags(Flags::REFUSED);
@@ -364,23 +407,78 @@ impl Vmm {
             record.tag = Tag::new(Kind::Outside).with_access(direction, width);
             self.link.push_outside(record, machine);
         }
-        match (action, described) {
-            (Action::Ignore, Some(access)) => complete(&access, u64::MAX, machine),
-            (Action::Ignore, None) => machine.resume(pc + INSTRUCTION_BYTES, None),
-            (Action::Fail, _) => self.inject(GuestException::DataAbort, address.0, pc, machine),
-            (Action::Abort, _) => self.end(reason, address.0, pc, machine),
+    }
+
+    /// An access that the hardware does not describe: carried out if its instruction can be
+    /// decoded, else policy `instruction`.
+    #[cold]
+    fn undescribed(&mut self, reported: Reported, machine: &mut impl Machine) {
+        let Reported {
+            address,
+            direction,
+            pc,
+        } = reported;
+        let (status, virtual_address) = match undescribed::plan(reported, machine) {
+            Ok(transfer) => return self.carry_out(transfer, 0, machine),
+            Err(Obstacle::GuestFault {
+                status,
+                virtual_address: address,
+            }) => {
+                return machine.inject(GuestException::DataAbort {
+                    direction,
+                    status,
+                    address,
+                });
+            }
+            Err(Obstacle::Unsupported {
+                status,
+                virtual_address,
+            }) => (status, virtual_address),
+        };
+        self.record_refused(address, None, direction, pc, machine);
+        match self.config.unsupported().instruction {
+            Action::Ignore => machine.resume(pc.wrapping_add(INSTRUCTION_BYTES), None),
+            Action::Fail => self.refuse(reported, status, virtual_address, machine),
+            Action::Abort => {
+                self.end(EndReason::UnsupportedInstruction, address.0, pc, machine);
+            }
         }
     }
 
-    /// Every exit but a completed access to a trace device. Decodes it again: to pass on what
-    /// was decoded would build it in memory on the hot path.
+    /// Gives the guest the data abort of an access that is not supported.
+    fn refuse(
+        &mut self,
+        reported: Reported,
+        status: u8,
+        virtual_address: u64,
+        machine: &mut impl Machine,
+    ) {
+        let exception = GuestException::DataAbort {
+            direction: reported.direction,
+            status,
+            address: virtual_address,
+        };
+        self.inject(exception, reported.address.0, reported.pc, machine);
+    }
+
+    /// Every exit that [`Self::complete_access`] has not handled. Decodes it again: to pass on
+    /// what was decoded would build it in memory on the hot path.
     #[cold]
-    fn other_exit(&mut self, exit: Exit, machine: &mut impl Machine) {
+    pub fn other_exit(&mut self, exit: Exit, machine: &mut impl Machine) {
         let pc = exit.pc;
         match decode(exit.syndrome, exit.address, pc) {
-            Trap::Access(access) => self.access(access, machine),
+            Trap::Access(access) => {
+                let virtual_address = machine.fault_address();
+                let transfer = Transfer::described(access, virtual_address, machine);
+                self.carry_out(transfer, 0, machine);
+            }
             Trap::Undescribed { address, direction } => {
-                self.refuse(address, None, direction, pc, machine);
+                let reported = Reported {
+                    address,
+                    direction,
+                    pc,
+                };
+                self.undescribed(reported, machine);
             }
             Trap::Wait => {
                 machine.hold();
@@ -566,25 +664,61 @@ impl TracePoint {
         link: &mut TraceLink,
         machine: &mut impl Machine,
     ) -> Attempt {
-        let current = match access.direction {
-            Direction::Read => self.current(link),
-            Direction::Write => Some(DeviceState::default()),
-        };
-        let Some(current) = current else {
-            return Attempt::Later;
-        };
-        let Some(lane) = read_lane(
-            self.location,
-            access.address,
-            access.width.bytes(),
-            current.value,
-        ) else {
-            return Attempt::Refused;
+        let (current, lane) = match self.look(access, link) {
+            Ok(seen) => seen,
+            Err(attempt) => return attempt,
         };
         let value = match access.direction {
             Direction::Read => lane,
             Direction::Write => register(access, machine) as u32,
         };
+        self.record(access, current, value, link, machine)
+    }
+
+    /// The same for an element, which has what it stores with it.
+    fn attempt_element(
+        &mut self,
+        element: &Element,
+        pc: u64,
+        link: &mut TraceLink,
+        machine: &mut impl Machine,
+    ) -> Attempt {
+        let Some(access) = element.access(pc) else {
+            return Attempt::Refused;
+        };
+        let (current, lane) = match self.look(&access, link) {
+            Ok(seen) => seen,
+            Err(attempt) => return attempt,
+        };
+        let value = match access.direction {
+            Direction::Read => lane,
+            Direction::Write => element.value() as u32,
+        };
+        self.record(&access, current, value, link, machine)
+    }
+
+    /// The state that an access sees and what it would read of it.
+    #[inline(always)]
+    fn look(&mut self, access: &Access, link: &TraceLink) -> Result<(DeviceState, u32), Attempt> {
+        let current = match access.direction {
+            Direction::Read => self.current(link).ok_or(Attempt::Later)?,
+            Direction::Write => DeviceState::default(),
+        };
+        let (address, width_bytes) = (access.address, access.width.bytes());
+        let lane = read_lane(self.location, address, width_bytes, current.value);
+        Ok((current, lane.ok_or(Attempt::Refused)?))
+    }
+
+    /// Appends the record of an access that reads or writes `value`.
+    #[inline(always)]
+    fn record(
+        &mut self,
+        access: &Access,
+        current: DeviceState,
+        value: u32,
+        link: &mut TraceLink,
+        machine: &mut impl Machine,
+    ) -> Attempt {
         let sequence = self.sequence + 1;
         let record = Record {
             time: machine.now(),

@@ -1,16 +1,20 @@
 //! The components together on a simulated machine: every hop of an access, without a CPU.
 
-use guest_trap::{Gpr, GuestPhysAddr};
+use a64_guest::stage1::Regime;
+use guest_trap::{Direction, Gpr, GuestPhysAddr};
 use shared_ring::{ConsumerPage, Observation, Observer, RingMemory};
 use trace_records::{ACCESS_SLOTS, Entry, Kind, Record, StatePage, TRACE_SLOTS};
 use vm_components::{
     Channel, ChannelSet, Clock, Console, ConsolePort, Exit, GuestException, Host, Machine, Output,
-    Trace, TracePort, Vmm, VmmPorts, channel,
+    StackPointer, Trace, TracePort, Vmm, VmmPorts, channel,
 };
 use vm_config::{
     Action, Contents, Device, DeviceKind, RamRange, SeverityMask, Trace as TraceOptions,
     TraceNumber, Unsupported, VmConfig, encode,
 };
+
+#[path = "system/undescribed.rs"]
+mod undescribed;
 
 const HZ: u64 = 1_000_000;
 const START: u64 = 5_000;
@@ -34,7 +38,25 @@ struct Platform {
     starts: Vec<u64>,
     ram: Vec<u8>,
     notified: Vec<Channel>,
+    /// SP_EL0 and SP_EL1.
+    stack_pointers: [u64; 2],
+    /// `None` as on a platform that has no way to them.
+    vectors: Option<[u128; 32]>,
+    pstate: u64,
+    stage1: Regime,
+    /// FAR_EL2, where the platform tells it.
+    fault_address: Option<u64>,
 }
+
+/// EL1 with its own stack pointer, everything masked (D1.4).
+const EL1H: u64 = 0x3c5;
+/// RES1 bits of SCTLR_EL1: MMU off, little-endian.
+const MMU_OFF: Regime = Regime {
+    sctlr: 0x30d0_0800,
+    tcr: 0,
+    ttbr0: 0,
+    ttbr1: 0,
+};
 
 impl Host for Platform {
     fn now(&mut self) -> u64 {
@@ -49,6 +71,42 @@ impl Host for Platform {
 impl Machine for Platform {
     fn gpr(&mut self, register: Gpr) -> u64 {
         self.gprs[register.number()]
+    }
+
+    fn set_gpr(&mut self, register: Gpr, value: u64) {
+        assert!(!self.running, "the vCPU runs");
+        self.gprs[register.number()] = value;
+    }
+
+    fn stack_pointer(&mut self, which: StackPointer) -> u64 {
+        self.stack_pointers[which as usize]
+    }
+
+    fn set_stack_pointer(&mut self, which: StackPointer, value: u64) {
+        assert!(!self.running, "the vCPU runs");
+        self.stack_pointers[which as usize] = value;
+    }
+
+    fn vector(&mut self, number: u8) -> Option<u128> {
+        Some(self.vectors?[usize::from(number)])
+    }
+
+    fn set_vector(&mut self, number: u8, value: u128) {
+        assert!(!self.running, "the vCPU runs");
+        let vectors = self.vectors.as_mut().expect("there are none");
+        vectors[usize::from(number)] = value;
+    }
+
+    fn pstate(&mut self) -> u64 {
+        self.pstate
+    }
+
+    fn stage1(&mut self) -> Regime {
+        self.stage1
+    }
+
+    fn fault_address(&mut self) -> Option<u64> {
+        self.fault_address
     }
 
     fn resume(&mut self, pc: u64, result: Option<(Gpr, u64)>) {
@@ -73,12 +131,16 @@ impl Machine for Platform {
         self.starts.push(entry);
     }
 
-    fn write_ram(&mut self, address: GuestPhysAddr, bytes: &[u8]) -> bool {
-        let Some(first) = address.0.checked_sub(RAM) else {
+    fn read_ram(&mut self, address: GuestPhysAddr, bytes: &mut [u8]) -> bool {
+        let Some(place) = self.ram_at(address, bytes.len()) else {
             return false;
         };
-        let range = first as usize..first as usize + bytes.len();
-        let Some(place) = self.ram.get_mut(range) else {
+        bytes.copy_from_slice(place);
+        true
+    }
+
+    fn write_ram(&mut self, address: GuestPhysAddr, bytes: &[u8]) -> bool {
+        let Some(place) = self.ram_at(address, bytes.len()) else {
             return false;
         };
         place.copy_from_slice(bytes);
@@ -87,6 +149,13 @@ impl Machine for Platform {
 
     fn clear_ram(&mut self) {
         self.ram.fill(0);
+    }
+}
+
+impl Platform {
+    fn ram_at(&mut self, address: GuestPhysAddr, len: usize) -> Option<&mut [u8]> {
+        let first = usize::try_from(address.0.checked_sub(RAM)?).ok()?;
+        self.ram.get_mut(first..first.checked_add(len)?)
     }
 }
 
@@ -201,6 +270,11 @@ impl System {
             starts: Vec::new(),
             ram: vec![0; 0x10_0000],
             notified: Vec::new(),
+            stack_pointers: [0; 2],
+            vectors: Some([0; 32]),
+            pstate: EL1H,
+            stage1: MMU_OFF,
+            fault_address: None,
         };
         let ports = VmmPorts {
             access,
@@ -358,6 +432,15 @@ impl System {
             .lines()
             .filter(|line| line.contains(with))
             .collect()
+    }
+}
+
+/// A synchronous external abort, not on a table walk: DFSC 0b010000 (D17.2.37).
+fn external_abort(direction: Direction, address: u64) -> GuestException {
+    GuestException::DataAbort {
+        direction,
+        status: 0b01_0000,
+        address,
     }
 }
 
@@ -666,7 +749,10 @@ fn what_the_hardware_does_not_describe_follows_the_instruction_policy() {
     let undescribed = 0x24 << 26 | 0b111;
     let mut system = System::new();
     assert!(system.exit(undescribed, LOC));
-    assert_eq!(system.platform.injected, [GuestException::DataAbort]);
+    assert_eq!(
+        system.platform.injected,
+        [external_abort(Direction::Read, LOC)]
+    );
     system.pass(20 * MS);
     assert_eq!(system.lines("R? 0xfa000000 not supported").len(), 1);
     let ignore = Unsupported {

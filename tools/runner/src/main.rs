@@ -226,6 +226,8 @@ fn print_rings(dump_file: &Path, blobs: &[PathBuf]) -> io::Result<()> {
     dump::write_rings(&mut out, &memory, RingKind::Trace, names).map(drop)
 }
 
+const FLOOR: &str = "floor: the PC moves on";
+
 fn bench_all(host: &HostArguments, floor_kernel: Option<PathBuf>) -> Result<(), Failure> {
     let platform = platform(host, 1)?;
     println!(
@@ -241,16 +243,34 @@ fn bench_all(host: &HostArguments, floor_kernel: Option<PathBuf>) -> Result<(), 
         };
         println!("| {name} | {:.0} | {console} | {rest:.0} |", figures.total);
     };
-    if let Some(kernel) = floor_kernel {
-        let floor = Platform::Unikernel(Unikernel { kernel });
-        let figures = bench::measure(&floor, &host.images, "read")?;
-        row("floor: the PC moves on", &figures);
-    }
-    for (name, operation) in [
+    let operations = [
         ("reads in a row", "read"),
         ("writes in a row", "write"),
         ("write, then read it back", "write-read"),
-    ] {
+    ];
+    if let Some(kernel) = floor_kernel {
+        let floor = Platform::Unikernel(Unikernel { kernel });
+        row(FLOOR, &bench::measure(&floor, &host.images, "read")?);
+    }
+    if let Platform::Microkit(_, model) = platform {
+        let beside = |answer: &str| -> Result<Platform, Failure> {
+            let mut microkit = microkit(host, 1)?;
+            // `make bench` puts them beside the others.
+            microkit
+                .domains
+                .as_mut_os_string()
+                .push(format!("-{answer}"));
+            Ok(Platform::Microkit(microkit, model))
+        };
+        let floor = beside("floor")?;
+        row(FLOOR, &bench::measure(&floor, &host.images, "read")?);
+        let in_vmm = beside("in-vmm")?;
+        for (name, operation) in operations {
+            let name = format!("device inside the VMM: {name}");
+            row(&name, &bench::measure(&in_vmm, &host.images, operation)?);
+        }
+    }
+    for (name, operation) in operations {
         row(name, &bench::measure(&platform, &host.images, operation)?);
     }
     Ok(())

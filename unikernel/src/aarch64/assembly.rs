@@ -161,7 +161,8 @@ resume_guest:
     fatal_exception = sym super::fatal::fatal_exception,
 );
 
-// x0 = a `FpRegisters`. The Rust code around never touches q0-q31, so nothing to preserve.
+// x0 = a `FpRegisters`. The Rust code around never touches q0-q31: what is in the CPU is the
+// guest's, to be replaced or copied. x1 and x2 are scratch, as in any call.
 global_asm!(
     r#"
     .arch_extension fp
@@ -175,7 +176,8 @@ load_fp_registers:
     msr     fpcr, x1
     msr     fpsr, x2
     ret
-save_fp_registers:
+
+store_fp_registers:
     .irp    n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31
     str     q\n, [x0, #(16 * \n)]
     .endr
@@ -193,7 +195,7 @@ save_fp_registers:
 unsafe extern "C" {
     fn resume_guest(vcpu: &'static mut Vcpu) -> !;
     fn load_fp_registers(registers: &FpRegisters);
-    fn save_fp_registers(registers: &mut FpRegisters);
+    fn store_fp_registers(registers: &mut FpRegisters);
 }
 
 /// Enters the guest, and never comes back: later exits start `guest_exit` afresh.
@@ -223,17 +225,32 @@ impl FpRegisters {
         fpsr: 0,
     };
 
+    /// Those that the guest left in the CPU.
+    pub fn of_guest() -> Self {
+        let mut registers = Self::RESET;
+        // SAFETY: the routine writes exactly this structure, and reads FP registers, which
+        // CPTR_EL2 does not trap (`hypervisor::configure`).
+        unsafe { store_fp_registers(&mut registers) };
+        registers
+    }
+
+    /// All bits of q`number`; 0 for a number above 31.
+    pub fn get(&self, number: u8) -> u128 {
+        self.q.get(usize::from(number)).copied().unwrap_or(0)
+    }
+
+    /// Sets all bits of q`number`; nothing for a number above 31.
+    pub fn set(&mut self, number: u8, value: u128) {
+        if let Some(q) = self.q.get_mut(usize::from(number)) {
+            *q = value;
+        }
+    }
+
     /// Writes them to the CPU. CPTR_EL2 must not trap FP (`hypervisor::configure`).
     pub fn load(&self) {
         // SAFETY: the routine reads exactly this structure; no Rust code at EL2 has values
         // in FP registers (softfloat target).
         unsafe { load_fp_registers(self) }
-    }
-
-    /// Takes over what the CPU has.
-    pub fn save(&mut self) {
-        // SAFETY: the routine writes exactly this structure, and x1 and x2 besides.
-        unsafe { save_fp_registers(self) }
     }
 }
 
@@ -298,6 +315,18 @@ pub fn clean_data_cache_line(address: usize) {
     // SAFETY: cleaning changes no contents; an address that is not mapped is a fault, not
     // corruption, and `guest_ram` passes only its own range.
     unsafe { asm!("dc cvac, {}", in(reg) address, options(nostack)) };
+}
+
+/// The same, and forgets the line, so that the next read sees what such a guest wrote.
+pub fn clean_and_invalidate_data_cache_line(address: usize) {
+    // SAFETY: as above; the line's contents are written back before it is forgotten.
+    unsafe { asm!("dc civac, {}", in(reg) address, options(nostack)) };
+}
+
+/// Waits for what was done to data cache lines.
+pub fn complete_cache_maintenance() {
+    // SAFETY: a barrier changes no contents.
+    unsafe { asm!("dsb ish", options(nostack)) };
 }
 
 /// Waits for cleaned lines to arrive, then forgets all cached instructions.

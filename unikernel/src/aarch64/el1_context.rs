@@ -32,7 +32,7 @@ macro_rules! el1_registers {
             /// Takes over what is in the CPU.
             pub fn save(&mut self) {
                 $(self.$field = $register.get();)*
-                self.fp.save();
+                self.fp = FpRegisters::of_guest();
             }
         }
     };

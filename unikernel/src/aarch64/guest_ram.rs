@@ -54,7 +54,26 @@ impl GuestRam {
         // SAFETY: `pointer` checked that all bytes are in this VM's RAM, which is mapped and
         // has no references (`new`); the source is a reference, so it is not there.
         unsafe { to.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
-        clean_data_cache(to.addr(), bytes.len());
+        each_line(to.addr(), bytes.len(), assembly::clean_data_cache_line);
+        Ok(())
+    }
+
+    /// Copies from the guest, also what it wrote with its caches off.
+    ///
+    /// # Errors
+    ///
+    /// If the range is not in RAM, and then nothing is copied.
+    pub fn read(&self, guest_physical: u64, bytes: &mut [u8]) -> Result<(), OutsideRam> {
+        let from = self.pointer(guest_physical, bytes.len())?;
+        each_line(
+            from.addr(),
+            bytes.len(),
+            assembly::clean_and_invalidate_data_cache_line,
+        );
+        assembly::complete_cache_maintenance();
+        // SAFETY: `pointer` checked that all bytes are in this VM's RAM, which is mapped and
+        // has no references (`new`); the target is a reference, so it is not there.
+        unsafe { from.copy_to_nonoverlapping(bytes.as_mut_ptr(), bytes.len()) };
         Ok(())
     }
 
@@ -63,7 +82,11 @@ impl GuestRam {
         let to = self.host.start as *mut u8;
         // SAFETY: all of it is this VM's, mapped, and has no references (`new`).
         unsafe { to.write_bytes(0, self.host.len()) };
-        clean_data_cache(self.host.start, self.host.len());
+        each_line(
+            self.host.start,
+            self.host.len(),
+            assembly::clean_data_cache_line,
+        );
     }
 
     fn pointer(&self, guest_physical: u64, len_bytes: usize) -> Result<*mut u8, OutsideRam> {
@@ -82,9 +105,9 @@ impl GuestRam {
     }
 }
 
-fn clean_data_cache(start: usize, len_bytes: usize) {
+fn each_line(start: usize, len_bytes: usize, maintain: fn(usize)) {
     let first_line = start & !(SMALLEST_CACHE_LINE - 1);
     for line in (first_line..start + len_bytes).step_by(SMALLEST_CACHE_LINE) {
-        assembly::clean_data_cache_line(line);
+        maintain(line);
     }
 }

@@ -7,14 +7,17 @@
 //! EL0, never at EL2 ([`Vcpu::reset`] sets the mode, the hardware fills it in afterwards, and
 //! no method takes a mode from elsewhere).
 //!
-//! Arm ARM D1.3 (exception entry), D1.3.3 (AArch64.TakeException in J1.1.1), D17.2.37 (ESR).
+//! Arm ARM D1.3 (exception entry); what is computed of it is `a64_guest::exception`.
 
-use super::assembly;
+use super::assembly::{self, FpRegisters};
+use a64_guest::exception::{self, EL1H_MASKED, Pan};
+use a64_guest::stage1::Regime;
 use aarch64_cpu::registers::{
     ELR_EL1, ESR_EL1, ESR_EL2, FAR_EL1, FAR_EL2, HPFAR_EL2, ID_AA64MMFR1_EL1, Readable, SCTLR_EL1,
-    SPSR_EL1, VBAR_EL1, Writeable,
+    SP_EL0, SP_EL1, SPSR_EL1, TCR_EL1, TTBR0_EL1, TTBR1_EL1, VBAR_EL1, Writeable,
 };
 use core::ffi::c_void;
+use vm_components::{GuestException, StackPointer};
 
 /// Why the guest stopped; the four kinds of exceptions of the vector table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,15 +31,6 @@ pub enum ExitKind {
     Fiq = 2,
     /// A system error that the hardware reported while the guest ran.
     SError = 3,
-}
-
-/// An external abort to inject.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ExternalAbort {
-    /// Of a load.
-    Load,
-    /// Of a store.
-    Store,
 }
 
 /// The state of one virtual CPU that changes with every exit.
@@ -54,9 +48,6 @@ pub struct Vcpu {
 // SAFETY: there is one core, and the pointer is only followed in `guest_exit`, which has the
 // exclusive reference to the vCPU.
 unsafe impl Send for Vcpu {}
-
-/// EL1 with its own stack pointer, all exceptions masked: the state out of reset.
-const EL1H_MASKED: u64 = 0x3c5;
 
 impl Vcpu {
     /// A vCPU that nobody answers for yet, in the state after reset.
@@ -112,65 +103,35 @@ impl Vcpu {
         self.pc = pc;
     }
 
-    /// The instruction at `pc` does not exist: the guest's EL1 gets an Undefined Instruction
-    /// exception (EC 0). This vCPU's EL1 registers must be in the hardware.
-    pub fn inject_undefined(&mut self) {
-        ESR_EL1.set(ESR_IL);
-        self.take_exception_to_el1();
-    }
-
-    /// The access to guest-virtual address `fault_address` by the instruction at `pc` failed
-    /// on the bus: a synchronous external abort, not on a table walk. This vCPU's EL1
-    /// registers must be in the hardware.
-    pub fn inject_external_abort(&mut self, abort: ExternalAbort, fault_address: u64) {
-        let write = match abort {
-            ExternalAbort::Load => 0,
-            ExternalAbort::Store => ISS_WRITE,
+    /// Lets the guest take an exception at the instruction at `pc`. This vCPU's EL1 registers
+    /// must be in the hardware.
+    pub fn inject(&mut self, exception: GuestException) {
+        let syndrome = match exception {
+            GuestException::Undefined => exception::UNDEFINED_SYNDROME,
+            GuestException::DataAbort {
+                direction,
+                status,
+                address,
+            } => {
+                FAR_EL1.set(address);
+                exception::data_abort_syndrome(self.spsr, direction, status)
+            }
         };
-        let class = match self.source() {
-            Source::LowerEl32 | Source::LowerEl64 => EC_DATA_ABORT_LOWER,
-            Source::El1WithSp0 | Source::El1WithSp1 => EC_DATA_ABORT_LOWER + 1,
-        };
-        // A data abort without valid ISV has IL set.
-        ESR_EL1.set(class << ESR_CLASS_SHIFT | ESR_IL | write | FSC_EXTERNAL_ABORT);
-        FAR_EL1.set(fault_address);
-        self.take_exception_to_el1();
-    }
-
-    /// What AArch64.TakeException does for a synchronous exception to EL1, ESR and FAR aside.
-    fn take_exception_to_el1(&mut self) {
-        let offset = match self.source() {
-            Source::El1WithSp0 => 0x000,
-            Source::El1WithSp1 => 0x200,
-            Source::LowerEl64 => 0x400,
-            Source::LowerEl32 => 0x600,
-        };
+        ESR_EL1.set(syndrome);
         ELR_EL1.set(self.pc);
         SPSR_EL1.set(self.spsr);
-        self.pc = VBAR_EL1.get().wrapping_add(offset);
-        // Flags stay, and so do PAN and DIT where they exist; SS, IL, UAO, BTYPE and an
-        // AArch32 state's own bits become 0. No SSBS and no MTE on the CPUs this boots on.
-        let mut kept = PSTATE_FLAGS | PSTATE_PAN;
-        if self.spsr & PSTATE_AARCH32 == 0 {
-            kept |= PSTATE_DIT;
-        }
-        let mut pstate = self.spsr & kept | EL1H_MASKED;
-        let pan_exists = ID_AA64MMFR1_EL1.get() >> 20 & 0xf != 0;
-        if pan_exists && SCTLR_EL1.get() & SCTLR_SPAN == 0 {
-            pstate |= PSTATE_PAN;
-        }
-        self.spsr = pstate;
+        let pan = match ID_AA64MMFR1_EL1.get() >> 20 & 0xf {
+            0 => Pan::Absent,
+            _ => Pan::MayExist,
+        };
+        let entry = exception::entry(self.spsr, SCTLR_EL1.get(), pan);
+        self.pc = VBAR_EL1.get().wrapping_add(entry.vector_offset);
+        self.spsr = entry.pstate;
     }
 
-    fn source(&self) -> Source {
-        if self.spsr & PSTATE_AARCH32 != 0 {
-            return Source::LowerEl32;
-        }
-        match self.spsr & 0xf {
-            0b0100 => Source::El1WithSp0,
-            0b0101 => Source::El1WithSp1,
-            _ => Source::LowerEl64,
-        }
+    /// PSTATE with which the guest goes on.
+    pub fn pstate(&self) -> u64 {
+        self.spsr
     }
 
     /// Runs the guest; the next thing the host sees is `guest_exit`.
@@ -183,26 +144,6 @@ impl Vcpu {
         unsafe { assembly::enter_guest(self) }
     }
 }
-
-/// What the guest ran when the exception to inject occurred; chooses the vector.
-enum Source {
-    El1WithSp0,
-    El1WithSp1,
-    LowerEl64,
-    LowerEl32,
-}
-
-const ESR_CLASS_SHIFT: u32 = 26;
-const ESR_IL: u64 = 1 << 25;
-const ISS_WRITE: u64 = 1 << 6;
-const FSC_EXTERNAL_ABORT: u64 = 0x10;
-const EC_DATA_ABORT_LOWER: u64 = 0x24;
-
-const PSTATE_FLAGS: u64 = 0xf << 28;
-const PSTATE_DIT: u64 = 1 << 24;
-const PSTATE_PAN: u64 = 1 << 22;
-const PSTATE_AARCH32: u64 = 1 << 4;
-const SCTLR_SPAN: u64 = 1 << 23;
 
 /// ESR_EL2, the syndrome. Valid in `guest_exit` for a synchronous exit.
 #[inline]
@@ -227,4 +168,42 @@ pub fn hpfar() -> u64 {
 #[inline]
 pub fn fault_guest_physical() -> u64 {
     (hpfar() & 0x0000_0fff_ffff_fff0) << 8 | far() & 0xfff
+}
+
+/// How the guest whose EL1 registers are in the hardware translates addresses.
+pub fn stage1() -> Regime {
+    Regime {
+        sctlr: SCTLR_EL1.get(),
+        tcr: TCR_EL1.get(),
+        ttbr0: TTBR0_EL1.get(),
+        ttbr1: TTBR1_EL1.get(),
+    }
+}
+
+/// A stack pointer of that guest.
+pub fn stack_pointer(which: StackPointer) -> u64 {
+    match which {
+        StackPointer::El0 => SP_EL0.get(),
+        StackPointer::El1 => SP_EL1.get(),
+    }
+}
+
+/// Sets a stack pointer of that guest.
+pub fn set_stack_pointer(which: StackPointer, value: u64) {
+    match which {
+        StackPointer::El0 => SP_EL0.set(value),
+        StackPointer::El1 => SP_EL1.set(value),
+    }
+}
+
+/// Vector register v`number` (0 to 31) of that guest.
+pub fn vector(number: u8) -> u128 {
+    FpRegisters::of_guest().get(number)
+}
+
+/// Sets all of vector register v`number` (0 to 31) of that guest.
+pub fn set_vector(number: u8, value: u128) {
+    let mut registers = FpRegisters::of_guest();
+    registers.set(number, value);
+    registers.load();
 }

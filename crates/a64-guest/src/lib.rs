@@ -1,0 +1,26 @@
+//! What the CPU does with a load or store of an A64 guest, as far as the VMM must do it
+//! itself: decode the instruction, translate its addresses, enter the guest's exception.
+//!
+//! Called by the VMM component on its cold path, for accesses that the syndrome does not
+//! describe, and by the platforms to inject an exception. A crate of its own, beside
+//! `guest-trap`, because all of it is the architecture's and none of it the hypervisor's:
+//! functions of numbers, which the tests compare with a disassembler, with hand-built page
+//! tables and with the manual.
+//!
+//! Invariant: every number here comes from a guest; no input panics, and no work is longer
+//! than a walk of four levels.
+//!
+//! ```text
+//!    PC ──► stage1 ──► four bytes ──► load_store ──► element addresses ──► stage1 ──► IPAs
+//!                                                                            │
+//!                                                     exception ◄── fault ───┘
+//! ```
+//!
+//! Specification: Arm ARM (DDI 0487) C4.1 (encodings), C6.2 and C7.2 (instructions), D8
+//! (translation), D1.3 (exception entry).
+#![no_std]
+#![forbid(unsafe_code)]
+
+pub mod exception;
+pub mod load_store;
+pub mod stage1;

@@ -1,0 +1,306 @@
+//! A load or store under way: what it moves, how far it has come, and how it ends.
+//!
+//! Made by `vmm` for every access that does not take the short way: from the syndrome, with
+//! one element, or from the instruction (`undescribed`), with one or two. `vmm` carries out
+//! one element after the other and may have to stop in between, so all that the instruction
+//! needs is copied here first: what it stores, where, and its base register's new value.
+//!
+//! Invariant: an element is carried out once, in order; the guest's registers change only in
+//! [`Transfer::finish`], once, after the last element, so an instruction that ends in an
+//! exception has changed none.
+//!
+//! ```text
+//!   LDP w1, w2, [x3], #8          elements                     finish
+//!     described by nothing ──►  R4 at 0xfa000000 ─► w1 ─┐
+//!                               R4 at 0xfa000004 ─► w2 ─┴──►  w1, w2, x3, PC
+//!                          next ─┘ (parked here, if need be)
+//! ```
+//!
+//! Another architecture plugs in with a way to end of its own ([`End`]) and its own decoder.
+//!
+//! Specification: Arm ARM (DDI 0487) C6.2, the operation of LDP and its kin.
+
+use crate::vmm::INSTRUCTION_BYTES;
+use crate::{Machine, StackPointer};
+use a64_guest::load_store::{Base, LoadStore, Register};
+use guest_trap::{Access, AccessWidth, Direction, Extension, Gpr, GuestPhysAddr};
+use heapless::Vec;
+
+/// The registers of a pair.
+const MAX_ELEMENTS: usize = 2;
+
+/// See the file's header.
+pub(crate) struct Transfer {
+    pub pc: u64,
+    elements: Vec<Element, MAX_ELEMENTS>,
+    /// How many elements are done.
+    done: usize,
+    end: End,
+}
+
+/// What one register moves from or to.
+pub(crate) struct Element {
+    pub place: Place,
+    /// Where the guest sees it; `None` if the platform did not tell for a described access.
+    pub virtual_address: Option<u64>,
+    pub direction: Direction,
+    /// Log2 of the bytes moved: 0 to 4.
+    pub log2_bytes: u8,
+    /// What a store stores or a load has loaded: its bytes as they are in memory. (As a u128
+    /// it would be aligned to 16 bytes, and the fields of the hot path would move away.)
+    bytes: [u8; 16],
+}
+
+/// Where an element's bytes are. Those on a second page may lie anywhere.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    pub first: GuestPhysAddr,
+    pub second_page: Option<SecondPage>,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) struct SecondPage {
+    /// Bytes before it.
+    pub bytes_before: usize,
+    pub address: GuestPhysAddr,
+}
+
+/// How an instruction changes the registers when all its elements are done.
+enum End {
+    /// The hardware has described it: one general-purpose register.
+    Described(Access),
+    /// Decoded: `base` is what its base register held.
+    Decoded { instruction: LoadStore, base: u64 },
+}
+
+impl Element {
+    /// One that is not done. `value` is what a store stores, cut to the width.
+    pub fn new(
+        place: Place,
+        virtual_address: Option<u64>,
+        direction: Direction,
+        log2_bytes: u8,
+        value: u128,
+    ) -> Self {
+        Self {
+            place,
+            virtual_address,
+            direction,
+            log2_bytes,
+            bytes: value.to_le_bytes(),
+        }
+    }
+
+    /// What a store stores or a load has loaded.
+    pub fn value(&self) -> u128 {
+        u128::from_le_bytes(self.bytes)
+    }
+
+    /// Sets what a load has loaded.
+    pub fn set_value(&mut self, value: u128) {
+        self.bytes = value.to_le_bytes();
+    }
+
+    pub fn width_bytes(&self) -> usize {
+        1 << self.log2_bytes
+    }
+
+    /// Its width, if a general-purpose register is as wide.
+    pub fn width(&self) -> Option<AccessWidth> {
+        (self.log2_bytes <= 3).then(|| AccessWidth::from_log2(self.log2_bytes))
+    }
+
+    /// It as an access to a device; `None` if it is wider than those can be.
+    pub fn access(&self, pc: u64) -> Option<Access> {
+        Some(Access {
+            address: self.place.first,
+            width: self.width()?,
+            direction: self.direction,
+            register: Gpr::ZERO,
+            extension: Extension {
+                signed: false,
+                to_64_bits: true,
+            },
+            pc,
+        })
+    }
+
+    /// Ends a load that nobody answers; a store has no effect.
+    pub fn ignore(&mut self) {
+        if self.direction == Direction::Read {
+            self.set_value(self.all_ones());
+        }
+    }
+
+    /// What a load gets where nothing answers.
+    pub fn all_ones(&self) -> u128 {
+        u128::MAX >> (128 - 8 * self.width_bytes())
+    }
+
+    /// The virtual address of the byte at `address`, if that is one of its own and the
+    /// virtual addresses are known.
+    pub fn virtual_address_of(&self, address: GuestPhysAddr) -> Option<u64> {
+        let start = self.virtual_address?;
+        let offset = |first: GuestPhysAddr, len: usize| {
+            let offset = address.0.wrapping_sub(first.0);
+            (offset < len as u64).then_some(offset)
+        };
+        let width = self.width_bytes();
+        let offset = match self.place.second_page {
+            None => offset(self.place.first, width)?,
+            Some(SecondPage {
+                bytes_before,
+                address,
+            }) => offset(self.place.first, bytes_before).or_else(|| {
+                let behind = offset(address, width - bytes_before)?;
+                Some(bytes_before as u64 + behind)
+            })?,
+        };
+        Some(start.wrapping_add(offset))
+    }
+
+    /// Moves it, if all of it is in the guest's RAM.
+    ///
+    /// # Errors
+    ///
+    /// An address that is not; nothing has happened then.
+    pub fn move_in_ram(&mut self, machine: &mut impl Machine) -> Result<(), GuestPhysAddr> {
+        let width = self.width_bytes();
+        let first = self.place.first;
+        let (before, second) = match self.place.second_page {
+            None => (width, None),
+            Some(second) => (second.bytes_before, Some(second.address)),
+        };
+        let mut old = [0; 16];
+        let (old_first, old_second) = old[..width].split_at_mut(before);
+        if !machine.read_ram(first, old_first) {
+            return Err(first);
+        }
+        if let Some(second) = second
+            && !machine.read_ram(second, old_second)
+        {
+            return Err(second);
+        }
+        match self.direction {
+            Direction::Read => self.bytes = old,
+            Direction::Write => {
+                let (new_first, new_second) = self.bytes[..width].split_at(before);
+                // The same ranges have just been read.
+                machine.write_ram(first, new_first);
+                if let Some(second) = second {
+                    machine.write_ram(second, new_second);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Transfer {
+    /// One that the hardware has described. `virtual_address` is where the guest sees the
+    /// access, if the platform tells.
+    pub fn described(
+        access: Access,
+        virtual_address: Option<u64>,
+        machine: &mut impl Machine,
+    ) -> Self {
+        let place = Place {
+            first: access.address,
+            second_page: None,
+        };
+        let value = match access.direction {
+            Direction::Read => 0,
+            Direction::Write => stored(access.register, machine) & u128::from(access.width.mask()),
+        };
+        let (direction, log2_bytes) = (access.direction, access.width.log2());
+        let element = Element::new(place, virtual_address, direction, log2_bytes, value);
+        Self {
+            pc: access.pc,
+            elements: Vec::from_array([element]),
+            done: 0,
+            end: End::Described(access),
+        }
+    }
+
+    /// One that was decoded at `pc`. `base` is what its base register holds.
+    pub fn decoded(
+        pc: u64,
+        instruction: LoadStore,
+        base: u64,
+        elements: Vec<Element, MAX_ELEMENTS>,
+    ) -> Self {
+        Self {
+            pc,
+            elements,
+            done: 0,
+            end: End::Decoded { instruction, base },
+        }
+    }
+
+    /// The element that comes next; `None` after the last.
+    pub fn next(&mut self) -> Option<&mut Element> {
+        self.elements.get_mut(self.done)
+    }
+
+    /// The next element is done.
+    pub fn advance(&mut self) {
+        self.done += 1;
+    }
+
+    /// Ends the instruction: the loaded registers, the base register, the program counter.
+    pub fn finish(self, machine: &mut impl Machine) {
+        let next = self.pc.wrapping_add(INSTRUCTION_BYTES);
+        let mut values = self.elements.iter().map(Element::value);
+        match self.end {
+            End::Described(access) => {
+                let loads = access.direction == Direction::Read && access.register != Gpr::ZERO;
+                let value = values.next().filter(|_| loads);
+                let result = value.map(|value| (access.register, access.extend(value as u64)));
+                machine.resume(next, result);
+            }
+            End::Decoded { instruction, base } => {
+                if instruction.direction == Direction::Read {
+                    for (register, value) in registers(&instruction).zip(values) {
+                        load(&instruction, register, value, machine);
+                    }
+                }
+                if let Some(value) = instruction.written_back(base) {
+                    match instruction.base {
+                        Base::General(register) => machine.set_gpr(register, value),
+                        Base::StackPointer => {
+                            let which = StackPointer::current(machine.pstate());
+                            machine.set_stack_pointer(which, value);
+                        }
+                        // No form writes to the program counter.
+                        Base::ProgramCounter => {}
+                    }
+                }
+                machine.resume(next, None);
+            }
+        }
+    }
+}
+
+/// The registers that an instruction moves, in the order of their bytes.
+pub(crate) fn registers(instruction: &LoadStore) -> impl Iterator<Item = Register> {
+    core::iter::once(instruction.first).chain(instruction.second)
+}
+
+/// What a store of `register` stores, before it is cut to the access's width.
+pub(crate) fn stored(register: Gpr, machine: &mut impl Machine) -> u128 {
+    match register {
+        Gpr::ZERO => 0,
+        register => machine.gpr(register).into(),
+    }
+}
+
+fn load(instruction: &LoadStore, register: Register, value: u128, machine: &mut impl Machine) {
+    match register {
+        Register::General(Gpr::ZERO) => {}
+        Register::General(register) => {
+            let width = AccessWidth::from_log2(instruction.log2_bytes);
+            machine.set_gpr(register, instruction.extension.apply(width, value as u64));
+        }
+        Register::Vector(number) => machine.set_vector(number, value),
+    }
+}
