@@ -55,8 +55,9 @@ domains:
 	@mkdir -p $(DOMAINS)/$(BOARD)/$(CONFIG)
 	@cd $(DOMAINS_BUILT) && cp -u pd-monitor pd-vmm pd-trace pd-console pd-clock $(CURDIR)/$(DOMAINS)/$(BOARD)/$(CONFIG)
 
+# A panic names its place in the project, wherever that is.
 DOMAINS_CARGO = SEL4_INCLUDE_DIRS=$(abspath $(MICROKIT_SDK))/board/$(BOARD)/$(CONFIG)/include RUSTC_BOOTSTRAP=1 \
-    $(BARE_METAL_CARGO)
+    RUSTFLAGS="$$RUSTFLAGS --remap-path-prefix=$(CURDIR)/=" $(BARE_METAL_CARGO)
 DOMAINS_FLAGS = --quiet --release --target $(TARGET) --target-dir ../target/sel4-$(BOARD)-$(CONFIG) $(BARE_METAL_FLAGS)
 DOMAINS_BUILT = target/sel4-$(BOARD)-$(CONFIG)/$(TARGET)/release
 
