@@ -52,12 +52,14 @@ firmware:
 domains:
 	@test -n "$(MICROKIT_SDK)" || { echo "set MICROKIT_SDK to the folder of a Microkit SDK 2.3 (make sdk fetches one)" >&2; exit 1; }
 	@test -d "$(MICROKIT_SDK)/board/$(BOARD)/$(CONFIG)" || { echo "$(MICROKIT_SDK) has no configuration $(CONFIG) for $(BOARD)" >&2; exit 1; }
+	@tools/setup.sh libclang
 	@cd sel4 && $(DOMAINS_CARGO) build $(DOMAINS_FLAGS)
 	@mkdir -p $(DOMAINS)/$(BOARD)/$(CONFIG)
 	@cd $(DOMAINS_BUILT) && cp -u pd-monitor pd-vmm pd-trace pd-console pd-clock $(CURDIR)/$(DOMAINS)/$(BOARD)/$(CONFIG)
 
+# A panic names its place in the project, wherever that is.
 DOMAINS_CARGO = SEL4_INCLUDE_DIRS=$(abspath $(MICROKIT_SDK))/board/$(BOARD)/$(CONFIG)/include RUSTC_BOOTSTRAP=1 \
-    $(BARE_METAL_CARGO)
+    RUSTFLAGS="$$RUSTFLAGS --remap-path-prefix=$(CURDIR)/=" $(BARE_METAL_CARGO)
 DOMAINS_FLAGS = --quiet --release --target $(TARGET) --target-dir ../target/sel4-$(BOARD)-$(CONFIG) $(BARE_METAL_FLAGS)
 DOMAINS_BUILT = target/sel4-$(BOARD)-$(CONFIG)/$(TARGET)/release
 
