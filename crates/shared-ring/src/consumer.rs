@@ -106,9 +106,9 @@ impl<const SLOTS: usize, W: Word> Consumer<SLOTS, W> {
         let wake_at = self.tail + records.max(1) - 1;
         self.page.wake_at.store(wake_at, Ordering::Relaxed);
         W::fence(Ordering::SeqCst);
-        // A head that cannot be is no reason to stay awake; `pop` counts it.
+        // What `pop` would not believe is no reason to stay awake; `pop` counts it.
         let head = self.ring.header(header_word::HEAD).load(Ordering::Relaxed);
-        head <= wake_at || head - self.tail > SLOTS as u64
+        head <= wake_at || head - self.tail > SLOTS as u64 || !self.ring.is_published(self.kind)
     }
 
     /// Whether the producer has started to wait since this was last asked. It wants to be

@@ -196,6 +196,24 @@ fn a_ring_for_another_purpose_is_not_read() {
     let mut consumer = Consumer::new(ring, page, RingKind::Access);
     assert_eq!(consumer.pop(), None);
     assert_eq!(consumer.misbehaviour(), 1);
+    // Nor does it keep its consumer awake, which would look again for ever.
+    assert!(consumer.sleep_until(1));
+}
+
+#[test]
+fn records_in_a_ring_that_is_not_set_up_keep_nobody_awake() {
+    for word in [0, 1, 2, 3, 4] {
+        let (ring, page) = memory::<4>();
+        let mut producer = BoundedProducer::new(ring, page, IDENTITY);
+        assert!(producer.push(&[1; 7]).is_ok());
+        words(ring)[word].store(99, Ordering::Relaxed);
+        let mut consumer = Consumer::new(ring, page, RingKind::Log);
+        assert_eq!(consumer.pop(), None);
+        assert!(
+            consumer.sleep_until(1),
+            "awake because of header word {word}"
+        );
+    }
 }
 
 proptest! {
