@@ -768,6 +768,26 @@ fn what_the_hardware_does_not_describe_follows_the_instruction_policy() {
 }
 
 #[test]
+fn a_guest_at_the_end_of_its_address_space_goes_on_at_the_start() {
+    let ignore = Unsupported {
+        instruction: Action::Ignore,
+        reference: Action::Ignore,
+        register: Action::Ignore,
+    };
+    let mut system = System::with(&[trace_device(true, None)], ignore);
+    let (undescribed, described) = (0x24 << 26 | 0b111, 0x24 << 26 | 1 << 24 | 2 << 22 | 0b111);
+    for syndrome in [undescribed, described, 0x17 << 26, 0x18 << 26] {
+        let exit = Exit {
+            syndrome,
+            address: GuestPhysAddr(LOC),
+            pc: u64::MAX - 3,
+        };
+        system.vmm.fault(exit, &mut system.platform);
+        assert_eq!(system.platform.pc, 0);
+    }
+}
+
+#[test]
 fn an_unsupported_system_register_is_undefined_to_the_guest() {
     let mut system = System::new();
     assert!(system.exit(0x18 << 26, 0));
