@@ -20,6 +20,13 @@ SDK_SHA256 := b1b285b8785db7557eba6d0665dd4fbf2f265ea5c0b39d6f91ae3dcc43d2c424
 # How bare-metal code is compiled here; tools/setup.sh finds out and writes it once.
 -include out/toolchain.mk
 
+# Fuzzing: how long, which targets, and what lets libFuzzer see the code that an input reaches.
+# RUSTFLAGS with a target do not apply to build scripts, which link without libFuzzer.
+MINUTES  ?= 10
+FUZZ     ?= $(notdir $(wildcard fuzz/corpus/*))
+HOST     = $(shell rustc -vV | sed -n 's/^host: //p')
+COVERAGE := -Cpasses=sancov-module $(addprefix -Cllvm-args=-sanitizer-coverage-,level=4 inline-8bit-counters pc-table trace-compares)
+
 # `make bench` counts instructions; the others do not depend on how fast the machine is.
 RUNNER  = cargo run --quiet --package runner --
 IMAGES  = --images $(FIRMWARE) --kernel $(FIRMWARE)/unikernel --platform $(PLATFORM) \
@@ -27,7 +34,7 @@ IMAGES  = --images $(FIRMWARE) --kernel $(FIRMWARE)/unikernel --platform $(PLATF
 GUESTS := $(patsubst guest/src/bin/%.rs,%,$(wildcard guest/src/bin/*.rs))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run trace test lint unit system bench bench-beside image sdk clean
+.PHONY: help setup build run trace test lint unit system fuzz bench bench-beside image sdk clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -104,6 +111,16 @@ system: build ## whole systems under QEMU; on seL4 too if MICROKIT_SDK is set
 	VDEV_TRACE_KERNEL=$(CURDIR)/$(FIRMWARE)/unikernel VDEV_TRACE_GUESTS=$(CURDIR)/$(FIRMWARE) \
 	    VDEV_TRACE_DOMAINS=$(CURDIR)/$(DOMAINS) cargo test --package runner
 	@$(if $(MICROKIT_SDK),,echo "skipped: every scenario on seL4, debug and release (MICROKIT_SDK is not set)")
+
+fuzz: ## look for inputs that break a reader, for MINUTES=10; FUZZ=ring for one target
+	@command -v c++ >/dev/null || tools/setup.sh c++
+	RUSTFLAGS="$(COVERAGE)" cargo build --quiet --package fuzz --features libfuzzer --profile fuzz \
+	    --target $(HOST) --target-dir target/fuzzing
+	@for target in $(FUZZ); do \
+	    mkdir -p out/fuzz/$$target; \
+	    (set -x; FUZZ_TARGET=$$target target/fuzzing/$(HOST)/fuzz/fuzz -max_total_time=$$(($(MINUTES) * 60 / $(words $(FUZZ)))) \
+	        -timeout=10 -print_final_stats=1 -artifact_prefix=out/fuzz/$$target/failed- out/fuzz/$$target fuzz/corpus/$$target) || exit; \
+	done
 
 bench: build bench-beside ## instructions for an access, counted by QEMU
 	@$(RUNNER) bench $(IMAGES) $(if $(filter unikernel,$(PLATFORM)),--floor-kernel $(FIRMWARE)/unikernel-floor)

@@ -8,7 +8,8 @@
 #   BARE_METAL_LINT    clippy, or check where there is none for this compiler
 # BARE_METAL=rustup or BARE_METAL=debian in the environment allows only that one.
 #
-# setup.sh libclang installs only what the bindings of rust-sel4 are generated with.
+# setup.sh libclang installs only what the bindings of rust-sel4 are generated with, setup.sh
+# c++ only what libFuzzer is built with.
 set -eu
 target=$1
 output=${2:-}
@@ -47,6 +48,10 @@ if [ "$target" = libclang ]; then
         ls /usr/lib/llvm-*/lib/libclang*.so* >/dev/null 2>&1 ||
         install "libclang, for the bindings of rust-sel4" libclang-dev
     exit 0
+fi
+if [ "$target" = c++ ]; then
+    install "a C++ compiler for libFuzzer" g++
+    exit
 fi
 
 command -v cargo >/dev/null || fail "cargo is missing: please install Rust from https://rustup.rs"

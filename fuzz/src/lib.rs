@@ -1,0 +1,70 @@
+//! Fuzz targets: one for each place that takes bytes from a guest, a peer or a user.
+//!
+//! A target takes any bytes, feeds them to the code as the hostile side would, and panics if
+//! a property does not hold. Called by libFuzzer (`src/main.rs`, `make fuzz`), which looks for
+//! inputs that reach new code, and by `tests/corpus.rs` (`make test`), which runs what is kept
+//! in `corpus/` and a fixed number of its mutations. The folder has the name of its target;
+//! what a target found stays in it as an input.
+//!
+//! | target | bytes from | properties besides "does not panic" |
+//! |---|---|---|
+//! | `syndrome` | the guest, by the CPU | a described access is what the Arm ARM says |
+//! | `instruction` | the guest's code | what can be carried out is predictable |
+//! | `stage1` | the guest's page tables | at most four reads; an address, or a fault that the CPU has |
+//! | `vmm` | the guest, and a hostile trace component and console | an exit is answered within three wake-ups; a VM that stops is told |
+//! | `image` | the user: the guest's ELF file | only RAM is written; the VM starts, or ends and is told |
+//! | `ring` | both peers of a ring, memory changing at any load | order, sums, bounds; a still ring lets its reader sleep |
+//! | `trace` | a hostile VMM, by its access ring | it ends; no other VM's state, log or trace changes |
+//! | `console` | a hostile VMM and trace component, by their rings | it ends; each line is printable and names its VM |
+//! | `dump` | whoever has a memory dump | only positions that the header allows; the sums agree |
+//! | `config` | the user: `vm.conf` | a blob that can be read, or diagnostics that can be printed |
+//! | `blob` | the loader: the compiled configuration | the rules of its page hold; encoding it again gives the same |
+
+mod peer_memory;
+mod script;
+mod targets {
+    pub(crate) mod blob;
+    pub(crate) mod config;
+    pub(crate) mod console;
+    pub(crate) mod dump;
+    pub(crate) mod image;
+    pub(crate) mod instruction;
+    pub(crate) mod ring;
+    pub(crate) mod stage1;
+    pub(crate) mod syndrome;
+    pub(crate) mod trace;
+    pub(crate) mod vm;
+    pub(crate) mod vmm;
+}
+
+/// Something to feed bytes to.
+#[derive(Clone, Copy)]
+pub struct Target {
+    /// Its name, and its folder's in `corpus/`.
+    pub name: &'static str,
+    /// Takes one input. Not to be called twice at the same time: it may use static memory.
+    pub run: fn(&[u8]),
+}
+
+/// All there are.
+pub const TARGETS: [Target; 11] = {
+    use targets::{
+        blob, config, console, dump, image, instruction, ring, stage1, syndrome, trace, vmm,
+    };
+    const fn target(name: &'static str, run: fn(&[u8])) -> Target {
+        Target { name, run }
+    }
+    [
+        target("blob", blob::run),
+        target("config", config::run),
+        target("console", console::run),
+        target("dump", dump::run),
+        target("image", image::run),
+        target("instruction", instruction::run),
+        target("ring", ring::run),
+        target("stage1", stage1::run),
+        target("syndrome", syndrome::run),
+        target("trace", trace::run),
+        target("vmm", vmm::run),
+    ]
+};

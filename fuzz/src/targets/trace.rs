@@ -1,0 +1,236 @@
+//! The trace component, with two VMs: one whose VMM and console do what they like, and an
+//! honest one that must not notice.
+
+use crate::peer_memory::{self, RingPeer, page_words, state_words};
+use crate::script::Script;
+use guest_trap::{AccessWidth, Direction};
+use shared_ring::{
+    ConsumerPage, LAYOUT_VERSION, MAGIC, Observation, Observer, Ordering, PAYLOAD_WORDS, RingKind,
+    RingMemory, SLOT_BYTES, header_word,
+};
+use std::sync::LazyLock;
+use trace_records::{ACCESS_SLOTS, Entry, Kind, LOG_SLOTS, Record, StatePage, TRACE_SLOTS, Tag};
+use vm_components::{Channel, ChannelSet, Clock, Host, Trace, TracePort, channel};
+use vm_config::{
+    Contents, Device, DeviceKind, RamRange, SeverityMask, Trace as TraceOptions, TraceNumber,
+    Unsupported, VmConfig, encode,
+};
+
+const CLOCK: Clock = Clock {
+    hz: 1000,
+    start_ticks: 10,
+};
+const LOC: u64 = 0xfa00_0000;
+const HOSTILE: u8 = 0;
+const HONEST: u8 = 1;
+const EVENTS: [u16; 2] = [12, 13];
+/// More looks at the clock than a turn may need, as often as a script can fill the ring.
+const MOST_LOOKS: u32 = 1 << 20;
+/// The machine's counter stays below this many ticks.
+const MOST_TICKS: u64 = 1 << 62;
+
+struct Memory {
+    access: RingMemory<ACCESS_SLOTS>,
+    access_reader: ConsumerPage,
+    state: StatePage,
+    log: RingMemory<LOG_SLOTS>,
+    log_reader: ConsumerPage,
+    trace: RingMemory<TRACE_SLOTS>,
+}
+
+static MEMORY: [Memory; 2] = [const {
+    Memory {
+        access: RingMemory::new(),
+        access_reader: ConsumerPage::new(),
+        state: StatePage::new(),
+        log: RingMemory::new(),
+        log_reader: ConsumerPage::new(),
+        trace: RingMemory::new(),
+    }
+}; 2];
+
+static CONFIGS: LazyLock<[VmConfig<'static>; 2]> = LazyLock::new(|| [HOSTILE, HONEST].map(config));
+
+/// A VM with two trace devices, the second of which has an event ten higher.
+fn config(vm: u8) -> VmConfig<'static> {
+    let event = EVENTS[usize::from(vm)];
+    let device = |name, loc, event| Device {
+        name,
+        loc,
+        severities: None,
+        kind: DeviceKind::Trace(TraceOptions {
+            emit_logger: true,
+            emit_trace: TraceNumber::new(event),
+        }),
+    };
+    let contents = Contents {
+        vm,
+        name: "vm",
+        load_name: "guest",
+        image_len_bytes: 1,
+        cmdline: "",
+        logger: SeverityMask::default(),
+        unsupported: Unsupported::default(),
+        ram: &[RamRange {
+            base: 0,
+            len_bytes: 4096,
+        }],
+        devices: &[device("a", LOC, event), device("b", LOC + 4, event + 10)],
+    };
+    let blob = encode(&contents).expect("a configuration that the rules allow");
+    VmConfig::parse(Box::leak(Box::new(blob))).expect("it was encoded")
+}
+
+/// A machine on which the hostile VMM runs whenever the trace component looks at the clock.
+struct Machine<'a, 'b> {
+    now: u64,
+    looks: u32,
+    hostile: RingPeer,
+    script: &'a mut Script<'b>,
+}
+
+impl Host for Machine<'_, '_> {
+    fn now(&mut self) -> u64 {
+        self.looks += 1;
+        assert!(
+            self.looks < MOST_LOOKS,
+            "the trace component does not come to an end"
+        );
+        if self.looks.is_multiple_of(2) && self.script.byte() & 0x80 != 0 {
+            self.hostile.poke(self.script);
+        }
+        self.now
+    }
+
+    fn notify(&mut self, _: Channel) {}
+}
+
+pub(crate) fn run(input: &[u8]) {
+    let mut script = Script::new(input);
+    let [hostile, honest] = [0, 1].map(|vm| RingPeer::new(&MEMORY[vm].access));
+    let mut ports = Vec::new();
+    for (memory, config) in MEMORY.iter().zip(CONFIGS.iter()) {
+        RingPeer::new(&memory.access).clear();
+        RingPeer::new(&memory.log).clear();
+        RingPeer::new(&memory.trace).clear();
+        peer_memory::clear(page_words(&memory.access_reader));
+        peer_memory::clear(page_words(&memory.log_reader));
+        peer_memory::clear(state_words(&memory.state));
+        let port = TracePort {
+            access: &memory.access,
+            access_reader: &memory.access_reader,
+            state: &memory.state,
+            log: &memory.log,
+            log_reader: &memory.log_reader,
+            trace: &memory.trace,
+        };
+        ports.push((port, *config));
+    }
+    let mut component = Trace::init(ports, CLOCK, CLOCK.start_ticks);
+    for ring in [hostile, honest] {
+        publish(ring);
+    }
+    let mut writes = 0;
+    let mut now = CLOCK.start_ticks;
+    while !script.is_over() {
+        match script.byte() % 8 {
+            0..=2 => hostile.poke(&mut script),
+            3 => peer_memory::poke(page_words(&MEMORY[0].log_reader), &mut script),
+            4 => hostile.push(core::array::from_fn(|_| script.number())),
+            5 => hostile.push(plausible(now, &mut script)),
+            6 => now = now.saturating_add(script.number()).min(MOST_TICKS),
+            _ => {
+                writes += 1;
+                honest.push(write(now, writes));
+                let mut machine = Machine {
+                    now,
+                    looks: 0,
+                    hostile,
+                    script: &mut script,
+                };
+                let mut channels = ChannelSet::EMPTY;
+                channels.insert(channel::trace::CLOCK);
+                component.notified(channels, &mut machine);
+                assert_that_the_honest_vm_is_well(writes);
+            }
+        }
+    }
+    let mut still = Script::new(&[]);
+    let mut machine = Machine {
+        now,
+        looks: 0,
+        hostile,
+        script: &mut still,
+    };
+    component.notified(ChannelSet::EMPTY, &mut machine);
+    for vm in [HOSTILE, HONEST] {
+        assert_that_records_are_its_own(vm);
+    }
+}
+
+/// What an honest producer writes into its header.
+fn publish(ring: RingPeer) {
+    let constants = [
+        (header_word::MAGIC, MAGIC),
+        (header_word::LAYOUT_VERSION, LAYOUT_VERSION),
+        (header_word::SLOT_BYTES, SLOT_BYTES as u64),
+        (header_word::SLOT_COUNT, ACCESS_SLOTS as u64),
+        (header_word::KIND_AND_VM, RingKind::Access as u64),
+    ];
+    for (index, value) in constants {
+        ring.header[index].store(value, Ordering::Relaxed);
+    }
+}
+
+/// A record whose kind exists, at or near a device.
+fn plausible(now: u64, script: &mut Script<'_>) -> [u64; PAYLOAD_WORDS] {
+    let [kind, width, direction, place] = [0; 4].map(|_: u8| u64::from(script.byte()));
+    let (kind, width, direction) = (kind % 8, width % 16, direction % 4);
+    let tag = kind | (place & 1) << 16 | width << 32 | direction << 36;
+    let time = now
+        .wrapping_add(script.number())
+        .wrapping_sub(script.number());
+    [
+        time,
+        LOC + place % 16,
+        0,
+        script.number(),
+        script.number(),
+        tag,
+        script.number(),
+    ]
+}
+
+/// An honest write of `value`, which is also its number.
+fn write(now: u64, value: u64) -> [u64; PAYLOAD_WORDS] {
+    let tag = Tag::new(Kind::Access).with_access(Direction::Write, Some(AccessWidth::Word));
+    [now, LOC, 0, value, value, tag.0, 0]
+}
+
+fn assert_that_the_honest_vm_is_well(writes: u64) {
+    let state = MEMORY[usize::from(HONEST)].state.read(0);
+    assert_eq!(u64::from(state.sequence), writes);
+    assert_eq!(u64::from(state.value), writes);
+}
+
+/// Every record of a log or trace ring is of that VM.
+fn assert_that_records_are_its_own(vm: u8) {
+    let memory = &MEMORY[usize::from(vm)];
+    check(Observer::new(&memory.trace), vm);
+    check(Observer::new(&memory.log), vm);
+}
+
+fn check<const SLOTS: usize>(mut observer: Observer<SLOTS>, vm: u8) {
+    while let Some(observation) = observer.observe() {
+        let Observation::Record(_, payload) = observation else {
+            continue;
+        };
+        let record = Record::from_words(&payload);
+        assert!(Entry::from_words(&payload).is_some());
+        assert_eq!(record.tag.vm(), vm);
+        if record.tag.kind() == Some(Kind::Access) {
+            let event = EVENTS[usize::from(vm)] + 10 * u16::from(record.tag.instance());
+            assert_eq!(record.tag.event(), event);
+        }
+    }
+}
