@@ -98,6 +98,11 @@ impl Clock {
         time.as_secs() * self.hz + u64::from(time.subsec_nanos()) * self.hz / 1_000_000_000
     }
 
+    /// The time since the counter's own zero: on an emulated machine, since it was switched on.
+    pub fn uptime(&self) -> Duration {
+        self.since(Instant { ticks: 0 })
+    }
+
     /// The time since `earlier`.
     pub fn since(&self, earlier: Instant) -> Duration {
         self.between(earlier, self.now())

@@ -165,6 +165,11 @@ impl<const SLOTS: usize, W: Word> BoundedProducer<SLOTS, W> {
         W::fence(Ordering::SeqCst);
     }
 
+    /// Records published since the start.
+    pub fn published(&self) -> u64 {
+        self.writer.head
+    }
+
     /// Records dropped by [`Self::push_or_lose`] since the start.
     pub fn lost(&self) -> u64 {
         self.writer.lost

@@ -54,6 +54,8 @@ pub enum Notice {
     TextLost,
     /// The guest was given `number` exceptions for what is not supported (severity warn).
     Refused,
+    /// The guest has done nothing for `number` seconds but wait for interrupts (severity warn).
+    Idle,
     /// The VM has ended, told here because the trace component cannot.
     Ended(EndReason),
 }
@@ -105,6 +107,7 @@ impl ConsoleRecord {
                     Notice::TraceBack => 2,
                     Notice::TextLost => 3,
                     Notice::Refused => 4,
+                    Notice::Idle => 5,
                     Notice::Ended(reason) => ENDED | u64::from(reason.number()),
                 };
                 let tag = Tag::new(Kind::Notice).0;
@@ -131,6 +134,7 @@ impl ConsoleRecord {
                     2 => Notice::TraceBack,
                     3 => Notice::TextLost,
                     4 => Notice::Refused,
+                    5 => Notice::Idle,
                     which if which & !0xff == ENDED => {
                         Notice::Ended(EndReason::from_number((which & 0xff) as u32)?)
                     }

@@ -186,7 +186,7 @@ impl NoticeText {
         match self.notice {
             Notice::TraceGone => (SeverityMask::ERROR, "error"),
             Notice::TraceBack | Notice::Ended(_) => (SeverityMask::INFO, "info "),
-            Notice::TextLost | Notice::Refused => (SeverityMask::WARN, "warn "),
+            Notice::TextLost | Notice::Refused | Notice::Idle => (SeverityMask::WARN, "warn "),
         }
     }
 }
@@ -218,6 +218,10 @@ impl fmt::Display for NoticeText {
                 f,
                 "{number} exceptions given to the guest for what is not supported, \
                  last at pc {pc:#x} ({address:#x})"
+            ),
+            Notice::Idle => write!(
+                f,
+                "the guest only waits for interrupts, for {number} s now, and gets none; pc {pc:#x}"
             ),
             Notice::Ended(reason) => Reason { reason, number, pc }.fmt(f),
         }

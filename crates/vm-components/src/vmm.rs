@@ -39,6 +39,8 @@ use vm_config::{Action, DeviceKind, VmConfig};
 
 /// Wake-ups of the clock (100 ms apart) after which the trace component counts as gone.
 const PATIENCE: u32 = 3;
+/// How long a guest does nothing but wait for interrupts until the log says so. It has none.
+const IDLE_SECONDS: u64 = 5;
 /// Every A64 instruction is four bytes long.
 pub(crate) const INSTRUCTION_BYTES: u64 = 4;
 
@@ -67,6 +69,15 @@ pub struct Vmm {
     link: TraceLink,
     held: Option<Held>,
     refusals: Refusals,
+    idle: Option<Idle>,
+}
+
+/// A guest that does nothing but wait for interrupts.
+struct Idle {
+    since: u64,
+    /// Accesses recorded by then.
+    accesses: u64,
+    told: bool,
 }
 
 /// Exceptions given to the guest, of which one message a second tells.
@@ -214,6 +225,7 @@ impl Vmm {
             },
             held: None,
             refusals: Refusals::default(),
+            idle: None,
         };
         vmm.boot(machine);
         vmm
@@ -466,7 +478,11 @@ impl Vmm {
     #[cold]
     pub fn other_exit(&mut self, exit: Exit, machine: &mut impl Machine) {
         let pc = exit.pc;
-        match decode(exit.syndrome, exit.address, pc) {
+        let trap = decode(exit.syndrome, exit.address, pc);
+        if trap != Trap::Wait {
+            self.idle = None;
+        }
+        match trap {
             Trap::Access(access) => {
                 let virtual_address = machine.fault_address();
                 let transfer = Transfer::described(access, virtual_address, machine);
@@ -480,11 +496,7 @@ impl Vmm {
                 };
                 self.undescribed(reported, machine);
             }
-            Trap::Wait => {
-                machine.hold();
-                let pc = pc.wrapping_add(INSTRUCTION_BYTES);
-                self.held = Some(Held::Wait { pc });
-            }
+            Trap::Wait => self.wait(pc, machine),
             Trap::Call { instruction, .. } => {
                 // HVC's return address is the next instruction, a trapped SMC's its own.
                 let next = match instruction {
@@ -530,6 +542,28 @@ impl Vmm {
             Trap::Other { class } => {
                 self.end(EndReason::UnknownExit, u64::from(class), pc, machine);
             }
+        }
+    }
+
+    /// The guest waits for an interrupt. The clock's next wake-up ends that.
+    fn wait(&mut self, pc: u64, machine: &mut impl Machine) {
+        machine.hold();
+        let next = pc.wrapping_add(INSTRUCTION_BYTES);
+        self.held = Some(Held::Wait { pc: next });
+        let (now, accesses) = (machine.now(), self.link.access.published());
+        let idle = match &mut self.idle {
+            Some(idle) if idle.accesses == accesses => idle,
+            idle => idle.insert(Idle {
+                since: now,
+                accesses,
+                told: false,
+            }),
+        };
+        let time = now.saturating_sub(idle.since);
+        if time >= IDLE_SECONDS.saturating_mul(self.clock_hz) && !idle.told {
+            idle.told = true;
+            self.console
+                .notice(Notice::Idle, IDLE_SECONDS, 0, pc, machine);
         }
     }
 

@@ -795,6 +795,38 @@ fn an_unsupported_system_register_is_undefined_to_the_guest() {
 }
 
 #[test]
+fn a_guest_that_only_waits_is_told_of_once_until_it_does_something() {
+    const WFI: u64 = 0x01 << 26;
+    let mut system = System::new();
+    let waits = |system: &mut System, wakes: u64| {
+        for _ in 0..wakes {
+            assert!(!system.exit(WFI, 0));
+            system.pass(100 * MS);
+        }
+    };
+    // An access or a call in between: it is not idle.
+    for step in 0..10 {
+        waits(&mut system, 20);
+        if step % 2 == 0 {
+            system.read();
+        } else {
+            assert!(system.hypercall(0x8400_0000, 0));
+        }
+    }
+    assert_eq!(system.lines("only waits").len(), 0);
+    waits(&mut system, 200);
+    assert_eq!(
+        system
+            .lines("warn  demo: the guest only waits for interrupts, for 5 s")
+            .len(),
+        1
+    );
+    system.read();
+    waits(&mut system, 60);
+    assert_eq!(system.lines("only waits").len(), 2);
+}
+
+#[test]
 fn a_flood_of_exceptions_is_one_message_a_second_and_the_numbers_add_up() {
     let mut system = System::new();
     for _ in 0..3_000 {

@@ -40,6 +40,7 @@ pub fn measure(platform: &Platform, images: &Path, operation: &str) -> Result<Fi
         platform,
         icount: Some(0),
         dump: None,
+        until: None,
         deadline: Duration::from_secs(600),
     };
     let transcript = run(&request, |_| {})?;

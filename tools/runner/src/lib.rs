@@ -1,8 +1,8 @@
 //! Boots the configurations of one or several VMs under QEMU and watches its console.
 //!
 //! Used by the `runner` program and by the system tests. Invariant: a run ends by the
-//! verdict line, by the end of QEMU, or by its deadline, and never by a sleep; only
-//! `verdict: ok` is success.
+//! verdict line, by the line it was to wait for, by the end of QEMU, or by its deadline, and
+//! never by a sleep; only the first two can be success.
 
 pub mod bench;
 mod description;
@@ -39,6 +39,8 @@ pub struct Request<'a> {
     pub icount: Option<u32>,
     /// Where to put a dump of the machine's memory, taken at the verdict.
     pub dump: Option<PathBuf>,
+    /// A part of a line that ends the run well, of a guest that does not end.
+    pub until: Option<&'a str>,
     /// How long the run may take.
     pub deadline: Duration,
 }
@@ -112,19 +114,24 @@ pub fn run(request: &Request<'_>, mut show: impl FnMut(&str)) -> Result<Transcri
             Ok(line) => {
                 show(&line);
                 let verdict = line.starts_with(VERDICT);
+                let awaited = request.until.is_some_and(|text| line.contains(text));
                 transcript.lines.push(line);
+                if awaited {
+                    break Ok(());
+                }
                 if verdict {
-                    break None;
+                    break Err(None);
                 }
             }
             Err(RecvTimeoutError::Timeout) => {
-                break Some(format!(
+                break Err(Some(format!(
                     "no verdict within {} s",
                     request.deadline.as_secs()
-                ));
+                )));
             }
             Err(RecvTimeoutError::Disconnected) => {
-                break Some(format!("QEMU ended without a verdict ({})", qemu.status()));
+                let status = qemu.status();
+                break Err(Some(format!("QEMU ended without a verdict ({status})")));
             }
         }
     };
@@ -135,7 +142,9 @@ pub fn run(request: &Request<'_>, mut show: impl FnMut(&str)) -> Result<Transcri
         None => Ok(()),
     };
     // Why the run failed is worth more than why there is nothing to look at.
-    if let Some(reason) = transcript.failure(outcome) {
+    if let Err(outcome) = outcome
+        && let Some(reason) = transcript.failure(outcome)
+    {
         return Err(Failure::System { transcript, reason });
     }
     dumped.map_err(|error| Failure::Host(format!("no memory dump: {error}")))?;

@@ -172,6 +172,7 @@ fn run_vm(boot: &Boot, dump: Option<PathBuf>) -> Result<(), Failure> {
         platform: &platform(&boot.host, configs.len())?,
         icount: boot.icount,
         dump,
+        until: None,
         deadline: Duration::from_secs(boot.deadline),
     };
     let mut printed = Ok(());

@@ -87,6 +87,7 @@ fn boot_on(scenario: &str, work: &Path, platform: &Platform, icount: Option<u32>
         platform,
         icount: icount.or(Some(instruction_ns_log2(platform))),
         dump: None,
+        until: None,
         deadline: Duration::from_secs(600),
     };
     Run {

@@ -41,6 +41,11 @@ fn platforms(scenario: &str, vms: usize) -> Vec<Platform> {
 
 /// Runs a scenario on every platform that is there.
 fn everywhere(scenario: &str, check: impl Fn(Outcome)) {
+    everywhere_until(scenario, None, check);
+}
+
+/// The same for a guest that does not end: a line with `until` ends the run.
+fn everywhere_until(scenario: &str, until: Option<&str>, check: impl Fn(Outcome)) {
     let configs = match scenario {
         "demo" => vec![root().join("vm.conf")],
         _ => {
@@ -48,10 +53,10 @@ fn everywhere(scenario: &str, check: impl Fn(Outcome)) {
             configurations(Path::new(scenario), &scenarios).unwrap()
         }
     };
-    on(platforms(scenario, configs.len()), &configs, check);
+    on(platforms(scenario, configs.len()), &configs, until, check);
 }
 
-fn on(platforms: Vec<Platform>, configs: &[PathBuf], check: impl Fn(Outcome)) {
+fn on(platforms: Vec<Platform>, configs: &[PathBuf], until: Option<&str>, check: impl Fn(Outcome)) {
     for platform in platforms {
         let work = tempfile::tempdir().unwrap();
         let dump = work.path().join("memory.dump");
@@ -62,6 +67,7 @@ fn on(platforms: Vec<Platform>, configs: &[PathBuf], check: impl Fn(Outcome)) {
             platform: &platform,
             icount: Some(instruction_ns_log2(&platform)),
             dump: Some(dump.clone()),
+            until,
             deadline: Duration::from_secs(600),
         };
         let result = run(&request, |_| {});
@@ -484,6 +490,66 @@ fn a_guest_may_wait_for_interrupts_that_never_come() {
 }
 
 #[test]
+fn a_guest_that_waits_for_ever_is_named() {
+    let line = "warn  waits: the guest only waits for interrupts, for 5 s now";
+    everywhere_until("waits", Some(line), |outcome| {
+        assert!(outcome.contains("waits| guest: waits, with the counter at 0"));
+        assert!(outcome.contains(line));
+    });
+}
+
+#[test]
+fn a_guest_that_jumps_to_where_there_is_no_code_ends_and_the_log_says_where() {
+    for (scenario, address, pc) in [
+        ("lost-hole", 0x1000_0000_u64, 0x1000_0000_u64),
+        ("lost-device", 0xfa00_0000, 0xfa00_0000),
+        ("lost-end", 0xff_ffff_fffc, 0xff_ffff_fffc),
+        ("lost-table", 0x1000_0000, 0x8000_0000),
+    ] {
+        everywhere(scenario, |outcome| {
+            let line = format!(
+                "fatal {scenario}: ended: the guest left its RAM: it executes {address:#x}, \
+                 pc {pc:#x}"
+            );
+            assert!(outcome.reason().contains(&line), "{}", outcome.reason());
+        });
+    }
+}
+
+#[test]
+fn calls_and_system_registers_that_do_not_exist_are_answered_one_by_one() {
+    everywhere("calls", |outcome| {
+        outcome.assert_guest_is_done();
+        assert_eq!(outcome.number("that do not exist", " calls"), 2048);
+        assert!(outcome.contains("warn  calls: "));
+        assert!(outcome.contains("info  calls: ended: powered off by the guest"));
+    });
+}
+
+#[test]
+fn a_guest_that_misuses_psci_gets_answers_and_as_many_resets_as_it_wants() {
+    everywhere("psci", |outcome| {
+        outcome.assert_guest_is_done();
+        // Each life begins with one read and one write; the numbers go on.
+        let accesses = outcome.number("accesses = ", " reads");
+        assert_eq!(outcome.number("accesses = ", " writes"), accesses);
+        assert!(accesses > 10, "{accesses} lives");
+        assert!(outcome.contains("info  psci: ended: powered off by the guest"));
+    });
+}
+
+#[test]
+fn what_changes_between_trap_and_fetch_is_refused_and_the_guest_lives() {
+    everywhere("rewritten", |outcome| {
+        outcome.assert_guest_is_done();
+        assert!(outcome.contains("warn  rewritten: "));
+        assert!(outcome.contains("info  rewritten: ended: powered off by the guest"));
+        let refused = outcome.number("accesses = ", " refused");
+        assert_eq!(refused, 12, "of the device");
+    });
+}
+
+#[test]
 fn what_is_not_supported_is_flagged_and_the_guest_lives() {
     for scenario in ["unsupported", "unsupported-ignored"] {
         everywhere(scenario, |outcome| {
@@ -613,6 +679,7 @@ fn an_image_that_is_no_elf_file_ends_the_vm_and_says_so() {
         platform: &platform,
         icount: Some(5),
         dump: None,
+        until: None,
         deadline: Duration::from_secs(60),
     };
     let Err(Failure::System { reason, .. }) = run(&request, |_| {}) else {
@@ -733,7 +800,7 @@ fn three_vms_run_beside_each_other_on_the_unikernel() {
     let files = ["two-vms/0.conf", "registers/1.conf", "one-aborts/1.conf"];
     let configs = files.map(|file| scenarios.join(file));
     let platform = unikernel("three VMs").into_iter().collect();
-    on(platform, &configs, |outcome| {
+    on(platform, &configs, None, |outcome| {
         for name in ["first", "registers-1", "goes-on"] {
             assert!(outcome.contains(&format!("{name}| guest: done")), "{name}");
         }

@@ -1,0 +1,19 @@
+//! Waits for interrupts for ever, and there are none: the host goes on, and its log says that
+//! this guest does nothing else.
+//!
+//! Keys: `trace=` address of the location.
+
+#![cfg_attr(target_os = "none", no_std, no_main)]
+
+use aarch64_cpu::asm;
+use guest::{Outcome, Start, say};
+
+guest::program!(run);
+
+fn run(start: &Start) -> Outcome {
+    let mut location = start.trace_location("trace")?;
+    say!("waits, with the counter at {}", location.read());
+    loop {
+        asm::wfi();
+    }
+}
