@@ -1,10 +1,9 @@
 //! Code that a program writes at run time: an instruction for every combination of its
 //! fields, or one that no assembler accepts.
 //!
-//! Invariant: what is called ends with RET, changes only x0 to x7 and x9 to x17, and lies in a
-//! [`CodePage`]. An exception in it is for [`crate::exceptions::attempt`]: a data abort skips
-//! the instruction; a fetch that fails goes back to the caller, for what is skipped then may be
-//! the RET. Arm ARM B2.4.4 (making written instructions visible).
+//! Invariant: what is called ends with RET, changes only x0 to x7, and lies in a [`CodePage`].
+//! An exception in it is for [`crate::exceptions::attempt`] and ends the call, for what follows
+//! may not be there any more. Arm ARM B2.4.4 (making written instructions visible).
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -74,8 +73,8 @@ pub fn call(address: u64, registers: [u64; 8]) -> [u64; 8] {
     #[cfg(target_arch = "aarch64")]
     {
         let mut x = registers;
-        // SAFETY: by the module's contract the code changes only what is named here; if its
-        // fetch fails, the handler goes on at the label.
+        // SAFETY: by the module's contract the code changes only what is named here; after an
+        // exception the handler goes on at the label.
         unsafe {
             core::arch::asm!(
                 "adr x10, 2f",
@@ -91,16 +90,9 @@ pub fn call(address: u64, registers: [u64; 8]) -> [u64; 8] {
                 inout("x5") x[5],
                 inout("x6") x[6],
                 inout("x7") x[7],
-                inout("x9") crate::exceptions::RECOVERY.as_ptr() => _,
-                inout("x16") address => _,
-                out("x8") _,
+                in("x9") crate::exceptions::RECOVERY.as_ptr(),
+                in("x16") address,
                 out("x10") _,
-                out("x11") _,
-                out("x12") _,
-                out("x13") _,
-                out("x14") _,
-                out("x15") _,
-                out("x17") _,
                 out("x30") _,
             );
         }

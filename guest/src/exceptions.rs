@@ -1,5 +1,5 @@
 //! Exceptions: unexpected ones end the VM with a line that says where, expected ones are
-//! recorded and their instruction is skipped, or given up if it could not be fetched.
+//! recorded and their instruction is skipped, or the call given up in which it was.
 //!
 //! [`attempt`] and [`as_user`] are for the programs, `taken` for the vectors in `boot`. The
 //! invariant: only instructions inside an attempt are ever skipped, and only the exception
@@ -61,7 +61,8 @@ static ELR: AtomicU64 = AtomicU64::new(0);
 static FAR: AtomicU64 = AtomicU64::new(0);
 /// Where EL1 goes on when EL0 takes its exception; 0 while EL0 does not run.
 static USER_RETURN: AtomicU64 = AtomicU64::new(0);
-/// Where to go on after a fetch that failed; 0 if nobody called unknown code.
+/// Where to go on instead of behind the instruction; 0 if nobody called code that was written
+/// at run time, which may not be there any more.
 pub(crate) static RECOVERY: AtomicU64 = AtomicU64::new(0);
 
 /// Runs `hostile`; an instruction in it that causes an exception is skipped, and the first
@@ -138,25 +139,22 @@ pub(crate) extern "C" fn taken(vector: u64) {
     const USER_SYNCHRONOUS: u64 = 8;
     const INSTRUCTION_LEN_BYTES: u64 = 4;
     const EL1H_MASKED: u64 = 0x3c5;
-    /// ESR_EL1.EC: instruction aborts from either level, and a PC that is not aligned.
-    const FETCH_FAILED: core::ops::RangeInclusive<u64> = 0x20..=0x22;
 
     let (esr, elr, far) = (ESR_EL1.get(), ELR_EL1.get(), FAR_EL1.get());
     let user_return = USER_RETURN.load(Ordering::Relaxed);
     let recovery = RECOVERY.load(Ordering::Relaxed);
-    let next = match FETCH_FAILED.contains(&(esr >> 26)) {
-        true => (recovery != 0).then_some(recovery),
-        false => Some(elr.wrapping_add(INSTRUCTION_LEN_BYTES)),
+    let next = match recovery {
+        0 => elr.wrapping_add(INSTRUCTION_LEN_BYTES),
+        recovery => recovery,
     };
-    let attempting = vector == OWN_SYNCHRONOUS && ATTEMPTING.load(Ordering::Relaxed);
-    let attempted = next.filter(|_| attempting);
+    let attempted = vector == OWN_SYNCHRONOUS && ATTEMPTING.load(Ordering::Relaxed);
     let by_user = vector == USER_SYNCHRONOUS && user_return != 0;
-    if by_user || attempted.is_some() && !REFUSED.load(Ordering::Relaxed) {
+    if by_user || attempted && !REFUSED.load(Ordering::Relaxed) {
         ESR.store(esr, Ordering::Relaxed);
         ELR.store(elr, Ordering::Relaxed);
         FAR.store(far, Ordering::Relaxed);
     }
-    if let Some(next) = attempted {
+    if attempted {
         REFUSED.store(true, Ordering::Relaxed);
         ELR_EL1.set(next);
         return;
