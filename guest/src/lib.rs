@@ -49,6 +49,7 @@ mod boot;
 pub mod clock;
 pub mod cmdline;
 pub mod code;
+pub mod conformance;
 pub mod console;
 pub mod exceptions;
 pub mod page_tables;

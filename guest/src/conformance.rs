@@ -1,0 +1,325 @@
+//! What a guest may expect of each kind of access to a trace device: one table for every
+//! platform, taken from the device's contract and not from what the code does.
+//!
+//! A case is a combination of [`Form`], [`Column`] (direction and width), [`Place`] and offset
+//! in the word. [`Case::all`] makes every one; [`Case::excluded`] says which make no sense and
+//! why; [`Case::expected`] what the others do. How a case becomes an instruction is the
+//! architecture's own matter (`aarch64`). The program `conformance` runs them.
+//!
+//! The contract: aligned accesses of 1, 2 and 4 bytes inside the word are carried out, in every
+//! form in which the architecture has them. Everything else that is a simple load or store is
+//! an unsupported *reference*, each element of it by itself; exclusives and atomics are
+//! unsupported *instructions*.
+
+pub mod aarch64;
+
+/// How the address is made, and what else the instruction does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// The base register alone.
+    Base,
+    /// The base and a constant, in units of the width.
+    Offset,
+    /// The base and a constant in bytes.
+    Unscaled,
+    /// The base and another register.
+    Register,
+    /// The base register gets the address.
+    PreIndexed,
+    /// The base register moves after the access.
+    PostIndexed,
+    /// With the rights of EL0.
+    Unprivileged,
+    /// Acquires or releases.
+    Ordered,
+    /// Two registers.
+    Pair,
+    /// Two registers, and the base gets the address.
+    PairPreIndexed,
+    /// Two registers, and the base moves afterwards.
+    PairPostIndexed,
+    /// A vector register.
+    Vector,
+    /// Two vector registers.
+    VectorPair,
+    /// A load exclusive.
+    Exclusive,
+    /// A read-modify-write.
+    Atomic,
+    /// Relative to the program counter.
+    Literal,
+}
+
+/// What is moved which way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// A load.
+    Read,
+    /// A load that extends the sign to a 32-bit register.
+    ReadSigned32,
+    /// A load that extends the sign to a 64-bit register.
+    ReadSigned64,
+    /// A store.
+    Write,
+}
+
+/// Direction and width, a column of the matrix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Column {
+    /// Which way.
+    pub direction: Direction,
+    /// Bytes that each register moves: 1, 2, 4, 8 or 16.
+    pub width: u64,
+}
+
+/// Where in its page the word or the hole is that is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// A device whose word is the first of a page.
+    PageStart,
+    /// The rest of such a page, where there is no device.
+    RestOfPage,
+    /// A device whose word is the last of a page.
+    PageEnd,
+}
+
+/// One combination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Case {
+    /// The row of the matrix.
+    pub form: Form,
+    /// The column of the matrix.
+    pub column: Column,
+    /// Which word.
+    pub place: Place,
+    /// Bytes into that word: 0 to 3.
+    pub offset: u64,
+}
+
+/// Why a combination is not tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exclusion {
+    /// The architecture has no such instruction.
+    NoSuchInstruction,
+    /// The CPU refuses it before the hypervisor hears of it, if it is not aligned.
+    CpuWantsAlignment,
+    /// A store exclusive without its load makes no access.
+    NoAccess,
+    /// This CPU does not have it.
+    NotOnThisCpu,
+    /// The program `addressing-forms` has it: code must lie near the device.
+    Elsewhere,
+}
+
+/// What becomes of a case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expected {
+    /// Every element is carried out by the device.
+    Done,
+    /// An element is an unsupported reference: the first such.
+    Reference {
+        /// 0 or 1.
+        element: u64,
+    },
+    /// The instruction is unsupported.
+    Instruction,
+}
+
+/// What a platform and its CPU have.
+#[derive(Debug, Clone, Copy)]
+pub struct Abilities {
+    /// The hypervisor can reach a guest's vector registers.
+    pub vectors: bool,
+    /// The CPU has read-modify-write instructions.
+    pub atomics: bool,
+}
+
+impl Form {
+    /// All of them, in the order of the matrix.
+    pub const ALL: [Self; 16] = [
+        Self::Base,
+        Self::Offset,
+        Self::Unscaled,
+        Self::Register,
+        Self::PreIndexed,
+        Self::PostIndexed,
+        Self::Unprivileged,
+        Self::Ordered,
+        Self::Pair,
+        Self::PairPreIndexed,
+        Self::PairPostIndexed,
+        Self::Vector,
+        Self::VectorPair,
+        Self::Exclusive,
+        Self::Atomic,
+        Self::Literal,
+    ];
+
+    /// How the matrix calls it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Base => "base",
+            Self::Offset => "offset",
+            Self::Unscaled => "unscaled",
+            Self::Register => "register",
+            Self::PreIndexed => "pre-indexed",
+            Self::PostIndexed => "post-indexed",
+            Self::Unprivileged => "unprivileged",
+            Self::Ordered => "ordered",
+            Self::Pair => "pair",
+            Self::PairPreIndexed => "pair pre",
+            Self::PairPostIndexed => "pair post",
+            Self::Vector => "vector",
+            Self::VectorPair => "vector pair",
+            Self::Exclusive => "exclusive",
+            Self::Atomic => "atomic",
+            Self::Literal => "literal",
+        }
+    }
+
+    /// Registers that it moves.
+    pub const fn elements(self) -> u64 {
+        match self {
+            Self::Pair | Self::PairPreIndexed | Self::PairPostIndexed | Self::VectorPair => 2,
+            _ => 1,
+        }
+    }
+
+    /// Whether it moves vector registers.
+    pub const fn is_vector(self) -> bool {
+        matches!(self, Self::Vector | Self::VectorPair)
+    }
+}
+
+impl Column {
+    /// All of them, in the order of the matrix.
+    pub const ALL: [Self; 15] = {
+        use Direction::{Read, ReadSigned32, ReadSigned64, Write};
+        const fn column(direction: Direction, width: u64) -> Column {
+            Column { direction, width }
+        }
+        [
+            column(Read, 1),
+            column(Read, 2),
+            column(Read, 4),
+            column(Read, 8),
+            column(Read, 16),
+            column(ReadSigned32, 1),
+            column(ReadSigned32, 2),
+            column(ReadSigned64, 1),
+            column(ReadSigned64, 2),
+            column(ReadSigned64, 4),
+            column(Write, 1),
+            column(Write, 2),
+            column(Write, 4),
+            column(Write, 8),
+            column(Write, 16),
+        ]
+    };
+
+    /// How the matrix calls it: direction and bytes.
+    pub const fn name(self) -> &'static str {
+        match (self.direction, self.width) {
+            (Direction::Read, 1) => "R1",
+            (Direction::Read, 2) => "R2",
+            (Direction::Read, 4) => "R4",
+            (Direction::Read, 8) => "R8",
+            (Direction::Read, _) => "R16",
+            (Direction::ReadSigned32, 1) => "S1w",
+            (Direction::ReadSigned32, _) => "S2w",
+            (Direction::ReadSigned64, 1) => "S1x",
+            (Direction::ReadSigned64, 2) => "S2x",
+            (Direction::ReadSigned64, _) => "S4x",
+            (Direction::Write, 1) => "W1",
+            (Direction::Write, 2) => "W2",
+            (Direction::Write, 4) => "W4",
+            (Direction::Write, 8) => "W8",
+            (Direction::Write, _) => "W16",
+        }
+    }
+
+    /// Whether it stores.
+    pub fn writes(self) -> bool {
+        self.direction == Direction::Write
+    }
+
+    /// What a register holds after a load of `value`.
+    pub fn extend(self, value: u64) -> u64 {
+        let unused = 64 - 8 * self.width.min(8) as u32;
+        let signed = ((value << unused) as i64 >> unused) as u64;
+        match self.direction {
+            Direction::ReadSigned64 => signed,
+            Direction::ReadSigned32 => signed & 0xffff_ffff,
+            Direction::Read | Direction::Write => value << unused >> unused,
+        }
+    }
+}
+
+impl Place {
+    /// Where the word lies in its page of 4 KiB.
+    pub const fn offset_in_page(self) -> u64 {
+        match self {
+            Self::PageStart => 0,
+            Self::RestOfPage => 0x100,
+            Self::PageEnd => 0xffc,
+        }
+    }
+}
+
+impl Case {
+    /// Every combination.
+    pub fn all() -> impl Iterator<Item = Self> {
+        const PLACES: [Place; 3] = [Place::PageStart, Place::RestOfPage, Place::PageEnd];
+        Form::ALL.into_iter().flat_map(|form| {
+            Column::ALL.into_iter().flat_map(move |column| {
+                PLACES.into_iter().flat_map(move |place| {
+                    (0..4).map(move |offset| Self {
+                        form,
+                        column,
+                        place,
+                        offset,
+                    })
+                })
+            })
+        })
+    }
+
+    /// Why it is not tried, if it is not.
+    pub fn excluded(self, abilities: Abilities) -> Option<Exclusion> {
+        let in_page = self.place.offset_in_page() + self.offset;
+        let is_aligned = in_page.is_multiple_of(self.column.width);
+        let ordered = matches!(self.form, Form::Ordered | Form::Exclusive | Form::Atomic);
+        if self.form == Form::Literal {
+            return Some(Exclusion::Elsewhere);
+        }
+        if aarch64::instruction(self.form, self.column).is_none() {
+            return Some(Exclusion::NoSuchInstruction);
+        }
+        match self.form {
+            Form::Atomic if !abilities.atomics => Some(Exclusion::NotOnThisCpu),
+            Form::Exclusive if self.column.writes() => Some(Exclusion::NoAccess),
+            _ if ordered && !is_aligned => Some(Exclusion::CpuWantsAlignment),
+            _ => None,
+        }
+    }
+
+    /// What the contract says of it.
+    pub fn expected(self, abilities: Abilities) -> Expected {
+        let reachable = abilities.vectors || !self.form.is_vector();
+        if matches!(self.form, Form::Exclusive | Form::Atomic) || !reachable {
+            return Expected::Instruction;
+        }
+        let refused = (0..self.form.elements()).find(|&element| !self.is_supported(element));
+        match refused {
+            Some(element) => Expected::Reference { element },
+            None => Expected::Done,
+        }
+    }
+
+    /// Whether an element is an aligned access of 1, 2 or 4 bytes inside a device's word.
+    pub fn is_supported(self, element: u64) -> bool {
+        let width = self.column.width;
+        let first = self.offset + element * width;
+        self.place != Place::RestOfPage && first.is_multiple_of(width) && first + width <= 4
+    }
+}
