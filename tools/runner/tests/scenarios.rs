@@ -862,3 +862,49 @@ fn three_vms_run_beside_each_other_on_the_unikernel() {
         outcome.assert_that_the_log_is_whole("goes-on");
     });
 }
+
+/// A guest that means harm as VM 0, and one that times its ticks as VM 1, which must not notice.
+#[test]
+fn a_vm_goes_on_beside_one_that_means_harm() {
+    let scenarios = root().join("tools/runner/scenarios");
+    for (hostile, line, until) in [
+        (
+            "lost-hole",
+            "fatal lost-hole: ended: the guest left its RAM",
+            None,
+        ),
+        ("rewritten", "info  rewritten: ended: powered off", None),
+        ("psci", "info  psci: ended: powered off", None),
+        ("calls", "info  calls: ended: powered off", None),
+        (
+            "waits",
+            "warn  waits: the guest only waits for interrupts",
+            Some("warn  waits: "),
+        ),
+    ] {
+        let configs = [format!("{hostile}.conf"), "one-aborts/1.conf".into()];
+        let configs = configs.map(|file| scenarios.join(file));
+        let name = format!("{hostile} beside a VM that goes on");
+        on(
+            platforms(&name, configs.len()),
+            &configs,
+            until,
+            |outcome| {
+                let printed = outcome.printed();
+                let has = |text: &str| printed.iter().any(|printed| printed.contains(text));
+                for text in [
+                    line,
+                    "goes-on| guest: done",
+                    "info  goes-on: ended: powered off",
+                ] {
+                    assert!(
+                        has(text),
+                        "{}: no {text} beside {hostile}",
+                        outcome.platform
+                    );
+                }
+                outcome.assert_that_the_log_is_whole("goes-on");
+            },
+        );
+    }
+}
