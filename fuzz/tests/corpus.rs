@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// New inputs for each target.
-const MUTATIONS: u64 = 5000;
+const MUTATIONS: u64 = 10_000;
 
 /// Steele et al., "Fast splittable pseudorandom number generators" (SplitMix64).
 struct Random(u64);
