@@ -148,9 +148,9 @@ impl StreamClass {
         }
         let _ = writeln!(
             text,
-            "event {{ name = \"stamp_back\"; id = {}; stream_id = {id}; \
+            "event {{ name = \"wrong_stamp\"; id = {}; stream_id = {id}; \
              fields := struct {{ uint64_t stamp; }}; }};\n",
-            id::STAMP_BACK
+            id::WRONG_STAMP
         );
     }
 

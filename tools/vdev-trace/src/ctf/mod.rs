@@ -5,8 +5,8 @@
 //!
 //! Invariants that viewers insist on: within a file no time goes back, no event is
 //! undeclared, and every packet is whole. So a packet is written only when it is complete, a
-//! record whose stamp lies before its predecessor's is shown at the predecessor's time, with
-//! an event `stamp_back` before it that tells the stamp, and the metadata come last.
+//! record whose stamp steps back, or ahead of all that follow, is shown at its predecessor's
+//! time, with an event `wrong_stamp` before it that tells the stamp, and the metadata come last.
 //!
 //! What is missing shows by the standard fields. `events_discarded` counts every record that
 //! is missing by its number, whatever the reason. `packet_seq_num` leaves out one for each
@@ -25,6 +25,8 @@ use trace_records::{ConsoleRecord, DeviceSummary, EndReason, Kind, Notice, Recor
 
 /// A packet is written once it is longer than this, in bytes.
 const PACKET_BYTES: usize = 256 << 10;
+/// Viewers count nanoseconds in 63 bits, some of them in floating point: half of that.
+const LATEST_NANOSECONDS: u64 = 1 << 62;
 /// Trace numbers are below this; internal events are not.
 const TRACE_NUMBERS: u16 = 1024;
 
@@ -42,7 +44,7 @@ mod id {
     pub const TEXT: u16 = TRACE_NUMBERS + 7;
     pub const NOTICE: u16 = TRACE_NUMBERS + 8;
     pub const UNKNOWN: u16 = TRACE_NUMBERS + 9;
-    pub const STAMP_BACK: u16 = TRACE_NUMBERS + 10;
+    pub const WRONG_STAMP: u16 = TRACE_NUMBERS + 10;
 }
 
 /// Writes a folder.
@@ -147,7 +149,7 @@ const CONTEXT_BYTES: usize = 6 * 8;
 
 impl StreamFile {
     fn new(file: File, class: StreamClass) -> Self {
-        let latest = u128::from(class.clock_hz) * (i64::MAX as u128) / 1_000_000_000;
+        let latest = u128::from(class.clock_hz) * u128::from(LATEST_NANOSECONDS) / 1_000_000_000;
         let mut packet = Vec::with_capacity(PACKET_BYTES + 1024);
         packet.resize(HEADER_BYTES + CONTEXT_BYTES, 0);
         Self {
@@ -238,7 +240,7 @@ impl StreamFile {
         }
         self.last = shown;
         if shown != stamp {
-            self.event(id::STAMP_BACK);
+            self.event(id::WRONG_STAMP);
             self.put(&stamp.to_le_bytes());
         }
         self.record(stream, item, &meaning, names);
