@@ -96,9 +96,7 @@ fn a_dump_that_ends_inside_a_ring_gives_the_records_before_its_end() {
     [   0.010000] +         1000.000     12  vm0       dev0      0   R4     0xfa000000 10                       0x0040080000    10     0
     vm0: 2 records, 6 overwritten or lost by the ring's own count, 0 missing between them, 2 torn, 2 slots beyond the input's end
     ");
-    insta::assert_snapshot!(said(&output.stderr), @"
-    warning: ring at offset 0x1000: the input ends before its last 2 slots; what they held is skipped
-    ");
+    insta::assert_snapshot!(said(&output.stderr), @"warning: ring at offset 0x1000: the input ends before its last 2 slots; what they held is skipped");
 }
 
 #[test]
@@ -154,16 +152,10 @@ fn a_header_of_another_layout_or_kind_says_what_is_wrong_and_where() {
         set_header(&mut dump, word, value);
         rings(&dump)[0].clone().unwrap_err().to_string()
     };
-    insta::assert_snapshot!(reason(1, 9), @"
-    ring at offset 0x1000: layout version 9, this tool reads 1; use the tool that was built with the system
-    ");
-    insta::assert_snapshot!(reason(4, 9), @"
-    ring at offset 0x1000: kind 9, of which there is no ring
-    ");
+    insta::assert_snapshot!(reason(1, 9), @"ring at offset 0x1000: layout version 9, this tool reads 1; use the tool that was built with the system");
+    insta::assert_snapshot!(reason(4, 9), @"ring at offset 0x1000: kind 9, of which there is no ring");
     let cut = rings(&overwritten()[..PAGE + 40])[0].clone().unwrap_err();
-    insta::assert_snapshot!(cut, @"
-    ring at offset 0x1000: the dump ends inside its header; take the dump again
-    ");
+    insta::assert_snapshot!(cut, @"ring at offset 0x1000: the dump ends inside its header; take the dump again");
 }
 
 /// A life: reads, a narrow write, a refused access, a reset, what is no device, the end.
