@@ -5,7 +5,7 @@
 //! has a name, made of its number.
 
 use crate::compile;
-use addr2line::Loader;
+use addr2line::{Frame, Loader};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -15,6 +15,9 @@ use vm_config::{DeviceKind, VmConfig};
 
 /// Addresses whose functions are remembered.
 const MAX_REMEMBERED: usize = 1 << 16;
+
+/// In the path of a source file: a dependency, the compiler's own libraries.
+const LIBRARIES: [&str; 4] = ["/registry/src/", "/git/checkouts/", "/rustc/", "/rustlib/"];
 
 /// The names of all VMs.
 #[derive(Default)]
@@ -151,15 +154,27 @@ impl Functions {
         found
     }
 
-    /// The function that the address lies in, with the line of it; what was inlined there,
-    /// mostly a library's way to access memory, says little.
+    /// Who made the access at an address: of the functions that were inlined there the
+    /// innermost that stands in another file than the access itself, which is mostly an
+    /// accessor's or a library's and says little; else the function that the address lies in.
     fn find(&self, address: u64) -> Option<String> {
         let mut frames = self.loader.find_frames(address).ok()?;
-        let mut outermost = None;
+        let file_of = |frame: &Frame<'_, _>| {
+            let file = frame.location.as_ref().and_then(|location| location.file);
+            file.map(str::to_owned)
+        };
+        let is_library = |file: &String| LIBRARIES.iter().any(|part| file.contains(part));
+        let (mut accessor, mut found) = (None, None);
         while let Ok(Some(frame)) = frames.next() {
-            outermost = Some(frame);
+            let file = file_of(&frame).filter(|file| !is_library(file));
+            found = Some(frame);
+            match (&accessor, file) {
+                (Some(accessor), Some(file)) if *accessor != file => break,
+                (None, file) => accessor = file,
+                _ => {}
+            }
         }
-        let Some(frame) = outermost else {
+        let Some(frame) = found else {
             return self.symbol(address);
         };
         let mut name = match &frame.function {
