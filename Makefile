@@ -21,6 +21,8 @@ SDK_SHA256 := b1b285b8785db7557eba6d0665dd4fbf2f265ea5c0b39d6f91ae3dcc43d2c424
 
 # `make bench` counts instructions; the others do not depend on how fast the machine is.
 RUNNER  = cargo run --quiet --package runner --
+VDEV_TRACE = cargo run --quiet --package vdev-trace --
+TRACES = --text out/trace.txt --ctf out/ctf --json out/trace.json --html out/trace.html
 IMAGES  = --images $(FIRMWARE) --kernel $(FIRMWARE)/unikernel --platform $(PLATFORM) \
           --board $(BOARD) --config-name $(CONFIG) --system $(SYSTEM) --domains $(DOMAINS)/$(BOARD)/$(CONFIG)
 GUESTS := $(patsubst guest/src/bin/%.rs,%,$(wildcard guest/src/bin/*.rs))
@@ -71,8 +73,12 @@ domains-floor domains-in-vmm: domains-%: domains
 run: build ## boot VM=vm.conf and print what it says
 	@$(RUNNER) run $(VM) $(IMAGES)
 
-trace: build ## the same, then print the trace ring, read from outside the machine
-	@$(RUNNER) trace $(VM) $(IMAGES)
+trace: build ## the same, then the trace ring, read from outside: out/trace.txt, .json, .html, out/ctf
+	@$(RUNNER) trace $(VM) $(IMAGES); status=$$?; \
+	if [ -f out/run/memory.dump ]; then \
+	    $(VDEV_TRACE) decode out/run/memory.dump --config out/run/vm.blob $(TRACES) \
+	    && echo "left in out/: trace.txt, ctf/ (babeltrace2 out/ctf), trace.json (ui.perfetto.dev), trace.html" || exit; \
+	fi; exit $$status
 
 test: lint unit system ## every test there is
 
