@@ -26,6 +26,8 @@ pub struct Html<'a, W> {
     out: W,
     names: &'a Names,
     rings: Vec<Value>,
+    /// The VM of each ring.
+    vms: Vec<u8>,
     rows: VecDeque<Row>,
     /// Rows that have made room for newer ones.
     left_out: u64,
@@ -51,6 +53,14 @@ enum Row {
     },
 }
 
+impl Row {
+    fn ring(&self) -> usize {
+        match self {
+            Self::Access { ring, .. } | Self::Other { ring, .. } | Self::Lost { ring, .. } => *ring,
+        }
+    }
+}
+
 impl<'a, W: Write> Html<'a, W> {
     /// Writes to `out`.
     pub fn new(out: W, names: &'a Names) -> Self {
@@ -58,6 +68,7 @@ impl<'a, W: Write> Html<'a, W> {
             out,
             names,
             rings: Vec::new(),
+            vms: Vec::new(),
             rows: VecDeque::new(),
             left_out: 0,
         }
@@ -90,19 +101,20 @@ struct Texts {
 }
 
 impl Texts {
-    fn place(&mut self, text: String) -> usize {
-        *self.places.entry(text).or_insert_with_key(|text| {
+    fn place(&mut self, text: String) -> Option<u64> {
+        let place = *self.places.entry(text).or_insert_with_key(|text| {
             self.texts.push(text.clone());
             self.texts.len() - 1
-        })
+        });
+        Some(place as u64)
     }
 }
 
 impl<W: Write> Sink for Html<'_, W> {
     fn open(&mut self, stream: &Stream) -> io::Result<()> {
+        self.vms.push(stream.vm);
         self.rings.push(json!({
             "vm": self.names.vm(stream.vm),
-            "number": stream.vm,
             "kind": format!("{:?}", stream.kind),
         }));
         Ok(())
@@ -156,20 +168,17 @@ impl<W: Write> Sink for Html<'_, W> {
     }
 
     fn finish(&mut self) -> io::Result<()> {
-        let data = self.data().to_string();
-        // A page ends a script at `</script` wherever it stands.
-        let data = data.replace('<', "\\u003c");
         let mut rest = PAGE;
-        for (mark, text) in [
-            ("{{style}}", STYLE),
-            ("{{data}}", &data),
-            ("{{script}}", SCRIPT),
-        ] {
-            let Some((before, after)) = rest.split_once(mark) else {
+        for part in [Part::Style, Part::Data, Part::Script] {
+            let Some((before, after)) = rest.split_once(part.mark()) else {
                 continue;
             };
             self.out.write_all(before.as_bytes())?;
-            self.out.write_all(text.as_bytes())?;
+            match part {
+                Part::Style => self.out.write_all(STYLE.as_bytes())?,
+                Part::Data => self.write_data()?,
+                Part::Script => self.out.write_all(SCRIPT.as_bytes())?,
+            }
             rest = after;
         }
         self.out.write_all(rest.as_bytes())?;
@@ -177,79 +186,120 @@ impl<W: Write> Sink for Html<'_, W> {
     }
 }
 
-impl<W> Html<'_, W> {
-    /// What the page's script reads; the order of a row's columns is the one it knows.
-    fn data(&self) -> Value {
-        let mut texts = Texts::default();
-        let rows: Vec<Value> = self
-            .rows
-            .iter()
-            .map(|row| self.row(row, &mut texts))
-            .collect();
-        json!({
-            "rings": self.rings,
-            "left_out": self.left_out,
-            "rows": rows,
-            "texts": texts.texts,
-        })
-    }
+/// What is put into the page.
+#[derive(Clone, Copy)]
+enum Part {
+    Style,
+    Data,
+    Script,
+}
 
-    fn row(&self, row: &Row, texts: &mut Texts) -> Value {
-        match row {
-            Row::Lost {
-                ring,
-                nanoseconds,
-                count,
-            } => json!([2, ring, nanoseconds_of(*nanoseconds), count]),
-            Row::Other {
-                ring,
-                nanoseconds,
-                text,
-            } => {
-                json!([
-                    1,
-                    ring,
-                    nanoseconds_of(*nanoseconds),
-                    texts.place(text.clone())
-                ])
-            }
-            Row::Access {
-                ring,
-                nanoseconds,
-                number,
-                record,
-            } => {
-                let vm = self.rings[*ring]["number"].as_u64().unwrap_or(0) as u8;
-                let tag = record.tag;
-                let function = self.names.function(vm, record.pc);
-                json!([
-                    0,
-                    ring,
-                    nanoseconds_of(*nanoseconds),
-                    texts.place(self.names.device(vm, tag.instance())),
-                    texts.place(Operation(record).to_string()),
-                    u8::from(tag.direction() == Direction::Write),
-                    u8::from(tag.flags().contains(Flags::REFUSED)),
-                    texts.place(format!("{:#010x}", record.address.0)),
-                    record.value,
-                    record.old,
-                    word_after(record),
-                    texts.place(format!("{:#x}", record.pc)),
-                    function.map(|name| texts.place(name.to_string())),
-                    match tag.event() {
-                        EVENT_NONE => None,
-                        event => Some(event),
-                    },
-                    record.sequence,
-                    record.epoch,
-                    number,
-                ])
-            }
+impl Part {
+    /// Where it goes.
+    fn mark(self) -> &'static str {
+        match self {
+            Self::Style => "{{style}}",
+            Self::Data => "{{data}}",
+            Self::Script => "{{script}}",
         }
     }
 }
 
+impl<W: Write> Html<'_, W> {
+    /// What the page's script reads; the order of a row's columns is the one it knows. Rows
+    /// are numbers, so that only the texts and what the configuration says need care.
+    fn write_data(&mut self) -> io::Result<()> {
+        let mut texts = Texts::default();
+        write!(self.out, "{{\"left_out\":{},\"rows\":[", self.left_out)?;
+        for (index, row) in self.rows.iter().enumerate() {
+            let before = if index == 0 { "" } else { "," };
+            let vm = self.vms[row.ring()];
+            let columns = columns(row, vm, self.names, &mut texts);
+            write!(self.out, "{before}\n[")?;
+            for (index, column) in columns.into_iter().flatten().enumerate() {
+                let before = if index == 0 { "" } else { "," };
+                match column {
+                    Some(number) => write!(self.out, "{before}{number}")?,
+                    None => write!(self.out, "{before}null")?,
+                }
+            }
+            write!(self.out, "]")?;
+        }
+        let [rings, texts] = [Value::from(self.rings.clone()), texts.texts.into()].map(in_script);
+        write!(self.out, "],\"rings\":{rings},\"texts\":{texts}}}")
+    }
+}
+
+/// JSON that does not end the script that it stands in, as `</script` would.
+fn in_script(value: Value) -> String {
+    value.to_string().replace('<', "\\u003c")
+}
+
+/// The columns that no row has more of.
+const MAX_COLUMNS: usize = 17;
+
+/// A row's columns: a number, a text's place, or nothing to show. Those that a row does not
+/// have are left out.
+fn columns(
+    row: &Row,
+    vm: u8,
+    names: &Names,
+    texts: &mut Texts,
+) -> [Option<Option<u64>>; MAX_COLUMNS] {
+    let mut columns = [None; MAX_COLUMNS];
+    let mut set = |values: &[Option<u64>]| {
+        for (place, value) in columns.iter_mut().zip(values) {
+            *place = Some(*value);
+        }
+    };
+    let ring = Some(row.ring() as u64);
+    match row {
+        Row::Lost {
+            nanoseconds, count, ..
+        } => set(&[Some(2), ring, script_time(*nanoseconds), Some(*count)]),
+        Row::Other {
+            nanoseconds, text, ..
+        } => set(&[
+            Some(1),
+            ring,
+            script_time(*nanoseconds),
+            texts.place(text.clone()),
+        ]),
+        Row::Access {
+            nanoseconds,
+            number,
+            record,
+            ..
+        } => {
+            let tag = record.tag;
+            let function = names.function(vm, record.pc);
+            set(&[
+                Some(0),
+                ring,
+                script_time(*nanoseconds),
+                texts.place(names.device(vm, tag.instance())),
+                texts.place(Operation(record).to_string()),
+                Some(u64::from(tag.direction() == Direction::Write)),
+                Some(u64::from(tag.flags().contains(Flags::REFUSED))),
+                texts.place(format!("{:#010x}", record.address.0)),
+                Some(record.value.into()),
+                Some(record.old.into()),
+                word_after(record).map(u64::from),
+                texts.place(format!("{:#x}", record.pc)),
+                function.and_then(|name| texts.place(name.to_string())),
+                Some(tag.event())
+                    .filter(|event| *event != EVENT_NONE)
+                    .map(u64::from),
+                Some(record.sequence),
+                Some(record.epoch.into()),
+                Some(*number),
+            ]);
+        }
+    }
+    columns
+}
+
 /// The script counts in floating point, exact to a nanosecond for a hundred days.
-fn nanoseconds_of(nanoseconds: u128) -> u64 {
-    u64::try_from(nanoseconds).unwrap_or(u64::MAX)
+fn script_time(nanoseconds: u128) -> Option<u64> {
+    Some(u64::try_from(nanoseconds).unwrap_or(u64::MAX))
 }

@@ -35,7 +35,7 @@ pub struct Text<'a, W> {
     sums: Vec<String>,
 }
 
-const TITLE: &str = "     time (s)  since before (us)  event  vm        device    cpu access address    \
+const TITLE: &str = "     time (s) since before us  event  vm        device    cpu access address    \
                      value                    pc             seq epoch";
 
 impl<'a, W: Write> Text<'a, W> {
@@ -243,7 +243,7 @@ impl fmt::Display for Since {
         let Self { sign, nanoseconds } = self;
         write!(
             f,
-            "{sign}{:>13}.{:03}",
+            "{sign}{:>10}.{:03}",
             nanoseconds / 1000,
             nanoseconds % 1000
         )

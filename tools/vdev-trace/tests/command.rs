@@ -58,9 +58,7 @@ fn other_rings_are_printed_if_asked_for() {
     let text = u64::from_le_bytes(*b"hello\0\0\0");
     console.push([text, 0, 0, 0, 0, 7 | 0xffff << 48, 1000 << 8 | 5]);
     let printed = said(&decode(&console.dump(), &["--ring", "console"]).stdout);
-    assert!(
-        printed.contains(r#"[   0.001000] +            0.000      -  vm0       printed "hello""#)
-    );
+    assert!(printed.contains(r#"[   0.001000] +         0.000      -  vm0       printed "hello""#));
     let mut access = Ring::new(1, 0, 2);
     access.push(read(1000, 1, 7));
     let printed = said(&decode(&access.dump(), &["--ring", "access"]).stdout);

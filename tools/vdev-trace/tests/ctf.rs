@@ -288,7 +288,7 @@ fn a_stamp_that_steps_back_is_shown_at_the_time_before_it() {
         .map(|event| event.split('{').nth(1).unwrap())
         .collect();
     assert_eq!(told, [" stamp = 2000 }", " stamp = 2500 }"]);
-    assert!(viewed.text.contains("[   0.002000] -         3100.000"));
+    assert!(viewed.text.contains("[   0.002000] -      3100.000"));
 }
 
 #[test]

@@ -148,13 +148,13 @@ fn lost_bytes_cost_the_frames_they_stood_in_and_are_told() {
     line.bytes.remove(begins[2] + 12);
     let output = vdev_trace(&line.bytes, &["decode", "-"]);
     insta::assert_snapshot!(text_of(&output), @"
-         time (s)  since before (us)  event  vm        device    cpu access address    value                    pc             seq epoch
-    [   0.001000] +            0.000     12  vm0       dev0      0   R4     0xfa000000 1                        0x0040080000     1     0
-    [   0.002000] +         1000.000     12  vm0       dev0      0   R4     0xfa000000 2                        0x0040080000     2     0
+         time (s) since before us  event  vm        device    cpu access address    value                    pc             seq epoch
+    [   0.001000] +         0.000     12  vm0       dev0      0   R4     0xfa000000 1                        0x0040080000     1     0
+    [   0.002000] +      1000.000     12  vm0       dev0      0   R4     0xfa000000 2                        0x0040080000     2     0
     -- vm0: 1 records lost, part of the input was unreadable --
-    [   0.004000] +         2000.000     12  vm0       dev0      0   R4     0xfa000000 4                        0x0040080000     4     0
+    [   0.004000] +      2000.000     12  vm0       dev0      0   R4     0xfa000000 4                        0x0040080000     4     0
     -- vm0: 3 records lost, part of the input was unreadable --
-    [   0.008000] +         4000.000     12  vm0       dev0      0   R4     0xfa000000 8                        0x0040080000     8     0
+    [   0.008000] +      4000.000     12  vm0       dev0      0   R4     0xfa000000 8                        0x0040080000     8     0
     vm0: 4 records, 0 overwritten or lost by the ring's own count, 4 missing between them, 0 torn
     ");
     insta::assert_snapshot!(said(&output.stderr), @"
@@ -177,11 +177,11 @@ fn a_capture_that_begins_in_the_middle_waits_for_the_next_identity() {
     let from = line.bytes.len() / 2;
     let text = text_of(&vdev_trace(&line.bytes[from..], &["decode", "-"]));
     insta::assert_snapshot!(text, @"
-         time (s)  since before (us)  event  vm        device    cpu access address    value                    pc             seq epoch
+         time (s) since before us  event  vm        device    cpu access address    value                    pc             seq epoch
     -- vm0: 3 records lost --
-    [   0.004000] +            0.000     12  vm0       dev0      0   R4     0xfa000000 4                        0x0040080000     4     0
-    [   0.005000] +         1000.000     12  vm0       dev0      0   R4     0xfa000000 5                        0x0040080000     5     0
-    [   0.006000] +         1000.000     12  vm0       dev0      0   R4     0xfa000000 6                        0x0040080000     6     0
+    [   0.004000] +         0.000     12  vm0       dev0      0   R4     0xfa000000 4                        0x0040080000     4     0
+    [   0.005000] +      1000.000     12  vm0       dev0      0   R4     0xfa000000 5                        0x0040080000     5     0
+    [   0.006000] +      1000.000     12  vm0       dev0      0   R4     0xfa000000 6                        0x0040080000     6     0
     vm0: 3 records, 0 overwritten or lost by the ring's own count, 0 missing between them, 0 torn
     ");
 }
@@ -207,9 +207,9 @@ fn a_machine_that_starts_anew_is_a_ring_of_its_own() {
     let both = [line.bytes, again.bytes].concat();
     let output = vdev_trace(&both, &["decode", "-"]);
     insta::assert_snapshot!(text_of(&output), @"
-         time (s)  since before (us)  event  vm        device    cpu access address    value                    pc             seq epoch
-    [   0.090000] +            0.000     12  vm0       dev0      0   R4     0xfa000000 7                        0x0040080000     1     0
-    [   0.001000] +            0.000     12  vm0       dev0      0   R4     0xfa000000 8                        0x0040080000     1     0
+         time (s) since before us  event  vm        device    cpu access address    value                    pc             seq epoch
+    [   0.090000] +         0.000     12  vm0       dev0      0   R4     0xfa000000 7                        0x0040080000     1     0
+    [   0.001000] +         0.000     12  vm0       dev0      0   R4     0xfa000000 8                        0x0040080000     1     0
     vm0: 1 records, 0 overwritten or lost by the ring's own count, 0 missing between them, 0 torn
     vm0: 1 records, 0 overwritten or lost by the ring's own count, 0 missing between them, 0 torn
     ");

@@ -90,10 +90,10 @@ fn a_dump_that_ends_inside_a_ring_gives_the_records_before_its_end() {
     let output = vdev_trace(&whole[..slot(2) + 5], &["decode", "-", "--from", "dump"]);
     assert!(output.status.success());
     insta::assert_snapshot!(said(&output.stdout), @"
-         time (s)  since before (us)  event  vm        device    cpu access address    value                    pc             seq epoch
+         time (s) since before us  event  vm        device    cpu access address    value                    pc             seq epoch
     -- vm0: 8 records lost, part of the input was unreadable --
-    [   0.009000] +            0.000     12  vm0       dev0      0   R4     0xfa000000 9                        0x0040080000     9     0
-    [   0.010000] +         1000.000     12  vm0       dev0      0   R4     0xfa000000 10                       0x0040080000    10     0
+    [   0.009000] +         0.000     12  vm0       dev0      0   R4     0xfa000000 9                        0x0040080000     9     0
+    [   0.010000] +      1000.000     12  vm0       dev0      0   R4     0xfa000000 10                       0x0040080000    10     0
     vm0: 2 records, 6 overwritten or lost by the ring's own count, 0 missing between them, 2 torn, 2 slots beyond the input's end
     ");
     insta::assert_snapshot!(said(&output.stderr), @"warning: ring at offset 0x1000: the input ends before its last 2 slots; what they held is skipped");
@@ -193,17 +193,17 @@ fn life() -> Ring {
 #[test]
 fn a_record_is_a_line_with_all_that_a_person_needs() {
     insta::assert_snapshot!(text(&life().dump()), @"
-         time (s)  since before (us)  event  vm        device    cpu access address    value                    pc             seq epoch
-    [   0.001000] +            0.000     12  vm0       dev0      0   R4     0xfa000000 7                        0x0040080000     1     0
-    [   0.063125] +        62125.000     13  vm0       dev1      0   W1     0xfa000005 7 -> 170                 0x0040080004     1     0
-    [   0.063125] +            0.000     12  vm0       dev0      0   R8     0xfa000000 not supported            0x0040080008     2     0
-    [   0.069500] +         6375.000      -  vm0       reset, epoch 1
-    [   0.069600] +          100.000     12  vm0       dev0      0   R4     0xfa000000 0                        0x0040080000     3     1
-    [   0.079500] +         9900.000      -  vm0       no device: 3 times, last R? 0xfb000000 pc 0x4008000c
-    [   0.089500] +        10000.000      -  vm0       dev0: 4 accesses = 3 reads + 1 writes + 0 refused; 4 logged, 5 traced; counter 7
-    [   0.089500] +            0.000      -  vm0       lost: 1 not logged, 0 not printed, 2 overwritten in the trace, 4 unrecorded; 3 outside a device, 5 misbehaviour
-    [   0.089500] +            0.000      -  vm0       accesses from [   0.001000] to [   0.079500], recorded by [   0.079501]
-    [   0.089500] +            0.000      -  vm0       ended: powered off by the guest
+         time (s) since before us  event  vm        device    cpu access address    value                    pc             seq epoch
+    [   0.001000] +         0.000     12  vm0       dev0      0   R4     0xfa000000 7                        0x0040080000     1     0
+    [   0.063125] +     62125.000     13  vm0       dev1      0   W1     0xfa000005 7 -> 170                 0x0040080004     1     0
+    [   0.063125] +         0.000     12  vm0       dev0      0   R8     0xfa000000 not supported            0x0040080008     2     0
+    [   0.069500] +      6375.000      -  vm0       reset, epoch 1
+    [   0.069600] +       100.000     12  vm0       dev0      0   R4     0xfa000000 0                        0x0040080000     3     1
+    [   0.079500] +      9900.000      -  vm0       no device: 3 times, last R? 0xfb000000 pc 0x4008000c
+    [   0.089500] +     10000.000      -  vm0       dev0: 4 accesses = 3 reads + 1 writes + 0 refused; 4 logged, 5 traced; counter 7
+    [   0.089500] +         0.000      -  vm0       lost: 1 not logged, 0 not printed, 2 overwritten in the trace, 4 unrecorded; 3 outside a device, 5 misbehaviour
+    [   0.089500] +         0.000      -  vm0       accesses from [   0.001000] to [   0.079500], recorded by [   0.079501]
+    [   0.089500] +         0.000      -  vm0       ended: powered off by the guest
     vm0: 11 records, 0 overwritten or lost by the ring's own count, 0 missing between them, 0 torn, 1 of no kind that this tool knows
     ");
 }
@@ -219,13 +219,13 @@ fn vms_are_merged_by_time_and_a_step_back_shows_as_one() {
         [read(1000, 1, 1), write(2000, 2, 1, 50), read(6000, 3, 50)],
     );
     insta::assert_snapshot!(text(&[one.dump(), other.dump()].concat()), @"
-         time (s)  since before (us)  event  vm        device    cpu access address    value                    pc             seq epoch
-    [   0.001000] +            0.000     12  vm0       dev0      0   R4     0xfa000000 1                        0x0040080000     1     0
-    [   0.001500] +            0.000      7  vm1       dev2      0   R4     0xfa000000 9                        0x0040080000     1     0
-    [   0.002000] +         1000.000     12  vm0       dev0      0   W4     0xfa000000 1 -> 50                  0x0040080004     2     0
-    [   0.005000] +         3500.000      7  vm1       dev2      0   R4     0xfa000000 9                        0x0040080000     2     0
-    [   0.004000] -         1000.000      7  vm1       dev2      0   R4     0xfa000000 9                        0x0040080000     3     0
-    [   0.006000] +         4000.000     12  vm0       dev0      0   R4     0xfa000000 50                       0x0040080000     3     0
+         time (s) since before us  event  vm        device    cpu access address    value                    pc             seq epoch
+    [   0.001000] +         0.000     12  vm0       dev0      0   R4     0xfa000000 1                        0x0040080000     1     0
+    [   0.001500] +         0.000      7  vm1       dev2      0   R4     0xfa000000 9                        0x0040080000     1     0
+    [   0.002000] +      1000.000     12  vm0       dev0      0   W4     0xfa000000 1 -> 50                  0x0040080004     2     0
+    [   0.005000] +      3500.000      7  vm1       dev2      0   R4     0xfa000000 9                        0x0040080000     2     0
+    [   0.004000] -      1000.000      7  vm1       dev2      0   R4     0xfa000000 9                        0x0040080000     3     0
+    [   0.006000] +      4000.000     12  vm0       dev0      0   R4     0xfa000000 50                       0x0040080000     3     0
     vm0: 3 records, 0 overwritten or lost by the ring's own count, 0 missing between them, 0 torn
     vm1: 3 records, 0 overwritten or lost by the ring's own count, 0 missing between them, 0 torn
     ");

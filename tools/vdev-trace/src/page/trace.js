@@ -199,13 +199,13 @@
     for (let tick = Math.ceil(low / step) * step; tick <= high + step * 1e-9; tick += step) ticks.push(tick);
     return { ticks, step };
   };
-  const axes = ({ pen, width, height, x }, low, high, y) => {
+  const axes = ({ pen, width, height, x }, values, y) => {
     pen.strokeStyle = colour("--grid");
     pen.fillStyle = colour("--dim");
     pen.lineWidth = 1;
     pen.textAlign = "right";
     pen.textBaseline = "middle";
-    for (const tick of steps(low, high, 4).ticks) {
+    for (const tick of values) {
       if (tick !== Math.round(tick)) continue;
       const at = Math.round(y(tick)) + 0.5;
       pen.beginPath();
@@ -268,8 +268,11 @@
     }
     if (low > high) [low, high] = [0, 1];
     if (low === high) [low, high] = [Math.max(0, low - 1), high + 1];
-    const y = (value) => height - BOTTOM - ((value - low) / (high - low)) * (height - TOP - BOTTOM - 8) - 4;
-    axes(chart, low, high, y);
+    const size = $("log").checked ? Math.log1p : (value) => value;
+    const share = (value) => (size(value) - size(low)) / (size(high) - size(low));
+    const y = (value) => height - BOTTOM - share(value) * (height - TOP - BOTTOM - 8) - 4;
+    const powers = [0, 1, 10, 100, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9].filter((power) => power >= low && power <= high);
+    axes(chart, $("log").checked && powers.length > 1 ? powers : steps(low, high, 4).ticks, y);
     drawGaps(chart);
     clip(chart);
     let drawn = 0;
@@ -346,7 +349,7 @@
     const high = Math.max(1, ...[...bins.values()].map(([r, w]) => r + w));
     const y = (value) => height - BOTTOM - (value / high) * (height - TOP - BOTTOM);
     $("per").textContent = `in ${duration(bin).replace(/\.0+ /, " ")}`;
-    axes(chart, 0, high, y);
+    axes(chart, steps(0, high, 4).ticks, y);
     drawGaps(chart);
     clip(chart);
     const base = y(0);
@@ -487,6 +490,11 @@
   };
   scroll.addEventListener("scroll", () => drawTable(false));
 
+  // A guest that writes a large number makes the seconds invisible on a linear scale.
+  const words = accesses.map((row) => row.word).filter((word) => word !== null).sort((a, b) => a - b);
+  const middle = words[words.length >> 1] ?? 0;
+  $("log").checked = words.length > 0 && words[words.length - 1] > 50 * (middle + 1);
+  $("log").addEventListener("change", draw);
   $("theme").addEventListener("click", () => {
     const root = document.documentElement;
     const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
