@@ -86,11 +86,10 @@ fn decode(bytes: &mut [u8]) -> Option<Frame> {
     }
     let content = match kind {
         IDENTITY => {
-            let [clock_hz, start_ticks, epoch, lost] = unpack::<4>(packed)?;
+            let [clock_hz, start_ticks, lost] = unpack::<3>(packed)?;
             Content::Identity {
                 clock_hz,
                 start_ticks,
-                epoch,
                 lost,
             }
         }

@@ -58,11 +58,10 @@ fn words(content: &Content) -> (u8, [u64; MAX_WORDS], usize) {
         Content::Identity {
             clock_hz,
             start_ticks,
-            epoch,
             lost,
         } => {
-            words[..4].copy_from_slice(&[*clock_hz, *start_ticks, *epoch, *lost]);
-            (IDENTITY, words, 4)
+            words[..3].copy_from_slice(&[*clock_hz, *start_ticks, *lost]);
+            (IDENTITY, words, 3)
         }
         Content::Record { sequence, payload } => {
             words[0] = *sequence;

@@ -1,6 +1,7 @@
 //! Records of a ring on a serial line that loses and garbles bytes.
 //!
-//! The console's side encodes ([`Encoder`]), the host tool decodes ([`Decoder`]); they share
+//! The console's side encodes ([`RingSender`], [`Encoder`]), the host tool decodes
+//! ([`Decoder`]); they share
 //! nothing but the line. It may carry other things in between, such as the log's text: what
 //! is no frame is skipped and counted.
 //!
@@ -23,7 +24,7 @@
 //!
 //! | content | words |
 //! |---|---|
-//! | 1, the ring's identity | clock in hertz, counter at the start, epoch, lost records |
+//! | 1, the ring's identity | clock in hertz, counter at the start, records lost unsent |
 //! | 2, a record | its sequence number in the ring, its seven words of payload |
 //!
 //! An identity comes first and again after every [`IDENTITY_EVERY`] records, so that a
@@ -34,9 +35,11 @@
 
 mod decode;
 mod encode;
+mod send;
 
 pub use decode::{Decoder, Received};
 pub use encode::{Encoder, WireFrame};
+pub use send::{RingIdentity, RingSender};
 
 use crc::{CRC_32_ISO_HDLC, Crc, Table};
 use shared_ring::Payload;
@@ -85,9 +88,7 @@ pub enum Content {
         clock_hz: u64,
         /// The counter when the system started.
         start_ticks: u64,
-        /// How often the VM has been reset.
-        epoch: u64,
-        /// Records overwritten before they could be sent, and sent ones that were overwritten.
+        /// Records overwritten before they could be sent.
         lost: u64,
     },
     /// A record.

@@ -1,7 +1,11 @@
 //! What comes out of a line that loses, garbles and adds bytes.
 
 use proptest::prelude::*;
-use trace_stream::{Content, Decoder, Encoder, FRAME_BYTES, Frame, Received};
+use shared_ring::{Identity, OverwritingProducer, RingKind, RingMemory};
+use trace_stream::{
+    Content, Decoder, Encoder, FRAME_BYTES, Frame, IDENTITY_EVERY, Received, RingIdentity,
+    RingSender,
+};
 
 fn record(sequence: u64) -> Content {
     let payload = [sequence * 1000, 0xfa00_0000, 0x4008_0000, 7, sequence, 1, 0];
@@ -81,14 +85,97 @@ fn frames_are_numbered_over_all_rings_and_vms() {
     assert_eq!(numbers, [(0, 0), (1, 1), (2, 0)]);
 }
 
+/// A trace ring of VM 1 and its sender.
+fn sender<const SLOTS: usize>() -> (OverwritingProducer<SLOTS>, RingSender<SLOTS>) {
+    let ring: &'static RingMemory<SLOTS> = Box::leak(Box::new(RingMemory::new()));
+    let identity = Identity {
+        kind: RingKind::Trace,
+        vm: 1,
+        clock_hz: 1000,
+        start_ticks: 5,
+    };
+    let sent = RingIdentity {
+        ring: 3,
+        vm: 1,
+        clock_hz: 1000,
+        start_ticks: 5,
+    };
+    (
+        OverwritingProducer::new(ring, identity),
+        RingSender::new(ring, sent),
+    )
+}
+
+#[test]
+fn a_ring_is_sent_with_its_identity_first_and_again_every_few_records() {
+    let (mut producer, mut sender) = sender::<256>();
+    for number in 1..=200 {
+        producer.push(&[number; 7]);
+    }
+    let mut encoder = Encoder::new();
+    let mut bytes = Vec::new();
+    while let Some(frame) = sender.next_frame(&mut encoder) {
+        bytes.extend(frame.as_bytes());
+    }
+    let (frames, other) = received(&bytes);
+    assert_eq!((frames.len(), other), (200 + 4, 0));
+    for (place, frame) in frames.iter().enumerate() {
+        let is_identity = matches!(
+            frame.content,
+            Content::Identity {
+                clock_hz: 1000,
+                start_ticks: 5,
+                lost: 0
+            }
+        );
+        assert_eq!(
+            is_identity,
+            place.is_multiple_of(IDENTITY_EVERY as usize + 1),
+            "frame {place}"
+        );
+        assert_eq!((frame.number as usize, frame.ring, frame.vm), (place, 3, 1));
+    }
+}
+
+#[test]
+fn what_is_overwritten_before_the_line_had_room_is_counted() {
+    let (mut producer, mut sender) = sender::<4>();
+    let mut encoder = Encoder::new();
+    let mut sent = Vec::new();
+    for number in 1..=100_u64 {
+        producer.push(&[number; 7]);
+        // The line has room for a frame now and then.
+        if number.is_multiple_of(10)
+            && let Some(frame) = sender.next_frame(&mut encoder)
+        {
+            sent.extend(frame.as_bytes());
+        }
+    }
+    while let Some(frame) = sender.next_frame(&mut encoder) {
+        sent.extend(frame.as_bytes());
+    }
+    let (frames, _) = received(&sent);
+    let records: Vec<u64> = frames
+        .iter()
+        .filter_map(|frame| match frame.content {
+            Content::Record { sequence, payload } => {
+                assert_eq!(payload, [sequence; 7]);
+                Some(sequence)
+            }
+            Content::Identity { .. } => None,
+        })
+        .collect();
+    assert!(records.is_sorted() && records.ends_with(&[97, 98, 99, 100]));
+    assert_eq!(sender.lost() + records.len() as u64, 100);
+}
+
 fn content() -> impl Strategy<Value = Content> {
     let record = any::<(u64, [u64; 7])>()
         .prop_map(|(sequence, payload)| Content::Record { sequence, payload });
-    let identity = any::<[u64; 4]>().prop_map(|words| Content::Identity {
+    let identity = any::<[u64; 3]>().prop_map(|words| Content::Identity {
         clock_hz: words[0],
         start_ticks: words[1],
-        epoch: words[2],
-        lost: words[3],
+        lost: words[2],
     });
     prop_oneof![record, identity]
 }

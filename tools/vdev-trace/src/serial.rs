@@ -98,7 +98,6 @@ impl Line {
             Content::Identity {
                 clock_hz,
                 start_ticks,
-                epoch: _,
                 lost,
             } => {
                 let clock = Clock {

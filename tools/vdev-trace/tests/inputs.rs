@@ -103,7 +103,6 @@ impl Line {
         let content = Content::Identity {
             clock_hz: CLOCK_HZ,
             start_ticks,
-            epoch: 0,
             lost: 0,
         };
         self.bytes
