@@ -6,12 +6,15 @@
 #![no_main]
 
 use core::fmt::Write;
+use core::ptr::NonNull;
 use heapless::String;
 use pd_runtime::{
     Counter, CrashPage, Serial, Signals, channel_set, clock, configuration, leave_word_on_panic,
     region,
 };
-use sel4_microkit::{ChannelSet, Handler, Infallible, panicking, protection_domain};
+use sel4_microkit::{ChannelSet, Handler, Infallible, panicking, protection_domain, var};
+use shared_ring::RingMemory;
+use trace_records::TRACE_SLOTS;
 use vm_components::{Console, ConsolePort, Output, SystemPort};
 
 #[protection_domain]
@@ -28,14 +31,28 @@ fn init() -> ConsoleDomain {
         text: region!(monitor_ring: _),
         text_reader: region!(monitor_reader: _),
     };
+    let mut console = Console::init(&[(port, config)], Some(system), clock());
+    if let Some(trace) = trace_ring() {
+        console.stream(0, trace);
+    }
     ConsoleDomain {
-        console: Console::init(&[(port, config)], Some(system), clock()),
+        console,
         // SAFETY: `system.xml` maps the UART uncached, and `pd-monitor`, which maps it too,
         // uses it only when this protection domain is dead.
         serial: BoardSerial(unsafe { Serial::of_board() }),
         spent_ticks: 0,
         finished: false,
     }
+}
+
+/// The trace ring, where the system description maps it here: it then goes over the serial line
+/// too, since the board has nobody else to look at it.
+fn trace_ring() -> Option<&'static RingMemory<TRACE_SLOTS>> {
+    let address = *var!(trace_ring: usize = 0);
+    let ring = NonNull::new(address as *mut RingMemory<TRACE_SLOTS>)?;
+    // SAFETY: the Microkit has mapped the region at this address for the whole life of the
+    // protection domain; it is as large as a trace ring, which is made of atomics.
+    Some(unsafe { ring.as_ref() })
 }
 
 struct ConsoleDomain {

@@ -15,8 +15,10 @@ use core::fmt::{self, Write};
 use heapless::{String, Vec};
 use shared_ring::{Consumer, ConsumerPage, RingKind, RingMemory};
 use trace_records::{
-    CONSOLE_SLOTS, ConsoleRecord, EndReason, Entry, Kind, LOG_SLOTS, MAX_VMS, Notice, Text,
+    CONSOLE_SLOTS, ConsoleRecord, EndReason, Entry, Kind, LOG_SLOTS, MAX_VMS, Notice, TRACE_SLOTS,
+    Text,
 };
+use trace_stream::{Encoder, RingIdentity, RingSender};
 use vm_config::VmConfig;
 
 /// What a serial line of 115200 baud carries, ten bits a character.
@@ -64,6 +66,37 @@ pub struct Console {
     system_failed: bool,
     clock: Clock,
     budget: Budget,
+    stream: Stream,
+}
+
+/// The trace rings that also go over the serial line.
+#[derive(Default)]
+struct Stream {
+    rings: Vec<RingSender<TRACE_SLOTS>, MAX_VMS>,
+    encoder: Encoder,
+    /// Whose turn it is.
+    next: usize,
+    /// When the line was last free, everything had been sent.
+    is_drained: bool,
+}
+
+impl Stream {
+    /// Sends frames, each ring in turn, while more than `spared` bytes of the budget are left.
+    fn send(&mut self, spared: i64, printer: &mut Printer<'_, impl Output>) {
+        let mut silent = 0;
+        while silent < self.rings.len() && printer.budget.bytes > spared {
+            self.next = (self.next + 1) % self.rings.len();
+            match self.rings[self.next].next_frame(&mut self.encoder) {
+                Some(frame) => {
+                    silent = 0;
+                    printer.budget.bytes -= frame.as_bytes().len() as i64;
+                    printer.output.write(frame.as_bytes());
+                }
+                None => silent += 1,
+            }
+        }
+        self.is_drained = silent == self.rings.len();
+    }
 }
 
 struct VmConsole {
@@ -108,7 +141,23 @@ impl Console {
                 bytes: BURST_BYTES,
                 last: clock.start_ticks,
             },
+            stream: Stream::default(),
         }
+    }
+
+    /// Also sends a VM's trace ring over the serial line, between the lines, as frames that
+    /// `trace_stream` describes: for a machine whose memory nobody sees from outside. Frames
+    /// get half of what the line carries, and what the lines leave. The ring is only looked
+    /// at; what is overwritten before its turn is counted in the stream.
+    pub fn stream(&mut self, vm: u8, trace: &'static RingMemory<TRACE_SLOTS>) {
+        let identity = RingIdentity {
+            ring: RingKind::Trace as u8,
+            vm,
+            clock_hz: self.clock.hz,
+            start_ticks: self.clock.start_ticks,
+        };
+        // There is one for each VM at most.
+        let _ = self.stream.rings.push(RingSender::new(trace, identity));
     }
 
     /// Handles notifications.
@@ -124,6 +173,7 @@ impl Console {
             budget: &mut self.budget,
             output,
         };
+        self.stream.send(printer.budget.bytes / 2, &mut printer);
         let mut asleep = false;
         while !asleep {
             asleep = true;
@@ -153,13 +203,17 @@ impl Console {
                 vm.report_missing(host.now(), &mut printer);
             }
         }
+        self.stream.send(0, &mut printer);
     }
 
-    /// How the run went, once all VMs have ended or a part of the system has. The platform
-    /// prints it as its last line.
+    /// How the run went, once all VMs have ended and their traces are sent, or a part of the
+    /// system has ended. The platform prints it as its last line.
     pub fn verdict(&self) -> Option<Verdict> {
         if self.system_failed {
             return Some(Verdict::Failed);
+        }
+        if !self.stream.is_drained {
+            return None;
         }
         let mut verdict = Verdict::Ok;
         for vm in &self.vms {
