@@ -36,13 +36,18 @@ impl<'a, W: Write> Chrome<'a, W> {
         }
     }
 
-    fn event(&mut self, event: &Value) -> io::Result<()> {
+    /// What stands before an event.
+    fn begin(&mut self) -> io::Result<()> {
         let before = if std::mem::replace(&mut self.begun, true) {
             ",\n"
         } else {
             "{\"displayTimeUnit\":\"ns\",\"traceEvents\":[\n"
         };
-        self.out.write_all(before.as_bytes())?;
+        self.out.write_all(before.as_bytes())
+    }
+
+    fn event(&mut self, event: &Value) -> io::Result<()> {
+        self.begin()?;
         serde_json::to_writer(&mut self.out, event).map_err(io::Error::from)
     }
 
@@ -80,53 +85,52 @@ impl<'a, W: Write> Chrome<'a, W> {
         }))
     }
 
+    /// Written piece by piece: there may be millions of them.
     fn access(&mut self, stream: &Stream, item: &Item, record: &Record, ts: f64) -> io::Result<()> {
         let tag = record.tag;
-        let device = self.names.device(stream.vm, tag.instance());
         self.name_device(stream, tag.instance())?;
-        let mut arguments = json!({
-            "device": device,
-            "cpu": tag.vcpu(),
-            "address": format!("{:#x}", record.address.0),
-            "value": record.value,
-            "pc": format!("{:#x}", record.pc),
-            "seq": record.sequence,
-            "epoch": record.epoch,
-            "record": item.sequence,
-        });
+        let device = Value::from(self.names.device(stream.vm, tag.instance()));
+        let function = self.names.function(stream.vm, record.pc);
+        let function = function.map(|name| Value::from(&*name));
+        let (process, thread) = (process(stream), device_thread(tag.instance()));
+        self.begin()?;
+        let out = &mut self.out;
+        write!(
+            out,
+            "{{\"name\":\"{}\",\"cat\":\"access\",\"ph\":\"i\",\"s\":\"t\",\"ts\":{ts},\
+             \"pid\":{process},\"tid\":{thread},\"args\":{{\"device\":{device},\"cpu\":{},\
+             \"address\":\"{:#x}\",\"value\":{},\"pc\":\"{:#x}\",\"seq\":{},\"epoch\":{},\"record\":{}",
+            Operation(record),
+            tag.vcpu(),
+            record.address.0,
+            record.value,
+            record.pc,
+            record.sequence,
+            record.epoch,
+            item.sequence,
+        )?;
         if tag.event() != EVENT_NONE {
-            arguments["event"] = tag.event().into();
+            write!(out, ",\"event\":{}", tag.event())?;
         }
         if tag.direction() == guest_trap::Direction::Write {
-            arguments["old"] = record.old.into();
+            write!(out, ",\"old\":{}", record.old)?;
         }
         if tag.flags().contains(Flags::REFUSED) {
-            arguments["refused"] = true.into();
+            write!(out, ",\"refused\":true")?;
         }
-        if let Some(function) = self.names.function(stream.vm, record.pc) {
-            arguments["function"] = Value::from(&*function);
+        if let Some(function) = function {
+            write!(out, ",\"function\":{function}")?;
         }
-        self.event(&json!({
-            "name": Operation(record).to_string(),
-            "cat": "access",
-            "ph": "i",
-            "s": "t",
-            "ts": ts,
-            "pid": process(stream),
-            "tid": device_thread(tag.instance()),
-            "args": arguments,
-        }))?;
+        write!(out, "}}}}")?;
         let Some(word) = word_after(record) else {
             return Ok(());
         };
-        self.event(&json!({
-            "name": device,
-            "cat": "counter",
-            "ph": "C",
-            "ts": ts,
-            "pid": process(stream),
-            "args": { "counter": word },
-        }))
+        self.begin()?;
+        write!(
+            self.out,
+            "{{\"name\":{device},\"cat\":\"counter\",\"ph\":\"C\",\"ts\":{ts},\
+             \"pid\":{process},\"args\":{{\"counter\":{word}}}}}"
+        )
     }
 }
 

@@ -73,7 +73,7 @@ fn an_access_is_an_instant_with_its_arguments_and_a_step_of_its_devices_counter(
     let events = events(&ring.dump());
     let instants = of_phase(&events, "i");
     assert_eq!(instants.len(), 2);
-    insta::assert_snapshot!(instants[1].to_string(), @r#"{"args":{"address":"0xfa000000","cpu":0,"device":"dev0","epoch":0,"event":12,"old":7,"pc":"0x40080004","record":2,"seq":2,"value":1000},"cat":"access","name":"W4","ph":"i","pid":1,"s":"t","tid":1,"ts":2500.0}"#);
+    insta::assert_snapshot!(instants[1].to_string(), @r#"{"args":{"address":"0xfa000000","cpu":0,"device":"dev0","epoch":0,"event":12,"old":7,"pc":"0x40080004","record":2,"seq":2,"value":1000},"cat":"access","name":"W4","ph":"i","pid":1,"s":"t","tid":1,"ts":2500}"#);
     let counters = of_phase(&events, "C");
     let values: Vec<_> = counters
         .iter()
