@@ -5,7 +5,8 @@ VM       ?= vm.conf
 PLATFORM ?= unikernel
 CONFIG   ?= release
 BOARD    ?= qemu_virt_aarch64
-SYSTEM   ?= $(if $(filter qemu_virt_aarch64,$(BOARD)),system.xml,boards/$(BOARD)/demo.xml)
+# the system description, if not the one for BOARD and so many VMs
+SYSTEM   ?=
 MICROKIT_SDK ?=
 export MICROKIT_SDK
 TARGET   := aarch64-unknown-none-softfloat
@@ -24,7 +25,7 @@ RUNNER  = cargo run --quiet --package runner --
 VDEV_TRACE = cargo run --quiet --package vdev-trace --
 TRACES = --text out/trace.txt --ctf out/ctf --json out/trace.json --html out/trace.html
 IMAGES  = --images $(FIRMWARE) --kernel $(FIRMWARE)/unikernel --platform $(PLATFORM) \
-          --board $(BOARD) --config-name $(CONFIG) --system $(SYSTEM) --domains $(DOMAINS)/$(BOARD)/$(CONFIG)
+          --board $(BOARD) --config-name $(CONFIG) $(if $(SYSTEM),--system $(SYSTEM)) --domains $(DOMAINS)/$(BOARD)/$(CONFIG)
 GUESTS := $(patsubst guest/src/bin/%.rs,%,$(wildcard guest/src/bin/*.rs))
 
 .DEFAULT_GOAL := help
@@ -53,12 +54,14 @@ firmware:
 domains:
 	@test -n "$(MICROKIT_SDK)" || { echo "set MICROKIT_SDK to the folder of a Microkit SDK 2.3 (make sdk fetches one)" >&2; exit 1; }
 	@test -d "$(MICROKIT_SDK)/board/$(BOARD)/$(CONFIG)" || { echo "$(MICROKIT_SDK) has no configuration $(CONFIG) for $(BOARD)" >&2; exit 1; }
+	@tools/setup.sh libclang
 	@cd sel4 && $(DOMAINS_CARGO) build $(DOMAINS_FLAGS)
 	@mkdir -p $(DOMAINS)/$(BOARD)/$(CONFIG)
 	@cd $(DOMAINS_BUILT) && cp -u pd-monitor pd-vmm pd-trace pd-console pd-clock $(CURDIR)/$(DOMAINS)/$(BOARD)/$(CONFIG)
 
+# A panic names its place in the project, wherever that is.
 DOMAINS_CARGO = SEL4_INCLUDE_DIRS=$(abspath $(MICROKIT_SDK))/board/$(BOARD)/$(CONFIG)/include RUSTC_BOOTSTRAP=1 \
-    $(BARE_METAL_CARGO)
+    RUSTFLAGS="$$RUSTFLAGS --remap-path-prefix=$(CURDIR)/=" $(BARE_METAL_CARGO)
 DOMAINS_FLAGS = --quiet --release --target $(TARGET) --target-dir ../target/sel4-$(BOARD)-$(CONFIG) $(BARE_METAL_FLAGS)
 DOMAINS_BUILT = target/sel4-$(BOARD)-$(CONFIG)/$(TARGET)/release
 
@@ -70,13 +73,16 @@ domains-floor domains-in-vmm: domains-%: domains
 	@cp -u $(DOMAINS)/$(BOARD)/$(CONFIG)/* $(DOMAINS)/$(BOARD)/$(CONFIG)-$*
 	@cp $(DOMAINS_BUILT)/pd-vmm $(DOMAINS)/$(BOARD)/$(CONFIG)-$*
 
-run: build ## boot VM=vm.conf and print what it says
+run: build ## boot VM=vm.conf, or several as VM=two-vms, and print what they say
 	@$(RUNNER) run $(VM) $(IMAGES)
 
-trace: build ## the same, then the trace ring, read from outside: out/trace.txt, .json, .html, out/ctf
-	@$(RUNNER) trace $(VM) $(IMAGES); status=$$?; \
+trace: build ## the same, then the trace rings, read from outside: out/trace.txt, .json, .html, out/ctf
+	@rm -f out/run/*.blob; $(RUNNER) trace $(VM) $(IMAGES); status=$$?; \
+	for blob in out/run/vm.blob out/run/vm_?.blob; do \
+	    [ ! -f $$blob ] || names="$$names --config $$blob"; \
+	done; \
 	if [ -f out/run/memory.dump ]; then \
-	    $(VDEV_TRACE) decode out/run/memory.dump --config out/run/vm.blob $(TRACES) \
+	    $(VDEV_TRACE) decode out/run/memory.dump $$names $(TRACES) \
 	    && echo "left in out/: trace.txt, ctf/ (babeltrace2 out/ctf), trace.json (ui.perfetto.dev), trace.html" || exit; \
 	fi; exit $$status
 

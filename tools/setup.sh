@@ -9,9 +9,11 @@
 # BARE_METAL=rustup or BARE_METAL=debian in the environment allows only that one. BROWSER=1 also
 # installs Chromium (400 MB with what it needs), for the tests of the trace's page; without
 # a browser they say by name what they skip.
+#
+# setup.sh libclang installs only what the bindings of rust-sel4 are generated with.
 set -eu
 target=$1
-output=$2
+output=${2:-}
 
 fail() {
     echo "setup: $*" >&2
@@ -41,6 +43,13 @@ install() {
         apt-get install -y -qq --no-install-recommends "$@" >&2 ||
         fail "$purpose could not be installed: please run, as root, apt-get install $*"
 }
+
+if [ "$target" = libclang ]; then
+    [ -n "${LIBCLANG_PATH:-}" ] || ldconfig -p 2>/dev/null | grep -q 'libclang[-.]' ||
+        ls /usr/lib/llvm-*/lib/libclang*.so* >/dev/null 2>&1 ||
+        install "libclang, for the bindings of rust-sel4" libclang-dev
+    exit 0
+fi
 
 command -v cargo >/dev/null || fail "cargo is missing: please install Rust from https://rustup.rs"
 command -v cc >/dev/null || install "a C compiler to link with" gcc libc6-dev

@@ -45,13 +45,18 @@ impl Form {
             .any(|name| self.text.starts_with(name))
     }
 
-    /// Executes it, at `alias` plus the address at which the program is linked: 0, or where
-    /// another mapping shows the same code.
+    /// Where its code is, `alias` bytes from where the program is linked: 0, or the distance to
+    /// another mapping of the same code.
+    pub fn code(&self, alias: u64) -> u64 {
+        (self.run as usize as u64).wrapping_add(alias)
+    }
+
+    /// Executes it there.
     pub fn execute(&self, alias: u64, registers: &mut Registers) {
-        let address = (self.run as usize as u64).wrapping_add(alias) as usize;
         // SAFETY: the code at the alias is that function's, by the caller's page tables, and
         // position-independent.
-        let run: extern "C" fn(&mut Registers) = unsafe { core::mem::transmute(address) };
+        let run: extern "C" fn(&mut Registers) =
+            unsafe { core::mem::transmute(self.code(alias) as usize) };
         run(registers);
     }
 }

@@ -17,6 +17,11 @@ pub struct Instant {
 }
 
 impl Instant {
+    /// The counter's value.
+    pub fn ticks(self) -> u64 {
+        self.ticks
+    }
+
     /// Counter ticks since `earlier`.
     pub fn ticks_since(self, earlier: Self) -> u64 {
         self.ticks.wrapping_sub(earlier.ticks)

@@ -52,6 +52,7 @@ pub mod console;
 pub mod exceptions;
 pub mod paging;
 pub mod power;
+pub mod register_file;
 pub mod ticks;
 pub mod timer_registers;
 pub mod trace_location;

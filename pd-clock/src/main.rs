@@ -14,16 +14,23 @@
 #![no_std]
 #![no_main]
 
-use sel4_microkit::{Channel, NullHandler, protection_domain};
+use sel4_microkit::{Channel, NullHandler, protection_domain, var};
 
 /// To `pd-trace`, every period: 10 ms.
 const TRACE: Channel = Channel::new(0);
-/// To `pd-console` and `pd-vmm`, every so many periods: 100 ms.
+/// To `pd-console` and the first VM's `pd-vmm`, every so many periods: 100 ms. The system
+/// description says which channels lead to other VMs'.
 const SLOW: [Channel; 2] = [Channel::new(1), Channel::new(2)];
 const SLOW_PERIODS: u32 = 10;
 
 #[protection_domain]
 fn init() -> NullHandler {
+    // 0, which leads to `pd-trace`, where there is no such VM.
+    let more_vmms = [
+        *var!(vmm_1: usize = 0),
+        *var!(vmm_2: usize = 0),
+        *var!(vmm_3: usize = 0),
+    ];
     loop {
         for _ in 0..SLOW_PERIODS {
             // With a budget below its period, this returns when the next period begins.
@@ -32,6 +39,9 @@ fn init() -> NullHandler {
         }
         for channel in SLOW {
             channel.notify();
+        }
+        for channel in more_vmms.into_iter().filter(|&channel| channel != 0) {
+            Channel::new(channel).notify();
         }
     }
 }

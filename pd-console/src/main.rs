@@ -6,34 +6,60 @@
 #![no_main]
 
 use core::fmt::Write;
-use core::ptr::NonNull;
 use heapless::String;
 use pd_runtime::{
     Counter, CrashPage, Serial, Signals, channel_set, clock, configuration, leave_word_on_panic,
-    region,
+    optional_region, region,
 };
-use sel4_microkit::{ChannelSet, Handler, Infallible, panicking, protection_domain, var};
+use sel4_microkit::{ChannelSet, Handler, Infallible, panicking, protection_domain};
 use shared_ring::RingMemory;
 use trace_records::TRACE_SLOTS;
-use vm_components::{Console, ConsolePort, Output, SystemPort};
+use vm_components::{Console, ConsolePort, MAX_VMS, Output, SystemPort};
+
+/// The regions of one VM, if the system description has it.
+macro_rules! vm {
+    ($config:ident, $log:ident, $log_reader:ident, $text:ident, $text_reader:ident) => {
+        optional_region!($config: [u8; 0x1000]).map(|config| {
+            let port = ConsolePort {
+                log: region!($log: _),
+                log_reader: region!($log_reader: _),
+                text: region!($text: _),
+                text_reader: region!($text_reader: _),
+            };
+            (port, configuration(config))
+        })
+    };
+}
 
 #[protection_domain]
 fn init() -> ConsoleDomain {
     panicking::set_hook(&|info| leave_word_on_panic(region!(crash: CrashPage), info));
-    let config = configuration(region!(config: [u8; 0x1000]));
-    let port = ConsolePort {
-        log: region!(log_ring: _),
-        log_reader: region!(log_reader: _),
-        text: region!(console_ring: _),
-        text_reader: region!(console_reader: _),
-    };
+    // One line for each VM that there can be, by the names of its regions in `system.xml`.
+    #[rustfmt::skip]
+    let vms: [_; MAX_VMS] = [
+        vm!(config, log_ring, log_reader, console_ring, console_reader),
+        vm!(config_1, log_ring_1, log_reader_1, console_ring_1, console_reader_1),
+        vm!(config_2, log_ring_2, log_reader_2, console_ring_2, console_reader_2),
+        vm!(config_3, log_ring_3, log_reader_3, console_ring_3, console_reader_3),
+    ];
     let system = SystemPort {
         text: region!(monitor_ring: _),
         text_reader: region!(monitor_reader: _),
     };
-    let mut console = Console::init(&[(port, config)], Some(system), clock());
-    if let Some(trace) = trace_ring() {
-        console.stream(0, trace);
+    let mut console = Console::init(vms.into_iter().flatten(), Some(system), clock());
+    // Where the system description maps a trace ring here it goes over the serial line too,
+    // since the board has nobody else to look at it.
+    #[rustfmt::skip]
+    let traces: [Option<&RingMemory<TRACE_SLOTS>>; MAX_VMS] = [
+        optional_region!(trace_ring: _),
+        optional_region!(trace_ring_1: _),
+        optional_region!(trace_ring_2: _),
+        optional_region!(trace_ring_3: _),
+    ];
+    for (vm, trace) in (0..).zip(traces) {
+        if let Some(trace) = trace {
+            console.stream(vm, trace);
+        }
     }
     ConsoleDomain {
         console,
@@ -43,16 +69,6 @@ fn init() -> ConsoleDomain {
         spent_ticks: 0,
         finished: false,
     }
-}
-
-/// The trace ring, where the system description maps it here: it then goes over the serial line
-/// too, since the board has nobody else to look at it.
-fn trace_ring() -> Option<&'static RingMemory<TRACE_SLOTS>> {
-    let address = *var!(trace_ring: usize = 0);
-    let ring = NonNull::new(address as *mut RingMemory<TRACE_SLOTS>)?;
-    // SAFETY: the Microkit has mapped the region at this address for the whole life of the
-    // protection domain; it is as large as a trace ring, which is made of atomics.
-    Some(unsafe { ring.as_ref() })
 }
 
 struct ConsoleDomain {

@@ -20,7 +20,15 @@ use vm_components::Verdict;
 const CONSOLE: Channel = Channel::new(0);
 
 /// The children, by their numbers in `system.xml`.
-const CHILDREN: [&str; 4] = ["pd-vmm", "pd-trace", "pd-console", "pd-clock"];
+const CHILDREN: [&str; 7] = [
+    "pd-vmm",
+    "pd-trace",
+    "pd-console",
+    "pd-clock",
+    "pd-vmm-1",
+    "pd-vmm-2",
+    "pd-vmm-3",
+];
 const CONSOLE_CHILD: usize = 2;
 
 #[protection_domain]
@@ -54,7 +62,10 @@ impl Handler for Monitor {
             0 => region!(crash_vmm: CrashPage),
             1 => region!(crash_trace: CrashPage),
             2 => region!(crash_console: CrashPage),
-            _ => region!(crash_clock: CrashPage),
+            3 => region!(crash_clock: CrashPage),
+            4 => region!(crash_vmm_1: CrashPage),
+            5 => region!(crash_vmm_2: CrashPage),
+            _ => region!(crash_vmm_3: CrashPage),
         };
         let mut words = [0; CrashPage::TEXT_BYTES];
         let words = core::str::from_utf8(crash.read(&mut words)).unwrap_or("?");

@@ -17,9 +17,6 @@ use vcpu::{Event, VirtualMachine};
 use vm_components::{Vmm, VmmPorts};
 use vm_config::VmConfig;
 
-/// The only VM of this system description.
-const VM: u8 = 0;
-
 #[protection_domain]
 fn init() -> VmmDomain {
     panicking::set_hook(&|info| leave_word_on_panic(region!(crash: CrashPage), info));
@@ -34,7 +31,7 @@ fn init() -> VmmDomain {
     };
     let image = guest_image(&config);
     VmmDomain {
-        vmm: Vmm::init(VM, config, image, ports, clock(), &mut machine),
+        vmm: Vmm::init(config, image, ports, clock(), &mut machine),
         machine,
     }
 }

@@ -2,55 +2,83 @@
 //!
 //! `main` runs once, on the host's stack; `guest_exit` on the same stack, afresh, for each
 //! exit, with interrupts masked. Components run to completion, one at a time; a component
-//! that is signalled runs as soon as none of higher priority wants to, and the guest runs
+//! that is signalled runs as soon as none of higher priority wants to, and a guest runs
 //! when no component does.
 //!
 //! ```text
-//!   priority   component   signalled by
-//!      3       Trace       clock (10 ms), VMM
-//!      2       Console     clock (100 ms), Trace, VMM
-//!      1       Vmm         clock (100 ms), Trace; and the guest's exits
-//!      0       the guest
+//!   priority   component          signalled by
+//!      3       Trace              clock (10 ms), VMMs
+//!      2       Console            clock (100 ms), Trace, VMMs
+//!      1       Vmm, one a VM      clock (100 ms), Trace; and its guest's exits
+//!      0       the guests         take turns, which end with a wake-up of the clock
 //! ```
 //!
-//! Invariant: the guest runs only between two complete turns of everybody, so what a
+//! One VM at a time is in the CPU, and its VMM and RAM are `ComponentHost`'s own; a VMM runs only
+//! while its VM is there. So the path of an access knows one VM, however many there are.
+//!
+//! Invariant: a guest runs only between two complete turns of everybody, so what a
 //! component left in shared memory is there before the guest can look.
 
 use crate::arch::boot::Machine as Board;
 use crate::arch::el1_context::El1Context;
 use crate::arch::guest_ram::GuestRam;
-use crate::arch::stage2::Stage2;
+use crate::arch::saved_vm::SavedVm;
 use crate::arch::vcpu::{self, ExitKind, Vcpu};
 use crate::arch::{self, clock, gic, memory_map, power, uart};
-use crate::{print_line, rings};
+use crate::{print_line, rings, vm_parts};
 use a64_guest::stage1::Regime;
+use core::ops::Range;
 use guest_trap::{Gpr, GuestPhysAddr};
+use heapless::Vec;
 use hermit_sync::ExclusiveCell;
-use spin::Once;
 use vm_components::{
-    Channel, ChannelSet, Clock, Console, Exit, GuestException, Host, Machine, Output, StackPointer,
-    Trace, Vmm, channel,
+    Channel, ChannelSet, Clock, Console, Exit, GuestException, Host, MAX_VMS, Machine, Output,
+    StackPointer, Trace, Vmm, channel,
 };
-use vm_config::VmConfig;
 
 /// The clock wakes the components other than `Trace` at every so many of its wake-ups.
 const SLOW_WAKEUPS: u64 = 100 / clock::WAKEUP_PERIOD_MS;
-/// The only VM of this platform.
-const VM: u8 = 0;
 
-static STAGE2: Once<Stage2> = Once::new();
 static VCPU: ExclusiveCell<Vcpu> = ExclusiveCell::new(Vcpu::new());
 static HOST: ExclusiveCell<Option<ComponentHost>> = ExclusiveCell::new(None);
 
-/// The components and what they have been told.
+/// The components and what they have been told. What an access touches comes first, within
+/// reach of one instruction.
+#[repr(C)]
 pub struct ComponentHost {
+    /// Of the VM that is in the CPU, as is `platform.vm`.
     vmm: Vmm,
+    platform: Platform,
+    /// Where that VM goes when another one's turn begins.
+    saved: SavedVm,
+    waiting: Vec<WaitingVm, MAX_VMS>,
+    turn: Turn,
     trace: Trace,
     console: Console,
-    platform: Platform,
     wakeups: u64,
-    /// How long the components other than the VMM have run, in ticks.
+    /// How long the components other than the VMMs have run, in ticks.
     spent: Spent,
+}
+
+/// A VM that is not in the CPU.
+struct WaitingVm {
+    vmm: Vmm,
+    vm: Vm,
+    saved: SavedVm,
+}
+
+/// What a VMM can reach of its VM, the vCPU aside.
+struct Vm {
+    number: u8,
+    ram: GuestRam,
+    guest: GuestIs,
+}
+
+/// Which guest may run.
+struct Turn {
+    vm: u8,
+    began: u64,
+    is_over: bool,
 }
 
 #[derive(Default)]
@@ -59,13 +87,13 @@ struct Spent {
     console: u64,
 }
 
-/// What the components can reach of the machine, the vCPU aside.
+/// What the VMM in the CPU can reach of the machine, the vCPU aside, and what it and the other
+/// components tell the platform.
 struct Platform {
-    ram: GuestRam,
-    guest: GuestIs,
+    vm: Vm,
     pending: Pending,
-    /// Somebody was signalled or the guest is held: the guest must not run yet. One flag,
-    /// so that an exit that changes neither costs one test.
+    /// Somebody was signalled, the guest is held or its turn is over: it must not run yet. One
+    /// flag, so that an exit that changes none of it costs one test.
     unsettled: bool,
 }
 
@@ -80,7 +108,16 @@ enum GuestIs {
 struct Pending {
     trace: ChannelSet,
     console: ChannelSet,
-    vmm: ChannelSet,
+    vmm: [ChannelSet; MAX_VMS],
+}
+
+impl Pending {
+    /// A VM whose VMM was signalled, and its signals.
+    fn take_vmm(&mut self) -> Option<(u8, ChannelSet)> {
+        let mut vms = self.vmm.iter_mut().zip(0..);
+        let (channels, number) = vms.find(|(channels, _)| !channels.is_empty())?;
+        Some((number, core::mem::take(channels)))
+    }
 }
 
 /// A component as the platform sees it while it runs: who it is decides where its channels
@@ -100,8 +137,12 @@ impl Host for TraceHost<'_> {
     fn notify(&mut self, to: Channel) {
         if to == channel::trace::CONSOLE {
             self.0.console.insert(channel::console::TRACE);
-        } else if to == channel::trace::vmm(VM) {
-            self.0.vmm.insert(channel::vmm::TRACE);
+            return;
+        }
+        for (pending, vm) in self.0.vmm.iter_mut().zip(0..) {
+            if to == channel::trace::vmm(vm) {
+                pending.insert(channel::vmm::TRACE);
+            }
         }
     }
 }
@@ -132,9 +173,12 @@ impl Host for VmmHost<'_> {
         self.platform.unsettled = true;
         let pending = &mut self.platform.pending;
         if to == channel::vmm::TRACE {
-            pending.trace.insert(channel::trace::vmm(VM));
+            pending
+                .trace
+                .insert(channel::trace::vmm(self.platform.vm.number));
         } else if to == channel::vmm::CONSOLE {
-            pending.console.insert(channel::console::vmm(VM));
+            let vm = channel::console::vmm(self.platform.vm.number);
+            pending.console.insert(vm);
         }
     }
 }
@@ -183,17 +227,17 @@ impl Machine for VmmHost<'_> {
             self.vcpu.set_gpr(register.number(), value);
         }
         self.vcpu.set_pc(pc);
-        self.platform.guest = GuestIs::Runnable;
+        self.platform.vm.guest = GuestIs::Runnable;
     }
 
     fn hold(&mut self) {
-        self.platform.guest = GuestIs::Held;
+        self.platform.vm.guest = GuestIs::Held;
         self.platform.unsettled = true;
     }
 
     fn inject(&mut self, exception: GuestException) {
         self.vcpu.inject(exception);
-        self.platform.guest = GuestIs::Runnable;
+        self.platform.vm.guest = GuestIs::Runnable;
     }
 
     fn start(&mut self, entry: u64, x0: u64, x1: u64) {
@@ -203,105 +247,105 @@ impl Machine for VmmHost<'_> {
         self.vcpu.reset(entry);
         self.vcpu.set_gpr(0, x0);
         self.vcpu.set_gpr(1, x1);
-        self.platform.guest = GuestIs::Runnable;
+        self.platform.vm.guest = GuestIs::Runnable;
     }
 
     fn read_ram(&mut self, address: GuestPhysAddr, bytes: &mut [u8]) -> bool {
-        self.platform.ram.read(address.0, bytes).is_ok()
+        self.platform.vm.ram.read(address.0, bytes).is_ok()
     }
 
     fn write_ram(&mut self, address: GuestPhysAddr, bytes: &[u8]) -> bool {
-        self.platform.ram.write(address.0, bytes).is_ok()
+        self.platform.vm.ram.write(address.0, bytes).is_ok()
     }
 
     fn clear_ram(&mut self) {
-        self.platform.ram.clear();
+        self.platform.vm.ram.clear();
     }
 }
 
-/// Sets the VM and its components up and runs the guest.
+/// Sets the VMs and the components up and runs the guests.
 pub fn main(board: Board) -> ! {
-    let blob = memory_map::compiled_configuration();
-    let config = VmConfig::parse(blob).unwrap_or_else(|error| {
-        power::off_because(format_args!("the compiled configuration: {error}"))
-    });
-    let image = usize::try_from(config.image_len_bytes()).ok();
-    let image = image.and_then(|len| memory_map::guest_elf().get(..len));
-    let image = image.unwrap_or_else(|| {
-        power::off_because(format_args!(
-            "the guest's image has {} bytes, but there is room for {}",
-            config.image_len_bytes(),
-            memory_map::guest_elf().len()
-        ))
-    });
     let clock = Clock {
         hz: clock::frequency_hz(),
         start_ticks: clock::now(),
     };
-    let platform = Platform {
-        ram: guest_ram(&config, &board),
-        guest: GuestIs::Held,
-        pending: Pending::default(),
-        unsettled: true,
-    };
     let Some((vcpu, host)) = VCPU.take().zip(HOST.take()) else {
         unreachable!("main runs once");
     };
-    let host = host.insert(ComponentHost::new(config, image, clock, platform, vcpu));
+    let host = host.insert(ComponentHost::new(board.guest_ram, clock, vcpu));
     host.settle(vcpu);
     vcpu.host = core::ptr::from_mut(host).cast();
-    // SAFETY: `guest_ram` activated the VM's stage 2, and `start`, which alone makes the
-    // guest runnable first, loaded its EL1 registers.
+    // SAFETY: `settle` returned with a VM in the CPU that may run.
     unsafe { vcpu.enter() }
 }
 
-/// Gives the VM its RAM, in its stage 2 and for its VMM.
-fn guest_ram(config: &VmConfig<'_>, board: &Board) -> GuestRam {
-    let mut ranges = config.ram();
-    let (Some(range), None) = (ranges.next(), ranges.next()) else {
-        power::off_because("this platform takes exactly one range of RAM in a VM's configuration")
-    };
-    let len = range.len_bytes as usize;
-    if len > board.guest_ram.len() {
-        power::off_because(format_args!(
-            "the VM wants {len:#x} bytes of RAM, but there are {:#x} for guests: give QEMU a \
-             larger -m",
-            board.guest_ram.len()
-        ));
-    }
-    let host = board.guest_ram.start..board.guest_ram.start + len;
-    let mut stage2 = Stage2::new(1);
-    // SAFETY: it is RAM for guests, and this VM is the only one.
-    let mapped = unsafe { stage2.map(range.base as usize, host.start, len) };
-    mapped.unwrap_or_else(|error| power::off_because(error));
-    STAGE2.call_once(|| stage2).activate();
-    // SAFETY: mapped RW by `paging`; this is its only user.
-    unsafe { GuestRam::new(range.base, host) }
-}
-
 impl ComponentHost {
-    fn new(
-        config: VmConfig<'static>,
-        image: &'static [u8],
-        clock: Clock,
-        mut platform: Platform,
-        vcpu: &mut Vcpu,
-    ) -> Self {
-        let mut machine = VmmHost {
-            platform: &mut platform,
-            vcpu,
+    /// Starts every VM. The last one stays in the CPU; VM 0 has the first turn.
+    fn new(mut free: Range<usize>, clock: Clock, vcpu: &mut Vcpu) -> Self {
+        let configs = vm_parts::configurations();
+        let mut images = memory_map::guest_images();
+        let mut pending = Pending::default();
+        let mut started: Vec<WaitingVm, MAX_VMS> = Vec::new();
+        for config in &configs {
+            let image = vm_parts::next_image(config, &mut images);
+            let (ram, stage2) = vm_parts::next_ram(config, &mut free);
+            let mut saved = SavedVm::new(stage2);
+            saved.restore(vcpu);
+            let vm = Vm {
+                number: config.vm(),
+                ram,
+                guest: GuestIs::Held,
+            };
+            let mut platform = Platform {
+                vm,
+                pending,
+                unsettled: true,
+            };
+            let mut machine = VmmHost {
+                platform: &mut platform,
+                vcpu,
+            };
+            let ports = rings::vmm(config.vm());
+            let vmm = Vmm::init(*config, image, ports, clock, &mut machine);
+            saved.save(vcpu);
+            let Platform { vm, .. } = platform;
+            pending = platform.pending;
+            // There is room for as many as `configs` has.
+            let _ = started.push(WaitingVm { vmm, vm, saved });
+        }
+        let Some(WaitingVm { vmm, vm, saved }) = started.pop() else {
+            unreachable!("`configurations` does not return without one");
         };
+        saved.restore(vcpu);
+        let traced = configs
+            .iter()
+            .map(|config| (rings::trace(config.vm()), *config));
+        let printed = configs
+            .iter()
+            .map(|config| (rings::console(config.vm()), *config));
         Self {
-            vmm: Vmm::init(VM, config, image, rings::VMM, clock, &mut machine),
-            trace: Trace::init(&[(rings::TRACE_PORT, config)], clock, clock.start_ticks),
-            console: Console::init(&[(rings::CONSOLE_PORT, config)], None, clock),
-            platform,
+            trace: Trace::init(traced, clock, clock.start_ticks),
+            console: Console::init(printed, None, clock),
+            vmm,
+            platform: Platform {
+                vm,
+                pending,
+                unsettled: true,
+            },
+            saved,
+            waiting: started,
+            turn: Turn {
+                vm: 0,
+                began: clock.start_ticks,
+                is_over: false,
+            },
             wakeups: 0,
             spent: Spent::default(),
         }
     }
 
-    /// Lets components run until all have handled their signals and the guest may run.
+    /// Lets components run until all have handled their signals and the guest in the CPU may
+    /// run.
     #[cold]
     fn settle(&mut self, vcpu: &mut Vcpu) {
         loop {
@@ -318,35 +362,79 @@ impl ComponentHost {
                     .notified(channels, &mut ConsoleHost, &mut ConsoleHost);
                 self.spent.console += clock::now() - began;
                 self.end_if_over();
-            } else if !pending.vmm.is_empty() {
-                let channels = core::mem::take(&mut pending.vmm);
+            } else if let Some((number, channels)) = pending.take_vmm() {
+                self.switch_to(number, vcpu);
                 let mut machine = VmmHost {
                     platform: &mut self.platform,
                     vcpu,
                 };
                 self.vmm.notified(channels, &mut machine);
-            } else if self.platform.guest == GuestIs::Held {
-                gic::wait_for_interrupt();
-                self.wake_up();
-            } else {
+            } else if let Some(number) = self.whose_turn() {
+                self.switch_to(number, vcpu);
                 self.platform.unsettled = false;
                 return;
+            } else {
+                gic::wait_for_interrupt();
+                self.wake_up();
             }
         }
     }
 
-    /// The clock: signals the components whose time has come.
+    /// The VM that may run: the one whose turn it is, or else the next that wants to.
+    fn whose_turn(&mut self) -> Option<u8> {
+        if self.turn.is_over || !self.is_runnable(self.turn.vm) {
+            let vms = self.waiting.len() as u8 + 1;
+            let mut others = (1..=vms).map(|step| (self.turn.vm + step) % vms);
+            let next = others.find(|&vm| self.is_runnable(vm))?;
+            self.turn = Turn {
+                vm: next,
+                began: clock::now(),
+                is_over: false,
+            };
+        }
+        Some(self.turn.vm)
+    }
+
+    /// All VMs, the one in the CPU first.
+    fn vms(&self) -> impl Iterator<Item = &Vm> {
+        let waiting = self.waiting.iter().map(|waiting| &waiting.vm);
+        core::iter::once(&self.platform.vm).chain(waiting)
+    }
+
+    fn is_runnable(&self, number: u8) -> bool {
+        let mut vms = self.vms();
+        vms.any(|vm| vm.number == number && vm.guest == GuestIs::Runnable)
+    }
+
+    /// Puts a VM into the CPU in place of the one that is there.
+    fn switch_to(&mut self, number: u8, vcpu: &mut Vcpu) {
+        let mut others = self.waiting.iter_mut();
+        if let Some(next) = others.find(|waiting| waiting.vm.number == number) {
+            self.saved.save(vcpu);
+            core::mem::swap(&mut self.vmm, &mut next.vmm);
+            core::mem::swap(&mut self.platform.vm, &mut next.vm);
+            core::mem::swap(&mut self.saved, &mut next.saved);
+            self.saved.restore(vcpu);
+        }
+    }
+
+    /// The clock: signals the components whose time has come, and ends the guest's turn. A
+    /// turn that began late, because the components were busy, goes on until the next time.
     fn wake_up(&mut self) {
         if !gic::acknowledge_wakeup() {
             return;
         }
         self.platform.unsettled = true;
+        self.turn.is_over = clock::now() - self.turn.began >= clock::wakeup_period() / 2;
         let pending = &mut self.platform.pending;
         pending.trace.insert(channel::trace::CLOCK);
         self.wakeups += 1;
         if self.wakeups.is_multiple_of(SLOW_WAKEUPS) {
             pending.console.insert(channel::console::CLOCK);
-            pending.vmm.insert(channel::vmm::CLOCK);
+            // One for each VM, from 0 on without a gap.
+            for channels in pending.vmm.iter_mut().take(self.waiting.len() + 1) {
+                channels.insert(channel::vmm::CLOCK);
+            }
         }
     }
 
@@ -364,7 +452,8 @@ impl ComponentHost {
     }
 }
 
-/// What `assembly` calls for each exit; returns the vCPU to run next.
+/// What `assembly` calls for each exit; returns the vCPU to run, which by then may be another
+/// VM's.
 pub extern "C" fn guest_exit(vcpu: &'static mut Vcpu, kind: ExitKind) -> &'static mut Vcpu {
     // The floor of the benchmark: what a trap costs that only moves the PC on.
     #[cfg(feature = "bench-floor")]

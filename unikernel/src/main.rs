@@ -30,6 +30,8 @@ mod component_host;
 mod panic;
 #[cfg(target_os = "none")]
 mod rings;
+#[cfg(target_os = "none")]
+mod vm_parts;
 
 #[cfg(target_os = "none")]
 use component_host::{guest_exit, main};

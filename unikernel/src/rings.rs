@@ -1,5 +1,5 @@
 //! The memory between the components: what `system.xml` gives to protection domains as
-//! memory regions, here as statics in one address space.
+//! memory regions, here as statics in one address space, a set for each VM.
 //!
 //! Used once by `component_host`. The invariant of the regions, that each is written by one
 //! component only, is kept by the types that the components wrap them in; nothing but that
@@ -7,40 +7,69 @@
 
 use shared_ring::{ConsumerPage, RingMemory};
 use trace_records::{ACCESS_SLOTS, CONSOLE_SLOTS, LOG_SLOTS, StatePage, TRACE_SLOTS};
-use vm_components::{ConsolePort, TracePort, VmmPorts};
+use vm_components::{ConsolePort, MAX_VMS, TracePort, VmmPorts};
 
-static ACCESS: RingMemory<ACCESS_SLOTS> = RingMemory::new();
-static ACCESS_READER: ConsumerPage = ConsumerPage::new();
-static STATE: StatePage = StatePage::new();
-static LOG: RingMemory<LOG_SLOTS> = RingMemory::new();
-static LOG_READER: ConsumerPage = ConsumerPage::new();
-static TRACE: RingMemory<TRACE_SLOTS> = RingMemory::new();
-static CONSOLE: RingMemory<CONSOLE_SLOTS> = RingMemory::new();
-static CONSOLE_READER: ConsumerPage = ConsumerPage::new();
+/// All that connects one VM with the components.
+struct Regions {
+    access: RingMemory<ACCESS_SLOTS>,
+    access_reader: ConsumerPage,
+    state: StatePage,
+    log: RingMemory<LOG_SLOTS>,
+    log_reader: ConsumerPage,
+    trace: RingMemory<TRACE_SLOTS>,
+    console: RingMemory<CONSOLE_SLOTS>,
+    console_reader: ConsumerPage,
+}
 
-/// What the VMM gets.
-pub const VMM: VmmPorts = VmmPorts {
-    access: &ACCESS,
-    access_reader: &ACCESS_READER,
-    state: &STATE,
-    console: &CONSOLE,
-    console_reader: &CONSOLE_READER,
-};
+static REGIONS: [Regions; MAX_VMS] = [const {
+    Regions {
+        access: RingMemory::new(),
+        access_reader: ConsumerPage::new(),
+        state: StatePage::new(),
+        log: RingMemory::new(),
+        log_reader: ConsumerPage::new(),
+        trace: RingMemory::new(),
+        console: RingMemory::new(),
+        console_reader: ConsumerPage::new(),
+    }
+}; MAX_VMS];
 
-/// What the trace component gets.
-pub const TRACE_PORT: TracePort = TracePort {
-    access: &ACCESS,
-    access_reader: &ACCESS_READER,
-    state: &STATE,
-    log: &LOG,
-    log_reader: &LOG_READER,
-    trace: &TRACE,
-};
+fn of(vm: u8) -> &'static Regions {
+    &REGIONS[usize::from(vm)]
+}
 
-/// What the console gets.
-pub const CONSOLE_PORT: ConsolePort = ConsolePort {
-    log: &LOG,
-    log_reader: &LOG_READER,
-    text: &CONSOLE,
-    text_reader: &CONSOLE_READER,
-};
+/// What the VMM of this VM gets.
+pub fn vmm(vm: u8) -> VmmPorts {
+    let regions = of(vm);
+    VmmPorts {
+        access: &regions.access,
+        access_reader: &regions.access_reader,
+        state: &regions.state,
+        console: &regions.console,
+        console_reader: &regions.console_reader,
+    }
+}
+
+/// What the trace component gets for this VM.
+pub fn trace(vm: u8) -> TracePort {
+    let regions = of(vm);
+    TracePort {
+        access: &regions.access,
+        access_reader: &regions.access_reader,
+        state: &regions.state,
+        log: &regions.log,
+        log_reader: &regions.log_reader,
+        trace: &regions.trace,
+    }
+}
+
+/// What the console gets for this VM.
+pub fn console(vm: u8) -> ConsolePort {
+    let regions = of(vm);
+    ConsolePort {
+        log: &regions.log,
+        log_reader: &regions.log_reader,
+        text: &regions.console,
+        text_reader: &regions.console_reader,
+    }
+}

@@ -61,7 +61,7 @@ impl StatePage {
         }
     }
 
-    /// Says that the trace component lives. Called by it at each wake-up of its clock.
+    /// Says that the trace component lives. Called by it at least at each wake-up of its clock.
     pub fn beat(&self) {
         let beats = self.heartbeat.load(Ordering::Relaxed);
         self.heartbeat

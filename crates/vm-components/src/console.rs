@@ -5,6 +5,7 @@
 //!
 //! Invariants: what is printed never exceeds what a serial line carries, so a storm of
 //! accesses shows as a few lines and a count of those that are missing; the numbers add up;
+//! each VM has its share of the line, which no other can take from it;
 //! no guest can forge another's lines or ours, since what it prints follows its VM's name
 //! and holds no control characters. Sums, ends and messages of a VMM are always printed.
 
@@ -66,37 +67,8 @@ pub struct Console {
     system_failed: bool,
     clock: Clock,
     budget: Budget,
-    stream: Stream,
-}
-
-/// The trace rings that also go over the serial line.
-#[derive(Default)]
-struct Stream {
-    rings: Vec<RingSender<TRACE_SLOTS>, MAX_VMS>,
+    /// Numbers the frames of the line.
     encoder: Encoder,
-    /// Whose turn it is.
-    next: usize,
-    /// When the line was last free, everything had been sent.
-    is_drained: bool,
-}
-
-impl Stream {
-    /// Sends frames, each ring in turn, while more than `spared` bytes of the budget are left.
-    fn send(&mut self, spared: i64, printer: &mut Printer<'_, impl Output>) {
-        let mut silent = 0;
-        while silent < self.rings.len() && printer.budget.bytes > spared {
-            self.next = (self.next + 1) % self.rings.len();
-            match self.rings[self.next].next_frame(&mut self.encoder) {
-                Some(frame) => {
-                    silent = 0;
-                    printer.budget.bytes -= frame.as_bytes().len() as i64;
-                    printer.output.write(frame.as_bytes());
-                }
-                None => silent += 1,
-            }
-        }
-        self.is_drained = silent == self.rings.len();
-    }
 }
 
 struct VmConsole {
@@ -109,46 +81,50 @@ struct VmConsole {
     /// Records that were there and for which the serial line had no room.
     unprinted: u64,
     end: Option<EndReason>,
+    /// The trace ring, if it goes over the serial line too.
+    stream: Option<RingSender<TRACE_SLOTS>>,
+    /// When the line was last free for it, all of the trace had been sent.
+    is_sent: bool,
 }
 
 impl Console {
     /// A component that prints for the VMs with these configurations, numbered from 0, and
     /// for whoever watches over the components, if there is somebody.
     pub fn init(
-        vms: &[(ConsolePort, VmConfig<'static>)],
+        vms: impl IntoIterator<Item = (ConsolePort, VmConfig<'static>)>,
         system: Option<SystemPort>,
         clock: Clock,
     ) -> Self {
+        let vms: Vec<_, MAX_VMS> = vms
+            .into_iter()
+            .take(MAX_VMS)
+            .map(|(port, config)| VmConsole {
+                config,
+                log: Consumer::new(port.log, port.log_reader, RingKind::Log),
+                text: Consumer::new(port.text, port.text_reader, RingKind::Console),
+                line: String::new(),
+                missing: 0,
+                unprinted: 0,
+                end: None,
+                stream: None,
+                is_sent: true,
+            })
+            .collect();
         Self {
             system: system
                 .map(|port| Consumer::new(port.text, port.text_reader, RingKind::Console)),
             system_failed: false,
-            vms: vms
-                .iter()
-                .take(MAX_VMS)
-                .map(|(port, config)| VmConsole {
-                    config: *config,
-                    log: Consumer::new(port.log, port.log_reader, RingKind::Log),
-                    text: Consumer::new(port.text, port.text_reader, RingKind::Console),
-                    line: String::new(),
-                    missing: 0,
-                    unprinted: 0,
-                    end: None,
-                })
-                .collect(),
+            budget: Budget::new(vms.len(), clock.start_ticks),
+            vms,
             clock,
-            budget: Budget {
-                bytes: BURST_BYTES,
-                last: clock.start_ticks,
-            },
-            stream: Stream::default(),
+            encoder: Encoder::new(),
         }
     }
 
-    /// Also sends a VM's trace ring over the serial line, between the lines, as frames that
-    /// `trace_stream` describes: for a machine whose memory nobody sees from outside. Frames
-    /// get half of what the line carries, and what the lines leave. The ring is only looked
-    /// at; what is overwritten before its turn is counted in the stream.
+    /// Also sends the trace ring of a VM that there is over the serial line, between the lines,
+    /// as frames that `trace_stream` describes: for a machine whose memory nobody sees from
+    /// outside. Frames get half of the VM's share of the line, and what its lines leave. The
+    /// ring is only looked at; what is overwritten before its turn is counted in the stream.
     pub fn stream(&mut self, vm: u8, trace: &'static RingMemory<TRACE_SLOTS>) {
         let identity = RingIdentity {
             ring: RingKind::Trace as u8,
@@ -156,8 +132,10 @@ impl Console {
             clock_hz: self.clock.hz,
             start_ticks: self.clock.start_ticks,
         };
-        // There is one for each VM at most.
-        let _ = self.stream.rings.push(RingSender::new(trace, identity));
+        if let Some(vm) = self.vms.get_mut(usize::from(vm)) {
+            vm.stream = Some(RingSender::new(trace, identity));
+            vm.is_sent = false;
+        }
     }
 
     /// Handles notifications.
@@ -168,12 +146,9 @@ impl Console {
         output: &mut impl Output,
     ) {
         self.budget.refill(host.now(), self.clock.hz);
-        let mut printer = Printer {
-            clock: self.clock,
-            budget: &mut self.budget,
-            output,
-        };
-        self.stream.send(printer.budget.bytes / 2, &mut printer);
+        for (vm, share) in self.vms.iter_mut().zip(&mut self.budget.shares) {
+            vm.send_trace(*share / 2, share, &mut self.encoder, output);
+        }
         let mut asleep = false;
         while !asleep {
             asleep = true;
@@ -183,12 +158,17 @@ impl Console {
                         ConsoleRecord::from_words(&item.payload)
                     {
                         self.system_failed = true;
-                        printer.output.write(text.bytes());
+                        output.write(text.bytes());
                     }
                 }
                 asleep &= system.sleep_until(1);
             }
-            for vm in &mut self.vms {
+            for (vm, share) in self.vms.iter_mut().zip(&mut self.budget.shares) {
+                let mut printer = Printer {
+                    clock: self.clock,
+                    share,
+                    output,
+                };
                 vm.print_text(&mut printer);
                 vm.print_log(&mut printer);
                 // Without budget only the clock wakes us; records wait or are counted.
@@ -198,12 +178,17 @@ impl Console {
                 }
             }
         }
-        if printer.has_budget() || channels.contains(channel::console::CLOCK) {
-            for vm in &mut self.vms {
+        for (vm, share) in self.vms.iter_mut().zip(&mut self.budget.shares) {
+            let mut printer = Printer {
+                clock: self.clock,
+                share,
+                output,
+            };
+            if printer.has_budget() || channels.contains(channel::console::CLOCK) {
                 vm.report_missing(host.now(), &mut printer);
             }
+            vm.send_trace(0, share, &mut self.encoder, output);
         }
-        self.stream.send(0, &mut printer);
     }
 
     /// How the run went, once all VMs have ended and their traces are sent, or a part of the
@@ -212,13 +197,13 @@ impl Console {
         if self.system_failed {
             return Some(Verdict::Failed);
         }
-        if !self.stream.is_drained {
-            return None;
-        }
         let mut verdict = Verdict::Ok;
         for vm in &self.vms {
             if !vm.end?.is_success() {
                 verdict = Verdict::Failed;
+            }
+            if !vm.is_sent {
+                return None;
             }
         }
         Some(verdict)
@@ -244,20 +229,49 @@ impl Verdict {
     }
 }
 
-/// Characters that the serial line could have carried and has not.
+/// Characters that the serial line could have carried and has not, in equal shares.
+///
+/// A VM that prints more than its share has its share alone to answer for it: others lose
+/// nothing. What a VM leaves of its share when that is full goes to those that want more.
 struct Budget {
-    bytes: i64,
+    /// Each VM's; below zero after a line that was longer than what was left.
+    shares: Vec<i64, MAX_VMS>,
     last: u64,
 }
 
 impl Budget {
+    fn new(vms: usize, now: u64) -> Self {
+        let full = Self::full(vms);
+        Self {
+            shares: core::iter::repeat_n(full, vms).collect(),
+            last: now,
+        }
+    }
+
+    /// What a share never exceeds.
+    fn full(vms: usize) -> i64 {
+        BURST_BYTES / vms.max(1) as i64
+    }
+
     fn refill(&mut self, now: u64, clock_hz: u64) {
+        let vms = self.shares.len().max(1) as u128;
+        let (hz, rate) = (u128::from(clock_hz.max(1)), u128::from(BYTES_PER_SECOND));
         let elapsed = u128::from(now.saturating_sub(self.last));
-        let earned = elapsed * u128::from(BYTES_PER_SECOND) / u128::from(clock_hz.max(1));
-        if earned > 0 {
-            self.last = now;
-            let earned = i64::try_from(earned).unwrap_or(BURST_BYTES);
-            self.bytes = self.bytes.saturating_add(earned).min(BURST_BYTES);
+        let each = elapsed * rate / (hz * vms);
+        // What is not a whole byte for everybody counts the next time.
+        self.last += (each * vms * hz / rate) as u64;
+        let each = i64::try_from(each).map_or(BURST_BYTES, |each| each.min(BURST_BYTES));
+        let full = Self::full(self.shares.len());
+        let mut left = 0;
+        for share in &mut self.shares {
+            *share += each;
+            left += (*share - full).max(0);
+            *share = (*share).min(full);
+        }
+        let wanting = self.shares.iter().filter(|share| **share < full).count();
+        let more = left / wanting.max(1) as i64;
+        for share in &mut self.shares {
+            *share = (*share + more).min(full);
         }
     }
 }
@@ -265,13 +279,14 @@ impl Budget {
 /// What a line needs on its way out.
 struct Printer<'a, O> {
     clock: Clock,
-    budget: &'a mut Budget,
+    /// What the VM has left of its share, in bytes.
+    share: &'a mut i64,
     output: &'a mut O,
 }
 
 impl<O: Output> Printer<'_, O> {
     fn has_budget(&self) -> bool {
-        self.budget.bytes > 0
+        *self.share > 0
     }
 
     /// Prints a line that starts with `time`, whatever the budget.
@@ -280,12 +295,35 @@ impl<O: Output> Printer<'_, O> {
         let mut line = String::<LINE_BYTES>::new();
         // The longest line fits, and a write to this string fails for no other reason.
         let _ = writeln!(line, "{stamp} {text}");
-        self.budget.bytes -= line.len() as i64;
+        *self.share -= line.len() as i64;
         self.output.write(line.as_bytes());
     }
 }
 
 impl VmConsole {
+    /// Sends frames of the trace while more than `spared` bytes of the VM's share are left.
+    fn send_trace(
+        &mut self,
+        spared: i64,
+        share: &mut i64,
+        encoder: &mut Encoder,
+        output: &mut impl Output,
+    ) {
+        let Some(stream) = &mut self.stream else {
+            return;
+        };
+        self.is_sent = false;
+        while *share > spared && !self.is_sent {
+            match stream.next_frame(encoder) {
+                Some(frame) => {
+                    *share -= frame.as_bytes().len() as i64;
+                    output.write(frame.as_bytes());
+                }
+                None => self.is_sent = true,
+            }
+        }
+    }
+
     /// Prints what the guest printed while the serial line has room. The rest waits in its
     /// ring, and the guest sees a busy serial port.
     fn print_text(&mut self, printer: &mut Printer<'_, impl Output>) {

@@ -20,6 +20,8 @@
 
 // The state page has a place for every device that a configuration can have.
 const _: () = assert!(trace_records::MAX_DEVICES == vm_config::MAX_DEVICES);
+// Every VM that a configuration can have a number for is served.
+const _: () = assert!(trace_records::MAX_VMS == vm_config::MAX_VMS);
 
 pub mod channel;
 mod console;
@@ -38,4 +40,5 @@ pub use console::{Console, ConsolePort, Output, SystemPort, Verdict};
 pub use host::{Clock, Exit, GuestException, Host, Machine, StackPointer};
 pub use image::ImageError;
 pub use trace::{Trace, TracePort};
+pub use trace_records::MAX_VMS;
 pub use vmm::{Vmm, VmmPorts};

@@ -6,7 +6,9 @@
 //!
 //! Invariant: nothing that a VMM writes into its ring can stop this component, change
 //! another VM's counter, or make a log or trace record that names another VM. Each field is
-//! a claim: the time is clamped to [the VM's last, now], the rest is judged by the device.
+//! a claim: the time is clamped to [the VM's last, now], the rest is judged by the device. A
+//! VM's turn is at most one ring's worth of accesses, so that one that never stops keeps the
+//! others waiting for no more than that.
 
 use crate::channel::{self, ChannelSet};
 use crate::{Clock, Host};
@@ -90,26 +92,29 @@ struct Closing {
 impl Trace {
     /// A component that serves the VMs with these configurations, numbered from 0. The
     /// first second of the counters starts at `now`, in ticks.
-    pub fn init(vms: &[(TracePort, VmConfig<'_>)], clock: Clock, now: u64) -> Self {
-        let lanes = vms.iter().take(MAX_VMS).zip(0..);
+    pub fn init<'a>(
+        vms: impl IntoIterator<Item = (TracePort, VmConfig<'a>)>,
+        clock: Clock,
+        now: u64,
+    ) -> Self {
+        let lanes = vms.into_iter().take(MAX_VMS).zip(0..);
         Self {
             lanes: lanes
-                .map(|((port, config), vm)| Lane::new(vm, port, config, clock, now))
+                .map(|((port, config), vm)| Lane::new(vm, &port, &config, clock, now))
                 .collect(),
         }
     }
 
     /// Handles notifications.
     pub fn notified(&mut self, channels: ChannelSet, host: &mut impl Host) {
-        let mut console = false;
-        for lane in &mut self.lanes {
-            if channels.contains(channel::trace::CLOCK) {
-                lane.state.beat();
-            }
-        }
+        let mut alive = channels.contains(channel::trace::CLOCK);
         loop {
             let mut asleep = true;
+            let mut console = false;
             for lane in &mut self.lanes {
+                if alive {
+                    lane.state.beat();
+                }
                 let mut signals = Signals::default();
                 lane.drain(&mut signals, host);
                 console |= signals.console;
@@ -118,12 +123,14 @@ impl Trace {
                 }
                 asleep &= lane.access.sleep_until(ACCESS_SLOTS as u64 / 2);
             }
-            if asleep {
-                break;
+            if console {
+                host.notify(channel::trace::CONSOLE);
             }
-        }
-        if console {
-            host.notify(channel::trace::CONSOLE);
+            if asleep {
+                return;
+            }
+            // On a machine with several cores a flood may keep us here past the clock.
+            alive = true;
         }
     }
 }

@@ -159,40 +159,31 @@ impl Element {
         Some(start.wrapping_add(offset))
     }
 
-    /// Moves it, if all of it is in the guest's RAM.
+    /// Moves it, if it is in the guest's RAM. One on two pages never is: RAM comes in pages,
+    /// and the other register of a pair lies on one of the same two, so if both were RAM the
+    /// instruction would not have left the guest.
     ///
     /// # Errors
     ///
-    /// An address that is not; nothing has happened then.
+    /// An address that is not in RAM; nothing has happened then.
     pub fn move_in_ram(&mut self, machine: &mut impl Machine) -> Result<(), GuestPhysAddr> {
-        let width = self.width_bytes();
         let first = self.place.first;
-        let (before, second) = match self.place.second_page {
-            None => (width, None),
-            Some(second) => (second.bytes_before, Some(second.address)),
+        if let Some(second) = self.place.second_page {
+            return match machine.read_ram(first, &mut [0]) {
+                true => Err(second.address),
+                false => Err(first),
+            };
+        }
+        let width = self.width_bytes();
+        let bytes = &mut self.bytes[..width];
+        let is_ram = match self.direction {
+            Direction::Read => machine.read_ram(first, bytes),
+            Direction::Write => machine.write_ram(first, bytes),
         };
-        let mut old = [0; 16];
-        let (old_first, old_second) = old[..width].split_at_mut(before);
-        if !machine.read_ram(first, old_first) {
-            return Err(first);
+        match is_ram {
+            true => Ok(()),
+            false => Err(first),
         }
-        if let Some(second) = second
-            && !machine.read_ram(second, old_second)
-        {
-            return Err(second);
-        }
-        match self.direction {
-            Direction::Read => self.bytes = old,
-            Direction::Write => {
-                let (new_first, new_second) = self.bytes[..width].split_at(before);
-                // The same ranges have just been read.
-                machine.write_ram(first, new_first);
-                if let Some(second) = second {
-                    machine.write_ram(second, new_second);
-                }
-            }
-        }
-        Ok(())
     }
 }
 

@@ -160,19 +160,19 @@ enum Attempt {
 }
 
 impl Vmm {
-    /// Sets up the VM with number `vm` and lets the guest run.
+    /// Sets up the VM of this configuration and lets the guest run.
     ///
     /// # Errors
     ///
     /// None: a guest that cannot be loaded ends its VM, and the console says why.
     pub fn init(
-        vm: u8,
         config: VmConfig<'static>,
         image: &'static [u8],
         ports: VmmPorts,
         clock: Clock,
         machine: &mut impl Machine,
     ) -> Self {
+        let vm = config.vm();
         let mut bus = Bus::default();
         for (instance, device) in (0..).zip(config.devices()) {
             let location = GuestPhysAddr(device.loc);

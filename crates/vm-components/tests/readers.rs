@@ -78,6 +78,7 @@ struct Seen {
 
 fn config() -> VmConfig<'static> {
     let blob = encode(&Contents {
+        vm: 0,
         name: "demo",
         load_name: "guest",
         image_len_bytes: 1,
@@ -123,7 +124,7 @@ fn run(
         now: 1,
         notified: Vec::new(),
     };
-    let mut trace = Trace::init(&[(port, config())], CLOCK, 0);
+    let mut trace = Trace::init([(port, config())], CLOCK, 0);
     let mut vmm = BoundedProducer::<ACCESS_SLOTS>::new(
         access,
         access_reader,

@@ -52,6 +52,7 @@ struct System {
 
 fn system() -> System {
     let blob = encode(&Contents {
+        vm: 0,
         name: "demo",
         load_name: "guest",
         image_len_bytes: 1,
@@ -74,7 +75,7 @@ fn system() -> System {
         text,
         text_reader,
     };
-    let mut console = Console::init(&[(port, config)], None, CLOCK);
+    let mut console = Console::init([(port, config)], None, CLOCK);
     console.stream(0, trace);
     System {
         console,

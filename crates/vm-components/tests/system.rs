@@ -211,6 +211,7 @@ fn config(devices: &[Device<'_>], unsupported: Unsupported) -> VmConfig<'static>
         kind: DeviceKind::Pl011,
     };
     let blob = encode(&Contents {
+        vm: 0,
         name: "demo",
         load_name: "guest",
         image_len_bytes: 1,
@@ -297,9 +298,9 @@ impl System {
             text_reader,
         };
         Self {
-            trace: Trace::init(&[(port, config)], CLOCK, START),
-            console: Console::init(&[(console_port, config)], None, CLOCK),
-            vmm: Vmm::init(0, config, image(), ports, CLOCK, &mut platform),
+            trace: Trace::init([(port, config)], CLOCK, START),
+            console: Console::init([(console_port, config)], None, CLOCK),
+            vmm: Vmm::init(config, image(), ports, CLOCK, &mut platform),
             platform,
             screen: Screen::default(),
             trace_ring: Observer::new(trace_memory),

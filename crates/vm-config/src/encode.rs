@@ -17,6 +17,8 @@ use crate::read::{VmConfig, checksum};
 /// What to write: the same things that [`VmConfig`] gives back.
 #[derive(Clone, Copy, Debug)]
 pub struct Contents<'a> {
+    /// See [`VmConfig::vm`].
+    pub vm: u8,
     /// See [`VmConfig::name`].
     pub name: &'a str,
     /// See [`VmConfig::load_name`].
@@ -46,6 +48,7 @@ pub fn encode(contents: &Contents<'_>) -> Result<[u8; BLOB_LEN_BYTES], ConfigErr
     blob.version = VERSION.into();
     blob.len_bytes = (BLOB_LEN_BYTES as u16).into();
     blob.image_len_bytes = contents.image_len_bytes.into();
+    blob.vm = contents.vm;
     blob.cpus = 1;
     blob.logger = contents.logger.bits();
     blob.unsupported_instruction = action_number(contents.unsupported.instruction);

@@ -46,6 +46,9 @@ pub enum ConfigError {
         /// The checksum of the bytes.
         computed: u32,
     },
+    /// A number that no VM of a system can have.
+    #[error("VM number {0}")]
+    VmNumber(u8),
     /// A VM has one vCPU.
     #[error("{0} vCPUs, only 1 is supported")]
     Cpus(u8),

@@ -1,4 +1,4 @@
-//! The bytes of the blob, version 1. Written by `encode.rs`, read by `read.rs`, nobody else.
+//! The bytes of the blob, version 2. Written by `encode.rs`, read by `read.rs`, nobody else.
 //!
 //! Everything has one fixed place, so that a hex dump can be read with this table. Integers
 //! are little-endian. A text is its length followed by room for its longest value. What is
@@ -7,7 +7,7 @@
 //! | offset | bytes | field |
 //! |-------:|------:|-------|
 //! |    0 |    4 | magic, `VMCF` |
-//! |    4 |    2 | layout version, 1 |
+//! |    4 |    2 | layout version, 2 |
 //! |    6 |    2 | length of the blob in bytes, 1600; the region may be longer |
 //! |    8 |    4 | CRC-32 (ISO-HDLC) of bytes 12..1600 |
 //! |   12 |    4 | length in bytes of the ELF image named by `load` |
@@ -18,7 +18,7 @@
 //! |   20 |    1 | `unsupported instruction`: 0 ignore, 1 fail, 2 abort |
 //! |   21 |    1 | `unsupported reference`, likewise |
 //! |   22 |    1 | `unsupported register`, likewise |
-//! |   23 |    1 | not in use |
+//! |   23 |    1 | number of the VM, 0..=3 |
 //! |   24 |   32 | `system`: length, then up to 31 bytes |
 //! |   56 |  128 | `load`: length, then up to 127 bytes |
 //! |  184 |   64 | 4 RAM ranges of 16 bytes: base (8), length in bytes (8) |
@@ -46,6 +46,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// Length of a blob in bytes, all of which the checksum or the header covers.
 pub const BLOB_LEN_BYTES: usize = size_of::<Blob>();
+/// Most VMs in one system.
+pub const MAX_VMS: usize = 4;
 /// Most devices in one VM.
 pub const MAX_DEVICES: usize = 8;
 /// Most ranges of RAM in one VM.
@@ -60,7 +62,7 @@ pub const MAX_CMDLINE_BYTES: usize = 1023;
 pub const MAX_DEVICE_NAME_BYTES: usize = 15;
 
 pub(crate) const MAGIC: [u8; 4] = *b"VMCF";
-pub(crate) const VERSION: u16 = 1;
+pub(crate) const VERSION: u16 = 2;
 /// The checksum covers what follows it.
 pub(crate) const CHECKSUMMED_FROM: usize = 12;
 /// CRC-32 as in Ethernet, gzip and PNG; every language has it.
@@ -94,7 +96,7 @@ pub(crate) struct Blob {
     pub unsupported_instruction: u8,
     pub unsupported_reference: u8,
     pub unsupported_register: u8,
-    pub unused: u8,
+    pub vm: u8,
     pub name: Text<MAX_NAME_BYTES>,
     pub load: Text<MAX_LOAD_NAME_BYTES>,
     pub ram: [RawRam; MAX_RAM_RANGES],
@@ -143,6 +145,7 @@ mod tests {
         assert_eq!(offset_of!(Blob, image_len_bytes), CHECKSUMMED_FROM);
         assert_eq!(offset_of!(Blob, cpus), 16);
         assert_eq!(offset_of!(Blob, unsupported_register), 22);
+        assert_eq!(offset_of!(Blob, vm), 23);
         assert_eq!(offset_of!(Blob, name), 24);
         assert_eq!(offset_of!(Blob, load), 56);
         assert_eq!(offset_of!(Blob, ram), 184);

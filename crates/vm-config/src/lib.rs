@@ -31,7 +31,7 @@ pub use encode::{Contents, encode};
 pub use error::{ConfigError, TextField};
 pub use layout::{
     BLOB_LEN_BYTES, MAX_CMDLINE_BYTES, MAX_DEVICE_NAME_BYTES, MAX_DEVICES, MAX_LOAD_NAME_BYTES,
-    MAX_NAME_BYTES, MAX_RAM_RANGES,
+    MAX_NAME_BYTES, MAX_RAM_RANGES, MAX_VMS,
 };
 pub use model::{
     Action, Device, DeviceKind, GUEST_PHYS_LIMIT, PAGE_LEN_BYTES, RamRange, SeverityMask, Trace,

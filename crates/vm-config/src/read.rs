@@ -9,7 +9,7 @@ use zerocopy::{FromBytes, IntoBytes};
 use crate::error::{ConfigError, TextField};
 use crate::layout::{
     BLOB_LEN_BYTES, Blob, CHECKSUMMED_FROM, CRC_32, DeviceFlags, KIND_PL011, KIND_TRACE, MAGIC,
-    MAX_DEVICES, MAX_RAM_RANGES, RawDevice, RawRam, Text, VERSION,
+    MAX_DEVICES, MAX_RAM_RANGES, MAX_VMS, RawDevice, RawRam, Text, VERSION,
 };
 use crate::model::{
     Action, Device, DeviceKind, GUEST_PHYS_LIMIT, PAGE_LEN_BYTES, RamRange, SeverityMask, Trace,
@@ -19,6 +19,7 @@ use crate::model::{
 /// A VM configuration that has been checked. Its texts are borrowed from the blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VmConfig<'a> {
+    vm: u8,
     name: &'a str,
     cpus: u8,
     load_name: &'a str,
@@ -45,6 +46,10 @@ impl<'a> VmConfig<'a> {
         check_header(blob)?;
 
         let config = Self {
+            vm: match blob.vm {
+                vm if usize::from(vm) < MAX_VMS => vm,
+                other => return Err(ConfigError::VmNumber(other)),
+            },
             name: name(TextField::System, &blob.name)?,
             cpus: match blob.cpus {
                 1 => 1,
@@ -68,6 +73,12 @@ impl<'a> VmConfig<'a> {
         config.check_places()?;
         config.check_names()?;
         Ok(config)
+    }
+
+    /// The number of the VM in its system, 0 to [`MAX_VMS`] - 1: in the order of the names of
+    /// the files that describe them.
+    pub fn vm(&self) -> u8 {
+        self.vm
     }
 
     /// The name of the VM (`system`): 1 to 31 bytes of printable ASCII without blanks.

@@ -32,6 +32,7 @@ fn pl011(name: &str, loc: u64) -> Device<'_> {
 
 fn contents<'a>(devices: &'a [Device<'a>]) -> Contents<'a> {
     Contents {
+        vm: 0,
         name: "demo",
         load_name: "guest-app",
         image_len_bytes: 70_000,
@@ -78,7 +79,7 @@ fn refusal(at: usize, bytes: &[u8]) -> ConfigError {
 fn a_blob_lies_in_memory_as_the_table_says() {
     let blob = demo();
     assert_eq!(blob.len(), 1600);
-    assert_eq!(&blob[0..8], b"VMCF\x01\x00\x40\x06");
+    assert_eq!(&blob[0..8], b"VMCF\x02\x00\x40\x06");
     assert_eq!(&blob[12..16], &70_000_u32.to_le_bytes());
     assert_eq!(&blob[16..24], &[1, 1, 2, 0b001_1111, 1, 0, 1, 0]);
     assert_eq!(&blob[24..30], b"\x04demo\0");
@@ -116,12 +117,14 @@ fn what_is_written_is_what_is_read() {
         register: Action::Fail,
     };
     let bytes = encode(&Contents {
+        vm: 3,
         unsupported,
         ..contents(&devices)
     })
     .unwrap();
     let config = VmConfig::parse(&bytes).unwrap();
 
+    assert_eq!(config.vm(), 3);
     assert_eq!(config.name(), "demo");
     assert_eq!(config.cpus(), 1);
     assert_eq!(config.load_name(), "guest-app");
@@ -172,7 +175,7 @@ fn every_single_flipped_bit_is_noticed() {
 #[test]
 fn each_rule_is_checked_behind_a_right_checksum_too() {
     let text = |field, len_bytes| ConfigError::TextLength { field, len_bytes };
-    assert_eq!(refusal(4, &[2]), ConfigError::Version(2));
+    assert_eq!(refusal(4, &[1]), ConfigError::Version(1));
     assert_eq!(refusal(6, &[0, 0]), ConfigError::Length(0));
     assert_eq!(refusal(12, &[0; 4]), ConfigError::ImageLength(0));
     assert_eq!(refusal(16, &[2]), ConfigError::Cpus(2));
@@ -181,6 +184,7 @@ fn each_rule_is_checked_behind_a_right_checksum_too() {
     assert_eq!(refusal(18, &[9]), ConfigError::DeviceCount(9));
     assert_eq!(refusal(19, &[0x80]), ConfigError::Severities(0x80));
     assert_eq!(refusal(20, &[3]), ConfigError::Action(3));
+    assert_eq!(refusal(23, &[4]), ConfigError::VmNumber(4));
     assert_eq!(refusal(24, &[0]), text(TextField::System, 0));
     assert_eq!(refusal(24, &[32]), text(TextField::System, 32));
     let byte = |field, byte| ConfigError::TextByte { field, byte };
@@ -261,6 +265,11 @@ fn the_encoder_refuses_what_no_blob_can_hold() {
         ..contents(&[])
     });
     assert_eq!(ram, Err(ConfigError::RamCount(5)));
+    let fifth = encode(&Contents {
+        vm: 4,
+        ..contents(&[])
+    });
+    assert_eq!(fifth, Err(ConfigError::VmNumber(4)));
 }
 
 proptest! {

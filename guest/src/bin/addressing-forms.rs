@@ -251,6 +251,7 @@ fn refused(form: &Form, place: &Place, refusal: Refusal) {
     let before = initial(form, place.device);
     let mut registers = before;
     let result = attempt(|| form.execute(place.code, &mut registers));
+    let state = interrupted_state();
     let Err(Exception { esr, elr, far }) = result else {
         check!(false, "{} was carried out", form.text);
         return;
@@ -270,11 +271,16 @@ fn refused(form: &Form, place: &Place, refusal: Refusal) {
         form.text,
         place.device
     );
+    // A dozen instructions load and store the registers around it.
+    let code = form.code(place.code);
     check!(
-        elr.wrapping_sub(place.code) < 1 << 32,
-        "{}: elr {elr:#x}",
+        elr.wrapping_sub(code) < 0x80,
+        "{}: elr {elr:#x}, its code is at {code:#x}",
         form.text
     );
+    // EL1h, everything masked, no single step, no illegal state (D1.4).
+    let state = state & 0x30_03df;
+    check!(state == 0x3c5, "{}: spsr {state:#x}", form.text);
     check!(registers == before, "{} changed {registers:x?}", form.text);
 }
 
@@ -356,6 +362,17 @@ fn across_pages(granule: Granule, location: &mut TraceLocation) {
         "stp across two pages left {first:#x} and {second:#x}"
     );
     say!("pairs across pages");
+}
+
+/// SPSR_EL1 as the last exception left it; returning from one does not change it.
+fn interrupted_state() -> u64 {
+    #[cfg(target_os = "none")]
+    {
+        use aarch64_cpu::registers::{Readable, SPSR_EL1};
+        SPSR_EL1.get()
+    }
+    #[cfg(not(target_os = "none"))]
+    unimplemented!()
 }
 
 /// Lets EL1 and EL0 use vector registers.

@@ -32,3 +32,19 @@ macro_rules! region {
         unsafe { region.as_ref() }
     }};
 }
+
+/// As [`region!`], for a region that only some system descriptions map: `None` where the
+/// symbol was left null.
+///
+/// # Safety
+///
+/// That of [`region!`].
+#[macro_export]
+macro_rules! optional_region {
+    ($symbol:ident: $type:ty) => {{
+        let address: usize = *::sel4_microkit::var!($symbol: usize = 0);
+        let region = ::core::ptr::NonNull::new(address as *mut $type);
+        // SAFETY: as above; the Microkit has set the symbol, so it has mapped the region.
+        region.map(|region| unsafe { region.as_ref() })
+    }};
+}

@@ -34,7 +34,7 @@ pub fn measure(platform: &Platform, images: &Path, operation: &str) -> Result<Fi
     );
     std::fs::write(&config, text).map_err(|error| Failure::Host(error.to_string()))?;
     let request = Request {
-        config: &config,
+        configs: &[config],
         images,
         work: work.path(),
         platform,

@@ -1,14 +1,17 @@
-//! Boots a VM's configuration under QEMU and watches its console.
+//! Boots the configurations of one or several VMs under QEMU and watches its console.
 //!
 //! Used by the `runner` program and by the system tests. Invariant: a run ends by the
 //! verdict line, by the end of QEMU, or by its deadline, and never by a sleep; only
 //! `verdict: ok` is success.
 
 pub mod bench;
+mod description;
 mod qmp;
 mod system;
+mod vms;
 
 pub use system::{BoardModel, Microkit, Platform, Unikernel};
+pub use vms::{configurations, system_description};
 
 use std::fmt;
 use std::io::{BufRead, BufReader};
@@ -16,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
-use vdev_trace::compile::compile;
+use vdev_trace::compile::{Compiled, compile_all};
 
 /// The line that ends a run well.
 const VERDICT_OK: &str = "verdict: ok";
@@ -24,13 +27,13 @@ const VERDICT: &str = "verdict: ";
 
 /// How a system is to be run.
 pub struct Request<'a> {
-    /// The VM's configuration.
-    pub config: &'a Path,
+    /// The VMs' configurations, in the order of the VMs' numbers.
+    pub configs: &'a [PathBuf],
     /// Where the images are that `load` names.
     pub images: &'a Path,
     /// Where the run's files go.
     pub work: &'a Path,
-    /// What hosts the VM.
+    /// What hosts the VMs.
     pub platform: &'a Platform,
     /// `-icount shift=N`: the machine's clock counts instructions, 2^N ns each.
     pub icount: Option<u32>,
@@ -45,8 +48,8 @@ pub struct Request<'a> {
 pub struct Transcript {
     /// The console's lines.
     pub lines: Vec<String>,
-    /// The compiled configuration that was booted.
-    pub blob: Vec<u8>,
+    /// The compiled configurations that were booted.
+    pub blobs: Vec<Vec<u8>>,
 }
 
 /// Why a run is no success.
@@ -81,7 +84,7 @@ impl fmt::Display for Failure {
 ///
 /// See [`Failure`].
 pub fn run(request: &Request<'_>, mut show: impl FnMut(&str)) -> Result<Transcript, Failure> {
-    let compiled = compile(request.config, request.images).map_err(Failure::Config)?;
+    let compiled = compile_for(request.platform.system(), request.configs, request.images)?;
     let mut command = request
         .platform
         .command(request, &compiled)
@@ -100,7 +103,7 @@ pub fn run(request: &Request<'_>, mut show: impl FnMut(&str)) -> Result<Transcri
     let mut qemu = Qemu::start(command)?;
     let mut transcript = Transcript {
         lines: Vec::new(),
-        blob: compiled.blob,
+        blobs: compiled.iter().map(|vm| vm.blob.clone()).collect(),
     };
     let deadline = Instant::now() + request.deadline;
     let outcome = loop {
@@ -126,12 +129,9 @@ pub fn run(request: &Request<'_>, mut show: impl FnMut(&str)) -> Result<Transcri
         }
     };
     let dumped = match &request.dump {
-        Some(file) => request
-            .platform
-            .memory(compiled.ram_bytes)
-            .and_then(|pieces| {
-                qmp::dump(&socket, &pieces, file).map_err(|error| error.to_string())
-            }),
+        Some(file) => request.platform.memory(&compiled).and_then(|pieces| {
+            qmp::dump(&socket, &pieces, file).map_err(|error| error.to_string())
+        }),
         None => Ok(()),
     };
     // Why the run failed is worth more than why there is nothing to look at.
@@ -140,6 +140,24 @@ pub fn run(request: &Request<'_>, mut show: impl FnMut(&str)) -> Result<Transcri
     }
     dumped.map_err(|error| Failure::Host(format!("no memory dump: {error}")))?;
     Ok(transcript)
+}
+
+/// Compiles the VMs' configurations and holds them against the system description, if there is
+/// one.
+///
+/// # Errors
+///
+/// [`Failure::Config`], or that the system description cannot be read.
+pub fn compile_for(
+    system: Option<&Path>,
+    configs: &[PathBuf],
+    images: &Path,
+) -> Result<Vec<Compiled>, Failure> {
+    let compiled = compile_all(configs, images).map_err(Failure::Config)?;
+    if let Some(system) = system {
+        description::check(system, &compiled)?;
+    }
+    Ok(compiled)
 }
 
 impl Transcript {

@@ -1,13 +1,16 @@
 //! `runner`: what `make run`, `make trace` and `make bench` call.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use runner::{BoardModel, Failure, Microkit, Platform, Request, Unikernel, bench, run};
+use runner::{
+    BoardModel, Failure, Microkit, Platform, Request, Unikernel, bench, compile_for,
+    configurations, run, system_description,
+};
 use shared_ring::RingKind;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
-use vdev_trace::compile::compile;
+use vdev_trace::compile::file_of_vm;
 use vdev_trace::dump;
 use vm_config::VmConfig;
 
@@ -20,11 +23,11 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Boot a VM and print what it says
+    /// Boot a VM, or several, and print what they say
     Run(Boot),
     /// The same, then print the trace ring, read from outside the machine
     Trace(Boot),
-    /// Make the bootable seL4 image of a VM, without booting it
+    /// Make the bootable seL4 image of the VMs, without booting it
     Image(Boot),
     /// Count the instructions of an access
     Bench {
@@ -38,8 +41,11 @@ enum Command {
 
 #[derive(Args)]
 struct Boot {
-    /// The VM's configuration
-    config: PathBuf,
+    /// A VM's configuration, a folder with one for each VM, or the name of a scenario
+    vms: PathBuf,
+    /// Where a scenario is looked for by its name
+    #[arg(long, default_value = "tools/runner/scenarios")]
+    scenarios: PathBuf,
     #[command(flatten)]
     host: HostArguments,
     /// Let the machine's clock count instructions, 2^N ns each
@@ -79,9 +85,9 @@ struct HostArguments {
     /// Where the protection domains are
     #[arg(long, default_value = "out/microkit/qemu_virt_aarch64/release")]
     domains: PathBuf,
-    /// The system description
-    #[arg(long, default_value = "system.xml")]
-    system: PathBuf,
+    /// The system description, if not the one for so many VMs
+    #[arg(long)]
+    system: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -106,19 +112,26 @@ fn main() -> ExitCode {
     }
 }
 
-fn platform(host: &HostArguments) -> Result<Platform, Failure> {
+impl Boot {
+    fn configurations(&self) -> Result<Vec<PathBuf>, Failure> {
+        configurations(&self.vms, &self.scenarios).map_err(Failure::Host)
+    }
+}
+
+/// What is to host so many VMs.
+fn platform(host: &HostArguments, vms: usize) -> Result<Platform, Failure> {
     Ok(match host.platform {
         PlatformName::Unikernel => Platform::Unikernel(Unikernel {
             kernel: host.kernel.clone(),
         }),
         PlatformName::Microkit => {
             let model = BoardModel::named(&host.board).map_err(Failure::Host)?;
-            Platform::Microkit(microkit(host)?, model)
+            Platform::Microkit(microkit(host, vms)?, model)
         }
     })
 }
 
-fn microkit(host: &HostArguments) -> Result<Microkit, Failure> {
+fn microkit(host: &HostArguments, vms: usize) -> Result<Microkit, Failure> {
     // Make exports the variable, empty if it is not set.
     let variable = std::env::var_os("MICROKIT_SDK").filter(|sdk| !sdk.is_empty());
     let sdk = host.sdk.clone().or(variable.map(PathBuf::from));
@@ -129,14 +142,21 @@ fn microkit(host: &HostArguments) -> Result<Microkit, Failure> {
         board: host.board.clone(),
         config: host.config_name.clone(),
         domains: host.domains.clone(),
-        system: host.system.clone(),
+        system: host
+            .system
+            .clone()
+            .unwrap_or_else(|| system_description(&host.board, vms)),
     })
 }
 
 fn image(boot: &Boot) -> Result<(), Failure> {
-    let compiled = compile(&boot.config, &boot.host.images).map_err(Failure::Config)?;
-    compiled.write_to(&boot.work).map_err(Failure::Host)?;
-    let image = microkit(&boot.host)?
+    let configs = boot.configurations()?;
+    let microkit = microkit(&boot.host, configs.len())?;
+    let compiled = compile_for(Some(&microkit.system), &configs, &boot.host.images)?;
+    for vm in &compiled {
+        vm.write_to(&boot.work).map_err(Failure::Host)?;
+    }
+    let image = microkit
         .build(&boot.work, &compiled)
         .map_err(Failure::Host)?;
     println!("{}, report.txt beside it", image.display());
@@ -144,11 +164,12 @@ fn image(boot: &Boot) -> Result<(), Failure> {
 }
 
 fn run_vm(boot: &Boot, dump: Option<PathBuf>) -> Result<(), Failure> {
+    let configs = boot.configurations()?;
     let request = Request {
-        config: &boot.config,
+        configs: &configs,
         images: &boot.host.images,
         work: &boot.work,
-        platform: &platform(&boot.host)?,
+        platform: &platform(&boot.host, configs.len())?,
         icount: boot.icount,
         dump,
         deadline: Duration::from_secs(boot.deadline),
@@ -172,8 +193,10 @@ fn trace(boot: &Boot) -> Result<(), Failure> {
     let ran = run_vm(boot, Some(file.clone()));
     // What the guest did is most wanted when it failed.
     if ran.is_ok() || file.exists() {
-        let printed = print_rings(&file, &boot.work.join("vm.blob"));
-        return ran.and(or_reader_gone(printed, "the trace ring"));
+        let vms = (0..).zip(boot.configurations()?);
+        let blobs = vms.map(|(vm, _)| boot.work.join(file_of_vm(vm, "vm", "blob")));
+        let printed = print_rings(&file, &blobs.collect::<Vec<_>>());
+        return ran.and(or_reader_gone(printed, "the trace rings"));
     }
     ran
 }
@@ -188,20 +211,25 @@ fn or_reader_gone(printed: io::Result<()>, what: &str) -> Result<(), Failure> {
     }
 }
 
-fn print_rings(dump_file: &Path, blob: &Path) -> io::Result<()> {
-    let (memory, blob) = (std::fs::read(dump_file)?, std::fs::read(blob)?);
-    let config = VmConfig::parse(&blob).ok();
+fn print_rings(dump_file: &Path, blobs: &[PathBuf]) -> io::Result<()> {
+    let memory = std::fs::read(dump_file)?;
+    let blobs = blobs.iter().map(std::fs::read);
+    let blobs = blobs.collect::<io::Result<Vec<_>>>()?;
+    let configs: Vec<_> = blobs
+        .iter()
+        .map(|blob| VmConfig::parse(blob).ok())
+        .collect();
     let mut out = io::stdout();
     let place = dump_file.display();
     writeln!(out, "\nthe trace ring, read from the memory dump {place}:")?;
-    let names = |_| config.as_ref();
+    let names = |vm: u8| configs.get(usize::from(vm))?.as_ref();
     dump::write_rings(&mut out, &memory, RingKind::Trace, names).map(drop)
 }
 
 const FLOOR: &str = "floor: the PC moves on";
 
 fn bench_all(host: &HostArguments, floor_kernel: Option<PathBuf>) -> Result<(), Failure> {
-    let platform = platform(host)?;
+    let platform = platform(host, 1)?;
     println!(
         "instructions an access, {}, both options on, n = 1 000 000",
         platform.name()
@@ -226,7 +254,7 @@ fn bench_all(host: &HostArguments, floor_kernel: Option<PathBuf>) -> Result<(), 
     }
     if let Platform::Microkit(_, model) = platform {
         let beside = |answer: &str| -> Result<Platform, Failure> {
-            let mut microkit = microkit(host)?;
+            let mut microkit = microkit(host, 1)?;
             // `make bench` puts them beside the others.
             microkit
                 .domains

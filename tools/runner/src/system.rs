@@ -3,13 +3,21 @@
 use crate::Request;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use vdev_trace::compile::Compiled;
+use vdev_trace::compile::{Compiled, file_of_vm};
 
 const MIB: u64 = 1 << 20;
 /// Start of RAM on QEMU's virt board.
 const RAM: u64 = 0x4000_0000;
 /// What the unikernel needs besides the guests' RAM.
 const UNIKERNEL_BYTES: u64 = 16 * MIB;
+/// Where the unikernel finds VM 0's compiled configuration; each VM has a page
+/// (`memory_map.rs`).
+const CONFIGURATIONS: u64 = 0x40e0_0000;
+/// Where it finds VM 0's image; each begins on the page after the one before.
+const IMAGES: u64 = 0x40e1_0000;
+const PAGE: u64 = 4096;
+/// The unit in which it hands out RAM.
+const GUEST_RAM_BLOCK: u64 = 2 * MIB;
 
 /// QEMU's model of a board of the Microkit (Microkit manual, "Board Support Packages").
 pub struct BoardModel {
@@ -55,7 +63,7 @@ impl BoardModel {
     }
 }
 
-/// What hosts the VM.
+/// What hosts the VMs.
 pub enum Platform {
     /// All components in one image at EL2.
     Unikernel(Unikernel),
@@ -94,11 +102,19 @@ impl Platform {
         }
     }
 
+    /// What the platform has been told of the VMs, where that is a file of its own.
+    pub(crate) fn system(&self) -> Option<&Path> {
+        match self {
+            Self::Unikernel(_) => None,
+            Self::Microkit(microkit, _) => Some(&microkit.system),
+        }
+    }
+
     /// The physical memory in which the trace rings lie: the start and length in bytes of
     /// each piece.
-    pub(crate) fn memory(&self, guest_bytes: u64) -> Result<Vec<(u64, u64)>, String> {
+    pub(crate) fn memory(&self, vms: &[Compiled]) -> Result<Vec<(u64, u64)>, String> {
         match self {
-            Self::Unikernel(_) => Ok(vec![(RAM, UNIKERNEL_BYTES + guest_bytes)]),
+            Self::Unikernel(_) => Ok(vec![(RAM, UNIKERNEL_BYTES + guest_bytes(vms))]),
             Self::Microkit(microkit, _) => {
                 let place = microkit.system.display();
                 std::fs::read_to_string(&microkit.system)
@@ -113,22 +129,29 @@ impl Platform {
     pub(crate) fn command(
         &self,
         request: &Request<'_>,
-        compiled: &Compiled,
+        vms: &[Compiled],
     ) -> Result<Command, String> {
-        let blob = compiled.write_to(request.work)?;
+        let blobs = vms.iter().map(|vm| vm.write_to(request.work));
+        let blobs = blobs.collect::<Result<Vec<_>, _>>()?;
         let mut command = Command::new("qemu-system-aarch64");
         command.args(["-nographic", "-nodefaults", "-serial", "stdio"]);
         match self {
             Self::Unikernel(unikernel) => {
-                let mib = (UNIKERNEL_BYTES + compiled.ram_bytes).div_ceil(MIB);
+                let mib = (UNIKERNEL_BYTES + guest_bytes(vms)).div_ceil(MIB);
                 command.args(["-machine", "virt,virtualization=on,gic-version=3"]);
                 command.args(["-cpu", "cortex-a53", "-m", &format!("{mib}M")]);
                 command.arg("-kernel").arg(&unikernel.kernel);
-                load(&mut command, &blob, "0x40e00000,force-raw=on");
-                load(&mut command, &compiled.image, "0x40e10000,force-raw=on");
+                let mut image_at = IMAGES;
+                for ((vm, blob), number) in vms.iter().zip(&blobs).zip(0..) {
+                    let blob_at = CONFIGURATIONS + number * PAGE;
+                    load(&mut command, blob, &format!("{blob_at:#x},force-raw=on"));
+                    let place = format!("{image_at:#x},force-raw=on");
+                    load(&mut command, &vm.image, &place);
+                    image_at += vm.image_bytes.next_multiple_of(PAGE);
+                }
             }
             Self::Microkit(microkit, model) => {
-                let image = microkit.build(request.work, compiled)?;
+                let image = microkit.build(request.work, vms)?;
                 command.args(model.machine);
                 if microkit.config.starts_with("smp") {
                     command.args(["-smp", "4"]);
@@ -142,15 +165,18 @@ impl Platform {
 }
 
 impl Microkit {
-    /// Makes the bootable image, with the guest and its configuration as prefilled regions,
+    /// Makes the bootable image, with the guests and their configurations as prefilled regions,
     /// and the Microkit's report beside it.
     ///
     /// # Errors
     ///
     /// What could not be read or written, or what the Microkit's tool says.
-    pub fn build(&self, work: &Path, compiled: &Compiled) -> Result<PathBuf, String> {
-        std::fs::copy(&compiled.image, work.join("guest.elf"))
-            .map_err(|error| format!("cannot copy {}: {error}", compiled.image.display()))?;
+    pub fn build(&self, work: &Path, vms: &[Compiled]) -> Result<PathBuf, String> {
+        for vm in vms {
+            let copy = work.join(file_of_vm(vm.number, "guest", "elf"));
+            std::fs::copy(&vm.image, copy)
+                .map_err(|error| format!("cannot copy {}: {error}", vm.image.display()))?;
+        }
         let image = work.join("loader.img");
         let tool = self.sdk.join("bin/microkit");
         let mut command = Command::new(&tool);
@@ -169,6 +195,14 @@ impl Microkit {
         }
         Ok(image)
     }
+}
+
+/// RAM for the guests of the unikernel, in bytes.
+fn guest_bytes(vms: &[Compiled]) -> u64 {
+    let blocks = vms
+        .iter()
+        .map(|vm| vm.ram_bytes.next_multiple_of(GUEST_RAM_BLOCK));
+    blocks.sum()
 }
 
 /// Where a system description puts the trace rings: their regions have a physical address, so

@@ -1,6 +1,7 @@
-//! The isolation argument, held against what the Microkit is told: `system.xml` maps what
-//! the README's table says and nothing else, its numbers are those of the code, and whoever
-//! a guest must not hold up runs above its vCPU. Needs no SDK.
+//! The isolation argument, held against what the Microkit is told: `system.xml` and every
+//! description in `boards` map what the README's table says for each VM and nothing else, their
+//! numbers are those of the code, and whoever a guest must not hold up runs above its vCPU.
+//! Needs no SDK.
 
 use roxmltree::{Document, Node};
 use shared_ring::{ConsumerPage, RingMemory};
@@ -30,21 +31,66 @@ fn number(text: &str) -> u64 {
     }
 }
 
-/// Who maps what how: (protection domain or `guest`, region) to permissions.
+/// Every system description there is, with its name.
+fn descriptions() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut files = vec!["system.xml".to_owned()];
+    for board in std::fs::read_dir(root.join("boards")).unwrap() {
+        for file in std::fs::read_dir(board.unwrap().path()).unwrap() {
+            let path = file.unwrap().path();
+            if path.extension().is_some_and(|suffix| suffix == "xml") {
+                let file = path.strip_prefix(&root).unwrap();
+                files.push(file.to_str().unwrap().to_owned());
+            }
+        }
+    }
+    assert!(files.len() > 1, "no board was found");
+    files
+        .into_iter()
+        .map(|file| (file.clone(), read(&file)))
+        .collect()
+}
+
+/// Runs a check on every system description; it gets the number of VMs as well.
+fn in_each(check: impl Fn(&str, &Document<'_>, u8)) {
+    for (name, xml) in descriptions() {
+        let document = Document::parse(&xml).unwrap();
+        let vms = nodes(&document, "virtual_machine").count();
+        assert!(vms > 0, "{name} has no VM");
+        check(&name, &document, u8::try_from(vms).unwrap());
+    }
+}
+
+fn nodes<'a>(document: &'a Document<'_>, tag: &'a str) -> impl Iterator<Item = Node<'a, 'a>> {
+    let all = document.descendants();
+    all.filter(move |node| node.has_tag_name(tag))
+}
+
+/// How names of VM 0's and of the others differ: `config`, `config_1`; `pd-vmm`, `pd-vmm-1`.
+fn of_vm(name: &str, separator: char, vm: u8) -> String {
+    match vm {
+        0 => name.to_owned(),
+        vm => format!("{name}{separator}{vm}"),
+    }
+}
+
+/// Who maps what how: (protection domain or `guest`, region) to permissions. The guest of
+/// `pd-vmm-1` is `guest-1`.
 fn mappings(document: &Document<'_>) -> BTreeMap<(String, String), String> {
-    let maps = document
-        .descendants()
-        .filter(|node| node.has_tag_name("map"));
-    maps.map(|map| {
-        let parent = map.parent().unwrap();
-        let who = match parent.tag_name().name() {
-            "virtual_machine" => "guest".to_owned(),
-            _ => attribute(&parent, "name").to_owned(),
-        };
-        let key = (who, attribute(&map, "mr").to_owned());
-        (key, attribute(&map, "perms").to_owned())
-    })
-    .collect()
+    nodes(document, "map")
+        .map(|map| {
+            let parent = map.parent().unwrap();
+            let who = match parent.tag_name().name() {
+                "virtual_machine" => {
+                    let vmm = parent.parent().unwrap();
+                    attribute(&vmm, "name").replace("pd-vmm", "guest")
+                }
+                _ => attribute(&parent, "name").to_owned(),
+            };
+            let key = (who, attribute(&map, "mr").to_owned());
+            (key, attribute(&map, "perms").to_owned())
+        })
+        .collect()
 }
 
 /// The README's table: a row for each part, a column for each region.
@@ -76,165 +122,274 @@ fn readme_table() -> BTreeMap<(String, String), String> {
 }
 
 #[test]
-fn the_system_maps_what_the_readme_says_and_nothing_else() {
-    let xml = read("system.xml");
-    let mapped = mappings(&Document::parse(&xml).unwrap());
+fn the_system_maps_what_the_readme_says_for_each_vm_and_nothing_else() {
     let table = readme_table();
     assert!(table.len() > 20, "the table was not found: {table:?}");
-    let mut wanted = table;
-    // The last words of each protection domain, and the line they take to the console.
-    for domain in ["vmm", "trace", "console"] {
-        wanted.insert(
-            (format!("pd-{domain}"), format!("crash_{domain}")),
-            "rw".into(),
-        );
-    }
-    for domain in ["vmm", "trace", "console", "clock"] {
-        wanted.insert(("pd-monitor".into(), format!("crash_{domain}")), "r".into());
-    }
-    for (who, region, perms) in [
-        ("pd-monitor", "monitor_ring", "rw"),
-        ("pd-console", "monitor_ring", "r"),
-        ("pd-monitor", "monitor_reader", "r"),
-        ("pd-console", "monitor_reader", "rw"),
-    ] {
-        wanted.insert((who.into(), region.into()), perms.into());
-    }
-    assert_eq!(mapped, wanted);
+    in_each(|name, document, vms| {
+        let mut wanted = BTreeMap::new();
+        let mut want = |who: String, region: String, perms: &str| {
+            wanted.insert((who, region), perms.to_owned());
+        };
+        for vm in 0..vms {
+            for ((who, region), perms) in &table {
+                let who = match who.as_str() {
+                    "guest" | "pd-vmm" => of_vm(who, '-', vm),
+                    one_for_all => one_for_all.to_owned(),
+                };
+                let region = match region.as_str() {
+                    "uart" => "uart".to_owned(),
+                    _ => of_vm(region, '_', vm),
+                };
+                want(who, region, perms);
+            }
+            // The last words of each protection domain.
+            let crash = of_vm("crash_vmm", '_', vm);
+            want(of_vm("pd-vmm", '-', vm), crash.clone(), "rw");
+            want("pd-monitor".into(), crash, "r");
+        }
+        for domain in ["trace", "console"] {
+            want(format!("pd-{domain}"), format!("crash_{domain}"), "rw");
+        }
+        for domain in ["trace", "console", "clock"] {
+            want("pd-monitor".into(), format!("crash_{domain}"), "r");
+        }
+        // The line that they take to the console.
+        for (who, region, perms) in [
+            ("pd-monitor", "monitor_ring", "rw"),
+            ("pd-console", "monitor_ring", "r"),
+            ("pd-monitor", "monitor_reader", "r"),
+            ("pd-console", "monitor_reader", "rw"),
+        ] {
+            want(who.into(), region.into(), perms);
+        }
+        assert_eq!(mappings(document), wanted, "{name}");
+    });
 }
 
 #[test]
 fn each_shared_region_has_one_writer() {
-    let xml = read("system.xml");
-    let mapped = mappings(&Document::parse(&xml).unwrap());
-    let mut writers: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for ((who, region), perms) in &mapped {
-        if perms.contains('w') {
-            writers.entry(region).or_default().insert(who);
+    in_each(|name, document, vms| {
+        let mapped = mappings(document);
+        let mut writers: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for ((who, region), perms) in &mapped {
+            if perms.contains('w') {
+                writers.entry(region).or_default().insert(who);
+            }
         }
-    }
-    for (region, writers) in writers {
-        let wanted = match region {
-            "guest_ram" => BTreeSet::from(["guest", "pd-vmm"]),
-            // The monitor's mapping is for the time after the console's death.
-            "uart" => BTreeSet::from(["pd-console", "pd-monitor"]),
-            _ => {
-                assert_eq!(writers.len(), 1, "{region}: {writers:?}");
+        for vm in 0..vms {
+            let ram = writers
+                .remove(of_vm("guest_ram", '_', vm).as_str())
+                .unwrap();
+            let (guest, vmm) = (of_vm("guest", '-', vm), of_vm("pd-vmm", '-', vm));
+            assert_eq!(
+                ram,
+                BTreeSet::from([guest.as_str(), vmm.as_str()]),
+                "{name}"
+            );
+        }
+        // The monitor's mapping is for the time after the console's death.
+        let uart = writers.remove("uart").unwrap();
+        assert_eq!(uart, BTreeSet::from(["pd-console", "pd-monitor"]), "{name}");
+        for (region, writers) in writers {
+            assert_eq!(writers.len(), 1, "{name}: {region}: {writers:?}");
+        }
+    });
+}
+
+/// A VMM is one program for all VMs and knows its own regions by VM 0's names; who serves all
+/// VMs knows each region by its own.
+#[test]
+fn each_program_finds_the_regions_of_the_right_vm() {
+    in_each(|name, document, vms| {
+        for map in nodes(document, "map") {
+            let parent = map.parent().unwrap();
+            let (region, symbol) = (attribute(&map, "mr"), map.attribute("setvar_vaddr"));
+            // The UART's symbol says which it is.
+            if parent.has_tag_name("virtual_machine") || region == "uart" {
                 continue;
             }
-        };
-        assert_eq!(writers, wanted, "{region}");
-    }
+            let domain = attribute(&parent, "name");
+            let program = nodes(document, "program_image");
+            let mut program = program.filter(|image| image.parent() == Some(parent));
+            let program = attribute(&program.next().unwrap(), "path").to_owned();
+            let wanted = match (program.as_str(), region.split_once('_')) {
+                ("pd-monitor", _) => region,
+                (_, Some(("crash", _))) => "crash",
+                ("pd-vmm", _) => {
+                    let vm = domain.strip_prefix("pd-vmm").unwrap().replace('-', "_");
+                    region.strip_suffix(&vm).unwrap()
+                }
+                _ => region,
+            };
+            assert_eq!(symbol, Some(wanted), "{name}: {region} in {domain}");
+        }
+        for vm in 0..vms {
+            for (region, stem, suffix) in
+                [("config", "vm", "blob"), ("guest_image", "guest", "elf")]
+            {
+                let region = of_vm(region, '_', vm);
+                let mut regions = nodes(document, "memory_region");
+                let node = regions.find(|node| attribute(node, "name") == region);
+                let wanted = format!("{}.{suffix}", of_vm(stem, '_', vm));
+                assert_eq!(attribute(&node.unwrap(), "prefill_path"), wanted, "{name}");
+            }
+        }
+    });
 }
 
 #[test]
 fn regions_are_as_large_as_what_lies_in_them() {
-    let xml = read("system.xml");
-    let document = Document::parse(&xml).unwrap();
-    let wanted = [
-        ("access_ring", size_of::<RingMemory<ACCESS_SLOTS>>()),
-        ("log_ring", size_of::<RingMemory<LOG_SLOTS>>()),
-        ("trace_ring", size_of::<RingMemory<TRACE_SLOTS>>()),
-        ("console_ring", size_of::<RingMemory<CONSOLE_SLOTS>>()),
-        ("monitor_ring", size_of::<RingMemory<CONSOLE_SLOTS>>()),
-        ("access_reader", size_of::<ConsumerPage>()),
-        ("state_page", size_of::<StatePage>()),
-        ("config", PAGE as usize),
-    ];
-    for (name, bytes) in wanted {
-        let mut regions = document
-            .descendants()
-            .filter(|node| node.has_tag_name("memory_region"));
-        let region = regions
-            .find(|region| attribute(region, "name") == name)
-            .unwrap();
-        assert_eq!(number(attribute(&region, "size")), bytes as u64, "{name}");
-    }
+    in_each(|name, document, vms| {
+        let size = |region: &str| {
+            let mut regions = nodes(document, "memory_region");
+            let node = regions.find(|node| attribute(node, "name") == region);
+            number(attribute(&node.unwrap(), "size"))
+        };
+        let of_each_vm = [
+            ("access_ring", size_of::<RingMemory<ACCESS_SLOTS>>()),
+            ("log_ring", size_of::<RingMemory<LOG_SLOTS>>()),
+            ("trace_ring", size_of::<RingMemory<TRACE_SLOTS>>()),
+            ("console_ring", size_of::<RingMemory<CONSOLE_SLOTS>>()),
+            ("access_reader", size_of::<ConsumerPage>()),
+            ("log_reader", size_of::<ConsumerPage>()),
+            ("console_reader", size_of::<ConsumerPage>()),
+            ("state_page", size_of::<StatePage>()),
+            ("config", PAGE as usize),
+        ];
+        for vm in 0..vms {
+            for (region, bytes) in of_each_vm {
+                let region = of_vm(region, '_', vm);
+                assert_eq!(size(&region), bytes as u64, "{name}: {region}");
+            }
+        }
+        let monitor = size_of::<RingMemory<CONSOLE_SLOTS>>();
+        assert_eq!(size("monitor_ring"), monitor as u64, "{name}");
+    });
 }
 
 #[test]
 fn channels_have_the_numbers_that_the_components_use() {
-    let xml = read("system.xml");
-    let document = Document::parse(&xml).unwrap();
-    let channels: BTreeSet<[(String, u64); 2]> = document
-        .descendants()
-        .filter(|node| node.has_tag_name("channel"))
-        .map(|channel| {
-            let ends = channel.children().filter(|node| node.has_tag_name("end"));
-            let mut ends = ends
-                .map(|end| {
-                    (
-                        attribute(&end, "pd").to_owned(),
-                        number(attribute(&end, "id")),
-                    )
-                })
-                .collect::<Vec<_>>();
-            ends.sort();
-            ends.try_into().unwrap()
-        })
-        .collect();
-    let end = |who: &str, channel: vm_components::Channel| (who.to_owned(), u64::from(channel.0));
-    let wanted = [
-        [
-            ("pd-clock".to_owned(), 0),
-            end("pd-trace", channel::trace::CLOCK),
-        ],
-        [
-            ("pd-clock".to_owned(), 1),
-            end("pd-console", channel::console::CLOCK),
-        ],
-        [
-            ("pd-clock".to_owned(), 2),
-            end("pd-vmm", channel::vmm::CLOCK),
-        ],
-        [
-            end("pd-trace", channel::trace::vmm(0)),
-            end("pd-vmm", channel::vmm::TRACE),
-        ],
-        [
-            end("pd-console", channel::console::vmm(0)),
-            end("pd-vmm", channel::vmm::CONSOLE),
-        ],
-        [
-            end("pd-console", channel::console::TRACE),
-            end("pd-trace", channel::trace::CONSOLE),
-        ],
-        [
-            end("pd-console", channel::console::MONITOR),
-            ("pd-monitor".to_owned(), 0),
-        ],
-    ];
-    assert_eq!(channels, BTreeSet::from(wanted));
+    in_each(|name, document, vms| {
+        let channels: BTreeSet<[(String, u64); 2]> = nodes(document, "channel")
+            .map(|channel| {
+                let ends = channel.children().filter(|node| node.has_tag_name("end"));
+                let mut ends = ends
+                    .map(|end| {
+                        (
+                            attribute(&end, "pd").to_owned(),
+                            number(attribute(&end, "id")),
+                        )
+                    })
+                    .collect::<Vec<_>>();
+                ends.sort();
+                ends.try_into().unwrap()
+            })
+            .collect();
+        let end =
+            |who: &str, channel: vm_components::Channel| (who.to_owned(), u64::from(channel.0));
+        let clock = |number: u8| ("pd-clock".to_owned(), u64::from(number));
+        let mut wanted = BTreeSet::from([
+            [clock(0), end("pd-trace", channel::trace::CLOCK)],
+            [clock(1), end("pd-console", channel::console::CLOCK)],
+            [
+                end("pd-console", channel::console::TRACE),
+                end("pd-trace", channel::trace::CONSOLE),
+            ],
+            [
+                end("pd-console", channel::console::MONITOR),
+                ("pd-monitor".to_owned(), 0),
+            ],
+        ]);
+        for vm in 0..vms {
+            let vmm = of_vm("pd-vmm", '-', vm);
+            wanted.extend([
+                [clock(2 + vm), end(&vmm, channel::vmm::CLOCK)],
+                [
+                    end("pd-trace", channel::trace::vmm(vm)),
+                    end(&vmm, channel::vmm::TRACE),
+                ],
+                [
+                    end("pd-console", channel::console::vmm(vm)),
+                    end(&vmm, channel::vmm::CONSOLE),
+                ],
+            ]);
+        }
+        assert_eq!(channels, wanted, "{name}");
+        // The clock knows VM 0's channel, and is told the others'.
+        for vm in 1..vms {
+            let told = nodes(document, "end").find(|end| {
+                attribute(end, "pd") == "pd-clock"
+                    && number(attribute(end, "id")) == 2 + u64::from(vm)
+            });
+            let symbol = attribute(&told.unwrap(), "setvar_id").to_owned();
+            assert_eq!(symbol, of_vm("vmm", '_', vm), "{name}");
+        }
+    });
+}
+
+/// The monitor names a dead child by its number.
+#[test]
+fn children_have_the_numbers_that_the_monitor_knows() {
+    in_each(|name, document, vms| {
+        let of_every_system = ["pd-vmm", "pd-trace", "pd-console", "pd-clock"];
+        let mut wanted: BTreeMap<String, u64> = of_every_system
+            .map(str::to_owned)
+            .into_iter()
+            .zip(0..)
+            .collect();
+        for vm in 1..vms {
+            wanted.insert(of_vm("pd-vmm", '-', vm), 3 + u64::from(vm));
+        }
+        let children = nodes(document, "protection_domain");
+        let children = children.filter(|node| node.attribute("id").is_some());
+        let children: BTreeMap<String, u64> = children
+            .map(|node| {
+                (
+                    attribute(&node, "name").to_owned(),
+                    number(attribute(&node, "id")),
+                )
+            })
+            .collect();
+        assert_eq!(children, wanted, "{name}");
+    });
 }
 
 #[test]
 fn whoever_a_guest_must_not_hold_up_runs_above_its_vcpu() {
-    let xml = read("system.xml");
-    let document = Document::parse(&xml).unwrap();
-    let priority = |tag: &str, name: &str| {
-        let mut nodes = document.descendants().filter(|node| node.has_tag_name(tag));
-        let node = nodes.find(|node| attribute(node, "name") == name).unwrap();
-        number(attribute(&node, "priority"))
-    };
-    let vcpu = priority("virtual_machine", "demo");
-    for domain in ["pd-vmm", "pd-trace", "pd-console", "pd-clock", "pd-monitor"] {
-        assert!(priority("protection_domain", domain) > vcpu, "{domain}");
-    }
-    let clock = document
-        .descendants()
-        .find(|node| node.attribute("name") == Some("pd-clock"))
-        .unwrap();
-    let (budget, period) = (attribute(&clock, "budget"), attribute(&clock, "period"));
-    assert_eq!(
-        number(period),
-        10_000,
-        "the trace component's wake-ups, in microseconds"
-    );
-    // With a budget as long as its period a yield returns at once and the loop takes the CPU.
-    // A small one is no better: the kernel makes a thread wait one period for each budget by
-    // which it was overrun, by an emulator's host or a board's firmware.
-    let (budget, period) = (number(budget), number(period));
-    assert!(budget < period && budget * 2 > period, "{budget} {period}");
+    in_each(|name, document, _| {
+        let highest = nodes(document, "virtual_machine")
+            .map(|vm| number(attribute(&vm, "priority")))
+            .max()
+            .unwrap();
+        let lowest = nodes(document, "virtual_machine")
+            .map(|vm| number(attribute(&vm, "priority")))
+            .min();
+        assert_eq!(Some(highest), lowest, "{name}: the VMs take turns");
+        for domain in nodes(document, "protection_domain") {
+            assert!(
+                number(attribute(&domain, "priority")) > highest,
+                "{name}: {}",
+                attribute(&domain, "name")
+            );
+        }
+        let mut domains = nodes(document, "protection_domain");
+        let clock = domains.find(|node| attribute(node, "name") == "pd-clock");
+        let clock = clock.unwrap();
+        let (budget, period) = (attribute(&clock, "budget"), attribute(&clock, "period"));
+        assert_eq!(
+            number(period),
+            10_000,
+            "{name}: the trace component's wake-ups, in microseconds"
+        );
+        // With a budget as long as its period a yield returns at once and the loop takes the
+        // CPU. A small one is no better: the kernel makes a thread wait one period for each
+        // budget by which it was overrun, by an emulator's host or a board's firmware.
+        let (budget, period) = (number(budget), number(period));
+        assert!(
+            budget < period && budget * 2 > period,
+            "{name}: {budget} {period}"
+        );
+    });
 }
 
 #[test]

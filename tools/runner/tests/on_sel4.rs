@@ -1,15 +1,15 @@
 //! What only seL4 can show: protection domains that die, a trace component that the scheduler
 //! keeps from running, other priorities and budgets, another board.
 //!
-//! Each test changes the text of `system.xml` and nothing else, so the protection domains are
+//! Each test changes the text of a system description and nothing else, so the protection domains are
 //! the ones that users run. Needs `MICROKIT_SDK`; without it each test says so by name.
 
 mod platforms;
 
 use platforms::{BOARD, instruction_ns_log2, microkit, root, set_by_make};
 use regex::Regex;
-use runner::{Failure, Platform, Request, Transcript, run};
-use std::path::Path;
+use runner::{Failure, Platform, Request, Transcript, configurations, run, system_description};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const CONFIGS: [&str; 2] = ["debug", "release"];
@@ -17,11 +17,13 @@ const CONFIGS: [&str; 2] = ["debug", "release"];
 /// A change of the system description: what stands there once, and what is to.
 type Change<'a> = (&'a str, &'a str);
 
-/// `system.xml` after the changes, in a file of its own.
-fn changed_system(folder: &Path, changes: &[Change]) -> std::path::PathBuf {
-    let mut text = std::fs::read_to_string(root().join("system.xml")).unwrap();
+/// The system description for so many VMs after the changes, in a file of its own.
+fn changed_system(folder: &Path, vms: usize, changes: &[Change]) -> PathBuf {
+    let description = system_description(BOARD, vms);
+    let mut text = std::fs::read_to_string(root().join(&description)).unwrap();
     for (from, to) in changes {
-        assert_eq!(text.matches(from).count(), 1, "system.xml has {from} once");
+        let count = text.matches(from).count();
+        assert_eq!(count, 1, "{} has {from} once", description.display());
         text = text.replace(from, to);
     }
     let file = folder.join("system.xml");
@@ -57,10 +59,20 @@ impl Run {
     }
 }
 
-/// Boots a VM's configuration in the changed system, once for each of the SDK's `configs`.
+/// The configurations of a scenario's VMs.
+fn configs_of(scenario: &str) -> Vec<PathBuf> {
+    if scenario == "demo" {
+        return vec![root().join("vm.conf")];
+    }
+    let scenarios = root().join("tools/runner/scenarios");
+    configurations(Path::new(scenario), &scenarios).unwrap()
+}
+
+/// Boots a scenario in the changed system, once for each of the SDK's `configs`.
 fn boot(scenario: &str, configs: &[&str], changes: &[Change], prepare: impl Fn(&Path)) -> Vec<Run> {
     let folder = tempfile::tempdir().unwrap();
-    let system = changed_system(folder.path(), changes);
+    let vms = configs_of(scenario).len();
+    let system = changed_system(folder.path(), vms, changes);
     prepare(folder.path());
     let platforms = microkit(scenario, BOARD, configs, &system);
     let run_on = |platform| boot_on(scenario, folder.path(), platform, None);
@@ -68,12 +80,8 @@ fn boot(scenario: &str, configs: &[&str], changes: &[Change], prepare: impl Fn(&
 }
 
 fn boot_on(scenario: &str, work: &Path, platform: &Platform, icount: Option<u32>) -> Run {
-    let config = match scenario {
-        "demo" => root().join("vm.conf"),
-        _ => root().join(format!("tools/runner/scenarios/{scenario}.conf")),
-    };
     let request = Request {
-        config: &config,
+        configs: &configs_of(scenario),
         images: &set_by_make("VDEV_TRACE_GUESTS"),
         work,
         platform,
@@ -146,6 +154,19 @@ fn whoever_faults_is_named_with_address_and_pc_and_the_run_fails() {
 }
 
 #[test]
+fn of_two_vmms_the_one_that_faults_is_named() {
+    let read_only = (
+        r#"mr="access_ring_1" vaddr="0x10010000" perms="rw""#,
+        r#"mr="access_ring_1" vaddr="0x10010000" perms="r""#,
+    );
+    for run in boot("two-vms", &CONFIGS, &[read_only], |_| {}) {
+        let reason = run.reason();
+        let line = "panic in pd-vmm-1: access to address 0x10010";
+        assert!(reason.starts_with(line), "{reason}");
+    }
+}
+
+#[test]
 fn a_trace_component_that_faults_in_the_middle_of_its_work_is_named() {
     // A ring of half its size: the fault comes with the record that has no room.
     let half = (
@@ -180,7 +201,7 @@ fn a_panic_is_told_with_its_words_and_its_place() {
     // The VMM gets another image than the one that its configuration was compiled for.
     let other_image = (r#"prefill_path="guest.elf""#, r#"prefill_path="vm.blob""#);
     for run in boot("demo", &CONFIGS, &[other_image], |_| {}) {
-        let line = r"^panic in pd-vmm: \S*pd-vmm/src/main\.rs:\d+:\d+: the configuration was compiled for an image of \d+ bytes, but this one has \d+";
+        let line = r"^panic in pd-vmm: pd-vmm/src/main\.rs:\d+:\d+: the configuration was compiled for an image of \d+ bytes, but this one has \d+";
         let reason = run.reason();
         assert!(Regex::new(line).unwrap().is_match(reason), "{reason}");
     }

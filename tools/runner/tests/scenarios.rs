@@ -9,7 +9,8 @@ mod platforms;
 use guest_trap::Direction;
 use platforms::{BOARD, instruction_ns_log2, microkit, root, set_by_make, unikernel};
 use regex::Regex;
-use runner::{Failure, Platform, Request, Transcript, run};
+use runner::{Failure, Platform, Request, Transcript, configurations, run, system_description};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use trace_records::{Kind, Record};
 use vdev_trace::dump::{Ring, TRACE, rings};
@@ -31,24 +32,31 @@ struct Logged {
     sequence: u64,
 }
 
-fn platforms(scenario: &str) -> Vec<Platform> {
+fn platforms(scenario: &str, vms: usize) -> Vec<Platform> {
     let mut platforms: Vec<_> = unikernel(scenario).into_iter().collect();
-    let system = root().join("system.xml");
+    let system = root().join(system_description(BOARD, vms));
     platforms.extend(microkit(scenario, BOARD, &["debug", "release"], &system));
     platforms
 }
 
 /// Runs a scenario on every platform that is there.
 fn everywhere(scenario: &str, check: impl Fn(Outcome)) {
-    for platform in platforms(scenario) {
-        let config = match scenario {
-            "demo" => root().join("vm.conf"),
-            _ => root().join(format!("tools/runner/scenarios/{scenario}.conf")),
-        };
+    let configs = match scenario {
+        "demo" => vec![root().join("vm.conf")],
+        _ => {
+            let scenarios = root().join("tools/runner/scenarios");
+            configurations(Path::new(scenario), &scenarios).unwrap()
+        }
+    };
+    on(platforms(scenario, configs.len()), &configs, check);
+}
+
+fn on(platforms: Vec<Platform>, configs: &[PathBuf], check: impl Fn(Outcome)) {
+    for platform in platforms {
         let work = tempfile::tempdir().unwrap();
         let dump = work.path().join("memory.dump");
         let request = Request {
-            config: &config,
+            configs,
             images: &set_by_make("VDEV_TRACE_GUESTS"),
             work: work.path(),
             platform: &platform,
@@ -87,6 +95,14 @@ impl Outcome {
             Err(Failure::System { reason, .. }) => reason,
             Err(failure) => panic!("{}: {failure}", self.platform),
             Ok(_) => panic!("{}: the run did not fail", self.platform),
+        }
+    }
+
+    /// What was printed, however the run ended.
+    fn printed(&self) -> &[String] {
+        match &self.result {
+            Err(Failure::System { transcript, .. }) => &transcript.lines,
+            _ => self.lines(),
         }
     }
 
@@ -132,13 +148,42 @@ impl Outcome {
         before.split_whitespace().last().unwrap().parse().unwrap()
     }
 
-    /// The trace ring, as the memory dump has it.
+    /// The trace ring of VM 0, as the memory dump has it.
     fn trace_ring(&self) -> Ring {
+        self.trace_ring_of(0)
+    }
+
+    fn trace_ring_of(&self, vm: u8) -> Ring {
         let rings = rings(&self.dump).into_iter().flatten();
-        let mut trace_rings = rings.filter(|ring| ring.kind == TRACE);
+        let mut trace_rings = rings.filter(|ring| (ring.kind, ring.vm) == (TRACE, vm));
         trace_rings
             .next()
             .unwrap_or_else(|| panic!("{}: no trace ring in the dump", self.platform))
+    }
+
+    /// The numbers of the accesses that this VM's log lines tell of, in their order.
+    fn sequences_of(&self, name: &str) -> Vec<u64> {
+        let access = Regex::new(&format!(r"info  {name} trace0 cpu0 .* seq (\d+)$")).unwrap();
+        let lines = self.printed().iter();
+        lines
+            .filter_map(|line| access.captures(line))
+            .map(|found| found[1].parse().unwrap())
+            .collect()
+    }
+
+    /// Every access of the VM's first device is a line, and none is missing.
+    fn assert_that_the_log_is_whole(&self, name: &str) {
+        let sums = format!("info  {name} trace0: ");
+        let line = self.printed().iter().find(|line| line.contains(&sums));
+        let line = line.unwrap_or_else(|| panic!("{}: no sums of {name}", self.platform));
+        let accesses = line.split_once(&sums).unwrap().1.split(' ').next().unwrap();
+        let accesses: u64 = accesses.parse().unwrap();
+        let all: Vec<u64> = (1..=accesses).collect();
+        assert_eq!(self.sequences_of(name), all, "{}: {name}", self.platform);
+        let missing = format!("warn  {name}: ");
+        let missing = self.printed().iter().find(|line| line.contains(&missing));
+        assert_eq!(missing, None, "{}: {name}", self.platform);
+        assert!(accesses > 0, "{}: {name}", self.platform);
     }
 
     fn traced(&self) -> Vec<Record> {
@@ -562,7 +607,7 @@ fn an_image_that_is_no_elf_file_ends_the_vm_and_says_so() {
     };
     let work = tempfile::tempdir().unwrap();
     let request = Request {
-        config: &root().join("vm.conf"),
+        configs: &[root().join("vm.conf")],
         images: images.path(),
         work: work.path(),
         platform: &platform,
@@ -577,4 +622,122 @@ fn an_image_that_is_no_elf_file_ends_the_vm_and_says_so() {
         reason.contains("the image is no ELF file for this machine"),
         "{reason}"
     );
+}
+
+#[test]
+fn two_vms_have_devices_counters_and_logs_of_their_own() {
+    everywhere("two-vms", |outcome| {
+        for (vm, name, address, event) in
+            [(0, "first", "fa000000", 12), (1, "second", "fb000040", 20)]
+        {
+            assert!(outcome.contains(&format!("{name}| guest: done")), "{name}");
+            outcome.assert_that_the_log_is_whole(name);
+            let own = format!("info  {name} trace0 cpu0 W4 0x{address} = 5 -> 1000 ");
+            assert!(outcome.contains(&own), "{}: {name}", outcome.platform);
+            assert!(outcome.contains(&format!("info  {name}: ended: powered off by the guest")));
+            let ring = outcome.trace_ring_of(vm);
+            let events: Vec<_> = ring.events().collect();
+            let accesses = outcome.sequences_of(name).len();
+            assert_eq!(events.len(), accesses, "{name}");
+            let own =
+                |(_, record): &(Kind, Record)| (record.tag.vm(), record.tag.event()) == (vm, event);
+            assert!(events.iter().all(own), "{name}");
+        }
+    });
+}
+
+/// How long an access may take beside a VM that floods its ring: as long as that VM's turn, with
+/// what the trace component and the console do in it. On the unikernel a turn is a wake-up of
+/// the clock; on seL4 it is a millisecond of the vCPU's own, and what its VMM does comes on top.
+fn longest_wait_ns(platform: &str) -> u64 {
+    match platform {
+        "unikernel" => 15_000_000,
+        _ => 10_000_000,
+    }
+}
+
+#[test]
+fn a_vm_that_floods_its_ring_takes_no_line_of_the_others_and_delays_it_within_a_bound() {
+    everywhere("flood", |outcome| {
+        outcome.assert_that_the_log_is_whole("probe");
+        assert_eq!(outcome.sequences_of("probe").len(), 400);
+        let storm = outcome
+            .lines()
+            .iter()
+            .find(|line| line.contains("info  storm trace0: "));
+        let storm = storm.unwrap();
+        assert!(
+            storm.contains(": 1000000 accesses = 1000000 reads + 0 writes"),
+            "{storm}"
+        );
+        // The flood outlasted the measurement.
+        let end_of = |name: &str| {
+            let end = format!("info  {name}: ended");
+            outcome.lines().iter().position(|line| line.contains(&end))
+        };
+        assert!(end_of("probe").unwrap() < end_of("storm").unwrap());
+        for which in ["logged", "silent"] {
+            let line = format!(" {which} accesses: mean ");
+            let line = outcome
+                .lines()
+                .iter()
+                .find(|text| text.contains(&line))
+                .unwrap();
+            let longest = line.split_once("longest ").unwrap().1;
+            let longest: u64 = longest.trim_end_matches(" ns").parse().unwrap();
+            println!("{}: {line}", outcome.platform);
+            let bound = longest_wait_ns(&outcome.platform);
+            assert!(longest <= bound, "{}: {line}", outcome.platform);
+        }
+    });
+}
+
+#[test]
+fn a_vm_that_its_policy_ends_leaves_the_other_alone() {
+    everywhere("one-aborts", |outcome| {
+        let reason = outcome.reason();
+        assert!(
+            reason.contains("fatal aborts: ended: policy abort"),
+            "{reason}"
+        );
+        let position = |text: &str| {
+            outcome
+                .printed()
+                .iter()
+                .position(|line| line.contains(text))
+        };
+        let aborted = position("fatal aborts: ended").unwrap();
+        assert!(
+            aborted < position("goes-on| guest: done").unwrap(),
+            "{}",
+            outcome.platform
+        );
+        outcome.assert_that_the_log_is_whole("goes-on");
+        assert_eq!(outcome.printed().last().unwrap(), "verdict: failed");
+    });
+}
+
+#[test]
+fn a_vm_finds_its_registers_as_it_left_them() {
+    everywhere("registers", |outcome| {
+        for name in ["registers-0", "registers-1"] {
+            let kept = format!("{name}| guest: 20 rounds kept their registers");
+            assert!(outcome.contains(&kept), "{}: {name}", outcome.platform);
+        }
+    });
+}
+
+#[test]
+fn three_vms_run_beside_each_other_on_the_unikernel() {
+    let scenarios = root().join("tools/runner/scenarios");
+    let files = ["two-vms/0.conf", "registers/1.conf", "one-aborts/1.conf"];
+    let configs = files.map(|file| scenarios.join(file));
+    let platform = unikernel("three VMs").into_iter().collect();
+    on(platform, &configs, |outcome| {
+        for name in ["first", "registers-1", "goes-on"] {
+            assert!(outcome.contains(&format!("{name}| guest: done")), "{name}");
+        }
+        outcome.assert_that_the_log_is_whole("first");
+        outcome.assert_that_the_log_is_whole("goes-on");
+    });
 }

@@ -1,29 +1,43 @@
-//! From a `vm.conf` to the blob that a VMM reads.
+//! From a `vm.conf`, or several, to the blobs that the VMMs read.
 
 use std::convert::Infallible;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use vm_config::VmConfig;
-use vmconf::Colour;
+use vm_config::{MAX_VMS, VmConfig};
+use vmconf::{Colour, Diagnostic, Diagnostics, Vm};
 
 /// A compiled VM configuration and the image that belongs to it.
 pub struct Compiled {
+    /// The VM's number in its system.
+    pub number: u8,
+    /// The configuration, with the places of everything in its text.
+    pub vm: Vm,
     /// What the VMM reads.
     pub blob: Vec<u8>,
     /// The guest's ELF file.
     pub image: PathBuf,
+    /// Its length in bytes.
+    pub image_bytes: u64,
     /// Bytes of RAM of the VM.
     pub ram_bytes: u64,
 }
 
+/// The name of a file of which each VM has one: VM 0's is `vm.blob`, VM 1's `vm_1.blob`.
+pub fn file_of_vm(number: u8, stem: &str, suffix: &str) -> String {
+    match number {
+        0 => format!("{stem}.{suffix}"),
+        number => format!("{stem}_{number}.{suffix}"),
+    }
+}
+
 impl Compiled {
-    /// Writes the blob to `vm.blob` in a folder, which is made if need be.
+    /// Writes the blob to a folder, which is made if need be.
     ///
     /// # Errors
     ///
     /// What could not be written, and why.
     pub fn write_to(&self, folder: &Path) -> Result<PathBuf, String> {
-        let blob = folder.join("vm.blob");
+        let blob = folder.join(file_of_vm(self.number, "vm", "blob"));
         std::fs::create_dir_all(folder)
             .and_then(|()| std::fs::write(&blob, &self.blob))
             .map_err(|error| format!("cannot write {}: {error}", blob.display()))?;
@@ -43,8 +57,8 @@ pub fn names(path: &Path) -> Result<Vec<u8>, String> {
         return Ok(bytes);
     }
     vmconf::decode(&name, &bytes)
-        .and_then(|text| vmconf::compile(&name, text, |_| Ok::<u64, Infallible>(1)))
-        .map_err(|diagnostics| diagnostics.render(colour()))
+        .and_then(|text| vmconf::compile(&name, 0, text, |_| Ok::<u64, Infallible>(1)))
+        .map_err(|diagnostics| render(&diagnostics))
 }
 
 fn read(path: &Path) -> Result<(String, Vec<u8>), String> {
@@ -62,30 +76,82 @@ fn colour() -> Colour {
     }
 }
 
-/// Checks the configuration at `path` and compiles it; `load NAME` names a file in `images`.
+/// Checks the configurations of all VMs of a system and compiles them; they are numbered in
+/// the order of `paths`. `load NAME` names a file in `images`.
+///
+/// # Errors
+///
+/// As for [`compile`], for every configuration that is wrong; and that two VMs have one name,
+/// or that there are more than a system can have.
+pub fn compile_all(paths: &[PathBuf], images: &Path) -> Result<Vec<Compiled>, String> {
+    if paths.len() > MAX_VMS {
+        let number = paths.len();
+        return Err(format!(
+            "error: {number} VMs, but a system has at most {MAX_VMS}\n"
+        ));
+    }
+    let mut vms: Vec<Compiled> = Vec::new();
+    let mut wrong = String::new();
+    for (number, path) in (0..).zip(paths) {
+        match compile(path, number, images) {
+            Ok(compiled) => vms.push(compiled),
+            Err(text) => wrong += &text,
+        }
+    }
+    for (index, compiled) in vms.iter().enumerate() {
+        let vm = &compiled.vm;
+        let mut earlier = vms[..index].iter();
+        if let Some(first) = earlier.find(|other| other.vm.system.value == vm.system.value) {
+            let title = format!("two VMs have the name `{}`", vm.system.value);
+            let place = first.vm.source.place(first.vm.system.span);
+            let again = Diagnostic::error(vm.system.span, title)
+                .label("again here")
+                .help(format!("it is first given at {place}"))
+                .help("the name tells whose a line of the log is");
+            wrong += &render(&Diagnostics::new(vm.source.clone(), vec![again]));
+        }
+    }
+    match wrong.is_empty() {
+        true => Ok(vms),
+        false => Err(wrong),
+    }
+}
+
+/// The diagnostics as a text to print, coloured if standard error is a terminal.
+pub fn render(diagnostics: &Diagnostics) -> String {
+    diagnostics.render(colour())
+}
+
+/// Checks the configuration at `path` and compiles it, as VM `number` of its system;
+/// `load NAME` names a file in `images`.
 ///
 /// # Errors
 ///
 /// The diagnostics as a text to print, coloured if standard error is a terminal.
-pub fn compile(path: &Path, images: &Path) -> Result<Compiled, String> {
+pub fn compile(path: &Path, number: u8, images: &Path) -> Result<Compiled, String> {
     let (name, bytes) = read(path)?;
-    let blob = vmconf::decode(&name, &bytes)
+    let (vm, blob) = vmconf::decode(&name, &bytes)
         .and_then(|text| {
-            vmconf::compile(&name, text, |load| {
+            let blob = vmconf::compile(&name, number, text, |load| {
                 let path = images.join(load);
                 std::fs::metadata(&path)
                     .map(|metadata| metadata.len())
                     .map_err(|error| format!("{}: {error}", path.display()))
-            })
+            })?;
+            Ok((vmconf::parse(&name, text)?, blob))
         })
-        .map_err(|diagnostics| diagnostics.render(colour()))?;
+        .map_err(|diagnostics| render(&diagnostics))?;
     let config = VmConfig::parse(&blob)
         .map_err(|error| format!("error: the compiled form of {name} is wrong: {error}\n"))?;
     let image = images.join(config.load_name());
+    let image_bytes = config.image_len_bytes().into();
     let ram_bytes = config.ram().map(|ram| ram.len_bytes).sum();
     Ok(Compiled {
+        number,
+        vm,
         blob,
         image,
+        image_bytes,
         ram_bytes,
     })
 }

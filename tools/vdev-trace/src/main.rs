@@ -23,6 +23,7 @@ use vdev_trace::serial::LineSums;
 use vdev_trace::source::{Format, Input, Segment, open, segments};
 use vdev_trace::stats::Stats;
 use vdev_trace::text::{Layout, Text};
+use vm_config::MAX_VMS;
 
 /// Compiles VM configurations, and turns the rings of a machine into traces to look at.
 #[derive(Parser)]
@@ -74,6 +75,9 @@ enum Command {
         /// The compiled form to write
         #[arg(short, long)]
         output: PathBuf,
+        /// The VM's number in its system
+        #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(..MAX_VMS as i64))]
+        vm: u8,
     },
 }
 
@@ -217,8 +221,9 @@ fn run(command: Command) -> Result<bool, Failure> {
             config,
             images,
             output,
+            vm,
         } => {
-            let compiled = compile::compile(&config, &images)?;
+            let compiled = compile::compile(&config, vm, &images)?;
             std::fs::write(&output, compiled.blob)
                 .map_err(|error| failure(&output, "write", &error))?;
             Ok(true)
@@ -427,7 +432,7 @@ fn tell_line(sums: &LineSums) {
 /// Whether what the file holds is as it should be.
 fn check(path: &Path, images: &Path, from: Option<From>) -> Result<bool, Failure> {
     if from.is_none() && is_config(path) {
-        return Ok(compile::compile(path, images).map(|_| true)?);
+        return Ok(compile::compile(path, 0, images).map(|_| true)?);
     }
     let names = Names::default();
     let mut damaged = false;

@@ -66,7 +66,8 @@ use std::fmt::Display;
 
 /// Compiles the configuration `text` into a blob for [`vm_config::VmConfig::parse`].
 ///
-/// `file_name` is what the diagnostics call the file. `image_len` is asked once, with the
+/// `file_name` is what the diagnostics call the file, `vm` the VM's number in its system, from
+/// 0 to [`vm_config::MAX_VMS`] - 1. `image_len` is asked once, with the
 /// name after `load`, for the length of that image in bytes; its error becomes a diagnostic.
 ///
 /// # Errors
@@ -75,14 +76,17 @@ use std::fmt::Display;
 /// or above 4 GiB.
 pub fn compile<E: Display>(
     file_name: &str,
+    vm: u8,
     text: &str,
     image_len: impl FnOnce(&str) -> Result<u64, E>,
 ) -> Result<Vec<u8>, Diagnostics> {
     let source = Source::new(file_name, text);
-    let (vm, load, mut found) = analyse(&source);
+    let (checked, load, mut found) = analyse(&source);
     let image_len_bytes = load.map(|load| checks::image_len(&load, image_len, &mut found));
-    if let (Some(vm), Some(Some(len_bytes)), true) = (vm, image_len_bytes, found.is_empty()) {
-        match vm.encode(len_bytes) {
+    if let (Some(checked), Some(Some(len_bytes)), true) =
+        (checked, image_len_bytes, found.is_empty())
+    {
+        match checked.encode(vm, len_bytes) {
             Ok(blob) => return Ok(blob),
             // The checks and the reader's rules have come apart: our bug, but no panic.
             Err(error) => found.push(Diagnostic::error_without_place(format!(

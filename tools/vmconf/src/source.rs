@@ -35,6 +35,15 @@ impl Source {
         &self.text
     }
 
+    /// Where `span` begins, as `file:line:column`, to name it in a message about another text.
+    pub fn place(&self, span: Span) -> String {
+        let before = self.text.get(..self.clamp(span).start).unwrap_or_default();
+        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        let line = 1 + before.matches('\n').count();
+        let column = 1 + before.chars().count() - before[..line_start].chars().count();
+        format!("{}:{line}:{column}", self.file_name)
+    }
+
     /// `span`, or what of it lies in this text if it came from another.
     pub(crate) fn clamp(&self, span: Span) -> Span {
         let start = self.text.floor_char_boundary(span.start);

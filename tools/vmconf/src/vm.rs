@@ -2,8 +2,8 @@
 //! compiler encodes, and what other tools look at: the one that compares it with
 //! `system.xml`, `vdev-trace check`.
 //!
-//! Invariant: made by the checks only; [`Vm::encode`] with an image of 1 byte or more cannot
-//! fail.
+//! Invariant: made by the checks only; [`Vm::encode`] with an image of 1 byte or more and the
+//! number that a VM can have cannot fail.
 
 use vm_config::{
     ConfigError, Contents, Device, DeviceKind, RamRange, SeverityMask, Unsupported, encode,
@@ -48,15 +48,18 @@ pub struct VmDevice {
 }
 
 impl Vm {
-    /// The blob of this VM with an image of `image_len_bytes` bytes.
+    /// The blob of this VM as number `vm` of its system, with an image of `image_len_bytes`
+    /// bytes.
     ///
     /// # Errors
     ///
-    /// [`ConfigError::ImageLength`] if the length is 0.
-    pub fn encode(&self, image_len_bytes: u32) -> Result<Vec<u8>, ConfigError> {
+    /// [`ConfigError::ImageLength`] if the length is 0, [`ConfigError::VmNumber`] if a system
+    /// has no such number.
+    pub fn encode(&self, vm: u8, image_len_bytes: u32) -> Result<Vec<u8>, ConfigError> {
         let ram: Vec<RamRange> = self.ram.iter().map(|range| range.value).collect();
         let devices: Vec<Device<'_>> = self.devices.iter().map(VmDevice::device).collect();
         let blob = encode(&Contents {
+            vm,
             name: &self.system.value,
             load_name: &self.load.value,
             image_len_bytes,

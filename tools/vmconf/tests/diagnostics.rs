@@ -17,7 +17,7 @@ fn image_len(name: &str) -> Result<u64, &'static str> {
 
 /// The diagnostics of a whole file.
 fn of(text: &str) -> String {
-    match vmconf::compile("vm.conf", text, image_len) {
+    match vmconf::compile("vm.conf", 0, text, image_len) {
         Ok(_) => panic!("this compiles:\n{text}"),
         Err(diagnostics) => diagnostics.to_string(),
     }

@@ -43,7 +43,7 @@ vdev pl011 loc 0x1c090000
 
 #[test]
 fn the_demo_means_what_it_says() {
-    let blob = vmconf::compile("vm.conf", DEMO, |name| {
+    let blob = vmconf::compile("vm.conf", 0, DEMO, |name| {
         assert_eq!(name, "guest-app");
         Ok::<_, String>(70_000)
     });
@@ -89,6 +89,15 @@ fn the_demo_means_what_it_says() {
 }
 
 #[test]
+fn a_place_is_named_as_an_editor_counts() {
+    let vm = vm("# \u{e4}\nsystem demo # \u{e4}\n  ram 0x40000000,2M load guest-app\n");
+    let place = |span| vm.source.place(span);
+    assert_eq!(place(vm.system.span), "vm.conf:2:8");
+    assert_eq!(place(vm.ram[0].span), "vm.conf:3:7");
+    assert_eq!(place(vm.load.span), "vm.conf:3:26");
+}
+
+#[test]
 fn every_place_in_the_vm_is_where_the_text_says_it() {
     let vm = vm(DEMO);
     let said = |span: vmconf::Span| vm.source.text().get(span.start..span.end).unwrap();
@@ -104,7 +113,7 @@ fn a_whole_vm_may_stand_on_one_line_and_a_word_on_each() {
     let one_line = "load g vdev trace name t emit-trace 7 loc 4K cpu ram 2M,2M system s";
     let a_word_each = one_line.replace(' ', "\r\n\t");
     let (a, b) = (vm(one_line), vm(&a_word_each));
-    assert_eq!(a.encode(1), b.encode(1));
+    assert_eq!(a.encode(0, 1), b.encode(0, 1));
     assert_eq!(a.devices[0].loc.value, 4096);
 }
 
@@ -195,7 +204,7 @@ fn the_longest_texts_fit() {
         "system {name} ram 0,4K load {} cmdline {line} vdev trace loc 4K name {device}",
         "l".repeat(127)
     );
-    assert!(vm(&text).encode(u32::MAX).is_ok());
+    assert!(vm(&text).encode(3, u32::MAX).is_ok());
 }
 
 #[test]
@@ -494,7 +503,7 @@ fn nearly() -> impl Strategy<Value = String> {
 
 /// The text is compiled or refused, with at least one error and all of them rendered.
 fn survives(text: &str) -> Result<(), TestCaseError> {
-    match vmconf::compile("vm.conf", text, |_| Ok::<_, String>(1)) {
+    match vmconf::compile("vm.conf", 0, text, |_| Ok::<_, String>(1)) {
         Ok(blob) => {
             prop_assert!(VmConfig::parse(&blob).is_ok());
         }
@@ -534,13 +543,15 @@ proptest! {
         wanted in wanted(),
         seeds in proptest::collection::vec(any::<Index>(), 1..20),
         image_len in 1..=u32::MAX,
+        vm in 0..4_u8,
     ) {
         let text = written(&wanted, &seeds);
-        let blob = vmconf::compile("vm.conf", &text, |_| Ok::<_, String>(image_len.into()));
+        let blob = vmconf::compile("vm.conf", vm, &text, |_| Ok::<_, String>(image_len.into()));
         let blob = blob.map_err(|errors| TestCaseError::fail(format!("{errors}\n{text}")))?;
         let config = VmConfig::parse(&blob).map_err(|error| TestCaseError::fail(error.to_string()))?;
 
         let logger = wanted.logger.unwrap_or_default();
+        prop_assert_eq!(config.vm(), vm);
         prop_assert_eq!(config.name(), &wanted.name);
         prop_assert_eq!(config.load_name(), &wanted.load);
         prop_assert_eq!(config.image_len_bytes(), image_len);

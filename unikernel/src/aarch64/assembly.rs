@@ -19,7 +19,7 @@
 //! needs no scratch register; the exception banks SP, so the guest cannot see it. The host
 //! has no live registers across a guest run: each exit starts `guest_exit` on an empty stack
 //! and forgets it after. Nothing at EL2 uses the FP registers (softfloat target): they are
-//! the guest's throughout. Interrupts are masked at EL2 always (PSTATE.DAIF set by each
+//! the running guest's throughout. Interrupts are masked at EL2 always (PSTATE.DAIF set by each
 //! exception entry and by `_start`). One exit and entry is 46 instructions around
 //! `guest_exit`, the branch in the vector included.
 

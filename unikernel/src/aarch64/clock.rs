@@ -30,6 +30,11 @@ pub fn frequency_hz() -> u64 {
     CNTFRQ_EL0.get()
 }
 
+/// Period of the wake-ups, in ticks.
+pub fn wakeup_period() -> u64 {
+    PERIOD_TICKS.load(Ordering::Relaxed)
+}
+
 /// Starts the periodic interrupt, the first a period from now.
 pub fn start_wakeups() {
     let period = frequency_hz() * WAKEUP_PERIOD_MS / 1000;
@@ -42,7 +47,7 @@ pub fn start_wakeups() {
 /// Moves the deadline to the first multiple of the period that is still ahead; that ends the
 /// level-triggered interrupt too.
 pub fn schedule_next_wakeup() {
-    let period = PERIOD_TICKS.load(Ordering::Relaxed);
+    let period = wakeup_period();
     let mut deadline = assembly::hypervisor_timer_deadline() + period;
     let now = now();
     if deadline <= now {

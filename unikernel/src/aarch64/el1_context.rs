@@ -1,15 +1,15 @@
 //! The EL1 system registers of a virtual CPU, which stay in the hardware while its VM runs.
 //!
-//! Called to start or reset a VM; never for an exit and entry. The invariant: whatever a
-//! guest can leave in the CPU is here or is a trap (`hypervisor`), so no guest finds what
-//! another left. General registers are `vcpu`'s.
+//! Called to start or reset a VM and when another VM's turn begins (`saved_vm`); never for an
+//! exit and entry. The invariant: whatever a guest can leave in the CPU is here or is a trap
+//! (`hypervisor`), so no guest finds what another left. General registers are `vcpu`'s.
 //!
 //! Arm ARM D17.2 (registers), D1.3.1 and D17.1 (reset values).
 
 use super::assembly::FpRegisters;
 use aarch64_cpu::registers::*;
 
-/// Declares the structure, and the loading of each of its registers.
+/// Declares the structure, and the loading and saving of each of its registers.
 macro_rules! el1_registers {
     ($($(#[doc = $doc:literal])* $field:ident: $register:ident = $reset:expr),* $(,)?) => {
         /// The registers that are part of a VM and that an exit does not save.
@@ -27,6 +27,12 @@ macro_rules! el1_registers {
             pub fn load(&self) {
                 $($register.set(self.$field);)*
                 self.fp.load();
+            }
+
+            /// Takes over what is in the CPU.
+            pub fn save(&mut self) {
+                $(self.$field = $register.get();)*
+                self.fp = FpRegisters::of_guest();
             }
         }
     };

@@ -1,7 +1,7 @@
 //! Where everything is in physical memory, and what may be done with it.
 //!
 //! Read by `paging` (which turns the table into permissions), by `boot`, and by whoever
-//! needs the compiled configuration or the guest's ELF file. The invariant: the parts do
+//! needs a VM's compiled configuration or its guest's ELF file. The invariant: the parts do
 //! not overlap, and all that is not guest RAM ends below 0x41000000, 16 MiB above the start
 //! of RAM.
 //!
@@ -11,8 +11,8 @@
 //! | 0x40000000 | 0x40100000   | device tree, put there by QEMU; read once, before the MMU is on | – |
 //! | 0x40100000 | image's end  | this program: text, constants, data, stack  | R-X, R--, RW- |
 //! | image's end | 0x40e00000  | free                                        | – |
-//! | 0x40e00000 | 0x40e10000   | compiled configuration, put there by QEMU's loader | R-- |
-//! | 0x40e10000 | 0x41000000   | guest's ELF file, put there by QEMU's loader | R-- |
+//! | 0x40e00000 | 0x40e10000   | compiled configurations, a page for each VM, put there by QEMU's loader | R-- |
+//! | 0x40e10000 | 0x41000000   | guests' ELF files, each from the page after the one before, put there by QEMU's loader | R-- |
 //! | 0x41000000 | end of RAM   | guest RAM, handed out in 2 MiB blocks       | RW- |
 //!
 //! Everything is mapped where it is (virtual = physical). With an ELF file as `-kernel`,
@@ -27,16 +27,19 @@ pub const DEVICE_TREE: usize = 0x4000_0000;
 /// What the image may take; `aarch64.ld` links it to the start.
 pub const IMAGE: Range<usize> = 0x4010_0000..0x40e0_0000;
 
-/// The compiled VM configuration.
-pub const COMPILED_CONFIGURATION: Range<usize> = 0x40e0_0000..0x40e1_0000;
+/// The compiled VM configurations.
+pub const COMPILED_CONFIGURATIONS: Range<usize> = 0x40e0_0000..0x40e1_0000;
 
-/// The guest's ELF file.
-pub const GUEST_ELF: Range<usize> = 0x40e1_0000..0x4100_0000;
+/// The guests' ELF files.
+pub const GUEST_IMAGES: Range<usize> = 0x40e1_0000..0x4100_0000;
+
+/// A compiled configuration has a page, and each ELF file begins on one.
+pub const PAGE_BYTES: usize = 4096;
 
 /// Where guest RAM begins; the device tree says where it ends.
 pub const GUEST_RAM_START: usize = 0x4100_0000;
 
-/// Guest RAM is handed out in blocks of this size, so that stage 2 needs no page tables.
+/// Guest RAM is handed out in blocks of this size, so that stage 2 needs few page tables.
 pub const GUEST_RAM_BLOCK: usize = 0x20_0000;
 
 /// The virt board's UART. Used only to say that there is no device tree to ask.
@@ -50,16 +53,17 @@ pub fn guest_ram_in(ram: &Range<usize>) -> Range<usize> {
     start..end.max(start)
 }
 
-/// The bytes of the compiled configuration's place. How many of them count is for the
-/// blob's own header to say. Call after [`super::paging::enable`].
-pub fn compiled_configuration() -> &'static [u8] {
-    read_only(COMPILED_CONFIGURATION)
+/// The bytes of the places of the compiled configurations, in the order of the VMs' numbers.
+/// How many of them count is for each blob's own header to say; all zero is no VM. Call after
+/// [`super::paging::enable`].
+pub fn compiled_configurations() -> impl Iterator<Item = &'static [u8]> {
+    read_only(COMPILED_CONFIGURATIONS).chunks_exact(PAGE_BYTES)
 }
 
-/// The bytes of the guest ELF's place, of which the file may fill only the beginning. Call
+/// The bytes of the place of the guests' ELF files, which may fill only the beginning. Call
 /// after [`super::paging::enable`].
-pub fn guest_elf() -> &'static [u8] {
-    read_only(GUEST_ELF)
+pub fn guest_images() -> &'static [u8] {
+    read_only(GUEST_IMAGES)
 }
 
 fn read_only(place: Range<usize>) -> &'static [u8] {

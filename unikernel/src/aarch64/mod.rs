@@ -13,6 +13,7 @@ mod hypervisor;
 pub mod memory_map;
 mod paging;
 pub mod power;
+pub mod saved_vm;
 pub mod stage2;
 mod table_pool;
 pub mod uart;

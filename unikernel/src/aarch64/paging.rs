@@ -8,7 +8,7 @@
 //! D17.2.139 (TCR_EL2).
 
 use super::assembly;
-use super::memory_map::{COMPILED_CONFIGURATION, GUEST_ELF, IMAGE};
+use super::memory_map::{COMPILED_CONFIGURATIONS, GUEST_IMAGES, IMAGE};
 use super::table_pool::TablePool;
 use aarch64_cpu::registers::{ID_AA64MMFR0_EL1, MAIR_EL2, Readable, SCTLR_EL2, TCR_EL2, Writeable};
 // Field's crate for page tables: without its `alloc` feature it needs only our `TablePool`.
@@ -93,7 +93,7 @@ pub unsafe fn enable(devices: &[Range<usize>], guest_ram: Range<usize>) {
     add(image::rodata_start()..image::data_start(), READ_ONLY);
     add(image::data_start()..image::stack_guard(), READ_WRITE);
     add(image::stack_bottom()..image::image_end(), READ_WRITE);
-    add(COMPILED_CONFIGURATION.start..GUEST_ELF.end, READ_ONLY);
+    add(COMPILED_CONFIGURATIONS.start..GUEST_IMAGES.end, READ_ONLY);
     add(guest_ram, READ_WRITE);
     for device in devices {
         add(device.clone(), DEVICE);

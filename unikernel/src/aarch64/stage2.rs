@@ -84,7 +84,8 @@ impl Stage2 {
         Ok(())
     }
 
-    /// Makes this VM's tables those that the hardware walks for EL1 and EL0.
+    /// Makes this VM's tables those that the hardware walks for EL1 and EL0. What the TLB has
+    /// of other VMs stays there, told apart by the VMID.
     pub fn activate(&self) {
         VTCR_EL2.write(
             VTCR_EL2::RES1::SET
@@ -96,8 +97,11 @@ impl Stage2 {
                 + VTCR_EL2::SL0::Granule4KBLevel1
                 + VTCR_EL2::T0SZ.val(64 - ADDRESS_BITS),
         );
-        self.map.mark_active();
         VTTBR_EL2.set(u64::from(self.vmid) << 48 | self.map.root_address().0 as u64);
-        assembly::invalidate_guest_tlb();
+        if !self.map.active() {
+            // The first time: whoever used this VMID before us left what he liked.
+            self.map.mark_active();
+            assembly::invalidate_guest_tlb();
+        }
     }
 }

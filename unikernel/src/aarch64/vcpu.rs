@@ -2,7 +2,7 @@
 //! them.
 //!
 //! Called from `guest_exit` (interrupts masked, the guest stopped) and, once, to start the
-//! guest. The invariant: what `assembly` saves and restores lies at the layout it expects
+//! first guest. The invariant: what `assembly` saves and restores lies at the layout it expects
 //! (checked there at compile time), and a guest resumed through this type runs at EL1 or
 //! EL0, never at EL2 ([`Vcpu::reset`] sets the mode, the hardware fills it in afterwards, and
 //! no method takes a mode from elsewhere).
@@ -67,6 +67,13 @@ impl Vcpu {
         self.x = [0; 31];
         self.pc = entry;
         self.spsr = EL1H_MASKED;
+    }
+
+    /// Takes over the registers of another, not who answers its exits.
+    pub fn copy_registers(&mut self, other: &Self) {
+        self.x = other.x;
+        self.pc = other.pc;
+        self.spsr = other.spsr;
     }
 
     /// Register x`number`; 31 is XZR and reads 0.

@@ -240,6 +240,24 @@ fn a_parked_pair_is_completed_by_policy_after_three_wake_ups() {
 }
 
 #[test]
+fn the_second_word_of_a_pair_has_a_wait_of_its_own() {
+    let mut system = System::with(&two_devices(), Unsupported::default());
+    system.trace_is = TraceIs::Stopped;
+    // The first word waits for the outcome of this narrow write, in vain.
+    assert!(system.access(LOC + 1, 0, 1, 3));
+    system.platform.gprs[2] = LOC;
+    assert!(!system.execute(LOAD_PAIR, Direction::Read, LOC));
+    system.pass(400 * MS);
+    assert!(system.platform.running);
+    system.trace_is = TraceIs::Alive;
+    system.pass(200 * MS);
+    assert_eq!(system.lines("1 accesses went unrecorded").len(), 1);
+    system.pass(20 * MS);
+    let last = *system.traced().last().unwrap();
+    assert_eq!((last.address.0, last.sequence), (SECOND, 1));
+}
+
+#[test]
 fn what_is_wider_than_the_device_follows_the_reference_policy_and_changes_nothing() {
     // LDP X3, X4, [X2], #16; LDR X3, [X2], #8; LDR Q3, [X2], #16
     let cases = [
@@ -426,8 +444,7 @@ fn a_pair_across_two_pages_moves_ram_and_device() {
 }
 
 #[test]
-fn an_unaligned_element_across_two_pages_is_put_together() {
-    // LDP X3, X4, [X2]: the first half in two pages of RAM, the second in the device's.
+fn an_unaligned_word_across_two_pages_follows_the_reference_policy() {
     let mut system = System::with(&[trace_device(true, None)], Unsupported::default());
     system.turn_mmu_on(&[
         (3, (RAM + 0x5000) | PAGE),
@@ -436,7 +453,7 @@ fn an_unaligned_element_across_two_pages_is_put_together() {
     ]);
     system.put(RAM + 0x5ffd, &[1, 2, 3]);
     system.put(RAM + 0x9000, &[4, 5, 6, 7, 8, 9, 10, 11, 12, 13]);
-    // Both elements in RAM, one of them across: the report is for neither.
+    // LDP X3, X4, [X2], both in RAM, one of them across: the report is for neither.
     system.platform.gprs[2] = 0x3ffd;
     assert!(system.execute_high(0xa940_1043, Direction::Read, LOC));
     assert_eq!(system.platform.injected.len(), 1);
@@ -455,9 +472,10 @@ fn an_unaligned_element_across_two_pages_is_put_together() {
 }
 
 #[test]
-fn a_store_across_two_pages_of_ram_beside_the_device_writes_all_its_bytes() {
-    // STP W3, W4, [X2]: page 3 and 4 in RAM, and page 5 is the device's.
-    let mut system = System::new();
+fn of_a_word_that_reaches_into_the_device_nothing_is_stored() {
+    // STP W3, W4, [X2]
+    let fail = with_reference(Action::Fail);
+    let mut system = System::with(&[trace_device(true, None)], fail);
     system.turn_mmu_on(&[(3, (RAM + 0x5000) | PAGE), (4, LOC | PAGE)]);
     system.platform.gprs[2..5].copy_from_slice(&[0x3ffb, 0x4433_2211, 0x8877_6655]);
     assert!(system.execute_high(0x2900_1043, Direction::Write, LOC));
@@ -465,6 +483,9 @@ fn a_store_across_two_pages_of_ram_beside_the_device_writes_all_its_bytes() {
     // The second word begins in RAM and ends in the device: nothing of it is written.
     let last = system.platform.ram[0x5fff];
     assert_eq!(last, 0);
+    // The exception is at the first byte that is not RAM.
+    let abort = external_abort(Direction::Write, 0x4000);
+    assert_eq!(system.platform.injected, [abort]);
 }
 
 #[test]

@@ -1,0 +1,61 @@
+//! Which VMs a run is of: the QNX hypervisor has one configuration file for each VM, and so
+//! have we.
+//!
+//! Used by the `runner` program and by the system tests. Invariant: the order of the files'
+//! names is the order of the VMs' numbers.
+
+use std::path::{Path, PathBuf};
+
+/// What a configuration's name ends with.
+const SUFFIX: &str = "conf";
+
+/// The configurations of the VMs that `what` names: a file is one VM; a folder is one for each
+/// `.conf` in it. A bare name that is neither is looked for in `scenarios`, with and without
+/// `.conf`.
+///
+/// # Errors
+///
+/// That a folder cannot be read or has no configuration.
+pub fn configurations(what: &Path, scenarios: &Path) -> Result<Vec<PathBuf>, String> {
+    let is_bare = what.components().count() == 1;
+    let place = if is_bare && !what.exists() {
+        let folder = scenarios.join(what);
+        let file = folder.with_added_extension(SUFFIX);
+        [folder, file]
+            .into_iter()
+            .find(|place| place.exists())
+            .unwrap_or_else(|| what.to_owned())
+    } else {
+        what.to_owned()
+    };
+    if !place.is_dir() {
+        // If it is not there, whoever reads it says so.
+        return Ok(vec![place]);
+    }
+    let cannot = |error| format!("cannot read {}: {error}", place.display());
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(&place).map_err(cannot)? {
+        let file = entry.map_err(cannot)?.path();
+        if file.extension().is_some_and(|suffix| suffix == SUFFIX) {
+            files.push(file);
+        }
+    }
+    if files.is_empty() {
+        let place = place.display();
+        return Err(format!(
+            "{place} has no configuration: one file that ends in .{SUFFIX} for each VM"
+        ));
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// The system description for so many VMs on a board, relative to the project's folder.
+/// Whether it fits is checked before anything boots.
+pub fn system_description(board: &str, vms: usize) -> PathBuf {
+    match (board, vms) {
+        ("qemu_virt_aarch64", 1) => "system.xml".into(),
+        (_, 1) => format!("boards/{board}/demo.xml").into(),
+        _ => format!("boards/{board}/two-vms.xml").into(),
+    }
+}

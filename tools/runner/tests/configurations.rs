@@ -1,0 +1,172 @@
+//! Which VMs a run is of, and how they are held against each other and the system description.
+//! Needs no emulator and no SDK: everything here is told before anything boots.
+
+use runner::{Failure, compile_for, configurations};
+use std::path::{Path, PathBuf};
+
+/// A folder with a configuration for each of the texts, in their order.
+fn folder_of(texts: &[&str]) -> (tempfile::TempDir, Vec<PathBuf>) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("guest"), "an image").unwrap();
+    for (number, text) in texts.iter().enumerate() {
+        std::fs::write(folder.path().join(format!("{number}.conf")), text).unwrap();
+    }
+    let files = configurations(folder.path(), Path::new("nowhere")).unwrap();
+    assert_eq!(files.len(), texts.len());
+    (folder, files)
+}
+
+/// What is said when these VMs are to run on seL4 with the system description `system`.
+fn refusal(texts: &[&str], system: &str) -> String {
+    let (folder, files) = folder_of(texts);
+    let system_path = folder.path().join("two.xml");
+    std::fs::write(&system_path, system).unwrap();
+    match compile_for(Some(&system_path), &files, folder.path()) {
+        Ok(_) => String::new(),
+        Err(Failure::Config(text)) => {
+            let place = format!("{}/", folder.path().display());
+            text.replace(&place, "")
+        }
+        Err(failure) => panic!("{failure}"),
+    }
+}
+
+const FIRST: &str = "system first\nram 0x40000000,2M\nload guest\n";
+const SECOND: &str = "system second\nram 0x40000000,2M\nload guest\n";
+const TWO: &str = r#"<system>
+<memory_region name="a" size="0x20_0000" />
+<memory_region name="b" size="0x400000" />
+<virtual_machine name="first"><map mr="a" vaddr="0x40000000" /></virtual_machine>
+<virtual_machine name="second"><map mr="a" vaddr="0x40000000" /></virtual_machine>
+</system>"#;
+
+#[test]
+fn a_folder_is_a_vm_for_each_configuration_in_the_order_of_the_names() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["b.conf", "a.conf", "README", "c.txt"] {
+        std::fs::write(folder.path().join(name), "").unwrap();
+    }
+    let files = configurations(folder.path(), Path::new("nowhere")).unwrap();
+    let names: Vec<_> = files.iter().map(|file| file.file_name().unwrap()).collect();
+    assert_eq!(names, ["a.conf", "b.conf"]);
+}
+
+#[test]
+fn a_bare_name_is_a_scenario_with_one_vm_or_several() {
+    let scenarios = tempfile::tempdir().unwrap();
+    std::fs::create_dir(scenarios.path().join("pair")).unwrap();
+    for name in ["alone.conf", "pair/0.conf", "pair/1.conf"] {
+        std::fs::write(scenarios.path().join(name), "").unwrap();
+    }
+    let of = |name: &str| configurations(Path::new(name), scenarios.path()).unwrap();
+    assert_eq!(of("alone"), [scenarios.path().join("alone.conf")]);
+    assert_eq!(of("pair").len(), 2);
+    // Whoever reads it says that it is not there, by the name that was given.
+    assert_eq!(of("no-such-scenario"), [Path::new("no-such-scenario")]);
+}
+
+#[test]
+fn a_folder_without_a_configuration_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = configurations(folder.path(), Path::new("nowhere")).unwrap_err();
+    assert!(said.contains("has no configuration"), "{said}");
+}
+
+#[test]
+fn vms_that_fit_the_description_are_numbered() {
+    assert_eq!(refusal(&[FIRST, SECOND], TWO), "");
+    let (folder, files) = folder_of(&[FIRST, SECOND]);
+    let compiled = compile_for(None, &files, folder.path()).unwrap();
+    let numbers: Vec<u8> = compiled
+        .iter()
+        .map(|vm| vm_config::VmConfig::parse(&vm.blob).unwrap().vm())
+        .collect();
+    assert_eq!(numbers, [0, 1]);
+}
+
+#[test]
+fn two_vms_of_one_name_are_refused_and_both_places_are_named() {
+    let said = refusal(&[FIRST, FIRST], TWO);
+    assert!(said.contains("two VMs have the name `first`"), "{said}");
+    assert!(
+        said.contains("1.conf:1:8") && said.contains("0.conf:1:8"),
+        "{said}"
+    );
+}
+
+#[test]
+fn every_wrong_configuration_is_told_at_once() {
+    let said = refusal(&["system a\nbogus\n", "system b\nwrong\n"], TWO);
+    assert!(
+        said.contains("0.conf:2:1") && said.contains("1.conf:2:1"),
+        "{said}"
+    );
+}
+
+#[test]
+fn more_vms_than_the_description_has_are_refused() {
+    let third = "system third\nram 0x40000000,2M\nload guest\n";
+    let said = refusal(&[FIRST, SECOND, third], TWO);
+    assert!(
+        said.contains("2.conf:1:8") && said.contains("two.xml:5:1"),
+        "{said}"
+    );
+    assert!(
+        said.contains("there is no VM 2 in the system description"),
+        "{said}"
+    );
+}
+
+#[test]
+fn fewer_vms_than_the_description_has_are_refused() {
+    let said = refusal(&[FIRST], TWO);
+    assert!(
+        said.contains("0.conf:1:8") && said.contains("two.xml:5:1"),
+        "{said}"
+    );
+    assert!(said.contains("VM 1 has no configuration"), "{said}");
+}
+
+#[test]
+fn more_vms_than_a_system_can_have_are_refused() {
+    let texts: Vec<String> = (0..5)
+        .map(|number| format!("system vm{number}\nram 0x40000000,2M\nload guest\n"))
+        .collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let said = refusal(&texts, TWO);
+    assert_eq!(said, "error: 5 VMs, but a system has at most 4\n");
+}
+
+#[test]
+fn ram_that_is_not_the_descriptions_is_refused_and_both_places_are_named() {
+    let larger = "system second\nram 0x40000000,4M\nload guest\n";
+    let said = refusal(&[FIRST, larger], TWO);
+    assert!(said.contains("1.conf:2:5"), "{said}");
+    assert!(
+        said.contains("two.xml:5:32 gives it 0x200000 bytes at 0x40000000"),
+        "{said}"
+    );
+    let elsewhere = "system second\nram 0x80000000,2M\nload guest\n";
+    assert!(refusal(&[FIRST, elsewhere], TWO).contains("1.conf:2:5"));
+    let more = TWO.replace(
+        r#"vaddr="0x40000000" /></virtual_machine>
+</system>"#,
+        r#"vaddr="0x40000000" /><map mr="b" vaddr="0x80000000" /></virtual_machine>
+</system>"#,
+    );
+    let said = refusal(&[FIRST, SECOND], &more);
+    assert!(
+        said.contains("1.conf:2:5") && said.contains("gives it 0x400000 bytes at 0x80000000"),
+        "{said}"
+    );
+}
+
+#[test]
+fn vms_in_the_wrong_order_are_refused() {
+    let said = refusal(&[SECOND, FIRST], TWO);
+    assert!(said.contains("VM 0 has the name of VM 1"), "{said}");
+    assert!(
+        said.contains("0.conf:1:8") && said.contains("two.xml:5:1"),
+        "{said}"
+    );
+}

@@ -1,0 +1,76 @@
+//! What a VM is given at the start: its configuration, its guest's image, its RAM.
+//!
+//! Called once by `component_host`, before a guest runs. The invariant: what one VM is given no
+//! other is; what cannot be given is said and ends the run.
+
+use crate::arch::guest_ram::GuestRam;
+use crate::arch::stage2::Stage2;
+use crate::arch::{memory_map, power};
+use core::ops::Range;
+use heapless::Vec;
+use vm_components::MAX_VMS;
+use vm_config::{ConfigError, VmConfig};
+
+/// The VMs' configurations, as the loader left them.
+pub fn configurations() -> Vec<VmConfig<'static>, MAX_VMS> {
+    let mut configs = Vec::new();
+    for (number, place) in (0..).zip(memory_map::compiled_configurations()) {
+        match VmConfig::parse(place) {
+            Ok(config) if config.vm() != number => power::off_because(format_args!(
+                "the compiled configuration of VM {} is in the place of VM {number}",
+                config.vm()
+            )),
+            Ok(config) => {
+                // There is room: a configuration with a higher number is none.
+                let _ = configs.push(config);
+            }
+            // Nothing was loaded there.
+            Err(ConfigError::Magic([0, 0, 0, 0])) if number > 0 => break,
+            Err(error) => power::off_because(format_args!(
+                "the compiled configuration of VM {number}: {error}"
+            )),
+        }
+    }
+    configs
+}
+
+/// The guest's ELF file, taken from the front of `images`.
+pub fn next_image(config: &VmConfig<'_>, images: &mut &'static [u8]) -> &'static [u8] {
+    let len = config.image_len_bytes() as usize;
+    let Some(image) = images.get(..len) else {
+        power::off_because(format_args!(
+            "the image of VM {} has {len} bytes, but there is room for {}",
+            config.vm(),
+            images.len()
+        ))
+    };
+    let next = len.next_multiple_of(memory_map::PAGE_BYTES);
+    *images = images.get(next..).unwrap_or_default();
+    image
+}
+
+/// The VM's RAM, taken from the front of `free`, and the tables that give it to its guest.
+pub fn next_ram(config: &VmConfig<'_>, free: &mut Range<usize>) -> (GuestRam, Stage2) {
+    let mut ranges = config.ram();
+    let (Some(range), None) = (ranges.next(), ranges.next()) else {
+        power::off_because("this platform takes exactly one range of RAM in a VM's configuration")
+    };
+    let len = range.len_bytes as usize;
+    if len > free.len() {
+        power::off_because(format_args!(
+            "VM {} wants {len:#x} bytes of RAM, but there are {:#x} left for guests: give QEMU \
+             a larger -m",
+            config.vm(),
+            free.len()
+        ));
+    }
+    let host = free.start..free.start + len;
+    free.start += len.next_multiple_of(memory_map::GUEST_RAM_BLOCK);
+    // 0 is what the TLB's entries have before there is a VM.
+    let mut stage2 = Stage2::new(config.vm() + 1);
+    // SAFETY: it is RAM for guests, and `free` does not have it any more.
+    let mapped = unsafe { stage2.map(range.base as usize, host.start, len) };
+    mapped.unwrap_or_else(|error| power::off_because(error));
+    // SAFETY: mapped RW by `paging`; this is its only user.
+    (unsafe { GuestRam::new(range.base, host) }, stage2)
+}
