@@ -29,6 +29,8 @@ COVERAGE := -Cpasses=sancov-module $(addprefix -Cllvm-args=-sanitizer-coverage-,
 
 # `make bench` counts instructions; the others do not depend on how fast the machine is.
 RUNNER  = cargo run --quiet --package runner --
+VDEV_TRACE = cargo run --quiet --package vdev-trace --
+TRACES = --text out/trace.txt --ctf out/ctf --json out/trace.json --html out/trace.html
 IMAGES  = --images $(FIRMWARE) --kernel $(FIRMWARE)/unikernel --platform $(PLATFORM) \
           --board $(BOARD) --config-name $(CONFIG) $(if $(SYSTEM),--system $(SYSTEM)) --domains $(DOMAINS)/$(BOARD)/$(CONFIG)
 GUESTS := $(patsubst guest/src/bin/%.rs,%,$(wildcard guest/src/bin/*.rs))
@@ -81,8 +83,15 @@ domains-floor domains-in-vmm: domains-%: domains
 run: build ## boot VM=vm.conf, or several as VM=two-vms, and print what they say
 	@$(RUNNER) run $(VM) $(IMAGES)
 
-trace: build ## the same, then print the trace ring, read from outside the machine
-	@$(RUNNER) trace $(VM) $(IMAGES)
+trace: build ## the same, then the trace rings, read from outside: out/trace.txt, .json, .html, out/ctf
+	@rm -f out/run/*.blob; $(RUNNER) trace $(VM) $(IMAGES); status=$$?; \
+	for blob in out/run/vm.blob out/run/vm_?.blob; do \
+	    [ ! -f $$blob ] || names="$$names --config $$blob"; \
+	done; \
+	if [ -f out/run/memory.dump ]; then \
+	    $(VDEV_TRACE) decode out/run/memory.dump $$names $(TRACES) \
+	    && echo "left in out/: trace.txt, ctf/ (babeltrace2 out/ctf), trace.json (ui.perfetto.dev), trace.html" || exit; \
+	fi; exit $$status
 
 test: lint unit system ## every test there is
 

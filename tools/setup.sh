@@ -6,7 +6,9 @@
 #   BARE_METAL_CARGO   the cargo to call, with its environment
 #   BARE_METAL_FLAGS   what to add to its build commands
 #   BARE_METAL_LINT    clippy, or check where there is none for this compiler
-# BARE_METAL=rustup or BARE_METAL=debian in the environment allows only that one.
+# BARE_METAL=rustup or BARE_METAL=debian in the environment allows only that one. BROWSER=1 also
+# installs Chromium (400 MB with what it needs), for the tests of the trace's page; without
+# a browser they say by name what they skip.
 #
 # setup.sh libclang installs only what the bindings of rust-sel4 are generated with, setup.sh
 # c++ only what libFuzzer is built with.
@@ -57,6 +59,11 @@ fi
 command -v cargo >/dev/null || fail "cargo is missing: please install Rust from https://rustup.rs"
 command -v cc >/dev/null || install "a C compiler to link with" gcc libc6-dev
 command -v qemu-system-aarch64 >/dev/null || install "QEMU for aarch64" qemu-system-arm
+
+# Only tests want these, and without them they skip: no reason to stop.
+command -v babeltrace2 >/dev/null || (install "babeltrace2, to test traces with" babeltrace2) || true
+[ "${BROWSER:-0}" = 0 ] || command -v chromium >/dev/null ||
+    (install "Chromium, to test the trace's page with" chromium) || true
 
 use_rustup() {
     [ "${BARE_METAL:-rustup}" = rustup ] && command -v rustup >/dev/null || return 1

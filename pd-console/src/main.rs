@@ -12,6 +12,8 @@ use pd_runtime::{
     optional_region, region,
 };
 use sel4_microkit::{ChannelSet, Handler, Infallible, panicking, protection_domain};
+use shared_ring::RingMemory;
+use trace_records::TRACE_SLOTS;
 use vm_components::{Console, ConsolePort, MAX_VMS, Output, SystemPort};
 
 /// The regions of one VM, if the system description has it.
@@ -44,8 +46,23 @@ fn init() -> ConsoleDomain {
         text: region!(monitor_ring: _),
         text_reader: region!(monitor_reader: _),
     };
+    let mut console = Console::init(vms.into_iter().flatten(), Some(system), clock());
+    // Where the system description maps a trace ring here it goes over the serial line too,
+    // since the board has nobody else to look at it.
+    #[rustfmt::skip]
+    let traces: [Option<&RingMemory<TRACE_SLOTS>>; MAX_VMS] = [
+        optional_region!(trace_ring: _),
+        optional_region!(trace_ring_1: _),
+        optional_region!(trace_ring_2: _),
+        optional_region!(trace_ring_3: _),
+    ];
+    for (vm, trace) in (0..).zip(traces) {
+        if let Some(trace) = trace {
+            console.stream(vm, trace);
+        }
+    }
     ConsoleDomain {
-        console: Console::init(vms.into_iter().flatten(), Some(system), clock()),
+        console,
         // SAFETY: `system.xml` maps the UART uncached, and `pd-monitor`, which maps it too,
         // uses it only when this protection domain is dead.
         serial: BoardSerial(unsafe { Serial::of_board() }),

@@ -16,8 +16,10 @@ use core::fmt::{self, Write};
 use heapless::{String, Vec};
 use shared_ring::{Consumer, ConsumerPage, RingKind, RingMemory};
 use trace_records::{
-    CONSOLE_SLOTS, ConsoleRecord, EndReason, Entry, Kind, LOG_SLOTS, MAX_VMS, Notice, Text,
+    CONSOLE_SLOTS, ConsoleRecord, EndReason, Entry, Kind, LOG_SLOTS, MAX_VMS, Notice, TRACE_SLOTS,
+    Text,
 };
+use trace_stream::{Encoder, RingIdentity, RingSender};
 use vm_config::VmConfig;
 
 /// What a serial line of 115200 baud carries, ten bits a character.
@@ -65,6 +67,8 @@ pub struct Console {
     system_failed: bool,
     clock: Clock,
     budget: Budget,
+    /// Numbers the frames of the line.
+    encoder: Encoder,
 }
 
 struct VmConsole {
@@ -77,6 +81,10 @@ struct VmConsole {
     /// Records that were there and for which the serial line had no room.
     unprinted: u64,
     end: Option<EndReason>,
+    /// The trace ring, if it goes over the serial line too.
+    stream: Option<RingSender<TRACE_SLOTS>>,
+    /// When the line was last free for it, all of the trace had been sent.
+    is_sent: bool,
 }
 
 impl Console {
@@ -98,6 +106,8 @@ impl Console {
                 missing: 0,
                 unprinted: 0,
                 end: None,
+                stream: None,
+                is_sent: true,
             })
             .collect();
         Self {
@@ -107,6 +117,24 @@ impl Console {
             budget: Budget::new(vms.len(), clock.start_ticks),
             vms,
             clock,
+            encoder: Encoder::new(),
+        }
+    }
+
+    /// Also sends the trace ring of a VM that there is over the serial line, between the lines,
+    /// as frames that `trace_stream` describes: for a machine whose memory nobody sees from
+    /// outside. Frames get half of the VM's share of the line, and what its lines leave. The
+    /// ring is only looked at; what is overwritten before its turn is counted in the stream.
+    pub fn stream(&mut self, vm: u8, trace: &'static RingMemory<TRACE_SLOTS>) {
+        let identity = RingIdentity {
+            ring: RingKind::Trace as u8,
+            vm,
+            clock_hz: self.clock.hz,
+            start_ticks: self.clock.start_ticks,
+        };
+        if let Some(vm) = self.vms.get_mut(usize::from(vm)) {
+            vm.stream = Some(RingSender::new(trace, identity));
+            vm.is_sent = false;
         }
     }
 
@@ -118,6 +146,9 @@ impl Console {
         output: &mut impl Output,
     ) {
         self.budget.refill(host.now(), self.clock.hz);
+        for (vm, share) in self.vms.iter_mut().zip(&mut self.budget.shares) {
+            vm.send_trace(*share / 2, share, &mut self.encoder, output);
+        }
         let mut asleep = false;
         while !asleep {
             asleep = true;
@@ -156,11 +187,12 @@ impl Console {
             if printer.has_budget() || channels.contains(channel::console::CLOCK) {
                 vm.report_missing(host.now(), &mut printer);
             }
+            vm.send_trace(0, share, &mut self.encoder, output);
         }
     }
 
-    /// How the run went, once all VMs have ended or a part of the system has. The platform
-    /// prints it as its last line.
+    /// How the run went, once all VMs have ended and their traces are sent, or a part of the
+    /// system has ended. The platform prints it as its last line.
     pub fn verdict(&self) -> Option<Verdict> {
         if self.system_failed {
             return Some(Verdict::Failed);
@@ -169,6 +201,9 @@ impl Console {
         for vm in &self.vms {
             if !vm.end?.is_success() {
                 verdict = Verdict::Failed;
+            }
+            if !vm.is_sent {
+                return None;
             }
         }
         Some(verdict)
@@ -266,6 +301,29 @@ impl<O: Output> Printer<'_, O> {
 }
 
 impl VmConsole {
+    /// Sends frames of the trace while more than `spared` bytes of the VM's share are left.
+    fn send_trace(
+        &mut self,
+        spared: i64,
+        share: &mut i64,
+        encoder: &mut Encoder,
+        output: &mut impl Output,
+    ) {
+        let Some(stream) = &mut self.stream else {
+            return;
+        };
+        self.is_sent = false;
+        while *share > spared && !self.is_sent {
+            match stream.next_frame(encoder) {
+                Some(frame) => {
+                    *share -= frame.as_bytes().len() as i64;
+                    output.write(frame.as_bytes());
+                }
+                None => self.is_sent = true,
+            }
+        }
+    }
+
     /// Prints what the guest printed while the serial line has room. The rest waits in its
     /// ring, and the guest sees a busy serial port.
     fn print_text(&mut self, printer: &mut Printer<'_, impl Output>) {

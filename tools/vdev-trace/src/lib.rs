@@ -1,8 +1,21 @@
-//! What the host tool does: compile a configuration, and read rings out of a memory dump.
+//! What the host tool does: compile a configuration, and turn the rings of a machine into
+//! traces that people's tools open.
 //!
-//! Used by the `vdev-trace` program and by the runner. Invariant: a dump is claims; a ring
-//! whose header does not add up is reported, a slot that does not is counted, and no bytes
-//! make it panic.
+//! Used by the `vdev-trace` program and by the runner. Invariant: an input is claims; a ring
+//! whose header does not add up is mended from its slots or reported, a slot that does not
+//! is counted, and no bytes make it panic.
 
+pub mod check;
+pub mod chrome;
 pub mod compile;
+pub mod ctf;
 pub mod dump;
+pub mod feed;
+pub mod html;
+pub mod names;
+pub mod ring;
+pub mod serial;
+pub mod source;
+pub mod stats;
+pub mod text;
+pub mod word;

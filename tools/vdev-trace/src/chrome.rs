@@ -1,0 +1,206 @@
+//! The trace in the Chrome trace event format, which Perfetto and `chrome://tracing` open.
+//!
+//! A process for each VM, a thread for each of its devices; an instant for each access, a
+//! counter for each device, a slice where records are missing. The format: *Trace Event
+//! Format* (the Chromium project): "JSON Object Format", "Instant Events", "Counter Events",
+//! "Complete Events", "Metadata Events". Times are microseconds since the system's start.
+
+use crate::feed::{End, Item, Meaning, Sink, Stream};
+use crate::names::Names;
+use crate::text::{Operation, Words};
+use crate::word::word_after;
+use serde_json::{Value, json};
+use std::io::{self, Write};
+use trace_records::{EVENT_NONE, Flags, Kind, Record};
+
+/// The thread of what belongs to a VM and no device.
+const VM_THREAD: u32 = 0;
+
+/// Writes one JSON object.
+pub struct Chrome<'a, W> {
+    out: W,
+    names: &'a Names,
+    /// For each ring, the time of its last record, and a bit for each device that is named.
+    rings: Vec<(u64, [u64; 4])>,
+    begun: bool,
+}
+
+impl<'a, W: Write> Chrome<'a, W> {
+    /// Writes to `out`.
+    pub fn new(out: W, names: &'a Names) -> Self {
+        Self {
+            out,
+            names,
+            rings: Vec::new(),
+            begun: false,
+        }
+    }
+
+    /// What stands before an event.
+    fn begin(&mut self) -> io::Result<()> {
+        let before = if std::mem::replace(&mut self.begun, true) {
+            ",\n"
+        } else {
+            "{\"displayTimeUnit\":\"ns\",\"traceEvents\":[\n"
+        };
+        self.out.write_all(before.as_bytes())
+    }
+
+    fn event(&mut self, event: &Value) -> io::Result<()> {
+        self.begin()?;
+        serde_json::to_writer(&mut self.out, event).map_err(io::Error::from)
+    }
+
+    fn name_device(&mut self, stream: &Stream, instance: u8) -> io::Result<()> {
+        let named = &mut self.rings[stream.index].1[usize::from(instance / 64)];
+        let bit = 1 << (instance % 64);
+        if *named & bit != 0 {
+            return Ok(());
+        }
+        *named |= bit;
+        let name = self.names.device(stream.vm, instance);
+        self.event(&metadata(
+            stream,
+            "thread_name",
+            device_thread(instance),
+            &name,
+        ))
+    }
+
+    fn lost(&mut self, stream: &Stream, count: u64, until: u64) -> io::Result<()> {
+        if count == 0 {
+            return Ok(());
+        }
+        let since = self.rings[stream.index].0.min(until);
+        let nanoseconds = stream.nanoseconds(until - since);
+        self.event(&json!({
+            "name": format!("{count} records lost"),
+            "cat": "loss",
+            "ph": "X",
+            "ts": microseconds(stream.nanoseconds(since)),
+            "dur": microseconds(nanoseconds),
+            "pid": process(stream),
+            "tid": VM_THREAD,
+            "args": { "count": count },
+        }))
+    }
+
+    /// Written piece by piece: there may be millions of them.
+    fn access(&mut self, stream: &Stream, item: &Item, record: &Record, ts: f64) -> io::Result<()> {
+        let tag = record.tag;
+        self.name_device(stream, tag.instance())?;
+        let device = Value::from(self.names.device(stream.vm, tag.instance()));
+        let function = self.names.function(stream.vm, record.pc);
+        let function = function.map(|name| Value::from(&*name));
+        let (process, thread) = (process(stream), device_thread(tag.instance()));
+        self.begin()?;
+        let out = &mut self.out;
+        write!(
+            out,
+            "{{\"name\":\"{}\",\"cat\":\"access\",\"ph\":\"i\",\"s\":\"t\",\"ts\":{ts},\
+             \"pid\":{process},\"tid\":{thread},\"args\":{{\"device\":{device},\"cpu\":{},\
+             \"address\":\"{:#x}\",\"value\":{},\"pc\":\"{:#x}\",\"seq\":{},\"epoch\":{},\"record\":{}",
+            Operation(record),
+            tag.vcpu(),
+            record.address.0,
+            record.value,
+            record.pc,
+            record.sequence,
+            record.epoch,
+            item.sequence,
+        )?;
+        if tag.event() != EVENT_NONE {
+            write!(out, ",\"event\":{}", tag.event())?;
+        }
+        if tag.direction() == guest_trap::Direction::Write {
+            write!(out, ",\"old\":{}", record.old)?;
+        }
+        if tag.flags().contains(Flags::REFUSED) {
+            write!(out, ",\"refused\":true")?;
+        }
+        if let Some(function) = function {
+            write!(out, ",\"function\":{function}")?;
+        }
+        write!(out, "}}}}")?;
+        let Some(word) = word_after(record) else {
+            return Ok(());
+        };
+        self.begin()?;
+        write!(
+            self.out,
+            "{{\"name\":{device},\"cat\":\"counter\",\"ph\":\"C\",\"ts\":{ts},\
+             \"pid\":{process},\"args\":{{\"counter\":{word}}}}}"
+        )
+    }
+}
+
+/// Rings are told apart as processes, and 0 is the kernel's.
+fn process(stream: &Stream) -> usize {
+    stream.index + 1
+}
+
+fn device_thread(instance: u8) -> u32 {
+    u32::from(instance) + 1
+}
+
+fn microseconds(nanoseconds: u128) -> f64 {
+    nanoseconds as f64 / 1000.0
+}
+
+fn metadata(stream: &Stream, what: &str, thread: u32, name: &str) -> Value {
+    json!({
+        "name": what,
+        "ph": "M",
+        "pid": process(stream),
+        "tid": thread,
+        "args": { "name": name },
+    })
+}
+
+impl<W: Write> Sink for Chrome<'_, W> {
+    fn open(&mut self, stream: &Stream) -> io::Result<()> {
+        self.rings.resize(stream.index + 1, (0, [0; 4]));
+        let name = format!("VM {} ({:?} ring)", self.names.vm(stream.vm), stream.kind);
+        self.event(&metadata(stream, "process_name", VM_THREAD, &name))?;
+        self.event(&metadata(stream, "thread_name", VM_THREAD, "VM"))
+    }
+
+    fn item(&mut self, stream: &Stream, item: &Item) -> io::Result<()> {
+        let (time, meaning) = Meaning::of(stream.kind, &item.payload);
+        let time = stream.since_start(time);
+        self.lost(stream, item.lost_before, time)?;
+        self.rings[stream.index].0 = time;
+        let ts = microseconds(stream.nanoseconds(time));
+        if let Meaning::Event(Kind::Access, record) = &meaning {
+            return self.access(stream, item, record, ts);
+        }
+        let words = Words {
+            meaning: &meaning,
+            stream,
+            names: self.names,
+        };
+        self.event(&json!({
+            "name": words.to_string(),
+            "cat": "vm",
+            "ph": "i",
+            "s": "p",
+            "ts": ts,
+            "pid": process(stream),
+            "tid": VM_THREAD,
+            "args": { "record": item.sequence },
+        }))
+    }
+
+    fn close(&mut self, stream: &Stream, end: &End) -> io::Result<()> {
+        let last = self.rings[stream.index].0;
+        self.lost(stream, end.lost_after, last)
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        if !self.begun {
+            self.out.write_all(b"{\"traceEvents\":[")?;
+        }
+        self.out.write_all(b"\n]}\n")?;
+        self.out.flush()
+    }
+}

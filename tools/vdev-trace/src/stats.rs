@@ -1,0 +1,216 @@
+//! The trace in figures: how many, how fast, from where, and what is missing.
+//!
+//! Invariant: memory does not grow with the number of records, though there may be as many
+//! program counters as a guest likes; from some number on they are counted together.
+
+use crate::feed::{End, Item, Meaning, Sink, Stream};
+use crate::names::Names;
+use guest_trap::Direction;
+use std::collections::{BTreeMap, HashMap};
+use std::io::{self, Write};
+use trace_records::{Flags, Kind, Record};
+
+/// Program counters that are told apart, for each ring.
+const MAX_COUNTERS: usize = 1 << 14;
+/// Those that are printed.
+const PRINTED_COUNTERS: usize = 10;
+
+/// Sums up, and prints at the end.
+pub struct Stats<'a, W> {
+    out: W,
+    names: &'a Names,
+    rings: Vec<RingSums>,
+}
+
+#[derive(Default)]
+struct RingSums {
+    /// In nanoseconds since the start; none before the first record.
+    first: Option<u128>,
+    last: u128,
+    accesses: u64,
+    others: u64,
+    steps_back: u64,
+    lost: u64,
+    gaps: u64,
+    /// The second that is being counted, its accesses, and the most in any.
+    second: (u128, u64),
+    busiest: u64,
+    devices: BTreeMap<u8, DeviceSums>,
+    counters: HashMap<u64, Places>,
+    other_counters: u64,
+}
+
+#[derive(Default)]
+struct DeviceSums {
+    reads: u64,
+    writes: u64,
+    refused: u64,
+}
+
+#[derive(Default)]
+struct Places {
+    reads: u64,
+    writes: u64,
+}
+
+impl<'a, W: Write> Stats<'a, W> {
+    /// Prints to `out`.
+    pub fn new(out: W, names: &'a Names) -> Self {
+        Self {
+            out,
+            names,
+            rings: Vec::new(),
+        }
+    }
+}
+
+impl RingSums {
+    fn lose(&mut self, count: u64) {
+        self.lost = self.lost.saturating_add(count);
+        self.gaps += u64::from(count != 0);
+    }
+
+    fn count(&mut self, record: &Record, nanoseconds: u128) {
+        self.accesses += 1;
+        let second = nanoseconds / 1_000_000_000;
+        if second != self.second.0 {
+            self.second = (second, 0);
+        }
+        self.second.1 += 1;
+        self.busiest = self.busiest.max(self.second.1);
+        let device = self.devices.entry(record.tag.instance()).or_default();
+        let is_read = record.tag.direction() == Direction::Read;
+        *match is_read {
+            _ if record.tag.flags().contains(Flags::REFUSED) => &mut device.refused,
+            true => &mut device.reads,
+            false => &mut device.writes,
+        } += 1;
+        if self.counters.len() >= MAX_COUNTERS && !self.counters.contains_key(&record.pc) {
+            self.other_counters += 1;
+            return;
+        }
+        let place = self.counters.entry(record.pc).or_default();
+        *(if is_read {
+            &mut place.reads
+        } else {
+            &mut place.writes
+        }) += 1;
+    }
+
+    fn seconds(&self) -> f64 {
+        self.last.saturating_sub(self.first.unwrap_or(self.last)) as f64 / 1e9
+    }
+
+    fn print(
+        &self,
+        out: &mut impl Write,
+        names: &Names,
+        stream: &Stream,
+        end: &End,
+    ) -> io::Result<()> {
+        let vm = names.vm(stream.vm);
+        writeln!(out, "{vm}, {:?} ring ({})", stream.kind, stream.place)?;
+        let seconds = self.seconds();
+        let rate = match seconds > 0.0 {
+            true => format!(", {:.1} a second", self.accesses as f64 / seconds),
+            false => String::new(),
+        };
+        writeln!(
+            out,
+            "  accesses  {} in {seconds:.6} s{rate}, {} in the busiest second",
+            self.accesses, self.busiest
+        )?;
+        if self.others != 0 {
+            writeln!(
+                out,
+                "  others    {} records that are no access",
+                self.others
+            )?;
+        }
+        for (instance, device) in &self.devices {
+            let DeviceSums {
+                reads,
+                writes,
+                refused,
+            } = device;
+            writeln!(
+                out,
+                "  device    {:<12} {reads} reads, {writes} writes, {refused} refused",
+                names.device(stream.vm, *instance)
+            )?;
+        }
+        let mut places: Vec<_> = self.counters.iter().collect();
+        places.sort_by_key(|(pc, place)| (u64::MAX - place.reads - place.writes, **pc));
+        for (pc, Places { reads, writes }) in places.iter().take(PRINTED_COUNTERS) {
+            let function = names.function(stream.vm, **pc);
+            let function = function.map(|name| format!("  {name}")).unwrap_or_default();
+            writeln!(
+                out,
+                "  pc        {pc:#012x} {reads} reads, {writes} writes{function}"
+            )?;
+        }
+        let more = places.len().saturating_sub(PRINTED_COUNTERS);
+        let unprinted = places.iter().skip(PRINTED_COUNTERS);
+        let unprinted: u64 = unprinted.map(|(_, place)| place.reads + place.writes).sum();
+        if more != 0 {
+            let together = unprinted + self.other_counters;
+            let least = if self.other_counters == 0 {
+                ""
+            } else {
+                "at least "
+            };
+            writeln!(out, "  pc        {least}{more} others: {together} accesses")?;
+        }
+        writeln!(
+            out,
+            "  lost      {} records in {} places; {} overwritten or lost by the ring's own count",
+            self.lost, self.gaps, end.overwritten
+        )?;
+        if self.steps_back != 0 {
+            writeln!(out, "  stamps    {} step back", self.steps_back)?;
+        }
+        if end.torn != 0 || end.cut != 0 {
+            writeln!(
+                out,
+                "  damage    {} records unreadable, {} slots not in the input",
+                end.torn, end.cut
+            )?;
+        }
+        for note in &end.notes {
+            writeln!(out, "  note      {note}")?;
+        }
+        Ok(())
+    }
+}
+
+impl<W: Write> Sink for Stats<'_, W> {
+    fn open(&mut self, stream: &Stream) -> io::Result<()> {
+        self.rings.resize_with(stream.index + 1, RingSums::default);
+        Ok(())
+    }
+
+    fn item(&mut self, stream: &Stream, item: &Item) -> io::Result<()> {
+        let (time, meaning) = Meaning::of(stream.kind, &item.payload);
+        let nanoseconds = stream.nanoseconds(stream.since_start(time));
+        let sums = &mut self.rings[stream.index];
+        sums.lose(item.lost_before);
+        sums.first.get_or_insert(nanoseconds);
+        sums.steps_back += u64::from(nanoseconds < sums.last);
+        sums.last = nanoseconds.max(sums.last);
+        match meaning {
+            Meaning::Event(Kind::Access, record) => sums.count(&record, nanoseconds),
+            _ => sums.others += 1,
+        }
+        Ok(())
+    }
+
+    fn close(&mut self, stream: &Stream, end: &End) -> io::Result<()> {
+        let mut sums = std::mem::take(&mut self.rings[stream.index]);
+        sums.lose(end.lost_after);
+        sums.print(&mut self.out, self.names, stream, end)
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}

@@ -1,0 +1,295 @@
+//! The trace as text: a line for each record.
+//!
+//! Invariant: the words of a record are the log's (`vm_components::lines`), the columns
+//! stand under each other as long as names and numbers are of a common length, and where
+//! records are missing a line says how many.
+
+use crate::feed::{End, Item, Meaning, Sink, Stream};
+use crate::names::Names;
+use anstyle::{AnsiColor, Style};
+use guest_trap::Direction;
+use std::fmt;
+use std::io::{self, Write};
+use trace_records::{ConsoleRecord, EVENT_NONE, Flags, Kind, Record};
+use vm_components::lines::{DeviceSums, Event, SpanText, Stamp, VmSums};
+
+/// How the lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// Without colours.
+    Plain,
+    /// With the colours of a terminal; the writer may take them out again.
+    Coloured,
+}
+
+/// Writes text.
+pub struct Text<'a, W> {
+    out: W,
+    names: &'a Names,
+    layout: Layout,
+    /// For each ring, the time of its last record.
+    before: Vec<Option<u64>>,
+    /// For each ring, its records of no kind.
+    unknown: Vec<u64>,
+    titled: bool,
+    sums: Vec<String>,
+}
+
+const TITLE: &str = "     time (s) since before us  event  vm        device    cpu access address    \
+                     value                    pc             seq epoch";
+
+impl<'a, W: Write> Text<'a, W> {
+    /// Writes to `out`.
+    pub fn new(out: W, names: &'a Names, layout: Layout) -> Self {
+        Self {
+            out,
+            names,
+            layout,
+            before: Vec::new(),
+            unknown: Vec::new(),
+            titled: false,
+            sums: Vec::new(),
+        }
+    }
+
+    fn style(&self, style: Style) -> Style {
+        match self.layout {
+            Layout::Plain => Style::new(),
+            Layout::Coloured => style,
+        }
+    }
+
+    fn title(&mut self) -> io::Result<()> {
+        if !std::mem::replace(&mut self.titled, true) {
+            let dim = self.style(Style::new().dimmed());
+            writeln!(self.out, "{dim}{TITLE}{dim:#}")?;
+        }
+        Ok(())
+    }
+
+    fn lost(&mut self, stream: &Stream, count: u64, breaks: u64) -> io::Result<()> {
+        if count == 0 {
+            return Ok(());
+        }
+        let yellow = self.style(AnsiColor::Yellow.on_default());
+        let vm = self.names.vm(stream.vm);
+        let why = if breaks == 0 {
+            ""
+        } else {
+            ", part of the input was unreadable"
+        };
+        writeln!(
+            self.out,
+            "{yellow}-- {vm}: {count} records lost{why} --{yellow:#}"
+        )
+    }
+}
+
+impl<W: Write> Sink for Text<'_, W> {
+    fn open(&mut self, stream: &Stream) -> io::Result<()> {
+        self.before.resize(stream.index + 1, None);
+        self.unknown.resize(stream.index + 1, 0);
+        Ok(())
+    }
+
+    fn item(&mut self, stream: &Stream, item: &Item) -> io::Result<()> {
+        self.title()?;
+        self.lost(stream, item.lost_before, item.breaks_before)?;
+        let (time, meaning) = Meaning::of(stream.kind, &item.payload);
+        if meaning == Meaning::Unknown {
+            self.unknown[stream.index] += 1;
+            return Ok(());
+        }
+        let before = self.before[stream.index].replace(time).unwrap_or(time);
+        let stamp = Stamp(time, stream.clock);
+        let since = Since {
+            sign: if time < before { '-' } else { '+' },
+            nanoseconds: stream.nanoseconds(time.abs_diff(before)),
+        };
+        let vm = self.names.vm(stream.vm);
+        let out = &mut self.out;
+        match &meaning {
+            Meaning::Event(Kind::Access, record) => {
+                let event = Number(record.tag.event());
+                let device = self.names.device(stream.vm, record.tag.instance());
+                let style = match record.tag.direction() {
+                    _ if record.tag.flags().contains(Flags::REFUSED) => AnsiColor::Red.on_default(),
+                    Direction::Write => AnsiColor::Cyan.on_default(),
+                    Direction::Read => Style::new(),
+                };
+                let style = match self.layout {
+                    Layout::Plain => Style::new(),
+                    Layout::Coloured => style,
+                };
+                write!(
+                    out,
+                    "{style}{stamp} {since}  {event:>5}  {vm:<9} {device:<9} {:<3} {:<6} {:#010x} {:<24} {:#012x} {:>5} {:>5}",
+                    record.tag.vcpu(),
+                    Operation(record).to_string(),
+                    record.address.0,
+                    Value(record).to_string(),
+                    record.pc,
+                    record.sequence,
+                    record.epoch,
+                )?;
+                if let Some(function) = self.names.function(stream.vm, record.pc) {
+                    write!(out, "  {function}")?;
+                }
+                writeln!(out, "{style:#}")
+            }
+            other => {
+                let words = Words {
+                    meaning: other,
+                    stream,
+                    names: self.names,
+                };
+                writeln!(out, "{stamp} {since}  {:>5}  {vm:<9} {words}", "-")
+            }
+        }
+    }
+
+    fn close(&mut self, stream: &Stream, end: &End) -> io::Result<()> {
+        self.lost(stream, end.lost_after, end.breaks_after)?;
+        let mut sums = format!(
+            "{}: {} records, {} overwritten or lost by the ring's own count, \
+             {} missing between them, {} torn",
+            self.names.vm(stream.vm),
+            end.records,
+            end.overwritten,
+            end.missing,
+            end.torn
+        );
+        if end.cut != 0 {
+            sums += &format!(", {} slots beyond the input's end", end.cut);
+        }
+        let unknown = self.unknown.get(stream.index).copied().unwrap_or(0);
+        if unknown != 0 {
+            sums += &format!(", {unknown} of no kind that this tool knows");
+        }
+        self.sums.push(sums);
+        Ok(())
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        for sums in &self.sums {
+            writeln!(self.out, "{sums}")?;
+        }
+        self.out.flush()
+    }
+}
+
+/// What a record says that is no access, or a whole access, in the log's words.
+pub(crate) struct Words<'a> {
+    pub meaning: &'a Meaning,
+    pub stream: &'a Stream,
+    pub names: &'a Names,
+}
+
+impl fmt::Display for Words<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let device = |instance| self.names.device(self.stream.vm, instance);
+        match self.meaning {
+            Meaning::Event(kind, record) => {
+                let device = &device(record.tag.instance());
+                Event {
+                    kind: *kind,
+                    record,
+                    device,
+                }
+                .fmt(f)
+            }
+            Meaning::Device(instance, sums) => {
+                let device = &device(*instance);
+                DeviceSums {
+                    device,
+                    sums: *sums,
+                }
+                .fmt(f)
+            }
+            // The console counts what it does not print; here it prints everything.
+            Meaning::Vm(sums) => VmSums {
+                sums: *sums,
+                unprinted: 0,
+            }
+            .fmt(f),
+            Meaning::Span(span) => SpanText {
+                span: *span,
+                clock: self.stream.clock,
+            }
+            .fmt(f),
+            Meaning::Console(ConsoleRecord::Text(text)) => {
+                write!(f, "printed {:?}", String::from_utf8_lossy(text.bytes()))
+            }
+            Meaning::Console(ConsoleRecord::Notice {
+                notice,
+                number,
+                address,
+                pc,
+                ..
+            }) => write!(f, "notice {notice:?}: {number}, {address:#x}, pc {pc:#x}"),
+            Meaning::Unknown => f.write_str("a record of no kind that this tool knows"),
+        }
+    }
+}
+
+/// The time since the record before.
+struct Since {
+    sign: char,
+    nanoseconds: u128,
+}
+
+impl fmt::Display for Since {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { sign, nanoseconds } = self;
+        write!(
+            f,
+            "{sign}{:>10}.{:03}",
+            nanoseconds / 1000,
+            nanoseconds % 1000
+        )
+    }
+}
+
+/// A trace number, or a dash.
+struct Number(u16);
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            EVENT_NONE => f.pad("-"),
+            number => fmt::Display::fmt(&number, f),
+        }
+    }
+}
+
+/// An access's direction and width: `R4`, `W1`, or `R?` if the hardware did not tell.
+pub(crate) struct Operation<'a>(pub &'a Record);
+
+impl fmt::Display for Operation<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let letter = match self.0.tag.direction() {
+            Direction::Read => 'R',
+            Direction::Write => 'W',
+        };
+        match self.0.tag.width() {
+            Some(width) => write!(f, "{letter}{}", width.bytes()),
+            None => write!(f, "{letter}?"),
+        }
+    }
+}
+
+/// What was read, or the word before and what was written.
+struct Value<'a>(&'a Record);
+
+impl fmt::Display for Value<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let record = self.0;
+        if record.tag.flags().contains(Flags::REFUSED) {
+            return f.write_str("not supported");
+        }
+        match record.tag.direction() {
+            Direction::Read => write!(f, "{}", record.value),
+            Direction::Write => write!(f, "{} -> {}", record.old, record.value),
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! The HTML page in a real browser: what it draws and shows after its script has run.
+//!
+//! Chromium is used if it is there. The page's state stands in its address (`#direction=W`),
+//! so that a filter can be set without a mouse.
+
+mod machine;
+
+use machine::{Ring, TRACE, internal, read, said, tagged, vdev_trace, write};
+use std::io::Write;
+use std::path::Path;
+use std::process::Command;
+
+/// The browser's names on the systems that we know.
+const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
+
+/// Two VMs: reads and writes from two places, a reset, and six records lost.
+fn page(folder: &Path) -> String {
+    let mut one = Ring::new(TRACE, 0, 8);
+    for number in 1..=12 {
+        one.push(read(number * 100_000, number, number));
+    }
+    one.push(write(1_300_000, 13, 12, 500));
+    one.push(internal(3, [1_400_000, 0, 0, 0, 0], 1 << 32));
+    let mut other = Ring::new(TRACE, 1, 8);
+    other.push(tagged(write(1_000_000, 1, 0, 3), 7, 1, 1));
+    other.push(tagged(read(1_100_000, 2, 3), 7, 1, 1));
+    let dump = [one.dump(), other.dump()].concat();
+    let file = folder.join("trace.html");
+    let output = vdev_trace(&dump, &["decode", "-", "--html", file.to_str().unwrap()]);
+    assert!(output.status.success(), "{}", said(&output.stderr));
+    std::fs::read_to_string(file).unwrap()
+}
+
+/// The document after the page's script has run, or none if there is no browser.
+fn shown(test: &str, folder: &Path, address: &str) -> Option<String> {
+    let url = format!("file://{}/trace.html{address}", folder.display());
+    for browser in BROWSERS {
+        let output = Command::new(browser)
+            .args([
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--window-size=1280,1000",
+            ])
+            .arg("--enable-logging=stderr")
+            .arg(format!(
+                "--user-data-dir={}",
+                folder.join("profile").display()
+            ))
+            .args(["--virtual-time-budget=5000", "--dump-dom", &url])
+            .output();
+        if let Ok(output) = output {
+            let console = said(&output.stderr);
+            assert!(
+                !console.contains("CONSOLE"),
+                "the page complains: {console}"
+            );
+            return Some(said(&output.stdout));
+        }
+    }
+    // Not `eprintln`, which the test harness keeps to itself.
+    let _ = writeln!(
+        std::io::stderr(),
+        "skipped: {test} (no browser; Debian: apt-get install chromium)"
+    );
+    None
+}
+
+/// What an element shows, without its marks.
+fn content(document: &str, start: &str) -> String {
+    let from = document.find(start).unwrap_or_else(|| panic!("no {start}")) + start.len();
+    let rest = &document[from..];
+    let rest = &rest[rest.find('>').unwrap() + 1..];
+    rest[..rest.find('<').unwrap()].to_owned()
+}
+
+/// The lines of the table that are accesses, with their classes.
+fn rows(document: &str, class: &str) -> usize {
+    document.matches(&format!("<tr class=\"{class}\">")).count()
+}
+
+#[test]
+fn the_page_needs_nothing_from_anywhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = page(folder.path());
+    for word in [
+        "http://", "https://", "src=", "href=", "@import", "url(", "fetch(", "XMLHttp",
+    ] {
+        assert!(!page.contains(word), "{word}");
+    }
+    assert!(page.contains("default-src 'none'"));
+}
+
+#[test]
+fn the_page_draws_the_counter_and_lists_every_record() {
+    let folder = tempfile::tempdir().unwrap();
+    page(folder.path());
+    let test = "the_page_draws_the_counter_and_lists_every_record";
+    let Some(document) = shown(test, folder.path(), "") else {
+        return;
+    };
+    assert_eq!(
+        content(&document, "<output id=\"count\""),
+        "10 of 10 records"
+    );
+    assert_eq!(
+        (
+            rows(&document, "R"),
+            rows(&document, "W"),
+            rows(&document, "lost")
+        ),
+        (7, 2, 1)
+    );
+    assert!(document.contains("6 records lost before this"));
+    assert!(document.contains("reset, epoch 1"));
+    assert!(document.contains("12 → 500"));
+    // What was drawn: a point for each step of the counter, a bar for each time with accesses.
+    let drawn: u64 = document
+        .split("data-points=\"")
+        .nth(1)
+        .unwrap()
+        .split('"')
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!(drawn >= 7, "{drawn} points");
+    let bars: u64 = document
+        .split("data-bins=\"")
+        .nth(1)
+        .unwrap()
+        .split('"')
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!((5..=9).contains(&bars), "{bars} bars");
+}
+
+#[test]
+fn the_table_is_filtered_by_vm_device_direction_and_place() {
+    let folder = tempfile::tempdir().unwrap();
+    page(folder.path());
+    let test = "the_table_is_filtered_by_vm_device_direction_and_place";
+    for (address, count, reads, writes) in [
+        ("#direction=W", "2 of 10 records", 0, 2),
+        ("#direction=R", "7 of 10 records", 7, 0),
+        ("#vm=vm1", "2 of 10 records", 1, 1),
+        ("#device=dev0", "7 of 10 records", 6, 1),
+        ("#pc=0x40080004", "2 of 10 records", 0, 2),
+        ("#vm=vm1&direction=W", "1 of 10 records", 0, 1),
+        ("#zoom=1.25-1.35", "1 of 10 records", 0, 1),
+    ] {
+        let Some(document) = shown(test, folder.path(), address) else {
+            return;
+        };
+        assert_eq!(
+            content(&document, "<output id=\"count\""),
+            count,
+            "{address}"
+        );
+        assert_eq!(
+            (rows(&document, "R"), rows(&document, "W")),
+            (reads, writes),
+            "{address}"
+        );
+    }
+}
+
+#[test]
+fn what_a_configuration_says_cannot_become_part_of_the_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("vm.conf");
+    std::fs::write(
+        &config,
+        "system </script><b>x\ncpu\nram 0x40000000,2M\nload not-there\n\
+         vdev trace loc 0xfa000000 name <i>&amp;\n",
+    )
+    .unwrap();
+    let file = folder.path().join("trace.html");
+    let dump = Ring::traced(4, [read(1000, 1, 1)]).dump();
+    let (config, file) = (config.to_str().unwrap(), file.to_str().unwrap());
+    let output = vdev_trace(&dump, &["decode", "-", "--config", config, "--html", file]);
+    assert!(output.status.success(), "{}", said(&output.stderr));
+    assert!(!std::fs::read_to_string(file).unwrap().contains("<b>x"));
+    let test = "what_a_configuration_says_cannot_become_part_of_the_page";
+    if let Some(document) = shown(test, folder.path(), "") {
+        assert!(
+            document.contains("<td>&lt;i&gt;&amp;amp;</td>"),
+            "the device's name"
+        );
+        assert!(!document.contains("<b>x"));
+    }
+}
