@@ -14,6 +14,9 @@ fn make_sdk(folder: &Path, variables: &[String]) -> Output {
     Command::new("make")
         .arg("sdk")
         .args(variables)
+        // Below another make, as in `make system`, it would say so in its messages.
+        .env_remove("MAKELEVEL")
+        .env_remove("MAKEFLAGS")
         .current_dir(folder)
         .output()
         .unwrap()
