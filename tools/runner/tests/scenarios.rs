@@ -7,9 +7,11 @@
 mod platforms;
 
 use guest_trap::Direction;
-use platforms::{BOARD, instruction_ns_log2, microkit, root, set_by_make, unikernel};
+use platforms::{BOARD, guests, instruction_ns_log2, microkit, root, unikernel};
 use regex::Regex;
-use runner::{Failure, Platform, Request, Transcript, configurations, run, system_description};
+use runner::{
+    Architecture, Failure, Platform, Request, Transcript, configurations, run, system_description,
+};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use trace_records::{Kind, Record};
@@ -33,11 +35,25 @@ struct Logged {
 }
 
 fn platforms(scenario: &str, vms: usize) -> Vec<Platform> {
-    let mut platforms: Vec<_> = unikernel(scenario).into_iter().collect();
+    let mut platforms: Vec<_> = unikernel(scenario, Architecture::Aarch64)
+        .into_iter()
+        .collect();
+    match NOT_ON_X86.iter().find(|(name, _)| *name == scenario) {
+        Some((_, reason)) => println!("left out: {scenario} on x86_64: {reason}"),
+        None => platforms.extend(unikernel(scenario, Architecture::X86_64)),
+    }
     let system = root().join(system_description(BOARD, vms));
     platforms.extend(microkit(scenario, BOARD, &["debug", "release"], &system));
     platforms
 }
+
+/// What x86_64 does not have, and why.
+const NOT_ON_X86: [(&str, &str); 4] = [
+    ("addressing-forms", "it is about the forms of A64"),
+    ("addressing-forms-fail", "it is about the forms of A64"),
+    ("user-mode", "it is about EL0"),
+    ("registers", "it fills the registers of A64"),
+];
 
 /// Runs a scenario on every platform that is there.
 fn everywhere(scenario: &str, check: impl Fn(Outcome)) {
@@ -56,8 +72,8 @@ fn on(platforms: Vec<Platform>, configs: &[PathBuf], check: impl Fn(Outcome)) {
         let work = tempfile::tempdir().unwrap();
         let dump = work.path().join("memory.dump");
         let request = Request {
-            configs,
-            images: &set_by_make("VDEV_TRACE_GUESTS"),
+            configs: &configs_for(&platform, configs, work.path()),
+            images: &guests(&platform),
             work: work.path(),
             platform: &platform,
             icount: Some(instruction_ns_log2(&platform)),
@@ -71,6 +87,25 @@ fn on(platforms: Vec<Platform>, configs: &[PathBuf], check: impl Fn(Outcome)) {
             platform: platform.name(),
         });
     }
+}
+
+/// The configurations with the console that the platform's guests have; as they are where that
+/// makes no difference.
+fn configs_for(platform: &Platform, configs: &[PathBuf], work: &Path) -> Vec<PathBuf> {
+    let Platform::Unikernel(unikernel) = platform else {
+        return configs.to_vec();
+    };
+    let copies = configs.iter().zip(0..).map(|(config, number)| {
+        let text = std::fs::read_to_string(config).unwrap();
+        let adapted = unikernel.architecture.with_console(&text);
+        if adapted == text {
+            return config.clone();
+        }
+        let copy = work.join(format!("{number}.conf"));
+        std::fs::write(&copy, adapted).unwrap();
+        copy
+    });
+    copies.collect()
 }
 
 impl Outcome {
@@ -602,7 +637,7 @@ fn the_command_says_what_to_set_when_there_is_no_sdk() {
 fn an_image_that_is_no_elf_file_ends_the_vm_and_says_so() {
     let images = tempfile::tempdir().unwrap();
     std::fs::write(images.path().join("guest-app"), "not an ELF file").unwrap();
-    let Some(platform) = unikernel("an image that is no ELF file") else {
+    let Some(platform) = unikernel("an image that is no ELF file", Architecture::Aarch64) else {
         return;
     };
     let work = tempfile::tempdir().unwrap();
@@ -732,7 +767,9 @@ fn three_vms_run_beside_each_other_on_the_unikernel() {
     let scenarios = root().join("tools/runner/scenarios");
     let files = ["two-vms/0.conf", "registers/1.conf", "one-aborts/1.conf"];
     let configs = files.map(|file| scenarios.join(file));
-    let platform = unikernel("three VMs").into_iter().collect();
+    let platform = unikernel("three VMs", Architecture::Aarch64)
+        .into_iter()
+        .collect();
     on(platform, &configs, |outcome| {
         for name in ["first", "registers-1", "goes-on"] {
             assert!(outcome.contains(&format!("{name}| guest: done")), "{name}");
