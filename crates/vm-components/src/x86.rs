@@ -32,7 +32,7 @@ use heapless::Vec;
 use trace_records::{EndReason, Kind, Tag};
 use vm_config::{Action, RamRange};
 use x86_guest::{
-    DecodeCache, Instruction, Mode, Paging, Register, RegisterPart, Registers, fetch,
+    AccessCache, Found, Instruction, Paging, Register, RegisterPart, Registers, Situation, fetch,
     instruction_len,
 };
 
@@ -47,17 +47,15 @@ pub trait X86Machine: Machine + Registers {
     /// Sets RFLAGS while the vCPU does not run.
     fn set_rflags(&mut self, value: u64);
 
-    /// How the guest translates addresses.
-    fn paging(&self) -> Paging;
-
-    /// How its CPU reads the code at RIP.
-    fn mode(&self) -> Mode;
+    /// What decides what RIP means.
+    fn situation(&self) -> Situation;
 
     /// CPL.
     fn privilege_level(&self) -> u8;
 
-    /// Eight bytes of the guest's RAM, at an address that is a multiple of 8.
-    fn ram_word(&self, address: GuestPhysAddr) -> Option<u64>;
+    /// What reads eight bytes of the guest's RAM, at an address that is a multiple of 8. All it
+    /// needs it carries with it.
+    fn ram_words(&self) -> impl Fn(GuestPhysAddr) -> Option<u64> + Copy + use<Self>;
 
     /// Makes the guest take an exception at the instruction that exited, and run on.
     fn inject(&mut self, exception: X86Exception);
@@ -165,36 +163,43 @@ impl Vmm<X86> {
     /// Handles an exit of the vCPU.
     #[inline(always)]
     pub fn exit(&mut self, exit: X86Exit, machine: &mut impl X86Machine) {
-        if !self.complete_access(exit, machine) {
+        let done = match exit.reason {
+            X86ExitReason::Access { address, direction } => {
+                self.complete_access(address, direction, machine)
+            }
+            _ => false,
+        };
+        if !done {
             self.other_exit(exit, machine);
         }
     }
 
-    /// The short way of [`Self::exit`]: completes one read or write of a trace device, if
-    /// nothing stands against it. Returns whether it did; if not, nothing has happened.
+    /// The short way of [`Self::exit`]: completes one read or write of a trace device that was
+    /// made before, if nothing stands against it. Returns whether it did; if not, nothing has
+    /// happened.
     #[inline(always)]
-    pub fn complete_access(&mut self, exit: X86Exit, machine: &mut impl X86Machine) -> bool {
-        let X86ExitReason::Access { address, direction } = exit.reason else {
-            return false;
-        };
+    pub fn complete_access(
+        &mut self,
+        address: GuestPhysAddr,
+        direction: Direction,
+        machine: &mut impl X86Machine,
+    ) -> bool {
         let Some(Device::Trace(point)) = self.bus.find(address) else {
             return false;
         };
-        let paging = machine.paging();
-        let Some(instruction) = decode(&mut self.memory, exit.rip, paging, machine) else {
+        let situation = machine.situation();
+        let recalled = self.memory.recall(&situation, machine, machine.ram_words());
+        let Some((instruction, operand)) = recalled else {
             return false;
         };
-        let next_rip = exit.rip.wrapping_add(instruction.len.into());
-        let linear = instruction.memory.linear(machine, next_rip);
-        let read = |address| machine.ram_word(address);
-        let is_there = paging
-            .translate(linear, read)
-            .is_some_and(|it| it.address == address);
-        let writes = instruction.writes();
-        if !is_there || writes == instruction.reads() || writes != (direction == Direction::Write) {
+        let is_such = match direction {
+            Direction::Read => !instruction.writes(),
+            Direction::Write => !instruction.reads(),
+        };
+        if operand != address || !is_such {
             return false;
         }
-        let access = access(address, instruction.width, direction, exit.rip);
+        let access = access(address, instruction.width, direction, situation.rip);
         let Ok((current, lane)) = point.look(&access, &self.link) else {
             return false;
         };
@@ -210,7 +215,7 @@ impl Vmm<X86> {
         if let Some(rflags) = effect.rflags {
             machine.set_rflags(rflags);
         }
-        machine.proceed(next_rip);
+        machine.proceed(situation.rip.wrapping_add(instruction.len.into()));
         true
     }
 
@@ -286,11 +291,15 @@ impl Vmm<X86> {
         reported: GuestPhysAddr,
         machine: &mut M,
     ) -> Result<Transfer<X86End>, Obstacle> {
-        let paging = machine.paging();
-        let instruction = decode(&mut self.memory, rip, paging, machine);
-        let instruction = instruction.ok_or(Obstacle::Unsupported)?;
-        let next_rip = rip.wrapping_add(instruction.len.into());
-        let linear = instruction.memory.linear(machine, next_rip);
+        let situation = machine.situation();
+        let paging = situation.paging;
+        let words = machine.ram_words();
+        let found = self.memory.find(&situation, machine, words);
+        let Found {
+            instruction,
+            linear,
+            ..
+        } = found.ok_or(Obstacle::Unsupported)?;
         let (place, all_writable) = place(linear, instruction.width, paging, machine)?;
         let (width, log2_bytes) = (instruction.width, instruction.width.log2());
         let element = |direction, value: u64| {
@@ -405,7 +414,7 @@ const RCX: u8 = 1;
 impl Isa for X86 {
     type End = X86End;
     type Exception = X86Exception;
-    type Memory = DecodeCache;
+    type Memory = AccessCache;
     const ELF_MACHINE: u16 = EM_X86_64;
 }
 
@@ -473,35 +482,15 @@ impl<M: X86Machine> Architecture<M> for X86 {
     }
 }
 
-/// The instruction at `rip`, fetched anew.
-#[inline(always)]
-fn decode(
-    cache: &mut DecodeCache,
-    rip: u64,
-    paging: Paging,
-    machine: &impl X86Machine,
-) -> Option<Instruction> {
-    let code = fetch(&paging, code_address(rip, machine), |address| {
-        machine.ram_word(address)
-    })?;
-    cache.decode(rip, &code, machine.mode())
-}
-
-#[inline(always)]
-fn code_address(rip: u64, machine: &impl X86Machine) -> u64 {
-    rip.wrapping_add(machine.segment_base(x86_guest::Segment::Cs))
-}
-
 impl X86Exit {
     /// Where the guest goes on after the instruction that exited; `None` if its length cannot
     /// be found out.
     pub fn after(&self, machine: &impl X86Machine) -> Option<u64> {
         self.next_rip.or_else(|| {
-            let address = code_address(self.rip, machine);
-            let code = fetch(&machine.paging(), address, |address| {
-                machine.ram_word(address)
-            })?;
-            let len = instruction_len(&code, machine.mode())?;
+            let situation = machine.situation();
+            let (address, words) = (situation.linear_rip(), machine.ram_words());
+            let code = fetch(&situation.paging, address, words)?;
+            let len = instruction_len(&code, situation.mode())?;
             Some(self.rip.wrapping_add(len.into()))
         })
     }
@@ -515,7 +504,8 @@ fn place(
     paging: Paging,
     machine: &impl X86Machine,
 ) -> Result<(Place, bool), Obstacle> {
-    let translate = |address| paging.translate(address, |address| machine.ram_word(address));
+    let words = machine.ram_words();
+    let translate = |address| paging.translate(address, words);
     let first = translate(linear).ok_or(Obstacle::Unsupported)?;
     let before = PAGE_BYTES - linear % PAGE_BYTES;
     let mut writable = first.writable;

@@ -1,7 +1,6 @@
 //! The bytes of the instruction that exited.
 //!
-//! Called on every access of an x86 guest. They are read anew each time, because the guest
-//! may have written over them: what was decoded before counts only if they are the same.
+//! Called when an access of an x86 guest is not one that `cache` recalls.
 //!
 //! Invariant: at most fifteen bytes, on at most two pages, each translated by itself; what
 //! cannot be had is missing from the end, never made up.
@@ -40,13 +39,6 @@ impl Code {
     /// All of them, and how many there are.
     pub fn bytes(&self) -> ([u8; 16], usize) {
         (self.bytes.to_le_bytes(), usize::from(self.len))
-    }
-
-    /// Whether the first `len` bytes of both are there and the same.
-    #[inline(always)]
-    pub fn begins_like(&self, other: &Self, len: u8) -> bool {
-        let unequal = self.bytes ^ other.bytes;
-        len <= self.len && unequal << (128 - 8 * u32::from(len.clamp(1, 16))) == 0
     }
 }
 

@@ -170,8 +170,14 @@ pub struct MemoryOperand {
 impl MemoryOperand {
     /// The linear address of its first byte. `next_rip` is the address of the next
     /// instruction.
-    #[inline(always)]
     pub fn linear(&self, registers: &impl Registers, next_rip: u64) -> u64 {
+        let base = registers.segment_base(self.segment);
+        self.effective(registers, next_rip).wrapping_add(base)
+    }
+
+    /// The same without the segment's base.
+    #[inline(always)]
+    pub(crate) fn effective(&self, registers: &impl Registers, next_rip: u64) -> u64 {
         let register = |number: Option<u8>| number.map_or(0, |number| registers.gpr(number));
         let index = register(self.index).wrapping_mul(u64::from(self.scale));
         let mut address = register(self.base)
@@ -180,7 +186,7 @@ impl MemoryOperand {
         if self.rip_relative {
             address = address.wrapping_add(next_rip);
         }
-        (address & self.address_mask).wrapping_add(registers.segment_base(self.segment))
+        address & self.address_mask
     }
 }
 

@@ -10,10 +10,11 @@
 //!
 //! ```text
 //!    RIP ──► paging ──► fifteen bytes ──► decode ──► Instruction ──► linear address ──► paging
-//!                                            ▲            │                               │
-//!                         DecodeCache ───────┘        execute              is it where the guest
-//!                    (if the bytes are the same)          │                       went?
-//!                                               read, write, register, flags
+//!     │                                                   │                               │
+//!     └─ AccessCache: if nothing of this has changed ─►   │                is it where the guest
+//!                                                      execute                    went?
+//!                                                         │
+//!                                            read, write, register, flags
 //! ```
 //!
 //! Specification: AMD APM (40332) volume 2, chapters 4 and 5; volume 3.
@@ -27,7 +28,7 @@ mod fetch;
 mod instruction;
 mod paging;
 
-pub use cache::DecodeCache;
+pub use cache::{AccessCache, Found, Situation};
 pub use decode::{decode, instruction_len};
 pub use execute::Effect;
 pub use fetch::{Code, fetch};

@@ -56,6 +56,11 @@ const LARGE: u64 = 1 << 7;
 const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 
 impl Paging {
+    /// Whether long mode is active (EFER.LMA).
+    pub const fn is_long(&self) -> bool {
+        self.efer & EFER_LMA != 0
+    }
+
     /// Translates a linear address. `read` gives the eight bytes at a guest-physical address
     /// that is a multiple of 8, or `None` if no RAM is there.
     #[inline(always)]
@@ -69,7 +74,7 @@ impl Paging {
             let writable = true;
             return Some(Translation { address, writable });
         }
-        if self.efer & EFER_LMA != 0 {
+        if self.is_long() {
             let shift = if self.cr4 & CR4_LA57 != 0 { 48 } else { 39 };
             return walk(self.cr3 & ADDRESS, linear, shift, &mut read);
         }

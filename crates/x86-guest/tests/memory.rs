@@ -4,7 +4,9 @@
 use guest_trap::GuestPhysAddr;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
-use x86_guest::{Code, DecodeCache, Mode, Operation, Paging, Translation, fetch};
+use x86_guest::{
+    AccessCache, Instruction, Paging, Registers, Segment, Situation, Translation, fetch,
+};
 
 const PRESENT: u64 = 1;
 const WRITABLE: u64 = 2;
@@ -221,38 +223,145 @@ fn an_instruction_goes_on_in_the_page_that_follows_in_its_own_address_space() {
 const LOAD: [u8; 2] = [0x8b, 0x07];
 const STORE: [u8; 2] = [0x89, 0x07];
 
-#[test]
-fn a_loop_is_decoded_once() {
-    let mut cache = DecodeCache::default();
-    for _ in 0..100 {
-        for (rip, bytes) in [(0x4008_1000, LOAD), (0x4008_1002, STORE)] {
-            assert!(cache.decode(rip, &Code::new(&bytes), Mode::Long).is_some());
+/// A descriptor's L bit, present, code.
+const LONG_CODE: u16 = 0xa9b;
+
+/// RDI alone matters.
+struct Rdi(u64);
+
+impl Registers for Rdi {
+    fn gpr(&self, number: u8) -> u64 {
+        if number == 7 { self.0 } else { 0 }
+    }
+
+    fn rflags(&self) -> u64 {
+        2
+    }
+
+    fn segment_base(&self, _: Segment) -> u64 {
+        0
+    }
+}
+
+/// A guest whose code is at linear page 4 and whose device is behind linear page 6.
+struct Guest {
+    ram: Ram,
+    cache: AccessCache,
+    situation: Situation,
+    rdi: u64,
+}
+
+const CODE: u64 = 0x5010;
+const DEVICE: u64 = 0xfa00_0000;
+
+impl Guest {
+    fn new() -> Self {
+        let mut ram = long_tables();
+        ram.put(CODE, &LOAD);
+        ram.put(CODE + 2, &STORE);
+        ram.put_u64(0x4000 + 8 * 6, DEVICE | PRESENT | WRITABLE);
+        Self {
+            ram,
+            cache: AccessCache::default(),
+            situation: Situation {
+                rip: address(0x100, 2, 3, 4, CODE % 4096),
+                // Without effect in 64-bit mode.
+                code_base: 0x1000,
+                code_attributes: LONG_CODE,
+                paging: LONG,
+            },
+            rdi: address(0x100, 2, 3, 6, 0x40),
         }
     }
-    assert_eq!(cache.decoded(), 2);
+
+    fn recall(&self) -> Option<(Instruction, GuestPhysAddr)> {
+        let read = |address| self.ram.read(address);
+        let recalled = self.cache.recall(&self.situation, &Rdi(self.rdi), read);
+        recalled.map(|(instruction, address)| (*instruction, address))
+    }
+
+    /// Finds it without the cache's help.
+    fn find(&mut self) -> Option<(Instruction, GuestPhysAddr)> {
+        let ram = &self.ram;
+        let read = |address| ram.read(address);
+        let found = self.cache.find(&self.situation, &Rdi(self.rdi), read)?;
+        Some((found.instruction, found.address))
+    }
+
+    /// A guest that has polled once.
+    fn after_one_access() -> Self {
+        let mut guest = Self::new();
+        let found = guest.find().unwrap();
+        assert_eq!(found.1, GuestPhysAddr(DEVICE + 0x40));
+        assert_eq!(guest.recall(), Some(found));
+        guest
+    }
 }
 
 #[test]
-fn what_was_decoded_does_not_outlive_a_change_of_its_bytes() {
-    let mut cache = DecodeCache::default();
-    let mut decode = |bytes: &[u8], mode| cache.decode(0x4008_1000, &Code::new(bytes), mode);
-    let is_load = |operation| matches!(operation, Operation::Load(_));
-    assert!(is_load(decode(&LOAD, Mode::Long).unwrap().operation));
-    assert!(!is_load(decode(&STORE, Mode::Long).unwrap().operation));
-    assert!(is_load(decode(&LOAD, Mode::Long).unwrap().operation));
-    // What follows the instruction does not count, a byte that is missing does.
-    assert!(decode(&[0x8b, 0x07, 0xff], Mode::Long).is_some());
-    assert_eq!(decode(&[0x8b], Mode::Long), None);
-    // mov eax, [rax]: a byte that is missing is not a byte that is 0.
-    assert!(decode(&[0x8b, 0x00], Mode::Long).is_some());
-    assert_eq!(decode(&[0x8b], Mode::Long), None);
-    // Nor does it outlive a change of the mode.
-    let base = |mode, decode: &mut dyn FnMut(&[u8], Mode) -> _| {
-        let instruction: Option<x86_guest::Instruction> = decode(&LOAD, mode);
-        instruction.unwrap().memory.base
-    };
-    assert_eq!(base(Mode::Long, &mut decode), Some(7));
-    assert_eq!(base(Mode::Real, &mut decode), Some(3));
+fn a_loop_is_decoded_once() {
+    let mut guest = Guest::new();
+    for _ in 0..100 {
+        for offset in [0, 2] {
+            guest.situation.rip = address(0x100, 2, 3, 4, CODE % 4096) + offset;
+            let found = guest.recall().or_else(|| guest.find()).unwrap();
+            assert_eq!(found.0.writes(), offset == 2);
+        }
+    }
+    assert_eq!(guest.cache.searches(), 2);
+}
+
+#[test]
+fn nothing_is_recalled_after_the_guest_rewrote_its_code() {
+    let mut guest = Guest::after_one_access();
+    guest.ram.put(CODE, &STORE);
+    assert_eq!(guest.recall(), None);
+    assert!(guest.find().unwrap().0.writes());
+    guest.ram.put(CODE, &LOAD);
+    assert_eq!(guest.recall(), None);
+}
+
+#[test]
+fn nothing_is_recalled_after_a_change_of_the_tables() {
+    // The entries of all levels, of the code and of the operand.
+    for entry in [0x1800, 0x2010, 0x3018, 0x4020, 0x4030] {
+        let mut guest = Guest::after_one_access();
+        let before = guest.ram.read(GuestPhysAddr(entry)).unwrap();
+        guest.ram.put_u64(entry, before ^ 0x10_0000);
+        assert_eq!(guest.recall(), None, "{entry:#x}");
+        guest.ram.put_u64(entry, before);
+        assert!(guest.recall().is_some());
+    }
+}
+
+#[test]
+fn nothing_is_recalled_in_another_situation() {
+    let changes: [fn(&mut Situation); 7] = [
+        |it| it.rip += 8,
+        |it| it.code_base += 1,
+        |it| it.code_attributes = 0x49b,
+        |it| it.paging.cr0 ^= 1 << 16,
+        |it| it.paging.cr3 ^= 0x1000,
+        |it| it.paging.cr4 ^= LA57,
+        |it| it.paging.efer ^= 1,
+    ];
+    for (number, change) in changes.into_iter().enumerate() {
+        let mut guest = Guest::after_one_access();
+        change(&mut guest.situation);
+        assert_eq!(guest.recall(), None, "{number}");
+    }
+}
+
+#[test]
+fn an_operand_may_move_within_its_page_alone() {
+    let mut guest = Guest::after_one_access();
+    let page = guest.rdi - guest.rdi % 4096;
+    guest.rdi = page + 0xffc;
+    assert_eq!(guest.recall().unwrap().1, GuestPhysAddr(DEVICE + 0xffc));
+    for outside in [page + 0xffd, page + 0x1000, page - 1, 0] {
+        guest.rdi = outside;
+        assert_eq!(guest.recall(), None, "{outside:#x}");
+    }
 }
 
 proptest! {
@@ -281,16 +390,29 @@ proptest! {
     }
 
     #[test]
-    fn an_entry_of_the_cache_says_what_decoding_says(
-        codes in prop::collection::vec(
-            (prop::collection::vec(any::<u8>(), 1..4), 0_u64..4), 1..64,
-        ),
+    fn what_is_recalled_is_what_is_found(
+        changes in prop::collection::vec((0_usize..7, any::<u64>()), 1..40),
     ) {
-        let mut cache = DecodeCache::default();
-        for (bytes, rip) in codes {
-            let code = Code::new(&bytes);
-            let fresh = x86_guest::decode(&code, Mode::Long);
-            prop_assert_eq!(cache.decode(rip, &code, Mode::Long), fresh);
+        let mut guest = Guest::new();
+        for (what, value) in changes {
+            let bit = 1 << (value % 64);
+            let flip = |ram: &mut Ram, place| {
+                let before = ram.read(GuestPhysAddr(place)).unwrap();
+                ram.put_u64(place, before ^ bit);
+            };
+            match what {
+                0 => guest.ram.put(CODE + value % 4, &[(value >> 8) as u8]),
+                1 => flip(&mut guest.ram, 0x4030),
+                2 => flip(&mut guest.ram, 0x4020),
+                3 => guest.rdi ^= value & 0x1fff,
+                4 => guest.situation.rip ^= value & 2,
+                5 => guest.situation.paging.cr0 ^= value & 1 << 31,
+                _ => guest = Guest { ram: long_tables(), cache: guest.cache, ..Guest::new() },
+            }
+            let recalled = guest.recall();
+            let found = guest.find();
+            prop_assert!(recalled.is_none() || recalled == found);
+            prop_assert!(found.is_none() || guest.recall() == found || guest.rdi % 4096 > 0xff0);
         }
     }
 }

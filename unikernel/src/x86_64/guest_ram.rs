@@ -5,6 +5,7 @@
 //! reference to memory that a guest writes.
 
 use core::ops::Range;
+use guest_trap::GuestPhysAddr;
 use thiserror::Error;
 
 /// A guest-physical range that is not all in the VM's RAM: the guest's fault, or that of
@@ -22,7 +23,8 @@ pub struct OutsideRam {
 #[derive(Debug)]
 pub struct GuestRam {
     guest_physical: u64,
-    host: Range<usize>,
+    host: usize,
+    len_bytes: u64,
 }
 
 impl GuestRam {
@@ -35,7 +37,8 @@ impl GuestRam {
     pub const unsafe fn new(guest_physical: u64, host: Range<usize>) -> Self {
         Self {
             guest_physical,
-            host,
+            host: host.start,
+            len_bytes: host.end as u64 - host.start as u64,
         }
     }
 
@@ -65,37 +68,40 @@ impl GuestRam {
         Ok(())
     }
 
-    /// Eight bytes of the guest's at an address that is a multiple of 8; `None` if no RAM is
-    /// there.
+    /// What reads eight bytes of the guest's at an address that is a multiple of 8; it gives
+    /// `None` if no RAM is there. The VM's RAM stays where it is until the power goes off.
     #[inline(always)]
-    pub fn word(&self, guest_physical: u64) -> Option<u64> {
-        // RAM is whole pages, so an aligned word lies in it if its first byte does.
-        let offset = guest_physical.wrapping_sub(self.guest_physical);
-        if offset >= self.host.len() as u64 {
-            return None;
+    pub fn words(&self) -> impl Fn(GuestPhysAddr) -> Option<u64> + Copy + use<> {
+        let (first, len, host) = (self.guest_physical, self.len_bytes, self.host);
+        move |address| {
+            // RAM is whole pages, so an aligned word lies in it if its first byte does.
+            let offset = address.0.wrapping_sub(first) & !7;
+            if offset >= len {
+                return None;
+            }
+            let from = (host + offset as usize) as *const u64;
+            // SAFETY: checked just now to be in this VM's RAM, which is mapped (`new`).
+            Some(unsafe { from.read() })
         }
-        let from = (self.host.start + offset as usize) as *const u64;
-        // SAFETY: checked just now to be in this VM's RAM, which is mapped.
-        Some(unsafe { from.read_unaligned() })
     }
 
     /// Zeroes all of it.
     pub fn clear(&self) {
-        let to = self.host.start as *mut u8;
+        let to = self.host as *mut u8;
         // SAFETY: all of it is this VM's, mapped, and has no references (`new`).
-        unsafe { to.write_bytes(0, self.host.len()) };
+        unsafe { to.write_bytes(0, self.len_bytes as usize) };
     }
 
     #[inline(always)]
     fn pointer(&self, guest_physical: u64, len_bytes: usize) -> Result<*mut u8, OutsideRam> {
         let offset = guest_physical.wrapping_sub(self.guest_physical);
-        let len = self.host.len() as u64;
+        let len = self.len_bytes;
         if offset > len || len_bytes as u64 > len - offset {
             return Err(OutsideRam {
                 guest_physical,
                 len_bytes,
             });
         }
-        Ok((self.host.start + offset as usize) as *mut u8)
+        Ok((self.host + offset as usize) as *mut u8)
     }
 }

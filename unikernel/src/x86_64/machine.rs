@@ -6,13 +6,13 @@
 //!
 //! AMD APM volume 2, appendix C (exit codes), 15.25.6 (nested page faults), 15.10.2 (I/O).
 
+use super::svm::cpuid;
 use super::svm::msr::{self, EFER};
 use super::svm::vcpu::{Exception, Vcpu, exit_code};
-use super::svm::{cpuid, vmcb};
 use crate::component_host::{ComponentHost, GuestIs, VmmHost};
 use guest_trap::{AccessWidth, Direction, GuestPhysAddr};
 use vm_components::{X86Exception, X86Exit, X86ExitReason, X86Machine};
-use x86_guest::{Mode, Paging, Registers, Segment};
+use x86_guest::{Mode, Paging, Registers, Segment, Situation};
 
 impl Registers for VmmHost<'_> {
     #[inline(always)]
@@ -32,7 +32,7 @@ impl Registers for VmmHost<'_> {
             Segment::Fs => return state.fs.base,
             Segment::Gs => return state.gs.base,
             // In 64-bit mode the others begin at 0 whatever was loaded.
-            _ if self.mode() == Mode::Long => return 0,
+            _ if self.situation().mode() == Mode::Long => return 0,
             Segment::Es => state.es.base,
             Segment::Cs => state.cs.base,
             Segment::Ss => state.ss.base,
@@ -42,7 +42,7 @@ impl Registers for VmmHost<'_> {
     }
 }
 
-impl X86Machine for VmmHost<'_> {
+impl<'a> X86Machine for VmmHost<'a> {
     #[inline(always)]
     fn set_gpr(&mut self, number: u8, value: u64) {
         self.vcpu.set_gpr(number.into(), value);
@@ -54,26 +54,18 @@ impl X86Machine for VmmHost<'_> {
     }
 
     #[inline(always)]
-    fn paging(&self) -> Paging {
+    fn situation(&self) -> Situation {
         let state = &self.vcpu.vmcb.state;
-        Paging {
-            cr0: state.cr0,
-            cr3: state.cr3,
-            cr4: state.cr4,
-            efer: state.efer,
-        }
-    }
-
-    #[inline(always)]
-    fn mode(&self) -> Mode {
-        let state = &self.vcpu.vmcb.state;
-        let is_set = |bit: u16| state.cs.attributes & bit != 0;
-        if state.efer & EFER_LMA != 0 && is_set(vmcb::CODE_LONG) {
-            Mode::Long
-        } else if is_set(vmcb::CODE_DEFAULT_32) {
-            Mode::Protected
-        } else {
-            Mode::Real
+        Situation {
+            rip: state.rip,
+            code_base: state.cs.base,
+            code_attributes: state.cs.attributes,
+            paging: Paging {
+                cr0: state.cr0,
+                cr3: state.cr3,
+                cr4: state.cr4,
+                efer: state.efer,
+            },
         }
     }
 
@@ -82,8 +74,8 @@ impl X86Machine for VmmHost<'_> {
     }
 
     #[inline(always)]
-    fn ram_word(&self, address: GuestPhysAddr) -> Option<u64> {
-        self.platform.vm.ram.word(address.0)
+    fn ram_words(&self) -> impl Fn(GuestPhysAddr) -> Option<u64> + Copy + use<'a> {
+        self.platform.vm.ram.words()
     }
 
     fn inject(&mut self, exception: X86Exception) {
@@ -115,8 +107,6 @@ const RDX: u8 = 2;
 const RBX: u8 = 3;
 const RSI: u8 = 6;
 const RDI: u8 = 7;
-
-const EFER_LMA: u64 = 1 << 10;
 
 /// Bits of EXITINFO1 of a nested page fault.
 mod npf {
@@ -152,19 +142,7 @@ pub extern "C" fn guest_exit(vcpu: &'static mut Vcpu) -> &'static mut Vcpu {
     // and leaked; exits do not nest, so there is no second reference.
     let host = unsafe { &mut *vcpu.host.cast::<ComponentHost>() };
     if vcpu.vmcb.control.exitcode == exit_code::NPF {
-        let exit = page_fault(vcpu);
-        let mut machine = VmmHost {
-            platform: &mut host.platform,
-            vcpu,
-        };
-        // In two halves: a machine that the short way alone sees stays in registers.
-        if !host.vmm.complete_access(exit, &mut machine) {
-            let mut machine = VmmHost {
-                platform: &mut host.platform,
-                vcpu,
-            };
-            host.vmm.other_exit(exit, &mut machine);
-        }
+        page_fault(host, vcpu);
     } else {
         other_exit(host, vcpu);
     }
@@ -174,29 +152,43 @@ pub extern "C" fn guest_exit(vcpu: &'static mut Vcpu) -> &'static mut Vcpu {
     vcpu
 }
 
+/// A nested page fault, in two halves: a machine that the short way alone sees stays in
+/// registers.
 #[inline(always)]
-fn page_fault(vcpu: &Vcpu) -> X86Exit {
+fn page_fault(host: &mut ComponentHost, vcpu: &mut Vcpu) {
     let control = &vcpu.vmcb.control;
     let address = GuestPhysAddr(control.exitinfo2);
-    let is_set = |bit: u64| control.exitinfo1 & bit != 0;
-    let direction = if is_set(npf::WRITE) {
+    let error = control.exitinfo1;
+    let direction = if error & npf::WRITE != 0 {
         Direction::Write
     } else {
         Direction::Read
     };
-    let by_instruction = is_set(npf::FINAL) && control.exitintinfo & EVENT_VALID == 0;
-    let reason = if is_set(npf::FETCH) && by_instruction {
-        X86ExitReason::Fetch { address }
-    } else if by_instruction {
-        X86ExitReason::Access { address, direction }
-    } else {
-        X86ExitReason::OwnAccess { address, direction }
+    let by_instruction = error & npf::FINAL != 0 && control.exitintinfo & EVENT_VALID == 0;
+    let is_access = by_instruction && error & npf::FETCH == 0;
+    let mut machine = VmmHost {
+        platform: &mut host.platform,
+        vcpu,
     };
-    X86Exit {
+    if is_access && host.vmm.complete_access(address, direction, &mut machine) {
+        return;
+    }
+    let exit = X86Exit {
         rip: vcpu.rip(),
         next_rip: None,
-        reason,
-    }
+        reason: if is_access {
+            X86ExitReason::Access { address, direction }
+        } else if by_instruction {
+            X86ExitReason::Fetch { address }
+        } else {
+            X86ExitReason::OwnAccess { address, direction }
+        },
+    };
+    let mut machine = VmmHost {
+        platform: &mut host.platform,
+        vcpu,
+    };
+    host.vmm.other_exit(exit, &mut machine);
 }
 
 #[cold]

@@ -133,11 +133,6 @@ pub struct ControlArea {
     _reserved_0d0: [u8; 0x330],
 }
 
-/// Attributes of a code segment: L, 64-bit mode.
-pub const CODE_LONG: u16 = 1 << 9;
-/// Attributes of a code segment: D, 32-bit operands.
-pub const CODE_DEFAULT_32: u16 = 1 << 10;
-
 /// A segment register with its hidden part.
 #[derive(Clone, Copy)]
 #[repr(C)]
