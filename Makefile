@@ -1,6 +1,8 @@
 # `make` lists the targets. `make run` and `make test` do all set-up on a fresh machine.
 
-VM       ?= vm.conf
+# aarch64 or x86_64 (the unikernel alone)
+ARCH     ?= aarch64
+VM       ?= $(if $(filter x86_64,$(ARCH)),boards/qemu_q35/vm.conf,vm.conf)
 # unikernel, or microkit with MICROKIT_SDK and CONFIG=release|debug|smp-release
 PLATFORM ?= unikernel
 CONFIG   ?= release
@@ -9,8 +11,15 @@ BOARD    ?= qemu_virt_aarch64
 SYSTEM   ?=
 MICROKIT_SDK ?=
 export MICROKIT_SDK
-TARGET   := aarch64-unknown-none-softfloat
-FIRMWARE := out/firmware
+TARGET_aarch64   := aarch64-unknown-none-softfloat
+TARGET_x86_64    := x86_64-unknown-none
+TARGET   := $(TARGET_$(ARCH))
+$(if $(TARGET),,$(error ARCH is $(ARCH), but can be aarch64 or x86_64))
+$(if $(filter microkit-x86_64,$(PLATFORM)-$(ARCH)),$(error PLATFORM=microkit runs on aarch64 only so far))
+FIRMWARE_aarch64 := out/firmware
+FIRMWARE_x86_64  := out/firmware-x86_64
+FIRMWARE := $(FIRMWARE_$(ARCH))
+TOOLCHAIN := out/toolchain-$(ARCH).mk
 DOMAINS  := out/microkit
 SDK_NAME := microkit-sdk-2.3.1
 SDK_ARCHIVE := $(SDK_NAME)-linux-x86-64.tar.gz
@@ -18,7 +27,7 @@ SDK_URL  := https://github.com/seL4/microkit/releases/download/2.3.1/$(SDK_ARCHI
 SDK_SHA256 := b1b285b8785db7557eba6d0665dd4fbf2f265ea5c0b39d6f91ae3dcc43d2c424
 
 # How bare-metal code is compiled here; tools/setup.sh finds out and writes it once.
--include out/toolchain.mk
+-include $(TOOLCHAIN)
 
 # Fuzzing: how long, which targets, and what lets libFuzzer see the code that an input reaches.
 # RUSTFLAGS with a target do not apply to build scripts, which link without libFuzzer.
@@ -31,9 +40,12 @@ COVERAGE := -Cpasses=sancov-module $(addprefix -Cllvm-args=-sanitizer-coverage-,
 RUNNER  = cargo run --quiet --package runner --
 VDEV_TRACE = cargo run --quiet --package vdev-trace --
 TRACES = --text out/trace.txt --ctf out/ctf --json out/trace.json --html out/trace.html
-IMAGES  = --images $(FIRMWARE) --kernel $(FIRMWARE)/unikernel --platform $(PLATFORM) \
+IMAGES  = --images $(FIRMWARE) --kernel $(FIRMWARE)/unikernel --arch $(ARCH) --platform $(PLATFORM) \
           --board $(BOARD) --config-name $(CONFIG) $(if $(SYSTEM),--system $(SYSTEM)) --domains $(DOMAINS)/$(BOARD)/$(CONFIG)
-GUESTS := $(patsubst guest/src/bin/%.rs,%,$(wildcard guest/src/bin/*.rs))
+# Guests that are about one architecture (guest/Cargo.toml).
+GUESTS_OF_aarch64 = $(shell sed -n 's/.*{ name = "\([a-z-]*\)".*aarch64-programs.*/\1/p' guest/Cargo.toml)
+GUESTS = $(filter-out $(if $(filter aarch64,$(ARCH)),,$(GUESTS_OF_aarch64)),$(patsubst guest/src/bin/%.rs,%,$(wildcard guest/src/bin/*.rs)))
+FEATURES_aarch64 := --features guest/aarch64-programs
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build run trace test lint unit system fuzz bench bench-beside image sdk clean
@@ -41,9 +53,9 @@ GUESTS := $(patsubst guest/src/bin/%.rs,%,$(wildcard guest/src/bin/*.rs))
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
-setup: out/toolchain.mk ## install what is missing: QEMU, and a compiler for bare metal
+setup: $(TOOLCHAIN) ## install what is missing: QEMU, and a compiler for bare metal
 
-out/toolchain.mk: tools/setup.sh
+$(TOOLCHAIN): tools/setup.sh
 	@tools/setup.sh $(TARGET) $@
 
 build: setup ## build what PLATFORM needs: the unikernel or the protection domains, and the guests
@@ -51,7 +63,7 @@ build: setup ## build what PLATFORM needs: the unikernel or the protection domai
 
 .PHONY: firmware
 firmware:
-	@$(BARE_METAL_CARGO) build --quiet --package unikernel --package guest \
+	@$(BARE_METAL_CARGO) build --quiet --package unikernel --package guest $(FEATURES_$(ARCH)) \
 	    --profile firmware --target $(TARGET) $(BARE_METAL_FLAGS)
 	@mkdir -p $(FIRMWARE)
 	@cd target/$(TARGET)/firmware && cp -u unikernel $(GUESTS) $(CURDIR)/$(FIRMWARE)
@@ -80,7 +92,7 @@ domains-floor domains-in-vmm: domains-%: domains
 	@cp -u $(DOMAINS)/$(BOARD)/$(CONFIG)/* $(DOMAINS)/$(BOARD)/$(CONFIG)-$*
 	@cp $(DOMAINS_BUILT)/pd-vmm $(DOMAINS)/$(BOARD)/$(CONFIG)-$*
 
-run: build ## boot VM=vm.conf, or several as VM=two-vms, and print what they say
+run: build ## boot VM=vm.conf, or several as VM=two-vms, and print what they say; ARCH=x86_64 on the other architecture
 	@$(RUNNER) run $(VM) $(IMAGES)
 
 trace: build ## the same, then the trace rings, read from outside: out/trace.txt, .json, .html, out/ctf
@@ -99,13 +111,15 @@ lint: setup ## formatting and lints, on the host and for bare metal
 	cargo fmt --all --check
 	rustfmt --check --edition 2024 pd-*/src/main.rs sel4/pd-runtime/src/lib.rs
 	cargo clippy --quiet --workspace --all-targets -- -D warnings
-	@$(MAKE) --no-print-directory lint-firmware
+	@$(MAKE) --no-print-directory lint-firmware ARCH=aarch64
+	@$(MAKE) --no-print-directory setup ARCH=x86_64
+	@$(MAKE) --no-print-directory lint-firmware ARCH=x86_64
 	@$(if $(MICROKIT_SDK),$(MAKE) --no-print-directory lint-domains,echo "skipped: lints of the protection domains (MICROKIT_SDK is not set); only formatting")
 
 .PHONY: lint-firmware
 lint-firmware:
 	$(if $(filter check,$(BARE_METAL_LINT)),@echo "skipped: clippy for bare metal (needs rustup's $(TARGET)); only checked")
-	$(BARE_METAL_CARGO) $(BARE_METAL_LINT) --quiet --package unikernel --package guest \
+	$(BARE_METAL_CARGO) $(BARE_METAL_LINT) --quiet --package unikernel --package guest $(FEATURES_$(ARCH)) \
 	    --target $(TARGET) $(BARE_METAL_FLAGS) $(if $(filter clippy,$(BARE_METAL_LINT)),-- -D warnings)
 
 .PHONY: lint-domains
@@ -115,9 +129,11 @@ lint-domains:
 unit: ## tests that need no emulator
 	cargo test --quiet --workspace --exclude runner
 
-system: build ## whole systems under QEMU; on seL4 too if MICROKIT_SDK is set
+system: ## whole systems under QEMU, on both architectures; on seL4 too if MICROKIT_SDK is set
+	@$(MAKE) --no-print-directory build ARCH=aarch64
+	@$(MAKE) --no-print-directory build ARCH=x86_64
 	@$(if $(MICROKIT_SDK),for config in debug release; do $(MAKE) --no-print-directory domains CONFIG=$$config || exit; done)
-	VDEV_TRACE_KERNEL=$(CURDIR)/$(FIRMWARE)/unikernel VDEV_TRACE_GUESTS=$(CURDIR)/$(FIRMWARE) \
+	VDEV_TRACE_AARCH64=$(CURDIR)/$(FIRMWARE_aarch64) VDEV_TRACE_X86_64=$(CURDIR)/$(FIRMWARE_x86_64) \
 	    VDEV_TRACE_DOMAINS=$(CURDIR)/$(DOMAINS) cargo test --package runner
 	@$(if $(MICROKIT_SDK),,echo "skipped: every scenario on seL4, debug and release (MICROKIT_SDK is not set)")
 

@@ -9,5 +9,7 @@ fn main() {
         println!("cargo:rustc-link-arg-bins=-T{folder}/guest.ld");
         // Segments start on 4 KiB, not on the linker's 64 KiB: the VMM embeds these files.
         println!("cargo:rustc-link-arg-bins=-zmax-page-size=4096");
+        // x86_64's target links to no fixed address unless it is told to.
+        println!("cargo:rustc-link-arg-bins=--no-pie");
     }
 }

@@ -58,7 +58,10 @@ fi
 
 command -v cargo >/dev/null || fail "cargo is missing: please install Rust from https://rustup.rs"
 command -v cc >/dev/null || install "a C compiler to link with" gcc libc6-dev
-command -v qemu-system-aarch64 >/dev/null || install "QEMU for aarch64" qemu-system-arm
+case $target in
+    x86_64-*) command -v qemu-system-x86_64 >/dev/null || install "QEMU for x86_64" qemu-system-x86 ;;
+    *) command -v qemu-system-aarch64 >/dev/null || install "QEMU for aarch64" qemu-system-arm ;;
+esac
 
 # Only tests want these, and without them they skip: no reason to stop.
 command -v babeltrace2 >/dev/null || (install "babeltrace2, to test traces with" babeltrace2) || true

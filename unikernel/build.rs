@@ -8,5 +8,7 @@ fn main() {
         let architecture = set_by_cargo("CARGO_CFG_TARGET_ARCH");
         println!("cargo:rerun-if-changed={architecture}.ld");
         println!("cargo:rustc-link-arg-bins=-T{folder}/{architecture}.ld");
+        // x86_64's target links to no fixed address unless it is told to.
+        println!("cargo:rustc-link-arg-bins=--no-pie");
     }
 }

@@ -1,14 +1,8 @@
-//! The guest's clock: CNTVCT_EL0, at the frequency that the VMM names (`hz=`).
-//!
-//! CNTFRQ_EL0 is not asked: it is what the firmware wrote there, and the VMM knows better.
-//! Arm ARM D11.1 (the counter), K6.5.1 (ISB before reading it).
+//! The guest's clock: the CPU's counter, at the frequency that the VMM names (`hz=`).
 
 use core::time::Duration;
 
-use aarch64_cpu::{
-    asm::{self, barrier},
-    registers::{CNTVCT_EL0, Readable},
-};
+use crate::cpu;
 
 /// A moment: a value of the counter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,7 +27,7 @@ impl Instant {
 pub enum Wait {
     /// Never leave the vCPU; on time to within a few microseconds.
     Busy,
-    /// WFI; as late as the VM lets it complete.
+    /// WFI or HLT; as late as the VM lets it complete.
     ForInterrupt,
 }
 
@@ -67,9 +61,8 @@ impl Clock {
 
     /// The moment at which everything before this call is done.
     pub fn now(&self) -> Instant {
-        barrier::isb(barrier::SY);
         Instant {
-            ticks: CNTVCT_EL0.get(),
+            ticks: cpu::counter(),
         }
     }
 
@@ -121,8 +114,10 @@ impl Clock {
                 return now;
             }
             match wait {
-                Wait::Busy => spin_briefly(),
-                Wait::ForInterrupt => asm::wfi(),
+                // Reading the counter over and over would be many times slower in an
+                // emulator, where each reading leaves the translated code.
+                Wait::Busy => cpu::spin_briefly(),
+                Wait::ForInterrupt => cpu::wait_for_interrupt(),
             }
         }
     }
@@ -131,21 +126,6 @@ impl Clock {
 /// Milliseconds, rounded down.
 pub fn whole_ms(time: Duration) -> u64 {
     time.as_secs() * 1000 + u64::from(time.subsec_millis())
-}
-
-/// About a microsecond of instructions. Reading the counter over and over would be many times
-/// slower in an emulator, where each reading leaves the translated code.
-fn spin_briefly() {
-    #[cfg(target_arch = "aarch64")]
-    // SAFETY: counts a register down.
-    unsafe {
-        core::arch::asm!(
-            "2: subs {n}, {n}, #1",
-            "b.ne 2b",
-            n = inout(reg) 500_u64 => _,
-            options(nomem, nostack),
-        );
-    }
 }
 
 #[cfg(test)]

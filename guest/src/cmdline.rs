@@ -95,17 +95,26 @@ impl<'a> CommandLine<'a> {
         let Some(value) = self.value(key) else {
             return Ok(None);
         };
-        let (digits, radix) = match value.strip_prefix("0x") {
-            Some(digits) => (digits, 16),
-            None => (value, 10),
-        };
-        // `from_str_radix` would take a sign.
-        if !digits.starts_with(|first: char| first.is_digit(radix)) {
-            return Err(CommandLineError::NotANumber { key, value });
+        match number(value) {
+            Some(number) => Ok(Some(number)),
+            None => Err(CommandLineError::NotANumber { key, value }),
         }
-        u64::from_str_radix(digits, radix)
-            .map(Some)
-            .map_err(|_| CommandLineError::NotANumber { key, value })
+    }
+
+    /// The I/O port after `key`, written `io:` and a number, if the key is there.
+    ///
+    /// # Errors
+    ///
+    /// Its value is not an I/O port.
+    pub fn optional_port(&self, key: &'static str) -> Result<Option<u16>, CommandLineError<'a>> {
+        let Some(value) = self.value(key) else {
+            return Ok(None);
+        };
+        let port = value.strip_prefix("io:").and_then(number);
+        match port.and_then(|port| u16::try_from(port).ok()) {
+            Some(port) => Ok(Some(port)),
+            None => Err(CommandLineError::NoSuchChoice { key, value }),
+        }
     }
 
     /// What the word after `key` stands for among `choices`.
@@ -124,6 +133,19 @@ impl<'a> CommandLine<'a> {
             .find_map(|(name, meaning)| (*name == value).then_some(*meaning))
             .ok_or(CommandLineError::NoSuchChoice { key, value })
     }
+}
+
+/// Decimal or with `0x`.
+fn number(text: &str) -> Option<u64> {
+    let (digits, radix) = match text.strip_prefix("0x") {
+        Some(digits) => (digits, 16),
+        None => (text, 10),
+    };
+    // `from_str_radix` would take a sign.
+    if !digits.starts_with(|first: char| first.is_digit(radix)) {
+        return None;
+    }
+    u64::from_str_radix(digits, radix).ok()
 }
 
 #[cfg(test)]
@@ -190,5 +212,23 @@ mod tests {
     fn bytes_that_are_no_text_are_refused() {
         let error = CommandLine::new(b"n=1 \xff").unwrap_err();
         assert_eq!(error, CommandLineError::NotText { valid_len_bytes: 4 });
+    }
+
+    #[test]
+    fn a_port_says_that_it_is_one() {
+        let port = |text: &'static str| CommandLine(text).optional_port("console");
+        assert_eq!(port(""), Ok(None));
+        assert_eq!(port("console=io:0x3f8"), Ok(Some(0x3f8)));
+        for value in ["0x3f8", "io:0x10000", "io:", "io:-1"] {
+            let text = std::format!("console={value}").leak();
+            let error = CommandLine(text).optional_port("console");
+            assert_eq!(
+                error,
+                Err(CommandLineError::NoSuchChoice {
+                    key: "console",
+                    value
+                })
+            );
+        }
     }
 }

@@ -1,5 +1,5 @@
-//! What every guest program needs: bare metal at EL1 in a VM with one vCPU, on one console
-//! line at a time, with a command line, a clock and trace devices.
+//! What every guest program needs: bare metal in a VM with one vCPU, on one console line at a
+//! time, with a command line, a clock and trace devices.
 //!
 //! The programs are `src/bin/`, a file each. A program is a function `run` that takes what
 //! the VM said ([`Start`]) and returns, and [`program!`]:
@@ -16,49 +16,48 @@
 //!
 //! # Contract with the VM
 //!
-//! | what | how |
-//! |---|---|
-//! | image | ELF, linked to guest-physical 0x40080000 in RAM 0x40000000..0x40200000; file bytes copied, the rest of each segment zeroed; nothing outside the segments is used |
-//! | entry | at the ELF's entry point: EL1h, DAIF masked, MMU and caches off, one vCPU |
-//! | x0 | guest-physical address of the command line, outside the image |
-//! | x1 | its length in bytes |
-//! | command line | UTF-8 words `key=value`; the last of two equal keys counts |
-//! | `hz=` | appended by the VMM: frequency of the counter CNTVCT_EL0 |
-//! | `console=` | guest-physical address of a PL011, ready to transmit; without it the guest is silent |
-//! | other keys | the program's; most need `trace=`, the address of a trace device's location |
-//! | success | the line `guest: done`, then PSCI SYSTEM_OFF by HVC |
-//! | failure | a line with the reason, then the vendor specific hypervisor call 0xC6000000 by HVC with a [`FailureCode`](power::FailureCode) in x1; if it returns, PSCI SYSTEM_OFF |
+//! | what | aarch64 | x86_64 |
+//! |---|---|---|
+//! | image | ELF, linked to guest-physical 0x40080000 in RAM 0x40000000..0x40200000; file bytes copied, the rest of each segment zeroed; nothing outside the segments is used | the same |
+//! | entry | at the ELF's entry point: EL1h, DAIF masked, MMU and caches off, one vCPU | 64-bit mode at privilege level 0, interrupts off, flat segments without a table behind them; tables at the end of RAM map 4 GiB to themselves |
+//! | command line | x0 its guest-physical address, outside the image, x1 its length in bytes | RDI, RSI |
+//! | its form | UTF-8 words `key=value`; the last of two equal keys counts | the same |
+//! | `hz=` | appended by the VMM: frequency of the counter CNTVCT_EL0 | of the time stamp counter |
+//! | `console=` | guest-physical address of a PL011, ready to transmit; without it the guest is silent | `io:` and the first port of an 8250 |
+//! | other keys | the program's; most need `trace=`, the address of a trace device's location | the same |
+//! | success | the line `guest: done`, then PSCI SYSTEM_OFF by HVC | the same by VMMCALL, function in EAX, argument in RCX |
+//! | failure | a line with the reason, then the vendor specific hypervisor call 0xC6000000 with a [`FailureCode`](power::FailureCode) in x1; if it returns, PSCI SYSTEM_OFF | the same |
 //!
-//! WFI has to complete within a few wake-ups although the guest takes no interrupt.
+//! WFI or HLT has to complete within a few wake-ups although the guest takes no interrupt.
 //!
-//! Every access to a device is one plain load or store with a base register, without
+//! Every access to a device is one plain load or store with a base register, on aarch64 without
 //! write-back, so that the CPU describes it in the syndrome; the exceptions are the programs
 //! that are about the other forms.
 //!
 //! Time is the guest's own counter, never a count of iterations or the host's clock.
 //!
-//! On the host everything compiles and the pure parts are tested; what needs the CPU is
-//! `unimplemented!()` there, as in the `aarch64-cpu` crate.
+//! What is an architecture's own is in a folder of its name. On the host everything compiles
+//! and the pure parts are tested.
 
 #![no_std]
 
-pub mod access_forms;
-pub mod addressing_forms;
+#[cfg_attr(target_arch = "aarch64", path = "aarch64/mod.rs")]
+#[cfg_attr(target_arch = "x86_64", path = "x86_64/mod.rs")]
+mod arch;
 #[cfg(target_os = "none")]
 mod boot;
 pub mod clock;
 pub mod cmdline;
-pub mod code;
 pub mod conformance;
-pub mod console;
-pub mod exceptions;
-pub mod page_tables;
-pub mod paging;
 pub mod power;
 pub mod register_file;
 pub mod ticks;
-pub mod timer_registers;
 pub mod trace_location;
+
+pub(crate) use arch::call;
+pub use arch::{access_forms, console, cpu, exceptions, timer_registers};
+#[cfg(target_arch = "aarch64")]
+pub use arch::{addressing_forms, code, page_tables, paging};
 
 use clock::Clock;
 use cmdline::{CommandLine, CommandLineError};

@@ -5,7 +5,9 @@
 
 use core::fmt;
 
-/// Why a guest ended itself as failed; in x1 of the hypervisor call.
+use crate::{call, cpu};
+
+/// Why a guest ended itself as failed; the argument of the hypervisor call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u64)]
 pub enum FailureCode {
@@ -22,34 +24,24 @@ pub enum FailureCode {
 }
 
 /// SMCCC: fast call, 64 bits, owner 6 (vendor specific hypervisor service), function 0.
-#[cfg(target_arch = "aarch64")]
 const VM_FAILED: u32 = 0xc600_0000;
+
+/// PSCI: SYSTEM_OFF.
+const SYSTEM_OFF: u32 = 0x8400_0008;
 
 /// Powers the VM off.
 pub fn off() -> ! {
-    #[cfg(target_arch = "aarch64")]
-    {
-        // SYSTEM_OFF does not return; a hypervisor in which it does leaves nothing to do.
-        let _ = smccc::psci::system_off::<smccc::Hvc>();
-        loop {
-            aarch64_cpu::asm::wfi();
-        }
+    // Does not return; a hypervisor in which it does leaves nothing to do.
+    call::hypervisor(SYSTEM_OFF, 0);
+    loop {
+        cpu::wait_for_interrupt();
     }
-    #[cfg(not(target_arch = "aarch64"))]
-    unimplemented!()
 }
 
 /// Ends the VM as failed, after the line with the reason has been printed.
 pub fn stop_failed(code: FailureCode) -> ! {
-    #[cfg(target_arch = "aarch64")]
-    {
-        let mut arguments = [0; 17];
-        arguments[0] = code as u64;
-        smccc::hvc64(VM_FAILED, arguments);
-        off()
-    }
-    #[cfg(not(target_arch = "aarch64"))]
-    unimplemented!("{code:?}")
+    call::hypervisor(VM_FAILED, code as u64);
+    off()
 }
 
 /// Prints the reason and ends the VM as failed.

@@ -14,7 +14,7 @@ mod vcpu;
 use pd_runtime::{CrashPage, clock, configuration, leave_word_on_panic, region};
 use sel4_microkit::{Handler, Infallible, Never, panicking, protection_domain, var};
 use vcpu::{Event, VirtualMachine};
-use vm_components::{Vmm, VmmPorts};
+use vm_components::{A64, Vmm, VmmPorts};
 use vm_config::VmConfig;
 
 #[protection_domain]
@@ -50,7 +50,7 @@ fn guest_image(config: &VmConfig<'_>) -> &'static [u8] {
 }
 
 struct VmmDomain {
-    vmm: Vmm,
+    vmm: Vmm<A64>,
     machine: VirtualMachine,
 }
 

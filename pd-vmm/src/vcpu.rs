@@ -22,7 +22,9 @@ use pd_runtime::{Counter, Signals};
 use sel4::sys::{invocation_label, seL4_Fault_tag};
 use sel4::{MessageInfoBuilder, VCpuReg, Word, cap};
 use sel4_microkit::memory_region_symbol;
-use vm_components::{Channel, ChannelSet, Exit, GuestException, Host, Machine, StackPointer};
+use vm_components::{
+    A64Machine, Channel, ChannelSet, Exit, GuestException, Host, Machine, StackPointer,
+};
 use vm_config::{RamRange, VmConfig};
 
 // Capability slots that the Microkit gives a protection domain (its manual, "CSpace").
@@ -235,6 +237,43 @@ impl Host for VirtualMachine {
 }
 
 impl Machine for VirtualMachine {
+    fn proceed(&mut self, pc: u64) {
+        self.resume(pc, None);
+    }
+
+    fn hold(&mut self) {
+        // Nobody answers the fault for now, and a debug kernel would say so at each switch.
+        VM_TCB.tcb_suspend().ok();
+    }
+
+    fn read_ram(&mut self, address: GuestPhysAddr, bytes: &mut [u8]) -> bool {
+        let Some(from) = self.ram_pointer(address, bytes.len()) else {
+            return false;
+        };
+        // SAFETY: `ram_pointer` checked the range against the region that the Microkit mapped
+        // RW for this protection domain; no reference to it exists, and the target is one.
+        unsafe { from.copy_to_nonoverlapping(bytes.as_mut_ptr(), bytes.len()) };
+        true
+    }
+
+    fn write_ram(&mut self, address: GuestPhysAddr, bytes: &[u8]) -> bool {
+        let Some(to) = self.ram_pointer(address, bytes.len()) else {
+            return false;
+        };
+        // SAFETY: `ram_pointer` checked the range against the region that the Microkit mapped
+        // RW for this protection domain; no reference to it exists, and the source is one.
+        unsafe { to.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+        true
+    }
+
+    fn clear_ram(&mut self) {
+        let ram = self.ram_at.as_ptr();
+        // SAFETY: the whole region, mapped RW, as long as `new` checked; no references.
+        unsafe { ram.write_bytes(0, self.ram.len_bytes as usize) };
+    }
+}
+
+impl A64Machine for VirtualMachine {
     #[inline(always)]
     fn gpr(&mut self, register: Gpr) -> u64 {
         let place = place(register);
@@ -302,11 +341,6 @@ impl Machine for VirtualMachine {
         self.write_and_resume(count);
     }
 
-    fn hold(&mut self) {
-        // Nobody answers the fault for now, and a debug kernel would say so at each switch.
-        VM_TCB.tcb_suspend().ok();
-    }
-
     fn inject(&mut self, exception: GuestException) {
         self.fetch(SPSR + 1);
         let (pc, spsr) = (self.registers[PC], self.registers[SPSR]);
@@ -354,31 +388,5 @@ impl Machine for VirtualMachine {
         self.registers[X0 + 1] = x1;
         self.known = COUNT;
         self.write_and_resume(COUNT);
-    }
-
-    fn read_ram(&mut self, address: GuestPhysAddr, bytes: &mut [u8]) -> bool {
-        let Some(from) = self.ram_pointer(address, bytes.len()) else {
-            return false;
-        };
-        // SAFETY: `ram_pointer` checked the range against the region that the Microkit mapped
-        // RW for this protection domain; no reference to it exists, and the target is one.
-        unsafe { from.copy_to_nonoverlapping(bytes.as_mut_ptr(), bytes.len()) };
-        true
-    }
-
-    fn write_ram(&mut self, address: GuestPhysAddr, bytes: &[u8]) -> bool {
-        let Some(to) = self.ram_pointer(address, bytes.len()) else {
-            return false;
-        };
-        // SAFETY: `ram_pointer` checked the range against the region that the Microkit mapped
-        // RW for this protection domain; no reference to it exists, and the source is one.
-        unsafe { to.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
-        true
-    }
-
-    fn clear_ram(&mut self) {
-        let ram = self.ram_at.as_ptr();
-        // SAFETY: the whole region, mapped RW, as long as `new` checked; no references.
-        unsafe { ram.write_bytes(0, self.ram.len_bytes as usize) };
     }
 }

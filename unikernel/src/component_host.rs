@@ -20,20 +20,18 @@
 //! component left in shared memory is there before the guest can look.
 
 use crate::arch::boot::Machine as Board;
-use crate::arch::el1_context::El1Context;
 use crate::arch::guest_ram::GuestRam;
-use crate::arch::saved_vm::SavedVm;
-use crate::arch::vcpu::{self, ExitKind, Vcpu};
-use crate::arch::{self, clock, gic, memory_map, power, uart};
+use crate::arch::{
+    InstructionSet, SavedVm, Vcpu, acknowledge_wakeup, clock, memory_map, power, uart,
+    wait_for_interrupt,
+};
 use crate::{print_line, rings, vm_parts};
-use a64_guest::stage1::Regime;
 use core::ops::Range;
-use guest_trap::{Gpr, GuestPhysAddr};
+use guest_trap::GuestPhysAddr;
 use heapless::Vec;
 use hermit_sync::ExclusiveCell;
 use vm_components::{
-    Channel, ChannelSet, Clock, Console, Exit, GuestException, Host, MAX_VMS, Machine, Output,
-    StackPointer, Trace, Vmm, channel,
+    Channel, ChannelSet, Clock, Console, Host, MAX_VMS, Machine, Output, Trace, Vmm, channel,
 };
 
 /// The clock wakes the components other than `Trace` at every so many of its wake-ups.
@@ -47,8 +45,8 @@ static HOST: ExclusiveCell<Option<ComponentHost>> = ExclusiveCell::new(None);
 #[repr(C)]
 pub struct ComponentHost {
     /// Of the VM that is in the CPU, as is `platform.vm`.
-    vmm: Vmm,
-    platform: Platform,
+    pub(crate) vmm: Vmm<InstructionSet>,
+    pub(crate) platform: Platform,
     /// Where that VM goes when another one's turn begins.
     saved: SavedVm,
     waiting: Vec<WaitingVm, MAX_VMS>,
@@ -62,16 +60,16 @@ pub struct ComponentHost {
 
 /// A VM that is not in the CPU.
 struct WaitingVm {
-    vmm: Vmm,
+    vmm: Vmm<InstructionSet>,
     vm: Vm,
     saved: SavedVm,
 }
 
 /// What a VMM can reach of its VM, the vCPU aside.
-struct Vm {
+pub struct Vm {
     number: u8,
-    ram: GuestRam,
-    guest: GuestIs,
+    pub(crate) ram: GuestRam,
+    pub(crate) guest: GuestIs,
 }
 
 /// Which guest may run.
@@ -89,16 +87,16 @@ struct Spent {
 
 /// What the VMM in the CPU can reach of the machine, the vCPU aside, and what it and the other
 /// components tell the platform.
-struct Platform {
-    vm: Vm,
+pub struct Platform {
+    pub(crate) vm: Vm,
     pending: Pending,
     /// Somebody was signalled, the guest is held or its turn is over: it must not run yet. One
     /// flag, so that an exit that changes none of it costs one test.
-    unsettled: bool,
+    pub(crate) unsettled: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum GuestIs {
+pub enum GuestIs {
     Runnable,
     Held,
 }
@@ -124,9 +122,9 @@ impl Pending {
 /// lead, as the channels in `system.xml` do.
 struct TraceHost<'a>(&'a mut Pending);
 struct ConsoleHost;
-struct VmmHost<'a> {
-    platform: &'a mut Platform,
-    vcpu: &'a mut Vcpu,
+pub struct VmmHost<'a> {
+    pub(crate) platform: &'a mut Platform,
+    pub(crate) vcpu: &'a mut Vcpu,
 }
 
 impl Host for TraceHost<'_> {
@@ -185,69 +183,14 @@ impl Host for VmmHost<'_> {
 
 impl Machine for VmmHost<'_> {
     #[inline(always)]
-    fn gpr(&mut self, register: Gpr) -> u64 {
-        self.vcpu.gpr(register.number())
-    }
-
-    fn set_gpr(&mut self, register: Gpr, value: u64) {
-        self.vcpu.set_gpr(register.number(), value);
-    }
-
-    fn stack_pointer(&mut self, which: StackPointer) -> u64 {
-        vcpu::stack_pointer(which)
-    }
-
-    fn set_stack_pointer(&mut self, which: StackPointer, value: u64) {
-        vcpu::set_stack_pointer(which, value);
-    }
-
-    fn vector(&mut self, number: u8) -> Option<u128> {
-        Some(vcpu::vector(number))
-    }
-
-    fn set_vector(&mut self, number: u8, value: u128) {
-        vcpu::set_vector(number, value);
-    }
-
-    fn pstate(&mut self) -> u64 {
-        self.vcpu.pstate()
-    }
-
-    fn stage1(&mut self) -> Regime {
-        vcpu::stage1()
-    }
-
-    fn fault_address(&mut self) -> Option<u64> {
-        Some(vcpu::far())
-    }
-
-    #[inline(always)]
-    fn resume(&mut self, pc: u64, result: Option<(Gpr, u64)>) {
-        if let Some((register, value)) = result {
-            self.vcpu.set_gpr(register.number(), value);
-        }
-        self.vcpu.set_pc(pc);
+    fn proceed(&mut self, pc: u64) {
+        self.vcpu.proceed(pc);
         self.platform.vm.guest = GuestIs::Runnable;
     }
 
     fn hold(&mut self) {
         self.platform.vm.guest = GuestIs::Held;
         self.platform.unsettled = true;
-    }
-
-    fn inject(&mut self, exception: GuestException) {
-        self.vcpu.inject(exception);
-        self.platform.vm.guest = GuestIs::Runnable;
-    }
-
-    fn start(&mut self, entry: u64, x0: u64, x1: u64) {
-        // The image came as data; the guest fetches it.
-        arch::invalidate_instruction_cache();
-        El1Context::RESET.load();
-        self.vcpu.reset(entry);
-        self.vcpu.set_gpr(0, x0);
-        self.vcpu.set_gpr(1, x1);
-        self.platform.vm.guest = GuestIs::Runnable;
     }
 
     fn read_ram(&mut self, address: GuestPhysAddr, bytes: &mut [u8]) -> bool {
@@ -347,7 +290,7 @@ impl ComponentHost {
     /// Lets components run until all have handled their signals and the guest in the CPU may
     /// run.
     #[cold]
-    fn settle(&mut self, vcpu: &mut Vcpu) {
+    pub(crate) fn settle(&mut self, vcpu: &mut Vcpu) {
         loop {
             let pending = &mut self.platform.pending;
             if !pending.trace.is_empty() {
@@ -374,7 +317,7 @@ impl ComponentHost {
                 self.platform.unsettled = false;
                 return;
             } else {
-                gic::wait_for_interrupt();
+                wait_for_interrupt();
                 self.wake_up();
             }
         }
@@ -420,8 +363,8 @@ impl ComponentHost {
 
     /// The clock: signals the components whose time has come, and ends the guest's turn. A
     /// turn that began late, because the components were busy, goes on until the next time.
-    fn wake_up(&mut self) {
-        if !gic::acknowledge_wakeup() {
+    pub(crate) fn wake_up(&mut self) {
+        if !acknowledge_wakeup() {
             return;
         }
         self.platform.unsettled = true;
@@ -450,49 +393,4 @@ impl ComponentHost {
             power::off();
         }
     }
-}
-
-/// What `assembly` calls for each exit; returns the vCPU to run, which by then may be another
-/// VM's.
-pub extern "C" fn guest_exit(vcpu: &'static mut Vcpu, kind: ExitKind) -> &'static mut Vcpu {
-    // The floor of the benchmark: what a trap costs that only moves the PC on.
-    #[cfg(feature = "bench-floor")]
-    if kind == ExitKind::Synchronous
-        && vcpu::hpfar() << 8 == 0xfa00_0000
-        && vcpu::esr() >> 26 == 0x24
-    {
-        vcpu.set_pc(vcpu.pc() + 4);
-        return vcpu;
-    }
-    // SAFETY: `main` set it, before the guest first ran, to the host that it took exclusively
-    // and leaked; exits do not nest, so there is no second reference.
-    let host = unsafe { &mut *vcpu.host.cast::<ComponentHost>() };
-    match kind {
-        ExitKind::Synchronous => {
-            let exit = Exit {
-                syndrome: vcpu::esr(),
-                address: GuestPhysAddr(vcpu::fault_guest_physical()),
-                pc: vcpu.pc(),
-            };
-            let mut machine = VmmHost {
-                platform: &mut host.platform,
-                vcpu,
-            };
-            // `Vmm::fault` in two halves: a machine that the short way alone sees stays in
-            // registers.
-            if !host.vmm.complete_access(exit, &mut machine) {
-                let mut machine = VmmHost {
-                    platform: &mut host.platform,
-                    vcpu,
-                };
-                host.vmm.other_exit(exit, &mut machine);
-            }
-        }
-        ExitKind::Irq => host.wake_up(),
-        ExitKind::Fiq | ExitKind::SError => panic!("{kind:?} while the guest ran"),
-    }
-    if host.platform.unsettled {
-        host.settle(vcpu);
-    }
-    vcpu
 }

@@ -23,6 +23,9 @@ compile_error!("build for aarch64-unknown-none-softfloat: the FP registers are t
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
 #[path = "aarch64/mod.rs"]
 mod arch;
+#[cfg(all(target_os = "none", target_arch = "x86_64"))]
+#[path = "x86_64/mod.rs"]
+mod arch;
 
 #[cfg(target_os = "none")]
 mod component_host;
@@ -34,7 +37,16 @@ mod rings;
 mod vm_parts;
 
 #[cfg(target_os = "none")]
-use component_host::{guest_exit, main};
+use component_host::main;
 
 #[cfg(not(target_os = "none"))]
 fn main() {}
+
+/// Prints one line, formatted as by `format!`.
+#[cfg(target_os = "none")]
+#[macro_export]
+macro_rules! print_line {
+    ($($text:tt)*) => {
+        $crate::arch::uart::print(format_args!("{}\n", format_args!($($text)*)))
+    };
+}

@@ -3,8 +3,8 @@
 //! Called once by `component_host`, before a guest runs. The invariant: what one VM is given no
 //! other is; what cannot be given is said and ends the run.
 
+use crate::arch::SecondStage;
 use crate::arch::guest_ram::GuestRam;
-use crate::arch::stage2::Stage2;
 use crate::arch::{memory_map, power};
 use core::ops::Range;
 use heapless::Vec;
@@ -50,7 +50,7 @@ pub fn next_image(config: &VmConfig<'_>, images: &mut &'static [u8]) -> &'static
 }
 
 /// The VM's RAM, taken from the front of `free`, and the tables that give it to its guest.
-pub fn next_ram(config: &VmConfig<'_>, free: &mut Range<usize>) -> (GuestRam, Stage2) {
+pub fn next_ram(config: &VmConfig<'_>, free: &mut Range<usize>) -> (GuestRam, SecondStage) {
     let mut ranges = config.ram();
     let (Some(range), None) = (ranges.next(), ranges.next()) else {
         power::off_because("this platform takes exactly one range of RAM in a VM's configuration")
@@ -67,10 +67,10 @@ pub fn next_ram(config: &VmConfig<'_>, free: &mut Range<usize>) -> (GuestRam, St
     let host = free.start..free.start + len;
     free.start += len.next_multiple_of(memory_map::GUEST_RAM_BLOCK);
     // 0 is what the TLB's entries have before there is a VM.
-    let mut stage2 = Stage2::new(config.vm() + 1);
+    let mut second_stage = SecondStage::new(config.vm() + 1);
     // SAFETY: it is RAM for guests, and `free` does not have it any more.
-    let mapped = unsafe { stage2.map(range.base as usize, host.start, len) };
+    let mapped = unsafe { second_stage.map(range.base as usize, host.start, len) };
     mapped.unwrap_or_else(|error| power::off_because(error));
     // SAFETY: mapped RW by `paging`; this is its only user.
-    (unsafe { GuestRam::new(range.base, host) }, stage2)
+    (unsafe { GuestRam::new(range.base, host) }, second_stage)
 }

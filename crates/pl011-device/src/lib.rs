@@ -13,6 +13,9 @@
 /// Bytes that the device occupies.
 pub const LEN_BYTES: u64 = 0x1000;
 
+/// Offset of the data register: what is written there is printed.
+pub const DATA: u64 = register::DR;
+
 /// Register offsets, DDI 0183 table 3-1.
 mod register {
     /// Data.

@@ -86,8 +86,29 @@ impl StackPointer {
     }
 }
 
-/// The virtual machine of one VMM: its vCPU and its RAM.
+/// The virtual machine of one VMM, as far as its architecture does not matter.
 pub trait Machine: Host {
+    /// Lets the vCPU run on at `pc`.
+    fn proceed(&mut self, pc: u64);
+
+    /// Keeps the vCPU from running until it is told to run on, to take an exception, or to
+    /// start.
+    fn hold(&mut self);
+
+    /// Copies from the guest's RAM. Returns whether all of it is RAM; if not, `bytes` stays as
+    /// it is.
+    fn read_ram(&mut self, address: GuestPhysAddr, bytes: &mut [u8]) -> bool;
+
+    /// Copies `bytes` to the guest's RAM. Returns whether all of it is RAM; if not, nothing
+    /// is copied.
+    fn write_ram(&mut self, address: GuestPhysAddr, bytes: &[u8]) -> bool;
+
+    /// Fills the guest's RAM with zeroes.
+    fn clear_ram(&mut self);
+}
+
+/// A virtual machine with an A64 vCPU.
+pub trait A64Machine: Machine {
     /// Reads x0 to x30. The VMM never asks for the zero register.
     fn gpr(&mut self, register: Gpr) -> u64;
 
@@ -119,24 +140,9 @@ pub trait Machine: Host {
     /// Lets the vCPU run on at `pc`, after writing one register if `result` says so.
     fn resume(&mut self, pc: u64, result: Option<(Gpr, u64)>);
 
-    /// Keeps the vCPU from running until [`Self::resume`], [`Self::inject`] or
-    /// [`Self::start`].
-    fn hold(&mut self);
-
     /// Makes the guest take an exception at the instruction that trapped, and run on.
     fn inject(&mut self, exception: GuestException);
 
     /// Sets the vCPU to its state after reset and lets it run at `entry` with x0 and x1.
     fn start(&mut self, entry: u64, x0: u64, x1: u64);
-
-    /// Copies from the guest's RAM. Returns whether all of it is RAM; if not, `bytes` stays as
-    /// it is.
-    fn read_ram(&mut self, address: GuestPhysAddr, bytes: &mut [u8]) -> bool;
-
-    /// Copies `bytes` to the guest's RAM. Returns whether all of it is RAM; if not, nothing
-    /// is copied.
-    fn write_ram(&mut self, address: GuestPhysAddr, bytes: &[u8]) -> bool;
-
-    /// Fills the guest's RAM with zeroes.
-    fn clear_ram(&mut self);
 }

@@ -5,7 +5,7 @@
 
 use crate::Machine;
 use core::fmt::Write;
-use elf::abi::{EM_AARCH64, PT_LOAD};
+use elf::abi::PT_LOAD;
 use elf::endian::LittleEndian;
 use elf::file::Class;
 use guest_trap::GuestPhysAddr;
@@ -24,26 +24,27 @@ pub enum ImageError {
 }
 
 /// Where the guest starts.
-pub(crate) struct Start {
+pub struct Start {
     pub entry: u64,
     pub command_line: GuestPhysAddr,
     pub command_line_len_bytes: u64,
 }
 
 /// Bytes at the end of the first RAM range that the command line may take.
-const COMMAND_LINE_AREA: u64 = 4096;
+pub(crate) const COMMAND_LINE_AREA: u64 = 4096;
 
 /// Loads `image` and the command line of `config`, to which `hz=` is appended, the frequency
-/// of the counter that the guest reads.
+/// of the counter that the guest reads. `elf_machine` is the one that can run.
 pub(crate) fn load(
     image: &[u8],
     config: &VmConfig<'_>,
     clock_hz: u64,
+    elf_machine: u16,
     machine: &mut impl Machine,
 ) -> Result<Start, ImageError> {
     let elf =
         elf::ElfBytes::<LittleEndian>::minimal_parse(image).map_err(|_| ImageError::NotAnElf)?;
-    if elf.ehdr.e_machine != EM_AARCH64 || elf.ehdr.class != Class::ELF64 {
+    if elf.ehdr.e_machine != elf_machine || elf.ehdr.class != Class::ELF64 {
         return Err(ImageError::NotAnElf);
     }
     let segments = elf.segments().ok_or(ImageError::NotAnElf)?;

@@ -23,6 +23,8 @@ const _: () = assert!(trace_records::MAX_DEVICES == vm_config::MAX_DEVICES);
 // Every VM that a configuration can have a number for is served.
 const _: () = assert!(trace_records::MAX_VMS == vm_config::MAX_VMS);
 
+mod a64;
+mod architecture;
 pub mod channel;
 mod console;
 mod host;
@@ -34,11 +36,14 @@ mod trace;
 mod transfer;
 mod undescribed;
 mod vmm;
+mod x86;
 
+pub use a64::A64;
 pub use channel::{Channel, ChannelSet};
 pub use console::{Console, ConsolePort, Output, SystemPort, Verdict};
-pub use host::{Clock, Exit, GuestException, Host, Machine, StackPointer};
+pub use host::{A64Machine, Clock, Exit, GuestException, Host, Machine, StackPointer};
 pub use image::ImageError;
 pub use trace::{Trace, TracePort};
 pub use trace_records::MAX_VMS;
 pub use vmm::{Vmm, VmmPorts};
+pub use x86::{X86, X86Exception, X86Exit, X86ExitReason, X86Machine};

@@ -1,4 +1,4 @@
-//! The guest's serial port and the VMM's own messages, on their way to the console.
+//! The guest's serial ports and the VMM's own messages, on their way to the console.
 //!
 //! Owned by the VMM component. Invariant: a guest that waits for room when its serial port
 //! says so loses no character; one that does not loses only its own, and they are counted.
@@ -6,6 +6,7 @@
 use crate::Machine;
 use crate::channel;
 use pl011_device::{Downstream, Pl011};
+use ser8250_device::{Ser8250, Transmitter};
 use shared_ring::{BoundedProducer, Full, Wake};
 use trace_records::{CONSOLE_SLOTS, ConsoleRecord, Notice, TEXT_BYTES, Text};
 
@@ -15,6 +16,8 @@ const WAITING_NOTICES: usize = 4;
 pub(crate) struct ConsoleText {
     ring: BoundedProducer<CONSOLE_SLOTS>,
     port: Pl011<TEXT_BYTES>,
+    /// Its characters join those of `port`.
+    serial: Ser8250,
     /// Characters that the guest wrote while its port was full.
     lost: u64,
     waiting: heapless::Vec<ConsoleRecord, WAITING_NOTICES>,
@@ -25,26 +28,49 @@ impl ConsoleText {
         Self {
             ring,
             port: Pl011::default(),
+            serial: Ser8250::default(),
             lost: 0,
             waiting: heapless::Vec::new(),
         }
     }
 
-    /// The guest reads the register of its serial port at `offset`.
+    /// The guest reads the register of its PL011 at `offset`.
     pub fn read(&mut self, offset: u64, machine: &mut impl Machine) -> u32 {
-        let full = |port: &Pl011<TEXT_BYTES>| port.pending().len() == TEXT_BYTES;
-        if full(&self.port) {
-            self.flush(machine);
-        }
-        let downstream = if full(&self.port) {
-            Downstream::Busy
-        } else {
+        let downstream = if self.has_room(machine) {
             Downstream::Ready
+        } else {
+            Downstream::Busy
         };
         self.port.read(offset, downstream)
     }
 
-    /// The guest writes the register of its serial port at `offset`.
+    /// The guest reads the register of its 8250 at `offset`.
+    pub fn port_read(&mut self, offset: u16, machine: &mut impl Machine) -> u8 {
+        let transmitter = if self.has_room(machine) {
+            Transmitter::Empty
+        } else {
+            Transmitter::Full
+        };
+        self.serial.read(offset, transmitter)
+    }
+
+    /// The guest writes the register of its 8250 at `offset`.
+    pub fn port_write(&mut self, offset: u16, value: u8, machine: &mut impl Machine) {
+        if let Some(character) = self.serial.write(offset, value) {
+            self.write(pl011_device::DATA, character.into(), machine);
+        }
+    }
+
+    /// Whether another character can be taken, after a try to pass on those that are there.
+    fn has_room(&mut self, machine: &mut impl Machine) -> bool {
+        let full = |port: &Pl011<TEXT_BYTES>| port.pending().len() == TEXT_BYTES;
+        if full(&self.port) {
+            self.flush(machine);
+        }
+        !full(&self.port)
+    }
+
+    /// The guest writes the register of its PL011 at `offset`.
     pub fn write(&mut self, offset: u64, value: u32, machine: &mut impl Machine) {
         let before = self.port.pending().len();
         if self.port.write(offset, value) {

@@ -16,30 +16,30 @@
 //!                          next ─┘ (parked here, if need be)
 //! ```
 //!
-//! Another architecture plugs in with a way to end of its own ([`End`]) and its own decoder.
+//! Each architecture has a way to end of its own, here A64's ([`End`]), and its own decoder.
 //!
 //! Specification: Arm ARM (DDI 0487) C6.2, the operation of LDP and its kin.
 
 use crate::vmm::INSTRUCTION_BYTES;
-use crate::{Machine, StackPointer};
+use crate::{A64Machine, Machine, StackPointer};
 use a64_guest::load_store::{Base, LoadStore, Register};
 use guest_trap::{Access, AccessWidth, Direction, Extension, Gpr, GuestPhysAddr};
 use heapless::Vec;
 
 /// The registers of a pair.
-const MAX_ELEMENTS: usize = 2;
+pub(crate) const MAX_ELEMENTS: usize = 2;
 
 /// See the file's header.
-pub(crate) struct Transfer {
+pub struct Transfer<E> {
     pub pc: u64,
     elements: Vec<Element, MAX_ELEMENTS>,
     /// How many elements are done.
     done: usize,
-    end: End,
+    pub end: E,
 }
 
 /// What one register moves from or to.
-pub(crate) struct Element {
+pub struct Element {
     pub place: Place,
     /// Where the guest sees it; `None` if the platform did not tell for a described access.
     pub virtual_address: Option<u64>,
@@ -53,20 +53,20 @@ pub(crate) struct Element {
 
 /// Where an element's bytes are. Those on a second page may lie anywhere.
 #[derive(Clone, Copy)]
-pub(crate) struct Place {
+pub struct Place {
     pub first: GuestPhysAddr,
     pub second_page: Option<SecondPage>,
 }
 
 #[derive(Clone, Copy)]
-pub(crate) struct SecondPage {
+pub struct SecondPage {
     /// Bytes before it.
     pub bytes_before: usize,
     pub address: GuestPhysAddr,
 }
 
-/// How an instruction changes the registers when all its elements are done.
-enum End {
+/// How an A64 instruction changes the registers when all its elements are done.
+pub enum End {
     /// The hardware has described it: one general-purpose register.
     Described(Access),
     /// Decoded: `base` is what its base register held.
@@ -187,44 +187,14 @@ impl Element {
     }
 }
 
-impl Transfer {
-    /// One that the hardware has described. `virtual_address` is where the guest sees the
-    /// access, if the platform tells.
-    pub fn described(
-        access: Access,
-        virtual_address: Option<u64>,
-        machine: &mut impl Machine,
-    ) -> Self {
-        let place = Place {
-            first: access.address,
-            second_page: None,
-        };
-        let value = match access.direction {
-            Direction::Read => 0,
-            Direction::Write => stored(access.register, machine) & u128::from(access.width.mask()),
-        };
-        let (direction, log2_bytes) = (access.direction, access.width.log2());
-        let element = Element::new(place, virtual_address, direction, log2_bytes, value);
-        Self {
-            pc: access.pc,
-            elements: Vec::from_array([element]),
-            done: 0,
-            end: End::Described(access),
-        }
-    }
-
-    /// One that was decoded at `pc`. `base` is what its base register holds.
-    pub fn decoded(
-        pc: u64,
-        instruction: LoadStore,
-        base: u64,
-        elements: Vec<Element, MAX_ELEMENTS>,
-    ) -> Self {
+impl<E> Transfer<E> {
+    /// One of these elements, none of which is done.
+    pub fn new(pc: u64, elements: Vec<Element, MAX_ELEMENTS>, end: E) -> Self {
         Self {
             pc,
             elements,
             done: 0,
-            end: End::Decoded { instruction, base },
+            end,
         }
     }
 
@@ -238,8 +208,49 @@ impl Transfer {
         self.done += 1;
     }
 
+    /// What the first element has moved.
+    pub fn first_value(&self) -> u128 {
+        self.elements.first().map_or(0, Element::value)
+    }
+}
+
+impl Transfer<End> {
+    /// One that the hardware has described. `virtual_address` is where the guest sees the
+    /// access, if the platform tells.
+    pub fn described(
+        access: Access,
+        virtual_address: Option<u64>,
+        machine: &mut impl A64Machine,
+    ) -> Self {
+        let place = Place {
+            first: access.address,
+            second_page: None,
+        };
+        let value = match access.direction {
+            Direction::Read => 0,
+            Direction::Write => stored(access.register, machine) & u128::from(access.width.mask()),
+        };
+        let (direction, log2_bytes) = (access.direction, access.width.log2());
+        let element = Element::new(place, virtual_address, direction, log2_bytes, value);
+        Self::new(
+            access.pc,
+            Vec::from_array([element]),
+            End::Described(access),
+        )
+    }
+
+    /// One that was decoded at `pc`. `base` is what its base register holds.
+    pub fn decoded(
+        pc: u64,
+        instruction: LoadStore,
+        base: u64,
+        elements: Vec<Element, MAX_ELEMENTS>,
+    ) -> Self {
+        Self::new(pc, elements, End::Decoded { instruction, base })
+    }
+
     /// Ends the instruction: the loaded registers, the base register, the program counter.
-    pub fn finish(self, machine: &mut impl Machine) {
+    pub fn finish(self, machine: &mut impl A64Machine) {
         let next = self.pc.wrapping_add(INSTRUCTION_BYTES);
         let mut values = self.elements.iter().map(Element::value);
         match self.end {
@@ -278,14 +289,14 @@ pub(crate) fn registers(instruction: &LoadStore) -> impl Iterator<Item = Registe
 }
 
 /// What a store of `register` stores, before it is cut to the access's width.
-pub(crate) fn stored(register: Gpr, machine: &mut impl Machine) -> u128 {
+pub(crate) fn stored(register: Gpr, machine: &mut impl A64Machine) -> u128 {
     match register {
         Gpr::ZERO => 0,
         register => machine.gpr(register).into(),
     }
 }
 
-fn load(instruction: &LoadStore, register: Register, value: u128, machine: &mut impl Machine) {
+fn load(instruction: &LoadStore, register: Register, value: u128, machine: &mut impl A64Machine) {
     match register {
         Register::General(Gpr::ZERO) => {}
         Register::General(register) => {

@@ -13,8 +13,8 @@
 //!
 //! Specification: Arm ARM (DDI 0487) C6.2, D8; a64-guest has the details.
 
-use crate::transfer::{Element, Place, SecondPage, Transfer, registers, stored};
-use crate::{Machine, StackPointer};
+use crate::transfer::{Element, End, Place, SecondPage, Transfer, registers, stored};
+use crate::{A64Machine, StackPointer};
 use a64_guest::exception::EXTERNAL_ABORT;
 use a64_guest::load_store::{Base, Instruction, LoadStore, Register, decode};
 use a64_guest::stage1::{Fault, Privilege, Purpose, Regime};
@@ -57,7 +57,10 @@ const PAGE_BYTES: u64 = 4096;
 /// # Errors
 ///
 /// The [`Obstacle`] to carrying it out.
-pub(crate) fn plan(reported: Reported, machine: &mut impl Machine) -> Result<Transfer, Obstacle> {
+pub(crate) fn plan(
+    reported: Reported,
+    machine: &mut impl A64Machine,
+) -> Result<Transfer<End>, Obstacle> {
     let told = machine.fault_address();
     let mut view = View::new(machine);
     let unsupported = |status, guess: Option<u64>| {
@@ -116,7 +119,7 @@ pub(crate) fn plan(reported: Reported, machine: &mut impl Machine) -> Result<Tra
 
 /// The virtual address of an access that the hardware has described, if the instruction still
 /// tells; for platforms that do not.
-pub(crate) fn virtual_address(reported: Reported, machine: &mut impl Machine) -> u64 {
+pub(crate) fn virtual_address(reported: Reported, machine: &mut impl A64Machine) -> u64 {
     let mut view = View::new(machine);
     let address = match view.instruction(reported.pc) {
         Some(Instruction::LoadStore(instruction)) => {
@@ -130,7 +133,7 @@ pub(crate) fn virtual_address(reported: Reported, machine: &mut impl Machine) ->
         .unwrap_or(reported.address.0)
 }
 
-impl<'a, M: Machine> View<'a, M> {
+impl<'a, M: A64Machine> View<'a, M> {
     fn new(machine: &'a mut M) -> Self {
         Self {
             regime: machine.stage1(),

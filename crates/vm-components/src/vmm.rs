@@ -20,13 +20,13 @@
 //!                 └──────────────► held: Event(End) ─────────► ended
 //! ```
 
+use crate::architecture::{Architecture, Isa};
 use crate::channel::{self, ChannelSet};
 use crate::psci::{self, Call};
 use crate::text::ConsoleText;
 use crate::transfer::{Element, Transfer};
 use crate::undescribed::{self, Obstacle, Reported};
-use crate::{Clock, Exit, GuestException, ImageError, Machine, image};
-use a64_guest::exception::EXTERNAL_ABORT;
+use crate::{A64, A64Machine, Clock, Exit, GuestException, ImageError, Machine, image};
 use guest_trap::{Access, CallInstruction, Direction, Gpr, GuestPhysAddr, Trap, decode};
 use shared_ring::{BoundedProducer, ConsumerPage, Full, RingKind, RingMemory, Wake};
 use trace_device::{TraceDevice, read_lane};
@@ -60,20 +60,23 @@ pub struct VmmPorts {
 }
 
 /// The component. `image` is the guest's ELF file, kept for a reset.
-pub struct Vmm {
-    config: VmConfig<'static>,
+pub struct Vmm<A: Isa> {
+    pub(crate) config: VmConfig<'static>,
     image: &'static [u8],
     clock_hz: u64,
-    bus: Bus<Device, MAX_DEVICES>,
-    console: ConsoleText,
-    link: TraceLink,
-    held: Option<Held>,
+    pub(crate) bus: Bus<Device, MAX_DEVICES>,
+    pub(crate) console: ConsoleText,
+    pub(crate) link: TraceLink,
+    held: Option<Held<A::End>>,
     refusals: Refusals,
-    idle: Option<Idle>,
+    /// The first ports of the serial ports among the I/O ports of x86.
+    pub(crate) ports: Bus<u16, MAX_DEVICES>,
+    pub(crate) memory: A::Memory,
+    pub(crate) idle: Option<Idle>,
 }
 
 /// A guest that does nothing but wait for interrupts.
-struct Idle {
+pub(crate) struct Idle {
     since: u64,
     /// Accesses recorded by then.
     accesses: u64,
@@ -90,13 +93,13 @@ struct Refusals {
 }
 
 /// A device as the bus knows it.
-enum Device {
+pub(crate) enum Device {
     Trace(TracePoint),
     Pl011 { location: GuestPhysAddr },
 }
 
 /// This side of a trace device, which itself lives in the trace component.
-struct TracePoint {
+pub(crate) struct TracePoint {
     instance: u8,
     /// What the tags of its accesses have in common.
     tag: Tag,
@@ -122,7 +125,7 @@ enum Unapplied {
 }
 
 /// The way to the trace component.
-struct TraceLink {
+pub(crate) struct TraceLink {
     access: BoundedProducer<ACCESS_SLOTS>,
     state: &'static StatePage,
     heartbeat: u64,
@@ -135,9 +138,9 @@ struct TraceLink {
 }
 
 /// Why the vCPU does not run.
-enum Held {
+enum Held<E> {
     Transfer {
-        transfer: Transfer,
+        transfer: Transfer<E>,
         wakes: u32,
     },
     Wait {
@@ -161,7 +164,7 @@ enum Moved {
 }
 
 /// What became of an access to a trace device.
-enum Attempt {
+pub(crate) enum Attempt {
     /// It is recorded; a read got this.
     Done(u32),
     /// The trace component has to do something first.
@@ -170,21 +173,24 @@ enum Attempt {
     Refused,
 }
 
-impl Vmm {
+impl<A: Isa> Vmm<A> {
     /// Sets up the VM of this configuration and lets the guest run.
     ///
     /// # Errors
     ///
     /// None: a guest that cannot be loaded ends its VM, and the console says why.
-    pub fn init(
+    pub fn init<M: Machine>(
         config: VmConfig<'static>,
         image: &'static [u8],
         ports: VmmPorts,
         clock: Clock,
-        machine: &mut impl Machine,
-    ) -> Self {
+        machine: &mut M,
+    ) -> Self
+    where
+        A: Architecture<M>,
+    {
         let vm = config.vm();
-        let mut bus = Bus::default();
+        let (mut bus, mut ports_bus) = (Bus::default(), Bus::default());
         for (instance, device) in (0..).zip(config.devices()) {
             let location = GuestPhysAddr(device.loc);
             let attached = match device.kind {
@@ -196,6 +202,10 @@ impl Vmm {
                     unapplied: Unapplied::Nothing,
                 }),
                 DeviceKind::Pl011 => Device::Pl011 { location },
+                DeviceKind::Ser8250 => {
+                    let _ = ports_bus.attach(location, device.len_bytes(), device.loc as u16);
+                    continue;
+                }
             };
             // The configuration's reader has refused devices that overlap.
             let _ = bus.attach(location, device.len_bytes(), attached);
@@ -226,36 +236,18 @@ impl Vmm {
             held: None,
             refusals: Refusals::default(),
             idle: None,
+            ports: ports_bus,
+            memory: A::Memory::default(),
         };
         vmm.boot(machine);
         vmm
     }
 
-    /// Handles an exit of the vCPU.
-    #[inline(always)]
-    pub fn fault(&mut self, exit: Exit, machine: &mut impl Machine) {
-        if !self.complete_access(exit, machine) {
-            self.other_exit(exit, machine);
-        }
-    }
-
-    /// The short way of [`Self::fault`]: completes an access to a trace device that the
-    /// hardware described, if nothing stands against it. Returns whether it did; if not,
-    /// nothing has happened, and [`Self::other_exit`] handles the exit.
-    #[inline(always)]
-    pub fn complete_access(&mut self, exit: Exit, machine: &mut impl Machine) -> bool {
-        if let Trap::Access(access) = decode(exit.syndrome, exit.address, exit.pc)
-            && let Some(Device::Trace(point)) = self.bus.find(access.address)
-            && let Attempt::Done(value) = point.attempt(&access, &mut self.link, machine)
-        {
-            complete(&access, u64::from(value), machine);
-            return true;
-        }
-        false
-    }
-
     /// Handles notifications.
-    pub fn notified(&mut self, channels: ChannelSet, machine: &mut impl Machine) {
+    pub fn notified<M: Machine>(&mut self, channels: ChannelSet, machine: &mut M)
+    where
+        A: Architecture<M>,
+    {
         let clock = channels.contains(channel::vmm::CLOCK);
         if clock {
             self.check_heartbeat(machine);
@@ -263,7 +255,7 @@ impl Vmm {
         self.console.flush(machine);
         match self.held.take() {
             None => {}
-            Some(Held::Wait { pc }) => machine.resume(pc, None),
+            Some(Held::Wait { pc }) => machine.proceed(pc),
             Some(Held::Transfer { transfer, wakes }) => {
                 self.carry_out(transfer, wakes + u32::from(clock), machine);
             }
@@ -279,7 +271,14 @@ impl Vmm {
     /// vCPU if the trace component has to do something first; `wakes` says how often the
     /// clock has woken this component while it waited for the next element.
     #[cold]
-    fn carry_out(&mut self, mut transfer: Transfer, mut wakes: u32, machine: &mut impl Machine) {
+    pub(crate) fn carry_out<M: Machine>(
+        &mut self,
+        mut transfer: Transfer<A::End>,
+        mut wakes: u32,
+        machine: &mut M,
+    ) where
+        A: Architecture<M>,
+    {
         let pc = transfer.pc;
         while let Some(element) = transfer.next() {
             if wakes >= PATIENCE {
@@ -296,15 +295,8 @@ impl Vmm {
                     Moved::Refused(address) => match self.config.unsupported().reference {
                         Action::Ignore => element.ignore(),
                         Action::Fail => {
-                            let reported = Reported {
-                                address,
-                                direction: element.direction,
-                                pc,
-                            };
-                            let told = element.virtual_address_of(address);
-                            let virtual_address = told
-                                .unwrap_or_else(|| undescribed::virtual_address(reported, machine));
-                            return self.refuse(reported, EXTERNAL_ABORT, virtual_address, machine);
+                            let exception = A::unanswered(element, address, pc, machine);
+                            return self.inject(exception, address.0, pc, machine);
                         }
                         Action::Abort => {
                             let reason = EndReason::UnsupportedReference;
@@ -315,8 +307,9 @@ impl Vmm {
             }
             wakes = 0;
             transfer.advance();
+            A::advanced(&mut transfer, machine);
         }
-        transfer.finish(machine);
+        A::finish(transfer, machine);
     }
 
     /// Moves one element from or to a device or the guest's RAM.
@@ -377,7 +370,7 @@ impl Vmm {
     }
 
     /// Tells of an access to where there is no device.
-    fn record_outside(
+    pub(crate) fn record_outside(
         &mut self,
         address: GuestPhysAddr,
         element: &Element,
@@ -395,7 +388,7 @@ impl Vmm {
 
     /// Tells of an access that the device at `address` does not support or that the hardware
     /// did not describe (`element` is `None`).
-    fn record_refused(
+    pub(crate) fn record_refused(
         &mut self,
         address: GuestPhysAddr,
         element: Option<&Element>,
@@ -421,134 +414,34 @@ impl Vmm {
         }
     }
 
-    /// An access that the hardware does not describe: carried out if its instruction can be
-    /// decoded, else policy `instruction`.
-    #[cold]
-    fn undescribed(&mut self, reported: Reported, machine: &mut impl Machine) {
-        let Reported {
-            address,
-            direction,
-            pc,
-        } = reported;
-        let (status, virtual_address) = match undescribed::plan(reported, machine) {
-            Ok(transfer) => return self.carry_out(transfer, 0, machine),
-            Err(Obstacle::GuestFault {
-                status,
-                virtual_address: address,
-            }) => {
-                return machine.inject(GuestException::DataAbort {
-                    direction,
-                    status,
-                    address,
-                });
-            }
-            Err(Obstacle::Unsupported {
-                status,
-                virtual_address,
-            }) => (status, virtual_address),
-        };
-        self.record_refused(address, None, direction, pc, machine);
-        match self.config.unsupported().instruction {
-            Action::Ignore => machine.resume(pc.wrapping_add(INSTRUCTION_BYTES), None),
-            Action::Fail => self.refuse(reported, status, virtual_address, machine),
-            Action::Abort => {
-                self.end(EndReason::UnsupportedInstruction, address.0, pc, machine);
-            }
-        }
-    }
-
-    /// Gives the guest the data abort of an access that is not supported.
-    fn refuse(
+    /// A call of the guest's; gives what it is to return, if it goes on.
+    pub(crate) fn call<M: Machine>(
         &mut self,
-        reported: Reported,
-        status: u8,
-        virtual_address: u64,
-        machine: &mut impl Machine,
-    ) {
-        let exception = GuestException::DataAbort {
-            direction: reported.direction,
-            status,
-            address: virtual_address,
-        };
-        self.inject(exception, reported.address.0, reported.pc, machine);
-    }
-
-    /// Every exit that [`Self::complete_access`] has not handled. Decodes it again: to pass on
-    /// what was decoded would build it in memory on the hot path.
-    #[cold]
-    pub fn other_exit(&mut self, exit: Exit, machine: &mut impl Machine) {
-        let pc = exit.pc;
-        let trap = decode(exit.syndrome, exit.address, pc);
-        if trap != Trap::Wait {
-            self.idle = None;
-        }
-        match trap {
-            Trap::Access(access) => {
-                let virtual_address = machine.fault_address();
-                let transfer = Transfer::described(access, virtual_address, machine);
-                self.carry_out(transfer, 0, machine);
-            }
-            Trap::Undescribed { address, direction } => {
-                let reported = Reported {
-                    address,
-                    direction,
-                    pc,
-                };
-                self.undescribed(reported, machine);
-            }
-            Trap::Wait => self.wait(pc, machine),
-            Trap::Call { instruction, .. } => {
-                // HVC's return address is the next instruction, a trapped SMC's its own.
-                let next = match instruction {
-                    CallInstruction::Hvc => pc,
-                    CallInstruction::Smc => pc.wrapping_add(INSTRUCTION_BYTES),
-                };
-                let function = machine.gpr(Gpr::from_number(0));
-                let argument = machine.gpr(Gpr::from_number(1));
-                match psci::judge(function, argument) {
-                    Call::Return(value) => {
-                        machine.resume(next, Some((Gpr::from_number(0), value)));
-                    }
-                    Call::PowerOff => self.end(EndReason::PoweredOff, 0, pc, machine),
-                    Call::Failed(code) => self.end(EndReason::GuestFailed, code, pc, machine),
-                    Call::Reset => {
-                        let tag = Tag::new(Kind::Reset);
-                        let record = self.record(tag, GuestPhysAddr(0), pc, machine);
-                        self.tell(Kind::Reset, record, 0, machine);
-                    }
-                }
-            }
-            Trap::SystemRegister { .. } => match self.config.unsupported().register {
-                Action::Ignore => machine.resume(pc.wrapping_add(INSTRUCTION_BYTES), None),
-                Action::Fail => {
-                    self.inject(
-                        GuestException::Undefined,
-                        u64::from(trap_class(exit)),
-                        pc,
-                        machine,
-                    );
-                }
-                Action::Abort => {
-                    let class = u64::from(trap_class(exit));
-                    self.end(EndReason::UnsupportedRegister, class, pc, machine);
-                }
-            },
-            Trap::FetchAbort { address } => {
-                self.end(EndReason::FetchAbort, address.0, pc, machine);
-            }
-            Trap::MemoryError { .. } => {
-                self.end(EndReason::MemoryError, exit.address.0, pc, machine);
-            }
-            Trap::Other { class } => {
-                self.end(EndReason::UnknownExit, u64::from(class), pc, machine);
+        function: u64,
+        argument: u64,
+        pc: u64,
+        machine: &mut M,
+    ) -> Option<u64>
+    where
+        A: Architecture<M>,
+    {
+        match psci::judge(function, argument) {
+            Call::Return(value) => return Some(value),
+            Call::PowerOff => self.end(EndReason::PoweredOff, 0, pc, machine),
+            Call::Failed(code) => self.end(EndReason::GuestFailed, code, pc, machine),
+            Call::Reset => {
+                let tag = Tag::new(Kind::Reset);
+                let record = self.record(tag, GuestPhysAddr(0), pc, machine);
+                self.tell(Kind::Reset, record, 0, machine);
             }
         }
+        None
     }
 
-    /// The guest waits for an interrupt. The clock's next wake-up ends that.
-    fn wait(&mut self, pc: u64, machine: &mut impl Machine) {
+    /// The guest waits for an interrupt, by the instruction at `pc`. The clock's next wake-up
+    /// ends that, and it goes on at `next`.
+    pub(crate) fn wait(&mut self, pc: u64, next: u64, machine: &mut impl Machine) {
         machine.hold();
-        let next = pc.wrapping_add(INSTRUCTION_BYTES);
         self.held = Some(Held::Wait { pc: next });
         let (now, accesses) = (machine.now(), self.link.access.published());
         let idle = match &mut self.idle {
@@ -567,13 +460,15 @@ impl Vmm {
         }
     }
 
-    fn inject(
+    pub(crate) fn inject<M: Machine>(
         &mut self,
-        exception: GuestException,
+        exception: A::Exception,
         address: u64,
         pc: u64,
-        machine: &mut impl Machine,
-    ) {
+        machine: &mut M,
+    ) where
+        A: Architecture<M>,
+    {
         let now = machine.now();
         self.refusals.untold += 1;
         self.refusals.last = (address, pc);
@@ -581,7 +476,7 @@ impl Vmm {
             self.refusals.next_notice = now.saturating_add(self.clock_hz);
             self.tell_refusals(machine);
         }
-        machine.inject(exception);
+        A::inject(exception, machine);
     }
 
     fn tell_refusals(&mut self, machine: &mut impl Machine) {
@@ -593,20 +488,39 @@ impl Vmm {
         }
     }
 
-    fn boot(&mut self, machine: &mut impl Machine) {
-        let start = image::load(self.image, &self.config, self.clock_hz, machine);
-        let address = match start {
-            Ok(start) => {
-                let command_line = start.command_line.0;
-                return machine.start(start.entry, command_line, start.command_line_len_bytes);
-            }
+    fn boot<M: Machine>(&mut self, machine: &mut M)
+    where
+        A: Architecture<M>,
+    {
+        let start = image::load(
+            self.image,
+            &self.config,
+            self.clock_hz,
+            A::ELF_MACHINE,
+            machine,
+        );
+        let ram = self.config.ram().next();
+        let started = start.and_then(|start| {
+            let ram = ram.ok_or(ImageError::NoRoomForCommandLine)?;
+            A::start(&start, ram, machine)
+        });
+        let address = match started {
+            Ok(()) => return,
             Err(ImageError::OutsideRam(address)) => address.0,
             Err(ImageError::NotAnElf | ImageError::NoRoomForCommandLine) => 0,
         };
         self.end(EndReason::BadImage, address, 0, machine);
     }
 
-    fn end(&mut self, reason: EndReason, address: u64, pc: u64, machine: &mut impl Machine) {
+    pub(crate) fn end<M: Machine>(
+        &mut self,
+        reason: EndReason,
+        address: u64,
+        pc: u64,
+        machine: &mut M,
+    ) where
+        A: Architecture<M>,
+    {
         self.tell_refusals(machine);
         let mut record = self.record(Tag::new(Kind::End), GuestPhysAddr(address), pc, machine);
         record.value = reason.number();
@@ -616,7 +530,15 @@ impl Vmm {
     /// Tells the trace component of a reset or the end and then acts on it. Waits until the
     /// ring has room and what the guest printed is on its way, as long as there is hope.
     #[cold]
-    fn tell(&mut self, kind: Kind, record: Record, wakes: u32, machine: &mut impl Machine) {
+    pub(crate) fn tell<M: Machine>(
+        &mut self,
+        kind: Kind,
+        record: Record,
+        wakes: u32,
+        machine: &mut M,
+    ) where
+        A: Architecture<M>,
+    {
         machine.hold();
         let flushed = self.console.flush(machine);
         let room = self.link.access.has_room() || {
@@ -668,7 +590,7 @@ impl Vmm {
         }
     }
 
-    fn record(
+    pub(crate) fn record(
         &self,
         tag: Tag,
         address: GuestPhysAddr,
@@ -689,6 +611,146 @@ impl Vmm {
     }
 }
 
+impl Vmm<A64> {
+    /// Handles an exit of the vCPU.
+    #[inline(always)]
+    pub fn fault(&mut self, exit: Exit, machine: &mut impl A64Machine) {
+        if !self.complete_access(exit, machine) {
+            self.other_exit(exit, machine);
+        }
+    }
+
+    /// The short way of [`Self::fault`]: completes an access to a trace device that the
+    /// hardware described, if nothing stands against it. Returns whether it did; if not,
+    /// nothing has happened, and [`Self::other_exit`] handles the exit.
+    #[inline(always)]
+    pub fn complete_access(&mut self, exit: Exit, machine: &mut impl A64Machine) -> bool {
+        if let Trap::Access(access) = decode(exit.syndrome, exit.address, exit.pc)
+            && let Some(Device::Trace(point)) = self.bus.find(access.address)
+            && let Attempt::Done(value) = point.attempt(&access, &mut self.link, machine)
+        {
+            complete(&access, u64::from(value), machine);
+            return true;
+        }
+        false
+    }
+
+    /// An access that the hardware does not describe: carried out if its instruction can be
+    /// decoded, else policy `instruction`.
+    #[cold]
+    fn undescribed(&mut self, reported: Reported, machine: &mut impl A64Machine) {
+        let Reported {
+            address,
+            direction,
+            pc,
+        } = reported;
+        let (status, virtual_address) = match undescribed::plan(reported, machine) {
+            Ok(transfer) => return self.carry_out(transfer, 0, machine),
+            Err(Obstacle::GuestFault {
+                status,
+                virtual_address: address,
+            }) => {
+                return machine.inject(GuestException::DataAbort {
+                    direction,
+                    status,
+                    address,
+                });
+            }
+            Err(Obstacle::Unsupported {
+                status,
+                virtual_address,
+            }) => (status, virtual_address),
+        };
+        self.record_refused(address, None, direction, pc, machine);
+        match self.config.unsupported().instruction {
+            Action::Ignore => machine.resume(pc.wrapping_add(INSTRUCTION_BYTES), None),
+            Action::Fail => self.refuse(reported, status, virtual_address, machine),
+            Action::Abort => {
+                self.end(EndReason::UnsupportedInstruction, address.0, pc, machine);
+            }
+        }
+    }
+
+    /// Gives the guest the data abort of an access that is not supported.
+    fn refuse(
+        &mut self,
+        reported: Reported,
+        status: u8,
+        virtual_address: u64,
+        machine: &mut impl A64Machine,
+    ) {
+        let exception = GuestException::DataAbort {
+            direction: reported.direction,
+            status,
+            address: virtual_address,
+        };
+        self.inject(exception, reported.address.0, reported.pc, machine);
+    }
+
+    /// Every exit that [`Self::complete_access`] has not handled. Decodes it again: to pass on
+    /// what was decoded would build it in memory on the hot path.
+    #[cold]
+    pub fn other_exit(&mut self, exit: Exit, machine: &mut impl A64Machine) {
+        let pc = exit.pc;
+        let trap = decode(exit.syndrome, exit.address, pc);
+        if trap != Trap::Wait {
+            self.idle = None;
+        }
+        match trap {
+            Trap::Access(access) => {
+                let virtual_address = machine.fault_address();
+                let transfer = Transfer::described(access, virtual_address, machine);
+                self.carry_out(transfer, 0, machine);
+            }
+            Trap::Undescribed { address, direction } => {
+                let reported = Reported {
+                    address,
+                    direction,
+                    pc,
+                };
+                self.undescribed(reported, machine);
+            }
+            Trap::Wait => self.wait(pc, pc.wrapping_add(INSTRUCTION_BYTES), machine),
+            Trap::Call { instruction, .. } => {
+                // HVC's return address is the next instruction, a trapped SMC's its own.
+                let next = match instruction {
+                    CallInstruction::Hvc => pc,
+                    CallInstruction::Smc => pc.wrapping_add(INSTRUCTION_BYTES),
+                };
+                let function = machine.gpr(Gpr::from_number(0));
+                let argument = machine.gpr(Gpr::from_number(1));
+                if let Some(value) = self.call(function, argument, pc, machine) {
+                    machine.resume(next, Some((Gpr::from_number(0), value)));
+                }
+            }
+            Trap::SystemRegister { .. } => match self.config.unsupported().register {
+                Action::Ignore => machine.resume(pc.wrapping_add(INSTRUCTION_BYTES), None),
+                Action::Fail => {
+                    self.inject(
+                        GuestException::Undefined,
+                        u64::from(trap_class(exit)),
+                        pc,
+                        machine,
+                    );
+                }
+                Action::Abort => {
+                    let class = u64::from(trap_class(exit));
+                    self.end(EndReason::UnsupportedRegister, class, pc, machine);
+                }
+            },
+            Trap::FetchAbort { address } => {
+                self.end(EndReason::FetchAbort, address.0, pc, machine);
+            }
+            Trap::MemoryError { .. } => {
+                self.end(EndReason::MemoryError, exit.address.0, pc, machine);
+            }
+            Trap::Other { class } => {
+                self.end(EndReason::UnknownExit, u64::from(class), pc, machine);
+            }
+        }
+    }
+}
+
 impl TracePoint {
     /// Records an access, if the trace component is where it has to be for that.
     #[inline(always)]
@@ -696,7 +758,7 @@ impl TracePoint {
         &mut self,
         access: &Access,
         link: &mut TraceLink,
-        machine: &mut impl Machine,
+        machine: &mut impl A64Machine,
     ) -> Attempt {
         let (current, lane) = match self.look(access, link) {
             Ok(seen) => seen,
@@ -733,7 +795,11 @@ impl TracePoint {
 
     /// The state that an access sees and what it would read of it.
     #[inline(always)]
-    fn look(&mut self, access: &Access, link: &TraceLink) -> Result<(DeviceState, u32), Attempt> {
+    pub(crate) fn look(
+        &mut self,
+        access: &Access,
+        link: &TraceLink,
+    ) -> Result<(DeviceState, u32), Attempt> {
         let current = match access.direction {
             Direction::Read => self.current(link).ok_or(Attempt::Later)?,
             Direction::Write => DeviceState::default(),
@@ -745,7 +811,7 @@ impl TracePoint {
 
     /// Appends the record of an access that reads or writes `value`.
     #[inline(always)]
-    fn record(
+    pub(crate) fn record(
         &mut self,
         access: &Access,
         current: DeviceState,
@@ -821,7 +887,7 @@ impl TraceLink {
 
     /// Tells of accesses outside the devices. Several share a record if there is no room;
     /// no guest waits for it.
-    fn push_outside(&mut self, mut record: Record, machine: &mut impl Machine) {
+    pub(crate) fn push_outside(&mut self, mut record: Record, machine: &mut impl Machine) {
         self.outside = self.outside.saturating_add(1);
         record.value = self.outside;
         if self.push(record, machine).is_ok() {
@@ -841,7 +907,7 @@ impl TraceLink {
 
 /// What a store stores.
 #[inline(always)]
-fn register(access: &Access, machine: &mut impl Machine) -> u64 {
+fn register(access: &Access, machine: &mut impl A64Machine) -> u64 {
     if access.register == Gpr::ZERO {
         0
     } else {
@@ -851,7 +917,7 @@ fn register(access: &Access, machine: &mut impl Machine) -> u64 {
 
 /// Ends an access: a load gets `value`, extended as the instruction says.
 #[inline(always)]
-fn complete(access: &Access, value: u64, machine: &mut impl Machine) {
+fn complete(access: &Access, value: u64, machine: &mut impl A64Machine) {
     let load = access.direction == Direction::Read && access.register != Gpr::ZERO;
     let result = load.then(|| (access.register, access.extend(value)));
     machine.resume(access.pc.wrapping_add(INSTRUCTION_BYTES), result);

@@ -5,8 +5,8 @@ use guest_trap::{Direction, Gpr, GuestPhysAddr};
 use shared_ring::{ConsumerPage, Observation, Observer, RingMemory};
 use trace_records::{ACCESS_SLOTS, Entry, Kind, Record, StatePage, TRACE_SLOTS};
 use vm_components::{
-    Channel, ChannelSet, Clock, Console, ConsolePort, Exit, GuestException, Host, Machine, Output,
-    StackPointer, Trace, TracePort, Vmm, VmmPorts, channel,
+    A64, A64Machine, Channel, ChannelSet, Clock, Console, ConsolePort, Exit, GuestException, Host,
+    Machine, Output, StackPointer, Trace, TracePort, Vmm, VmmPorts, channel,
 };
 use vm_config::{
     Action, Contents, Device, DeviceKind, RamRange, SeverityMask, Trace as TraceOptions,
@@ -69,6 +69,36 @@ impl Host for Platform {
 }
 
 impl Machine for Platform {
+    fn proceed(&mut self, pc: u64) {
+        self.resume(pc, None);
+    }
+
+    fn hold(&mut self) {
+        self.running = false;
+    }
+
+    fn read_ram(&mut self, address: GuestPhysAddr, bytes: &mut [u8]) -> bool {
+        let Some(place) = self.ram_at(address, bytes.len()) else {
+            return false;
+        };
+        bytes.copy_from_slice(place);
+        true
+    }
+
+    fn write_ram(&mut self, address: GuestPhysAddr, bytes: &[u8]) -> bool {
+        let Some(place) = self.ram_at(address, bytes.len()) else {
+            return false;
+        };
+        place.copy_from_slice(bytes);
+        true
+    }
+
+    fn clear_ram(&mut self) {
+        self.ram.fill(0);
+    }
+}
+
+impl A64Machine for Platform {
     fn gpr(&mut self, register: Gpr) -> u64 {
         self.gprs[register.number()]
     }
@@ -117,10 +147,6 @@ impl Machine for Platform {
         }
     }
 
-    fn hold(&mut self) {
-        self.running = false;
-    }
-
     fn inject(&mut self, exception: GuestException) {
         self.running = true;
         self.injected.push(exception);
@@ -129,26 +155,6 @@ impl Machine for Platform {
     fn start(&mut self, entry: u64, _: u64, _: u64) {
         self.running = true;
         self.starts.push(entry);
-    }
-
-    fn read_ram(&mut self, address: GuestPhysAddr, bytes: &mut [u8]) -> bool {
-        let Some(place) = self.ram_at(address, bytes.len()) else {
-            return false;
-        };
-        bytes.copy_from_slice(place);
-        true
-    }
-
-    fn write_ram(&mut self, address: GuestPhysAddr, bytes: &[u8]) -> bool {
-        let Some(place) = self.ram_at(address, bytes.len()) else {
-            return false;
-        };
-        place.copy_from_slice(bytes);
-        true
-    }
-
-    fn clear_ram(&mut self) {
-        self.ram.fill(0);
     }
 }
 
@@ -177,7 +183,7 @@ enum TraceIs {
 
 struct System {
     platform: Platform,
-    vmm: Vmm,
+    vmm: Vmm<A64>,
     trace: Trace,
     console: Console,
     screen: Screen,

@@ -8,8 +8,8 @@ use zerocopy::{FromZeros, IntoBytes};
 
 use crate::error::{ConfigError, TextField};
 use crate::layout::{
-    BLOB_LEN_BYTES, Blob, DeviceFlags, KIND_PL011, KIND_TRACE, MAGIC, MAX_DEVICES, MAX_RAM_RANGES,
-    RawDevice, RawRam, Text, VERSION,
+    BLOB_LEN_BYTES, Blob, DeviceFlags, KIND_PL011, KIND_SER8250, KIND_TRACE, MAGIC, MAX_DEVICES,
+    MAX_RAM_RANGES, RawDevice, RawRam, Text, VERSION,
 };
 use crate::model::{Action, Device, DeviceKind, RamRange, SeverityMask, Unsupported};
 use crate::read::{VmConfig, checksum};
@@ -106,6 +106,7 @@ fn write_device(device: &Device<'_>, raw: &mut RawDevice) -> Result<(), ConfigEr
             }
         }
         DeviceKind::Pl011 => raw.kind = KIND_PL011,
+        DeviceKind::Ser8250 => raw.kind = KIND_SER8250,
     }
     if let Some(severities) = device.severities {
         flags |= DeviceFlags::OWN_SEVERITIES;

@@ -31,9 +31,9 @@
 //!
 //! | offset | bytes | field |
 //! |-------:|------:|-------|
-//! |  0 |  8 | `loc`, guest-physical address |
+//! |  0 |  8 | `loc`, guest-physical address; for kind 3 an I/O port |
 //! |  8 |  8 | length in bytes of what it occupies there |
-//! | 16 |  1 | kind: 1 trace, 2 pl011 |
+//! | 16 |  1 | kind: 1 trace, 2 pl011, 3 ser8250 |
 //! | 17 |  1 | flags: bit 0 `emit-logger`, bit 1 `emit-trace`, bit 2 has its own severities |
 //! | 18 |  2 | number of `emit-trace` |
 //! | 20 |  1 | its own severities (`log`) |
@@ -70,6 +70,7 @@ pub(crate) const CRC_32: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISO_H
 
 pub(crate) const KIND_TRACE: u8 = 1;
 pub(crate) const KIND_PL011: u8 = 2;
+pub(crate) const KIND_SER8250: u8 = 3;
 
 bitflags! {
     /// The flags byte of a device.

@@ -34,7 +34,7 @@ pub use layout::{
     MAX_NAME_BYTES, MAX_RAM_RANGES, MAX_VMS,
 };
 pub use model::{
-    Action, Device, DeviceKind, GUEST_PHYS_LIMIT, PAGE_LEN_BYTES, RamRange, SeverityMask, Trace,
-    TraceNumber, Unsupported,
+    Action, AddressSpace, Device, DeviceKind, GUEST_PHYS_LIMIT, PAGE_LEN_BYTES, RamRange,
+    SeverityMask, Trace, TraceNumber, Unsupported,
 };
 pub use read::VmConfig;

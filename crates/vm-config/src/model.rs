@@ -10,6 +10,9 @@ use bitflags::bitflags;
 /// second-stage tables on our platforms cover.
 pub const GUEST_PHYS_LIMIT: u64 = 1 << 40;
 
+/// One past the last I/O port of an x86 guest.
+pub const PORT_LIMIT: u64 = 1 << 16;
+
 /// The unit in which guest-physical memory is mapped, in bytes.
 pub const PAGE_LEN_BYTES: u64 = 4096;
 
@@ -127,23 +130,54 @@ pub enum DeviceKind {
     Trace(Trace),
     /// `vdev pl011`: the guest's console, an Arm PrimeCell UART (PL011).
     Pl011,
+    /// `vdev ser8250`: an x86 guest's console, a UART of the 8250 family.
+    Ser8250,
+}
+
+/// What a device's address is an address in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AddressSpace {
+    /// Guest-physical memory.
+    Memory,
+    /// The I/O ports of x86.
+    Ports,
+}
+
+impl AddressSpace {
+    /// One past its last address.
+    pub const fn limit(self) -> u64 {
+        match self {
+            Self::Memory => GUEST_PHYS_LIMIT,
+            Self::Ports => PORT_LIMIT,
+        }
+    }
 }
 
 impl DeviceKind {
+    /// Where devices of this kind are.
+    pub const fn space(self) -> AddressSpace {
+        match self {
+            Self::Trace(_) | Self::Pl011 => AddressSpace::Memory,
+            Self::Ser8250 => AddressSpace::Ports,
+        }
+    }
+
     /// The word after `vdev`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Trace(_) => "trace",
             Self::Pl011 => "pl011",
+            Self::Ser8250 => "ser8250",
         }
     }
 
-    /// Bytes of guest-physical memory that it occupies: one word for the trace device, the
-    /// whole register page for the PL011 (*PL011 TRM*, table 3-1).
+    /// How much of its address space it occupies: one word for the trace device, the whole
+    /// register page for the PL011 (*PL011 TRM*, table 3-1), eight ports for the 8250.
     pub const fn len_bytes(self) -> u64 {
         match self {
             Self::Trace(_) => 4,
             Self::Pl011 => PAGE_LEN_BYTES,
+            Self::Ser8250 => 8,
         }
     }
 
@@ -158,7 +192,7 @@ impl DeviceKind {
 pub struct Device<'a> {
     /// Its name in log lines: 1 to 15 bytes of printable ASCII without blanks.
     pub name: &'a str,
-    /// Guest-physical address of its first byte.
+    /// Its first address: guest-physical, or a port where [`DeviceKind::space`] says so.
     pub loc: u64,
     /// The severities that its messages are logged at, where they differ from the VM's.
     pub severities: Option<SeverityMask>,
@@ -167,7 +201,7 @@ pub struct Device<'a> {
 }
 
 impl Device<'_> {
-    /// Bytes of guest-physical memory that it occupies from `loc` on.
+    /// How many addresses it occupies from `loc` on.
     pub const fn len_bytes(&self) -> u64 {
         self.kind.len_bytes()
     }

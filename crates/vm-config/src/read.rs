@@ -8,11 +8,11 @@ use zerocopy::{FromBytes, IntoBytes};
 
 use crate::error::{ConfigError, TextField};
 use crate::layout::{
-    BLOB_LEN_BYTES, Blob, CHECKSUMMED_FROM, CRC_32, DeviceFlags, KIND_PL011, KIND_TRACE, MAGIC,
-    MAX_DEVICES, MAX_RAM_RANGES, MAX_VMS, RawDevice, RawRam, Text, VERSION,
+    BLOB_LEN_BYTES, Blob, CHECKSUMMED_FROM, CRC_32, DeviceFlags, KIND_PL011, KIND_SER8250,
+    KIND_TRACE, MAGIC, MAX_DEVICES, MAX_RAM_RANGES, MAX_VMS, RawDevice, RawRam, Text, VERSION,
 };
 use crate::model::{
-    Action, Device, DeviceKind, GUEST_PHYS_LIMIT, PAGE_LEN_BYTES, RamRange, SeverityMask, Trace,
+    Action, AddressSpace, Device, DeviceKind, PAGE_LEN_BYTES, RamRange, SeverityMask, Trace,
     TraceNumber, Unsupported,
 };
 
@@ -136,16 +136,16 @@ impl<'a> VmConfig<'a> {
     /// No two ranges of RAM or devices have a byte in common.
     fn check_places(&self) -> Result<(), ConfigError> {
         let places = || {
-            let ram = self.ram().map(|range| (range.base, range.len_bytes));
-            ram.chain(
-                self.devices()
-                    .map(|device| (device.loc, device.len_bytes())),
-            )
+            let ram = self.ram();
+            let ram = ram.map(|range| (AddressSpace::Memory, range.base, range.len_bytes));
+            let devices = self.devices();
+            ram.chain(devices.map(|it| (it.kind.space(), it.loc, it.len_bytes())))
         };
-        for (index, (second, second_len)) in places().enumerate() {
-            for (first, first_len) in places().take(index) {
-                // Each end was checked against GUEST_PHYS_LIMIT, so the sums do not wrap.
-                if first < second + second_len && second < first + first_len {
+        for (index, (space, second, second_len)) in places().enumerate() {
+            for (other_space, first, first_len) in places().take(index) {
+                // Each end was checked against its space's limit, so the sums do not wrap.
+                if space == other_space && first < second + second_len && second < first + first_len
+                {
                     return Err(ConfigError::Overlap { first, second });
                 }
             }
@@ -218,7 +218,7 @@ fn read_ram(blob: &Blob) -> Result<[Option<RamRange>; MAX_RAM_RANGES], ConfigErr
 fn ram_range(raw: &RawRam) -> Result<RamRange, ConfigError> {
     let (base, len_bytes) = (raw.base.get(), raw.len_bytes.get());
     if len_bytes == 0
-        || !is_placed(base, len_bytes, PAGE_LEN_BYTES)
+        || !is_placed(AddressSpace::Memory, base, len_bytes, PAGE_LEN_BYTES)
         || len_bytes % PAGE_LEN_BYTES != 0
     {
         return Err(ConfigError::Ram { base, len_bytes });
@@ -226,12 +226,12 @@ fn ram_range(raw: &RawRam) -> Result<RamRange, ConfigError> {
     Ok(RamRange { base, len_bytes })
 }
 
-/// Aligned, and wholly inside the guest-physical address space.
-fn is_placed(start: u64, len_bytes: u64, align_bytes: u64) -> bool {
+/// Aligned, and wholly inside its address space.
+fn is_placed(space: AddressSpace, start: u64, len_bytes: u64, align_bytes: u64) -> bool {
     start.is_multiple_of(align_bytes)
         && start
             .checked_add(len_bytes)
-            .is_some_and(|end| end <= GUEST_PHYS_LIMIT)
+            .is_some_and(|end| end <= space.limit())
 }
 
 fn read_devices(blob: &Blob) -> Result<[Option<Device<'_>>; MAX_DEVICES], ConfigError> {
@@ -257,14 +257,16 @@ fn device(raw: &RawDevice) -> Result<Device<'_>, ConfigError> {
                 false => None,
             },
         }),
-        KIND_PL011 if flags.intersects(only_trace) => {
+        KIND_PL011 | KIND_SER8250 if flags.intersects(only_trace) => {
             return Err(ConfigError::DeviceFlags(raw.flags));
         }
         KIND_PL011 => DeviceKind::Pl011,
+        KIND_SER8250 => DeviceKind::Ser8250,
         other => return Err(ConfigError::DeviceKind(other)),
     };
     let (loc, len_bytes) = (raw.loc.get(), raw.len_bytes.get());
-    if len_bytes != kind.len_bytes() || !is_placed(loc, len_bytes, kind.align_bytes()) {
+    let is_placed = is_placed(kind.space(), loc, len_bytes, kind.align_bytes());
+    if len_bytes != kind.len_bytes() || !is_placed {
         return Err(ConfigError::DeviceLoc { loc, len_bytes });
     }
     Ok(Device {

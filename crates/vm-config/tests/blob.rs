@@ -191,7 +191,7 @@ fn each_rule_is_checked_behind_a_right_checksum_too() {
     assert_eq!(refusal(25, b" "), byte(TextField::System, b' '));
     assert_eq!(refusal(57, b"\n"), byte(TextField::Load, b'\n'));
     assert_eq!(refusal(568, &[0x00, 0x04]), text(TextField::Cmdline, 1024));
-    assert_eq!(refusal(264, &[3]), ConfigError::DeviceKind(3));
+    assert_eq!(refusal(264, &[4]), ConfigError::DeviceKind(4));
     assert_eq!(refusal(265, &[0x08]), ConfigError::DeviceFlags(0x08));
     assert_eq!(refusal(305, &[0x01]), ConfigError::DeviceFlags(0x01));
     assert_eq!(refusal(266, &[0, 4]), ConfigError::TraceNumber(1024));
@@ -236,6 +236,28 @@ fn two_trace_devices_may_share_a_page_but_not_a_word() {
             second: 0x1000
         })
     );
+}
+
+#[test]
+fn a_port_is_no_address_in_memory() {
+    let serial = |loc| Device {
+        kind: DeviceKind::Ser8250,
+        ..pl011("serial", loc)
+    };
+    assert!(encode(&contents(&[serial(0x3f8), trace("a", 0x3f8)])).is_ok());
+    assert!(encode(&contents(&[serial(0xfff8)])).is_ok());
+    for loc in [0x3f9, 0x1_0000] {
+        let len_bytes = 8;
+        let refused = Err(ConfigError::DeviceLoc { loc, len_bytes });
+        assert_eq!(encode(&contents(&[serial(loc)])), refused);
+    }
+    let twice = Device {
+        name: "other",
+        ..serial(0x3f8)
+    };
+    let (first, second) = (0x3f8, 0x3f8);
+    let refused = Err(ConfigError::Overlap { first, second });
+    assert_eq!(encode(&contents(&[serial(0x3f8), twice])), refused);
 }
 
 #[test]

@@ -51,29 +51,31 @@ fn check(bytes: &[u8]) {
     let devices: Vec<Device<'_>> = config.devices().collect();
     assert_eq!(config.cpus(), 1);
     assert!(!ram.is_empty() && devices.len() <= MAX_DEVICES);
-    let mut places: Vec<(u64, u64)> = Vec::new();
+    // A place begins with the limit of its address space, memory or I/O ports.
+    let mut places: Vec<(u64, u64, u64)> = Vec::new();
     for range in &ram {
         assert!(range.base % 4096 == 0 && range.len_bytes % 4096 == 0);
-        places.push((range.base, range.len_bytes));
+        places.push((GUEST_PHYS_LIMIT, range.base, range.len_bytes));
     }
     for device in &devices {
-        let len_bytes = match device.kind {
-            DeviceKind::Trace(_) => 4,
-            DeviceKind::Pl011 => 4096,
+        let (limit, len_bytes) = match device.kind {
+            DeviceKind::Trace(_) => (GUEST_PHYS_LIMIT, 4),
+            DeviceKind::Pl011 => (GUEST_PHYS_LIMIT, 4096),
+            DeviceKind::Ser8250 => (1 << 16, 8),
         };
         assert!(device.loc % len_bytes == 0);
-        places.push((device.loc, len_bytes));
+        places.push((limit, device.loc, len_bytes));
     }
     places.sort_unstable();
     assert!(
         places
             .windows(2)
-            .all(|pair| pair[0].0 + pair[0].1 <= pair[1].0)
+            .all(|pair| pair[0].0 != pair[1].0 || pair[0].1 + pair[0].2 <= pair[1].1)
     );
     assert!(
         places
             .iter()
-            .all(|(base, len)| *len != 0 && base + len <= GUEST_PHYS_LIMIT)
+            .all(|(limit, base, len)| *len != 0 && base + len <= *limit)
     );
     let texts = [config.name(), config.load_name(), config.cmdline()];
     let names = devices.iter().map(|device| device.name);

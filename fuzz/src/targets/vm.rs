@@ -9,7 +9,9 @@ use guest_trap::{Gpr, GuestPhysAddr};
 use shared_ring::{ConsumerPage, Observation, Observer, Ordering, RingMemory, header_word};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use trace_records::{ACCESS_SLOTS, CONSOLE_SLOTS, ConsoleRecord, Kind, Notice, Record, StatePage};
-use vm_components::{Channel, Clock, GuestException, Host, Machine, StackPointer, Vmm, VmmPorts};
+use vm_components::{
+    A64, A64Machine, Channel, Clock, GuestException, Host, Machine, StackPointer, Vmm, VmmPorts,
+};
 use vm_config::{
     Action, Contents, Device, DeviceKind, RamRange, SeverityMask, Trace as TraceOptions,
     Unsupported, VmConfig, encode,
@@ -63,6 +65,37 @@ impl Host for VirtualMachine {
 }
 
 impl Machine for VirtualMachine {
+    fn proceed(&mut self, pc: u64) {
+        self.pc = pc;
+        self.state = MachineState::Running;
+    }
+
+    fn hold(&mut self) {
+        self.state = MachineState::Held;
+    }
+
+    fn read_ram(&mut self, address: GuestPhysAddr, bytes: &mut [u8]) -> bool {
+        let Some(range) = ram_range(address, bytes.len()) else {
+            return false;
+        };
+        bytes.copy_from_slice(&self.ram[range]);
+        true
+    }
+
+    fn write_ram(&mut self, address: GuestPhysAddr, bytes: &[u8]) -> bool {
+        let Some(range) = ram_range(address, bytes.len()) else {
+            return false;
+        };
+        self.ram[range].copy_from_slice(bytes);
+        true
+    }
+
+    fn clear_ram(&mut self) {
+        self.ram.fill(0);
+    }
+}
+
+impl A64Machine for VirtualMachine {
     fn gpr(&mut self, register: Gpr) -> u64 {
         self.gprs[register.number()]
     }
@@ -104,12 +137,7 @@ impl Machine for VirtualMachine {
         if let Some((register, value)) = result {
             self.gprs[register.number()] = value;
         }
-        self.pc = pc;
-        self.state = MachineState::Running;
-    }
-
-    fn hold(&mut self) {
-        self.state = MachineState::Held;
+        self.proceed(pc);
     }
 
     fn inject(&mut self, _: GuestException) {
@@ -120,26 +148,6 @@ impl Machine for VirtualMachine {
         self.starts += 1;
         self.pc = entry;
         self.state = MachineState::Running;
-    }
-
-    fn read_ram(&mut self, address: GuestPhysAddr, bytes: &mut [u8]) -> bool {
-        let Some(range) = ram_range(address, bytes.len()) else {
-            return false;
-        };
-        bytes.copy_from_slice(&self.ram[range]);
-        true
-    }
-
-    fn write_ram(&mut self, address: GuestPhysAddr, bytes: &[u8]) -> bool {
-        let Some(range) = ram_range(address, bytes.len()) else {
-            return false;
-        };
-        self.ram[range].copy_from_slice(bytes);
-        true
-    }
-
-    fn clear_ram(&mut self) {
-        self.ram.fill(0);
     }
 }
 
@@ -188,7 +196,7 @@ fn config(action: Action) -> VmConfig<'static> {
 
 /// A VMM and its machine, and who looks at what they tell.
 pub(crate) struct Vm {
-    pub vmm: Option<Vmm>,
+    pub vmm: Option<Vmm<A64>>,
     pub machine: VirtualMachine,
     image: *mut [u8],
     accesses: Observer<ACCESS_SLOTS>,

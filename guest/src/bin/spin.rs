@@ -7,11 +7,10 @@
 
 use core::time::Duration;
 
-use aarch64_cpu::registers::{DAIF, Writeable};
 use guest::{
     Outcome, Start, check,
     clock::Wait,
-    say,
+    cpu, say,
     ticks::{TickWatch, check_on_second, is_advance_since_tick},
 };
 
@@ -26,7 +25,7 @@ fn run(start: &Start) -> Outcome {
     let first = watch.wait_closely(&mut location, clock);
     say!("tick, counter {}", first.value);
 
-    DAIF.write(DAIF::D::Masked + DAIF::A::Masked + DAIF::I::Masked + DAIF::F::Masked);
+    cpu::mask_interrupts();
     let until = clock.after(first.seen, Duration::from_millis(spin_ms));
     clock.wait_until(until, Wait::Busy);
 

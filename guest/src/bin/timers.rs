@@ -7,9 +7,8 @@
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
-use aarch64_cpu::asm;
 use guest::{
-    Outcome, Start, check,
+    Outcome, Start, check, cpu,
     exceptions::attempt,
     say,
     ticks::{CLOSELY, TickWatch, check_on_second},
@@ -34,7 +33,7 @@ fn run(start: &Start) -> Outcome {
     while ticks < seconds {
         let value = hostile_values[rounds % hostile_values.len()];
         rounds += 1;
-        for register in timer_registers::ALL {
+        for register in timer_registers::ALL.iter().copied().flatten() {
             let write = attempt(|| (register.write)(value));
             let read = attempt(register.read);
             accesses += 2;
@@ -61,7 +60,7 @@ fn run(start: &Start) -> Outcome {
             say!("counter {}, {off_us} us off a whole second", tick.value);
             if does_wfi {
                 // Here it cannot make the guest see the next tick late.
-                asm::wfi();
+                cpu::wait_for_interrupt();
             }
         }
     }

@@ -6,8 +6,7 @@
 
 use core::time::Duration;
 
-use aarch64_cpu::asm;
-use guest::{Outcome, Start, check, clock::whole_ms, say, ticks::is_possible_advance};
+use guest::{Outcome, Start, check, clock::whole_ms, cpu, say, ticks::is_possible_advance};
 
 guest::program!(run);
 
@@ -20,7 +19,7 @@ fn run(start: &Start) -> Outcome {
     let began = clock.now();
     let mut completed = 0_u64;
     while clock.since(began) < time {
-        asm::wfi();
+        cpu::wait_for_interrupt();
         completed += 1;
     }
     let after = location.read();

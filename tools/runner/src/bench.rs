@@ -32,6 +32,10 @@ pub fn measure(platform: &Platform, images: &Path, operation: &str) -> Result<Fi
          cmdline \"trace=0xfa000000 console=0x9000000 n={ACCESSES} op={operation}\"\n\
          vdev trace loc 0xfa000000 emit-logger emit-trace 12\nvdev pl011 loc 0x9000000\n"
     );
+    let text = match platform {
+        Platform::Unikernel(unikernel) => unikernel.architecture.with_console(&text),
+        Platform::Microkit(..) => text,
+    };
     std::fs::write(&config, text).map_err(|error| Failure::Host(error.to_string()))?;
     let request = Request {
         configs: &[config],

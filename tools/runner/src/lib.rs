@@ -10,7 +10,7 @@ mod qmp;
 mod system;
 mod vms;
 
-pub use system::{BoardModel, Microkit, Platform, Unikernel};
+pub use system::{Architecture, BoardModel, Microkit, Platform, Unikernel};
 pub use vms::{configurations, system_description};
 
 use std::fmt;
@@ -195,6 +195,10 @@ struct Qemu {
 impl Qemu {
     fn start(mut command: std::process::Command) -> Result<Self, Failure> {
         let program = command.get_program().display().to_string();
+        let package = match program.as_str() {
+            "qemu-system-x86_64" => "qemu-system-x86",
+            _ => "qemu-system-arm",
+        };
         let spawned = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -203,7 +207,7 @@ impl Qemu {
         let mut child = spawned.map_err(|error| {
             Failure::Host(format!(
                 "cannot start {program}: {error}; `make setup` installs it \
-                 (Debian: apt-get install --no-install-recommends qemu-system-arm)"
+                 (Debian: apt-get install --no-install-recommends {package})"
             ))
         })?;
         let (sender, lines) = channel();

@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use runner::{
-    BoardModel, Failure, Microkit, Platform, Request, Unikernel, bench, compile_for,
+    Architecture, BoardModel, Failure, Microkit, Platform, Request, Unikernel, bench, compile_for,
     configurations, run, system_description,
 };
 use shared_ring::RingKind;
@@ -73,6 +73,9 @@ struct HostArguments {
     /// The unikernel's image
     #[arg(long, default_value = "out/firmware/unikernel")]
     kernel: PathBuf,
+    /// What the unikernel's image was built for
+    #[arg(long, value_enum, default_value_t = ArchitectureName::Aarch64)]
+    arch: ArchitectureName,
     /// The Microkit SDK (for `--platform microkit`), if not in `MICROKIT_SDK`
     #[arg(long)]
     sdk: Option<PathBuf>,
@@ -88,6 +91,22 @@ struct HostArguments {
     /// The system description, if not the one for so many VMs
     #[arg(long)]
     system: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum ArchitectureName {
+    Aarch64,
+    #[value(name = "x86_64")]
+    X86_64,
+}
+
+impl From<ArchitectureName> for Architecture {
+    fn from(name: ArchitectureName) -> Self {
+        match name {
+            ArchitectureName::Aarch64 => Self::Aarch64,
+            ArchitectureName::X86_64 => Self::X86_64,
+        }
+    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -122,6 +141,7 @@ impl Boot {
 fn platform(host: &HostArguments, vms: usize) -> Result<Platform, Failure> {
     Ok(match host.platform {
         PlatformName::Unikernel => Platform::Unikernel(Unikernel {
+            architecture: host.arch.into(),
             kernel: host.kernel.clone(),
         }),
         PlatformName::Microkit => {
@@ -250,7 +270,10 @@ fn bench_all(host: &HostArguments, floor_kernel: Option<PathBuf>) -> Result<(), 
         ("write, then read it back", "write-read"),
     ];
     if let Some(kernel) = floor_kernel {
-        let floor = Platform::Unikernel(Unikernel { kernel });
+        let floor = Platform::Unikernel(Unikernel {
+            architecture: host.arch.into(),
+            kernel,
+        });
         row(FLOOR, &bench::measure(&floor, &host.images, "read")?);
     }
     if let Platform::Microkit(_, model) = platform {

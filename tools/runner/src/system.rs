@@ -6,15 +6,13 @@ use std::process::Command;
 use vdev_trace::compile::{Compiled, file_of_vm};
 
 const MIB: u64 = 1 << 20;
-/// Start of RAM on QEMU's virt board.
-const RAM: u64 = 0x4000_0000;
-/// What the unikernel needs besides the guests' RAM.
+/// What the unikernel needs below the guests' RAM.
 const UNIKERNEL_BYTES: u64 = 16 * MIB;
-/// Where the unikernel finds VM 0's compiled configuration; each VM has a page
-/// (`memory_map.rs`).
-const CONFIGURATIONS: u64 = 0x40e0_0000;
-/// Where it finds VM 0's image; each begins on the page after the one before.
-const IMAGES: u64 = 0x40e1_0000;
+/// Where the unikernel finds VM 0's compiled configuration, from the start of RAM; each VM has
+/// a page (`memory_map.rs`).
+const CONFIGURATIONS: u64 = 0xe0_0000;
+/// Where it finds VM 0's image, likewise; each begins on the page after the one before.
+const IMAGES: u64 = 0xe1_0000;
 const PAGE: u64 = 4096;
 /// The unit in which it hands out RAM.
 const GUEST_RAM_BLOCK: u64 = 2 * MIB;
@@ -73,8 +71,80 @@ pub enum Platform {
 
 /// The unikernel's image.
 pub struct Unikernel {
+    /// What it was built for.
+    pub architecture: Architecture,
     /// The ELF file.
     pub kernel: PathBuf,
+}
+
+/// The architectures that the unikernel runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Architecture {
+    /// QEMU's virt board, at EL2.
+    Aarch64,
+    /// QEMU's machine q35, with AMD SVM.
+    X86_64,
+}
+
+impl Architecture {
+    /// Its name, as Rust and the Makefile have it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Aarch64 => "aarch64",
+            Self::X86_64 => "x86_64",
+        }
+    }
+
+    /// The configuration `text`, whose console is a PL011 at 0x9000000, with the console that a
+    /// guest of this architecture has. So one scenario serves both.
+    pub fn with_console(self, text: &str) -> String {
+        match self {
+            Self::Aarch64 => text.to_owned(),
+            Self::X86_64 => text
+                .replace("console=0x9000000", "console=io:0x3f8")
+                .replace("vdev pl011", "vdev ser8250")
+                .replace("loc 0x9000000", "loc io:0x3f8"),
+        }
+    }
+
+    /// Start of RAM.
+    const fn ram(self) -> u64 {
+        match self {
+            Self::Aarch64 => 0x4000_0000,
+            Self::X86_64 => 0,
+        }
+    }
+
+    /// What a PC's firmware keeps for itself at the end of RAM.
+    const fn firmware_bytes(self) -> u64 {
+        match self {
+            Self::Aarch64 => 0,
+            Self::X86_64 => 2 * MIB,
+        }
+    }
+
+    /// The emulator, and the machine that the unikernel needs.
+    fn machine(self) -> Command {
+        let (program, arguments): (_, &[&str]) = match self {
+            Self::Aarch64 => (
+                "qemu-system-aarch64",
+                &[
+                    "-machine",
+                    "virt,virtualization=on,gic-version=3",
+                    "-cpu",
+                    "cortex-a53",
+                ],
+            ),
+            Self::X86_64 => (
+                "qemu-system-x86_64",
+                &["-machine", "q35", "-accel", "tcg", "-cpu", "max,+svm"],
+            ),
+        };
+        let mut command = Command::new(program);
+        command.args(["-display", "none", "-nodefaults", "-serial", "stdio"]);
+        command.args(arguments);
+        command
+    }
 }
 
 /// A Microkit SDK and the protection domains built with it.
@@ -95,7 +165,10 @@ impl Platform {
     /// The name that `--platform` has for it, with the configuration where there are several.
     pub fn name(&self) -> String {
         match self {
-            Self::Unikernel(_) => "unikernel".into(),
+            Self::Unikernel(unikernel) => match unikernel.architecture {
+                Architecture::Aarch64 => "unikernel".into(),
+                other => format!("unikernel {}", other.name()),
+            },
             Self::Microkit(microkit, _) => {
                 format!("microkit {} {}", microkit.board, microkit.config)
             }
@@ -114,7 +187,10 @@ impl Platform {
     /// each piece.
     pub(crate) fn memory(&self, vms: &[Compiled]) -> Result<Vec<(u64, u64)>, String> {
         match self {
-            Self::Unikernel(_) => Ok(vec![(RAM, UNIKERNEL_BYTES + guest_bytes(vms))]),
+            Self::Unikernel(unikernel) => {
+                let len_bytes = UNIKERNEL_BYTES + guest_bytes(vms);
+                Ok(vec![(unikernel.architecture.ram(), len_bytes)])
+            }
             Self::Microkit(microkit, _) => {
                 let place = microkit.system.display();
                 std::fs::read_to_string(&microkit.system)
@@ -133,17 +209,17 @@ impl Platform {
     ) -> Result<Command, String> {
         let blobs = vms.iter().map(|vm| vm.write_to(request.work));
         let blobs = blobs.collect::<Result<Vec<_>, _>>()?;
-        let mut command = Command::new("qemu-system-aarch64");
-        command.args(["-nographic", "-nodefaults", "-serial", "stdio"]);
+        let mut command;
         match self {
             Self::Unikernel(unikernel) => {
-                let mib = (UNIKERNEL_BYTES + guest_bytes(vms)).div_ceil(MIB);
-                command.args(["-machine", "virt,virtualization=on,gic-version=3"]);
-                command.args(["-cpu", "cortex-a53", "-m", &format!("{mib}M")]);
+                let architecture = unikernel.architecture;
+                command = architecture.machine();
+                let needed = UNIKERNEL_BYTES + guest_bytes(vms) + architecture.firmware_bytes();
+                command.args(["-m", &format!("{}M", needed.div_ceil(MIB))]);
                 command.arg("-kernel").arg(&unikernel.kernel);
-                let mut image_at = IMAGES;
+                let mut image_at = architecture.ram() + IMAGES;
                 for ((vm, blob), number) in vms.iter().zip(&blobs).zip(0..) {
-                    let blob_at = CONFIGURATIONS + number * PAGE;
+                    let blob_at = architecture.ram() + CONFIGURATIONS + number * PAGE;
                     load(&mut command, blob, &format!("{blob_at:#x},force-raw=on"));
                     let place = format!("{image_at:#x},force-raw=on");
                     load(&mut command, &vm.image, &place);
@@ -152,6 +228,8 @@ impl Platform {
             }
             Self::Microkit(microkit, model) => {
                 let image = microkit.build(request.work, vms)?;
+                command = Command::new("qemu-system-aarch64");
+                command.args(["-nographic", "-nodefaults", "-serial", "stdio"]);
                 command.args(model.machine);
                 if microkit.config.starts_with("smp") {
                     command.args(["-smp", "4"]);

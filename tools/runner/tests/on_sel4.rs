@@ -6,7 +6,7 @@
 
 mod platforms;
 
-use platforms::{BOARD, instruction_ns_log2, microkit, root, set_by_make};
+use platforms::{BOARD, guests, instruction_ns_log2, microkit, root, set_by_make};
 use regex::Regex;
 use runner::{Failure, Platform, Request, Transcript, configurations, run, system_description};
 use std::path::{Path, PathBuf};
@@ -73,8 +73,11 @@ fn boot(scenario: &str, configs: &[&str], changes: &[Change], prepare: impl Fn(&
     let folder = tempfile::tempdir().unwrap();
     let vms = configs_of(scenario).len();
     let system = changed_system(folder.path(), vms, changes);
-    prepare(folder.path());
     let platforms = microkit(scenario, BOARD, configs, &system);
+    // Without an SDK there are no protection domains to prepare either.
+    if !platforms.is_empty() {
+        prepare(folder.path());
+    }
     let run_on = |platform| boot_on(scenario, folder.path(), platform, None);
     platforms.iter().map(run_on).collect()
 }
@@ -82,7 +85,7 @@ fn boot(scenario: &str, configs: &[&str], changes: &[Change], prepare: impl Fn(&
 fn boot_on(scenario: &str, work: &Path, platform: &Platform, icount: Option<u32>) -> Run {
     let request = Request {
         configs: &configs_of(scenario),
-        images: &set_by_make("VDEV_TRACE_GUESTS"),
+        images: &guests(platform),
         work,
         platform,
         icount: icount.or(Some(instruction_ns_log2(platform))),

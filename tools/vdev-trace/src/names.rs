@@ -39,7 +39,7 @@ impl VmNames {
         let devices = config.devices().map(|device| {
             let number = match device.kind {
                 DeviceKind::Trace(options) => options.emit_trace.map(|number| number.get()),
-                DeviceKind::Pl011 => None,
+                DeviceKind::Pl011 | DeviceKind::Ser8250 => None,
             };
             (device.name.to_owned(), number)
         });

@@ -8,9 +8,9 @@
 use std::fmt::Display;
 
 use vm_config::{
-    Action, DeviceKind, GUEST_PHYS_LIMIT, MAX_CMDLINE_BYTES, MAX_DEVICE_NAME_BYTES, MAX_DEVICES,
-    MAX_LOAD_NAME_BYTES, MAX_NAME_BYTES, MAX_RAM_RANGES, PAGE_LEN_BYTES, RamRange, SeverityMask,
-    Trace, Unsupported,
+    Action, AddressSpace, DeviceKind, GUEST_PHYS_LIMIT, MAX_CMDLINE_BYTES, MAX_DEVICE_NAME_BYTES,
+    MAX_DEVICES, MAX_LOAD_NAME_BYTES, MAX_NAME_BYTES, MAX_RAM_RANGES, PAGE_LEN_BYTES, RamRange,
+    SeverityMask, Trace, Unsupported,
 };
 
 use crate::diagnostics::{Diagnostic, quoted};
@@ -167,6 +167,7 @@ fn missing(draft: &Draft, found: &mut Vec<Diagnostic>) {
         let help = match device.vdev {
             VdevType::Trace => "for example: `loc 0xfa000000`",
             VdevType::Pl011 => "for example: `loc 0x1c090000`, where QNX's examples have it",
+            VdevType::Ser8250 => "for example: `loc io:0x3f8`, where PCs have their first",
         };
         found.push(
             Diagnostic::error(device.span, format!("this `vdev {vdev}` has no `loc`")).help(help),
@@ -212,10 +213,11 @@ fn ram(ranges: &[Spanned<RamRange>], found: &mut Vec<Diagnostic>) {
                     ))
                     .help("memory is given to a guest page by page"),
             );
-        } else if !is_reachable(base, len_bytes) {
+        } else if !is_reachable(AddressSpace::Memory, base, len_bytes) {
             found.push(beyond(range.span, "RAM", base, len_bytes));
         }
         let place = Place {
+            space: AddressSpace::Memory,
             start: base,
             len_bytes,
             span: range.span,
@@ -226,6 +228,7 @@ fn ram(ranges: &[Spanned<RamRange>], found: &mut Vec<Diagnostic>) {
             let what = "the other RAM".into();
             place.clash(
                 &Place {
+                    space: AddressSpace::Memory,
                     start: base,
                     len_bytes,
                     span: other.span,
@@ -247,6 +250,7 @@ fn devices(draft: &Draft, found: &mut Vec<Diagnostic>) {
             let (unit, down) = match device.vdev {
                 VdevType::Trace => ("words of 4 bytes", place.start & !3),
                 VdevType::Pl011 => ("pages of 4 KiB", place.start & !(PAGE_LEN_BYTES - 1)),
+                VdevType::Ser8250 => ("groups of 8 ports", place.start & !7),
             };
             found.push(
                 Diagnostic::error(
@@ -261,13 +265,13 @@ fn devices(draft: &Draft, found: &mut Vec<Diagnostic>) {
             );
             continue;
         }
-        if !is_reachable(place.start, place.len_bytes) {
-            found.push(beyond(
-                place.span,
-                "the device",
-                place.start,
-                place.len_bytes,
-            ));
+        if !is_reachable(place.space, place.start, place.len_bytes) {
+            let what = "the device";
+            found.push(match place.space {
+                AddressSpace::Memory => beyond(place.span, what, place.start, place.len_bytes),
+                AddressSpace::Ports => Diagnostic::error(place.span, "there is no such I/O port")
+                    .label("the last one is 0xffff"),
+            });
             continue;
         }
         for range in &draft.ram {
@@ -275,6 +279,7 @@ fn devices(draft: &Draft, found: &mut Vec<Diagnostic>) {
             let what = "the RAM".into();
             place.clash(
                 &Place {
+                    space: AddressSpace::Memory,
                     start: base,
                     len_bytes,
                     span: range.span,
@@ -291,8 +296,9 @@ fn devices(draft: &Draft, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Something with a place in the guest's memory.
+/// Something with a place in the guest's memory or among its ports.
 struct Place {
+    space: AddressSpace,
     start: u64,
     len_bytes: u64,
     span: Span,
@@ -303,6 +309,7 @@ impl Place {
     fn of(device: &DraftDevice, which: &str) -> Option<Self> {
         let loc = device.loc.value.as_ref()?;
         Some(Self {
+            space: kind(device).space(),
             start: loc.value,
             len_bytes: kind(device).len_bytes(),
             span: loc.span,
@@ -315,13 +322,13 @@ impl Place {
         format!("{} is at {:#x} to {last:#x}", self.what, self.start)
     }
 
-    /// Reports it if the two have a byte in common.
+    /// Reports it if the two have a byte or port in common.
     fn clash(&self, other: &Self, found: &mut Vec<Diagnostic>) {
         let (end, other_end) = (
             self.start.saturating_add(self.len_bytes),
             other.start.saturating_add(other.len_bytes),
         );
-        if self.start >= other_end || other.start >= end {
+        if self.space != other.space || self.start >= other_end || other.start >= end {
             return;
         }
         let title = match self.start == other.start && self.len_bytes == other.len_bytes {
@@ -336,10 +343,10 @@ impl Place {
     }
 }
 
-fn is_reachable(start: u64, len_bytes: u64) -> bool {
+fn is_reachable(space: AddressSpace, start: u64, len_bytes: u64) -> bool {
     start
         .checked_add(len_bytes)
-        .is_some_and(|end| end <= GUEST_PHYS_LIMIT)
+        .is_some_and(|end| end <= space.limit())
 }
 
 fn beyond(span: Span, what: &str, start: u64, len_bytes: u64) -> Diagnostic {
@@ -363,6 +370,7 @@ fn kind(device: &DraftDevice) -> DeviceKind {
             emit_trace: device.emit_trace.value.as_ref().map(|number| number.value),
         }),
         VdevType::Pl011 => DeviceKind::Pl011,
+        VdevType::Ser8250 => DeviceKind::Ser8250,
     }
 }
 
@@ -389,6 +397,7 @@ fn device_names(devices: &[DraftDevice], found: &mut Vec<Diagnostic>) -> Vec<Spa
             VdevType::Trace => ("trace", ""),
             // A kind that ends in a digit needs something between it and the number.
             VdevType::Pl011 => ("pl011", "-"),
+            VdevType::Ser8250 => ("ser8250", "-"),
         };
         let rank = devices
             .iter()

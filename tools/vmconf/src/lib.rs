@@ -27,12 +27,12 @@
 //! | `logger SEVERITY,… DESTINATION` | what is logged; may be repeated |
 //! | `unsupported KIND ACTION` | `instruction`, `reference` or `register`: `ignore`, `fail` or `abort` |
 //! | `set VARIABLE VALUE` | from here on `$VARIABLE` stands for the value, inside words and strings |
-//! | `vdev trace`, `vdev pl011` | a device; the options below describe it until the next option above except `set` |
+//! | `vdev trace`, `vdev pl011`, `vdev ser8250` | a device; the options below describe it until the next option above except `set` |
 //!
 //! | option of a device | meaning |
 //! |---|---|
-//! | `loc ADDRESS` | guest-physical address, also `mem:ADDRESS`; required |
-//! | `name NAME` | 1 to 15 characters; otherwise `trace0`, `trace1`, …, `pl011-0`, … |
+//! | `loc ADDRESS` | guest-physical address, also `mem:ADDRESS`; for ser8250 its first I/O port, also `io:PORT`; required |
+//! | `name NAME` | 1 to 15 characters; otherwise `trace0`, `trace1`, …, `pl011-0`, …, `ser8250-0`, … |
 //! | `log SEVERITY,… DESTINATION` | adds to or takes from the VM's `logger` for this device |
 //! | `emit-logger` | (trace) a log line for each access |
 //! | `emit-trace NUMBER` | (trace) a trace event of this number, 0 to 1023, for each access |

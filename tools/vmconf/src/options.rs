@@ -75,6 +75,7 @@ words! {
     VdevType {
         "trace" => Trace,
         "pl011" => Pl011,
+        "ser8250" => Ser8250,
     }
 }
 

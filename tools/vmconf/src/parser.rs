@@ -375,7 +375,7 @@ impl<'a> Parser<'a> {
         // The values are looked for first: `device` borrows the draft.
         let (mut loc, mut name, mut number, mut rule) = (None, None, None, None);
         match option {
-            DeviceOption::Loc => loc = self.loc(at),
+            DeviceOption::Loc => loc = self.loc(index, at),
             DeviceOption::Name => name = self.argument(word, at, "a name", "name first"),
             DeviceOption::Log => rule = self.log_rule(word, at),
             DeviceOption::EmitTrace => number = self.trace_number(at),
@@ -410,13 +410,26 @@ impl<'a> Parser<'a> {
         self.report_repeated(word, at, repeated);
     }
 
-    fn loc(&mut self, at: Span) -> Option<Spanned<u64>> {
-        let argument = self.argument("loc", at, "an address", "loc 0xfa000000")?;
+    fn loc(&mut self, index: usize, at: Span) -> Option<Spanned<u64>> {
+        let vdev = self.draft.devices.get(index)?.vdev;
+        let (own_space, example) = match vdev {
+            VdevType::Trace | VdevType::Pl011 => ("mem", "loc 0xfa000000"),
+            VdevType::Ser8250 => ("io", "loc io:0x3f8"),
+        };
+        let argument = self.argument("loc", at, "an address", example)?;
         let (space, address) = argument
             .text
             .split_once(':')
-            .unwrap_or(("mem", &argument.text));
+            .unwrap_or((own_space, &argument.text));
         let error = match space {
+            "io" if own_space == "io" && !address.contains(',') => {
+                return self
+                    .number(&argument, address)
+                    .map(|port| argument.with(port));
+            }
+            "mem" | "io" if own_space == "io" => argument
+                .error(format!("`loc` of a `vdev {}` is an I/O port", vdev.word()))
+                .help("give its first port: `loc io:0x3f8`"),
             "mem" if address.contains(',') => argument
                 .error("`loc` of a device is an address and nothing else")
                 .help("how long it is and who may access it follow from the device"),
@@ -426,7 +439,10 @@ impl<'a> Parser<'a> {
                     .map(|address| argument.with(address));
             }
             "io" => argument
-                .error("the devices here are in memory, not in I/O space")
+                .error(format!(
+                    "a `vdev {}` is in memory, not in I/O space",
+                    vdev.word()
+                ))
                 .label("`io:` is the I/O space of x86")
                 .help("give a guest-physical address: `loc 0xfa000000` or `loc mem:0xfa000000`"),
             "pci" => argument

@@ -30,8 +30,9 @@ const ONLY_AN_ELF: &str = "the guest is one ELF image that brings everything: `l
 const ONE_CPU: &str = "a VM has one vCPU, and where and when it runs is decided in `system.xml`";
 const NO_PASS: &str = "a guest gets virtual devices only; that is what keeps it away from others";
 const NO_INTERRUPTS: &str = "the devices here raise no interrupts; the guest polls them";
-const CONSOLE: &str = "what the guest writes to a `vdev pl011` appears on the system's console";
-const ONLY_TWO: &str = "the devices here are `vdev trace` and `vdev pl011`";
+const CONSOLE: &str =
+    "what the guest writes to its `vdev pl011` or `vdev ser8250` appears on the system's console";
+const ONLY_THREE: &str = "the devices here are `vdev trace`, `vdev pl011` and `vdev ser8250`";
 
 /// Options of a VM.
 pub(crate) const VM_OPTIONS: &[Absent] = &[
@@ -93,13 +94,15 @@ pub(crate) const VDEVS: &[Absent] = &[
     instead("ioapic", NO_INTERRUPTS),
     absent("mc146818"),
     absent("pckeyboard"),
-    instead("ser8250", "the guest's console on aarch64 is `vdev pl011`"),
-    instead("shmem", ONLY_TWO),
+    instead("shmem", ONLY_THREE),
     instead("smmu", NO_PASS),
     instead("timer8254", "the guest uses its CPU's own timer"),
-    instead("virtio-blk", ONLY_TWO),
-    instead("virtio-console", "the guest's console is `vdev pl011`"),
-    instead("virtio-net", ONLY_TWO),
+    instead("virtio-blk", ONLY_THREE),
+    instead(
+        "virtio-console",
+        "the guest's console is `vdev pl011`, on x86 `vdev ser8250`",
+    ),
+    instead("virtio-net", ONLY_THREE),
     absent("wdt-ib700"),
     absent("wdt-sp805"),
 ];
@@ -126,7 +129,7 @@ pub(crate) const VARIABLES: &[Absent] = &[
 pub(crate) fn vdev(name: &str) -> Option<Option<&'static str>> {
     match find(VDEVS, name) {
         Some(absent) => Some(absent.help),
-        None => name.starts_with("virtio-").then_some(Some(ONLY_TWO)),
+        None => name.starts_with("virtio-").then_some(Some(ONLY_THREE)),
     }
 }
 

@@ -31,13 +31,45 @@ fn with(text: &str) -> String {
 #[test]
 fn a_location_in_io_space_is_refused() {
     assert_snapshot!(with("vdev trace loc io:0x300\n"), @"
-    error: the devices here are in memory, not in I/O space
+    error: a `vdev trace` is in memory, not in I/O space
      --> vm.conf:4:16
       |
     4 | vdev trace loc io:0x300
       |                ^^^^^^^^ `io:` is the I/O space of x86
       |
       = help: give a guest-physical address: `loc 0xfa000000` or `loc mem:0xfa000000`
+    ");
+}
+
+#[test]
+fn a_serial_port_in_memory_is_refused() {
+    assert_snapshot!(with("vdev ser8250 loc mem:0x3f8\n"), @"
+    error: `loc` of a `vdev ser8250` is an I/O port
+     --> vm.conf:4:18
+      |
+    4 | vdev ser8250 loc mem:0x3f8
+      |                  ^^^^^^^^^
+      |
+      = help: give its first port: `loc io:0x3f8`
+    ");
+}
+
+#[test]
+fn a_port_that_cannot_be_is_refused() {
+    assert_snapshot!(with("vdev ser8250 loc io:0x3fc\nvdev ser8250 loc 64K\n"), @"
+    error: `loc` of a `vdev ser8250` is not aligned
+     --> vm.conf:4:18
+      |
+    4 | vdev ser8250 loc io:0x3fc
+      |                  ^^^^^^^^ 0x3fc is not a multiple of 0x8
+      |
+      = help: it occupies whole groups of 8 ports; 0x3f8 would do
+
+    error: there is no such I/O port
+     --> vm.conf:5:18
+      |
+    5 | vdev ser8250 loc 64K
+      |                  ^^^ the last one is 0xffff
     ");
 }
 
@@ -315,14 +347,14 @@ fn an_unknown_device_is_refused() {
 
 #[test]
 fn a_device_of_qnx_is_refused_by_name() {
-    assert_snapshot!(with("vdev ser8250 loc 0x3f8 intr apic:4\nvdev virtio-input\nvdev shmem\n"), @"
-    error: `ser8250` is a device of the QNX hypervisor that this project does not have
+    assert_snapshot!(with("vdev virtio-console loc 0x1000\nvdev virtio-input\nvdev shmem\n"), @"
+    error: `virtio-console` is a device of the QNX hypervisor that this project does not have
      --> vm.conf:4:6
       |
-    4 | vdev ser8250 loc 0x3f8 intr apic:4
-      |      ^^^^^^^
+    4 | vdev virtio-console loc 0x1000
+      |      ^^^^^^^^^^^^^^
       |
-      = help: the guest's console on aarch64 is `vdev pl011`
+      = help: the guest's console is `vdev pl011`, on x86 `vdev ser8250`
 
     error: `virtio-input` is a device of the QNX hypervisor that this project does not have
      --> vm.conf:5:6
@@ -330,7 +362,7 @@ fn a_device_of_qnx_is_refused_by_name() {
     5 | vdev virtio-input
       |      ^^^^^^^^^^^^
       |
-      = help: the devices here are `vdev trace` and `vdev pl011`
+      = help: the devices here are `vdev trace`, `vdev pl011` and `vdev ser8250`
 
     error: `shmem` is a device of the QNX hypervisor that this project does not have
      --> vm.conf:6:6
@@ -338,7 +370,7 @@ fn a_device_of_qnx_is_refused_by_name() {
     6 | vdev shmem
       |      ^^^^^
       |
-      = help: the devices here are `vdev trace` and `vdev pl011`
+      = help: the devices here are `vdev trace`, `vdev pl011` and `vdev ser8250`
     ");
 }
 
@@ -431,7 +463,7 @@ fn options_of_a_qnx_device_are_refused_by_name() {
     4 | vdev pl011 loc 0x1c090000 hostdev >- intr gic:37
       |                           ^^^^^^^
       |
-      = help: what the guest writes to a `vdev pl011` appears on the system's console
+      = help: what the guest writes to its `vdev pl011` or `vdev ser8250` appears on the system's console
 
     error: `intr` is an option of the QNX hypervisor that this project does not have
      --> vm.conf:4:38
@@ -1092,7 +1124,7 @@ fn many_mistakes_are_told_in_the_order_of_the_file() {
       |
       = help: remove this `cpu`; a second VM needs a configuration of its own
 
-    error: the devices here are in memory, not in I/O space
+    error: a `vdev trace` is in memory, not in I/O space
      --> vm.conf:4:16
       |
     4 | vdev trace loc io:0x300 emit-trace

@@ -4,7 +4,8 @@
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use vm_config::{
-    Action, Device, DeviceKind, RamRange, SeverityMask, Trace, TraceNumber, Unsupported, VmConfig,
+    Action, AddressSpace, Device, DeviceKind, RamRange, SeverityMask, Trace, TraceNumber,
+    Unsupported, VmConfig,
 };
 use vmconf::{Colour, Vm};
 
@@ -274,7 +275,8 @@ fn kinds() -> impl Strategy<Value = DeviceKind> {
             emit_trace,
         })
     });
-    prop_oneof![3 => trace, 1 => Just(DeviceKind::Pl011)]
+    let others = [DeviceKind::Pl011, DeviceKind::Ser8250];
+    prop_oneof![3 => trace, 1 => select(others.to_vec())]
 }
 
 /// Devices in slots of a page each, so that they never clash, at any word of it.
@@ -290,15 +292,15 @@ fn devices() -> impl Strategy<Value = Vec<WantedDevice>> {
         devices
             .map(|(index, (kind, word, adds, named))| {
                 let page = 0x1_0000_0000 + (index as u64) * 4096;
-                let word = if kind == DeviceKind::Pl011 {
-                    0
-                } else {
-                    word * 4
+                let loc = match kind {
+                    DeviceKind::Trace(_) => page + word * 4,
+                    DeviceKind::Pl011 => page,
+                    DeviceKind::Ser8250 => index as u64 * 0x2000 + word * 8,
                 };
                 let name = named.then(|| format!("device#{index}\""));
                 WantedDevice {
                     name,
-                    loc: page + word,
+                    loc,
                     adds,
                     kind,
                 }
@@ -417,7 +419,11 @@ fn written(wanted: &Wanted, seeds: &[Index]) -> String {
         .map(|ram| format!("ram {:#x},{}\n", ram.base, ram.len_bytes));
     options.push(ram.collect());
     let devices = wanted.devices.iter().map(|device| {
-        let mut options = vec![format!("loc mem:{:#X}", device.loc).replace("0X", "0x")];
+        let space = match device.kind.space() {
+            AddressSpace::Memory => "mem",
+            AddressSpace::Ports => "io",
+        };
+        let mut options = vec![format!("loc {space}:{:#X}", device.loc).replace("0X", "0x")];
         options.extend(
             device
                 .name
@@ -455,6 +461,7 @@ fn nearly() -> impl Strategy<Value = String> {
         "vdev",
         "trace",
         "pl011",
+        "ser8250",
         "loc",
         "name",
         "log",

@@ -157,7 +157,7 @@ resume_guest:
     irq = const ExitKind::Irq as u64,
     fiq = const ExitKind::Fiq as u64,
     serror = const ExitKind::SError as u64,
-    guest_exit = sym crate::guest_exit,
+    guest_exit = sym super::machine::guest_exit,
     fatal_exception = sym super::fatal::fatal_exception,
 );
 

@@ -89,11 +89,3 @@ fn put(uart: &mut Uart<'static>, bytes: &[u8]) {
         uart.write_word(*byte);
     }
 }
-
-/// Prints one line, formatted as by `format!`.
-#[macro_export]
-macro_rules! print_line {
-    ($($text:tt)*) => {
-        $crate::arch::uart::print(format_args!("{}\n", format_args!($($text)*)))
-    };
-}

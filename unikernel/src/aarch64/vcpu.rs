@@ -99,7 +99,7 @@ impl Vcpu {
 
     /// Lets the guest go on at guest-virtual address `pc`.
     #[inline]
-    pub fn set_pc(&mut self, pc: u64) {
+    pub fn proceed(&mut self, pc: u64) {
         self.pc = pc;
     }
 

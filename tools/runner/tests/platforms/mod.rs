@@ -1,7 +1,7 @@
 //! The platforms that the system tests boot: the unikernel is always there when `make` runs
 //! the tests; seL4 is when `MICROKIT_SDK` is set. A test that leaves one out says so by name.
 
-use runner::{BoardModel, Microkit, Platform, Unikernel};
+use runner::{Architecture, BoardModel, Microkit, Platform, Unikernel};
 use std::path::{Path, PathBuf};
 
 /// The board that the scenarios run on.
@@ -19,15 +19,37 @@ pub fn set_by_make(name: &str) -> PathBuf {
         .into()
 }
 
+/// The folder with the unikernel and the guests of an architecture.
+fn firmware(architecture: Architecture) -> Option<PathBuf> {
+    let variable = match architecture {
+        Architecture::Aarch64 => "VDEV_TRACE_AARCH64",
+        Architecture::X86_64 => "VDEV_TRACE_X86_64",
+    };
+    std::env::var_os(variable).map(PathBuf::from)
+}
+
 /// The unikernel; without the Makefile there is none, and the scenario's name is printed.
 #[allow(dead_code, reason = "not every test program runs it")]
-pub fn unikernel(scenario: &str) -> Option<Platform> {
-    let kernel = std::env::var_os("VDEV_TRACE_KERNEL");
-    if kernel.is_none() {
-        println!("skipped: {scenario} (VDEV_TRACE_KERNEL is not set; `make system` sets it)");
-    }
-    let kernel = kernel?.into();
-    Some(Platform::Unikernel(Unikernel { kernel }))
+pub fn unikernel(scenario: &str, architecture: Architecture) -> Option<Platform> {
+    let Some(folder) = firmware(architecture) else {
+        let name = architecture.name();
+        println!("skipped: {scenario} on {name} (`make system` builds what it needs)");
+        return None;
+    };
+    Some(Platform::Unikernel(Unikernel {
+        architecture,
+        kernel: folder.join("unikernel"),
+    }))
+}
+
+/// The guests' images for a platform.
+#[allow(dead_code, reason = "not every test program runs it")]
+pub fn guests(platform: &Platform) -> PathBuf {
+    let architecture = match platform {
+        Platform::Unikernel(unikernel) => unikernel.architecture,
+        Platform::Microkit(..) => Architecture::Aarch64,
+    };
+    firmware(architecture).expect("run these tests by `make system`")
 }
 
 /// seL4 in each of the SDK's `configs`, with a system description; without an SDK there is

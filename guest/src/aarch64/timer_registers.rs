@@ -59,8 +59,8 @@ macro_rules! registers {
     };
 }
 
-/// All of them.
-pub const ALL: &[HostileRegister] = registers! {
+/// All of them, in groups.
+pub const ALL: &[&[HostileRegister]] = &[registers! {
     CNTFRQ_EL0 "S3_3_C14_C0_0"
     CNTPCT_EL0 "S3_3_C14_C0_1"
     CNTKCTL_EL1 "S3_0_C14_C1_0"
@@ -107,4 +107,4 @@ pub const ALL: &[HostileRegister] = registers! {
     ICC_SRE_EL1 "S3_0_C12_C12_5"
     ICC_IGRPEN0_EL1 "S3_0_C12_C12_6"
     ICC_IGRPEN1_EL1 "S3_0_C12_C12_7"
-};
+}];

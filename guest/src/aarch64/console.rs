@@ -11,6 +11,8 @@ use core::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
+#[cfg(target_os = "none")]
+use crate::cmdline::{CommandLine, CommandLineError};
 use arm_pl011_uart::{PL011Registers, Uart, UniqueMmioPointer};
 
 /// Address of the PL011; 0 while there is none.
@@ -18,8 +20,11 @@ static PL011: AtomicUsize = AtomicUsize::new(0);
 
 /// Takes the console's address from the command line; called once, at the start.
 #[cfg(target_os = "none")]
-pub(crate) fn open(address: u64) {
-    PL011.store(address as usize, Ordering::Relaxed);
+pub(crate) fn open<'a>(cmdline: &CommandLine<'a>) -> Result<(), CommandLineError<'a>> {
+    if let Some(address) = cmdline.optional_number("console")? {
+        PL011.store(address as usize, Ordering::Relaxed);
+    }
+    Ok(())
 }
 
 /// Prints one line; nothing happens while there is no console. Use [`say!`](crate::say).

@@ -1,0 +1,549 @@
+//! x86 in the work of a VMM: its exits, and what `architecture` asks.
+//!
+//! An exit says where an access went and whether it wrote; all else is in the instruction,
+//! which x86-guest fetches, decodes and carries out. The guest may have rewritten it, its
+//! tables or both since the CPU used them: what is decoded counts only if its operand is where
+//! the CPU says the guest went. Whatever else it then does, it could have done by itself.
+//!
+//! ```text
+//!   exit ─┬─ memory ─► fetch, decode ─► operand there? ─┬─ one access to a trace device: done
+//!         │                 └── no ──► policy           └─ else Transfer: [read], [write]
+//!         ├─ port ───► serial port, or nothing: policy reference
+//!         ├─ HLT, VMMCALL
+//!         └─ model-specific register, instruction: policy
+//! ```
+//!
+//! Invariant: that of `vmm`. The exceptions of policy `fail`: #GP(0) for an access that
+//! nothing answers or a register that is not there, #UD for an instruction that is not carried
+//! out. No x86 CPU has an exception for an access that nothing on its bus answers; #GP is the
+//! one that an operating system takes as its driver's fault.
+//!
+//! Specification: AMD APM volume 2, 8.2 (exceptions), 8.4.2 (page fault error code); volume 3,
+//! IN, OUT, HLT, VMMCALL.
+
+use crate::architecture::{Architecture, Isa};
+use crate::image::{COMMAND_LINE_AREA, Start};
+use crate::transfer::{Element, MAX_ELEMENTS, Place, SecondPage, Transfer};
+use crate::vmm::{Attempt, Device};
+use crate::{ImageError, Machine, Vmm};
+use elf::abi::EM_X86_64;
+use guest_trap::{Access, AccessWidth, Direction, Extension, Gpr, GuestPhysAddr};
+use heapless::Vec;
+use trace_records::{EndReason, Kind, Tag};
+use vm_config::{Action, RamRange};
+use x86_guest::{
+    AccessCache, Found, Instruction, Paging, Register, RegisterPart, Registers, Situation, fetch,
+    instruction_len,
+};
+
+/// The x86 instruction set, in all its modes.
+pub enum X86 {}
+
+/// A virtual machine with an x86 vCPU.
+pub trait X86Machine: Machine + Registers {
+    /// Sets all 64 bits of a general register while the vCPU does not run.
+    fn set_gpr(&mut self, number: u8, value: u64);
+
+    /// Sets RFLAGS while the vCPU does not run.
+    fn set_rflags(&mut self, value: u64);
+
+    /// What decides what RIP means.
+    fn situation(&self) -> Situation;
+
+    /// CPL.
+    fn privilege_level(&self) -> u8;
+
+    /// What reads eight bytes of the guest's RAM, at an address that is a multiple of 8. All it
+    /// needs it carries with it.
+    fn ram_words(&self) -> impl Fn(GuestPhysAddr) -> Option<u64> + Copy + use<Self>;
+
+    /// Makes the guest take an exception at the instruction that exited, and run on.
+    fn inject(&mut self, exception: X86Exception);
+
+    /// Sets the vCPU to its state at a VM's start, in 64-bit mode on these tables, and lets it
+    /// run at `entry` with RDI and RSI.
+    fn start(&mut self, entry: u64, page_tables: GuestPhysAddr, rdi: u64, rsi: u64);
+}
+
+/// An exit of the vCPU, as the hardware reports it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct X86Exit {
+    /// RIP of the instruction that exited.
+    pub rip: u64,
+    /// RIP of the one after it, where the hardware tells.
+    pub next_rip: Option<u64>,
+    /// Why.
+    pub reason: X86ExitReason,
+}
+
+/// Why an x86 vCPU left the guest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum X86ExitReason {
+    /// Second-stage paging has no page for a load or store.
+    Access {
+        /// The guest-physical address.
+        address: GuestPhysAddr,
+        /// Whether it was going to change memory.
+        direction: Direction,
+    },
+    /// Second-stage paging has no page for what the CPU did by itself: walking the guest's
+    /// tables, delivering an exception.
+    OwnAccess {
+        /// The guest-physical address.
+        address: GuestPhysAddr,
+        /// Whether it was going to change memory.
+        direction: Direction,
+    },
+    /// Second-stage paging has no page for an instruction fetch.
+    Fetch {
+        /// The guest-physical address.
+        address: GuestPhysAddr,
+    },
+    /// IN or OUT.
+    Port {
+        /// The first port.
+        port: u16,
+        /// Whether it writes.
+        direction: Direction,
+        /// How many ports.
+        width: AccessWidth,
+    },
+    /// INS, OUTS, and instructions that a guest does not have here.
+    Instruction,
+    /// HLT.
+    Halt,
+    /// VMMCALL or VMCALL.
+    Call,
+    /// RDMSR, WRMSR or MOV DR of a register that the platform does not know.
+    Register {
+        /// Its number.
+        number: u32,
+    },
+    /// The triple fault.
+    Shutdown,
+    /// Anything else.
+    Other {
+        /// The hardware's number for it.
+        code: u64,
+    },
+}
+
+/// An exception for an x86 guest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum X86Exception {
+    /// #UD.
+    InvalidOpcode,
+    /// #GP, error code 0.
+    GeneralProtection,
+    /// #PF.
+    PageFault {
+        /// For CR2.
+        address: u64,
+        /// Present, write, user.
+        error_code: u32,
+    },
+}
+
+/// How an x86 instruction ends.
+pub struct X86End {
+    instruction: Instruction,
+}
+
+const CR0_WP: u64 = 1 << 16;
+const PAGE_BYTES: u64 = 4096;
+
+/// Bits of a page fault's error code.
+mod page_fault {
+    pub const PRESENT: u32 = 1 << 0;
+    pub const WRITE: u32 = 1 << 1;
+    pub const USER: u32 = 1 << 2;
+}
+
+impl Vmm<X86> {
+    /// Handles an exit of the vCPU.
+    #[inline(always)]
+    pub fn exit(&mut self, exit: X86Exit, machine: &mut impl X86Machine) {
+        let done = match exit.reason {
+            X86ExitReason::Access { address, direction } => {
+                self.complete_access(address, direction, machine)
+            }
+            _ => false,
+        };
+        if !done {
+            self.other_exit(exit, machine);
+        }
+    }
+
+    /// The short way of [`Self::exit`]: completes one read or write of a trace device that was
+    /// made before, if nothing stands against it. Returns whether it did; if not, nothing has
+    /// happened.
+    #[inline(always)]
+    pub fn complete_access(
+        &mut self,
+        address: GuestPhysAddr,
+        direction: Direction,
+        machine: &mut impl X86Machine,
+    ) -> bool {
+        let Some(Device::Trace(point)) = self.bus.find(address) else {
+            return false;
+        };
+        let situation = machine.situation();
+        let recalled = self.memory.recall(&situation, machine, machine.ram_words());
+        let Some((instruction, operand)) = recalled else {
+            return false;
+        };
+        let is_such = match direction {
+            Direction::Read => !instruction.writes(),
+            Direction::Write => !instruction.reads(),
+        };
+        if operand != address || !is_such {
+            return false;
+        }
+        let access = access(address, instruction.width, direction, situation.rip);
+        let Ok((current, lane)) = point.look(&access, &self.link) else {
+            return false;
+        };
+        let effect = instruction.execute(lane.into(), machine);
+        let value = effect.write.map_or(lane, |value| value as u32);
+        let attempt = point.record(&access, current, value, &mut self.link, machine);
+        let Attempt::Done(_) = attempt else {
+            return false;
+        };
+        if let Some((number, value)) = effect.register {
+            machine.set_gpr(number, value);
+        }
+        if let Some(rflags) = effect.rflags {
+            machine.set_rflags(rflags);
+        }
+        machine.proceed(situation.rip.wrapping_add(instruction.len.into()));
+        true
+    }
+
+    /// Every exit that [`Self::complete_access`] has not handled.
+    #[cold]
+    pub fn other_exit<M: X86Machine>(&mut self, exit: X86Exit, machine: &mut M) {
+        let rip = exit.rip;
+        if !matches!(exit.reason, X86ExitReason::Halt) {
+            self.idle = None;
+        }
+        match exit.reason {
+            X86ExitReason::Access { address, direction } => {
+                match self.plan(rip, address, machine) {
+                    Ok(transfer) => self.carry_out(transfer, 0, machine),
+                    Err(Obstacle::PageFault(fault)) => machine.inject(fault),
+                    Err(Obstacle::Unsupported) => {
+                        self.record_refused(address, None, direction, rip, machine);
+                        self.refuse_instruction(exit, address.0, machine);
+                    }
+                }
+            }
+            X86ExitReason::OwnAccess { address, direction } => {
+                self.record_refused(address, None, direction, rip, machine);
+                // There is no instruction to skip or to blame: the VM cannot go on.
+                self.end(EndReason::UnsupportedInstruction, address.0, rip, machine);
+            }
+            X86ExitReason::Port {
+                port,
+                direction,
+                width,
+            } => self.port(exit, port, direction, width, machine),
+            X86ExitReason::Instruction => self.refuse_instruction(exit, 0, machine),
+            X86ExitReason::Halt => match exit.after(machine) {
+                Some(next) => self.wait(rip, next, machine),
+                None => self.refuse_instruction(exit, 0, machine),
+            },
+            X86ExitReason::Call => {
+                let (function, argument) = (machine.gpr(RAX), machine.gpr(RCX));
+                let Some(next) = exit.after(machine) else {
+                    return self.refuse_instruction(exit, 0, machine);
+                };
+                if let Some(value) = self.call(function, argument, rip, machine) {
+                    machine.set_gpr(RAX, value);
+                    machine.proceed(next);
+                }
+            }
+            X86ExitReason::Register { number } => {
+                let action = self.config.unsupported().register;
+                match (action, exit.after(machine)) {
+                    (Action::Ignore, Some(next)) => machine.proceed(next),
+                    (Action::Abort, _) => {
+                        self.end(EndReason::UnsupportedRegister, number.into(), rip, machine);
+                    }
+                    _ => {
+                        let exception = X86Exception::GeneralProtection;
+                        self.inject(exception, number.into(), rip, machine);
+                    }
+                }
+            }
+            X86ExitReason::Fetch { address } => {
+                self.end(EndReason::FetchAbort, address.0, rip, machine);
+            }
+            X86ExitReason::Shutdown => {
+                self.end(EndReason::UnknownExit, 0, rip, machine);
+            }
+            X86ExitReason::Other { code } => {
+                self.end(EndReason::UnknownExit, code, rip, machine);
+            }
+        }
+    }
+
+    /// Finds out what the instruction at `rip` does, if its operand is at `reported`.
+    fn plan<M: X86Machine>(
+        &mut self,
+        rip: u64,
+        reported: GuestPhysAddr,
+        machine: &mut M,
+    ) -> Result<Transfer<X86End>, Obstacle> {
+        let situation = machine.situation();
+        let paging = situation.paging;
+        let words = machine.ram_words();
+        let found = self.memory.find(&situation, machine, words);
+        let Found {
+            instruction,
+            linear,
+            ..
+        } = found.ok_or(Obstacle::Unsupported)?;
+        let (place, all_writable) = place(linear, instruction.width, paging, machine)?;
+        let (width, log2_bytes) = (instruction.width, instruction.width.log2());
+        let element = |direction, value: u64| {
+            Element::new(place, Some(linear), direction, log2_bytes, value.into())
+        };
+        let mut elements: Vec<Element, MAX_ELEMENTS> = Vec::new();
+        // There are at most two.
+        if instruction.reads() {
+            let _ = elements.push(element(Direction::Read, 0));
+        }
+        if instruction.writes() {
+            let stored = instruction.execute(0, machine).write.unwrap_or(0) & width.mask();
+            let _ = elements.push(element(Direction::Write, stored));
+        }
+        let is_there = |element: &Element| element.virtual_address_of(reported).is_some();
+        if !elements.iter().any(is_there) {
+            return Err(Obstacle::Unsupported);
+        }
+        let user = machine.privilege_level() == 3;
+        if instruction.writes() && !all_writable && (user || paging.cr0 & CR0_WP != 0) {
+            // An emulator may report the reading half before it looks at this.
+            let user = if user { page_fault::USER } else { 0 };
+            return Err(Obstacle::PageFault(X86Exception::PageFault {
+                address: linear,
+                error_code: page_fault::PRESENT | page_fault::WRITE | user,
+            }));
+        }
+        Ok(Transfer::new(rip, elements, X86End { instruction }))
+    }
+
+    /// IN or OUT.
+    fn port<M: X86Machine>(
+        &mut self,
+        exit: X86Exit,
+        port: u16,
+        direction: Direction,
+        width: AccessWidth,
+        machine: &mut M,
+    ) {
+        let Some(next) = exit.after(machine) else {
+            return self.refuse_instruction(exit, port.into(), machine);
+        };
+        let register = Register {
+            number: RAX,
+            part: match width {
+                AccessWidth::Byte => RegisterPart::LowByte,
+                AccessWidth::Halfword => RegisterPart::Word,
+                _ => RegisterPart::Doubleword,
+            },
+        };
+        let whole = machine.gpr(RAX);
+        let serial = self.ports.find(GuestPhysAddr(port.into())).copied();
+        let mut read = width.mask();
+        match (serial, direction) {
+            (Some(first), Direction::Read) if width == AccessWidth::Byte => {
+                read = self.console.port_read(port - first, machine).into();
+            }
+            (Some(first), Direction::Write) if width == AccessWidth::Byte => {
+                self.console.port_write(port - first, whole as u8, machine);
+            }
+            _ => {
+                let tag = Tag::new(Kind::Outside).with_access(direction, Some(width));
+                let address = GuestPhysAddr(port.into());
+                let mut record = self.record(tag, address, exit.rip, machine);
+                record.old = match direction {
+                    Direction::Read => read as u32,
+                    Direction::Write => register.of(whole) as u32,
+                };
+                self.link.push_outside(record, machine);
+                let reason = EndReason::UnsupportedReference;
+                match self.config.unsupported().reference {
+                    Action::Ignore => {}
+                    Action::Fail => {
+                        let exception = X86Exception::GeneralProtection;
+                        return self.inject(exception, port.into(), exit.rip, machine);
+                    }
+                    Action::Abort => return self.end(reason, port.into(), exit.rip, machine),
+                }
+            }
+        }
+        if direction == Direction::Read {
+            machine.set_gpr(RAX, register.put(whole, read));
+        }
+        machine.proceed(next);
+    }
+
+    /// Policy `instruction`; `address` is what it was about.
+    fn refuse_instruction<M: X86Machine>(&mut self, exit: X86Exit, address: u64, machine: &mut M) {
+        let action = self.config.unsupported().instruction;
+        match (action, exit.after(machine)) {
+            (Action::Ignore, Some(next)) => machine.proceed(next),
+            (Action::Abort, _) => {
+                let reason = EndReason::UnsupportedInstruction;
+                self.end(reason, address, exit.rip, machine);
+            }
+            _ => self.inject(X86Exception::InvalidOpcode, address, exit.rip, machine),
+        }
+    }
+}
+
+/// Why an access is not carried out.
+enum Obstacle {
+    /// Policy `instruction`.
+    Unsupported,
+    /// The guest's own affair.
+    PageFault(X86Exception),
+}
+
+const RAX: u8 = 0;
+const RCX: u8 = 1;
+
+impl Isa for X86 {
+    type End = X86End;
+    type Exception = X86Exception;
+    type Memory = AccessCache;
+    const ELF_MACHINE: u16 = EM_X86_64;
+}
+
+impl<M: X86Machine> Architecture<M> for X86 {
+    fn advanced(transfer: &mut Transfer<X86End>, machine: &mut M) {
+        let instruction = transfer.end.instruction;
+        let read = transfer.first_value() as u64;
+        if instruction.reads()
+            && let Some(element) = transfer.next()
+            && let Some(value) = instruction.execute(read, machine).write
+        {
+            element.set_value(value.into());
+        }
+    }
+
+    fn finish(transfer: Transfer<X86End>, machine: &mut M) {
+        let instruction = transfer.end.instruction;
+        let effect = instruction.execute(transfer.first_value() as u64, machine);
+        if let Some((number, value)) = effect.register {
+            machine.set_gpr(number, value);
+        }
+        if let Some(rflags) = effect.rflags {
+            machine.set_rflags(rflags);
+        }
+        machine.proceed(transfer.pc.wrapping_add(instruction.len.into()));
+    }
+
+    fn unanswered(_: &Element, _: GuestPhysAddr, _: u64, _: &mut M) -> X86Exception {
+        X86Exception::GeneralProtection
+    }
+
+    fn inject(exception: X86Exception, machine: &mut M) {
+        machine.inject(exception);
+    }
+
+    /// Below the command line lie tables that map the first 4 GiB to themselves, in pages of
+    /// 2 MiB: one of level 4, one of level 3, four of level 2.
+    fn start(start: &Start, ram: RamRange, machine: &mut M) -> Result<(), ImageError> {
+        const TABLES: u64 = 6;
+        const PRESENT_WRITABLE: u64 = 0b11;
+        const LARGE: u64 = 1 << 7;
+        let room = ram
+            .len_bytes
+            .checked_sub(COMMAND_LINE_AREA + TABLES * PAGE_BYTES);
+        let root = ram.base + room.ok_or(ImageError::NoRoomForCommandLine)?;
+        let mut put = |table: u64, index: u64, entry: u64| {
+            let place = GuestPhysAddr(root + table * PAGE_BYTES + index * 8);
+            match machine.write_ram(place, &entry.to_le_bytes()) {
+                true => Ok(()),
+                false => Err(ImageError::NoRoomForCommandLine),
+            }
+        };
+        put(0, 0, (root + PAGE_BYTES) | PRESENT_WRITABLE)?;
+        for gigabyte in 0..4 {
+            let table = 2 + gigabyte;
+            put(1, gigabyte, (root + table * PAGE_BYTES) | PRESENT_WRITABLE)?;
+            for index in 0..512 {
+                let page = (gigabyte << 30) + (index << 21);
+                put(table, index, page | PRESENT_WRITABLE | LARGE)?;
+            }
+        }
+        let (address, len_bytes) = (start.command_line.0, start.command_line_len_bytes);
+        machine.start(start.entry, GuestPhysAddr(root), address, len_bytes);
+        Ok(())
+    }
+}
+
+impl X86Exit {
+    /// Where the guest goes on after the instruction that exited; `None` if its length cannot
+    /// be found out.
+    pub fn after(&self, machine: &impl X86Machine) -> Option<u64> {
+        self.next_rip.or_else(|| {
+            let situation = machine.situation();
+            let (address, words) = (situation.linear_rip(), machine.ram_words());
+            let code = fetch(&situation.paging, address, words)?;
+            let len = instruction_len(&code, situation.mode())?;
+            Some(self.rip.wrapping_add(len.into()))
+        })
+    }
+}
+
+/// Where the bytes at a linear address are, and whether the guest's tables let them be
+/// written. The CPU has translated the first of them: it cannot fail but by a change since.
+fn place(
+    linear: u64,
+    width: AccessWidth,
+    paging: Paging,
+    machine: &impl X86Machine,
+) -> Result<(Place, bool), Obstacle> {
+    let words = machine.ram_words();
+    let translate = |address| paging.translate(address, words);
+    let first = translate(linear).ok_or(Obstacle::Unsupported)?;
+    let before = PAGE_BYTES - linear % PAGE_BYTES;
+    let mut writable = first.writable;
+    let mut second_page = None;
+    if before < width.bytes() {
+        let address = linear.wrapping_add(before);
+        let second = translate(address).ok_or_else(|| {
+            let user = machine.privilege_level() == 3;
+            let error_code = if user { page_fault::USER } else { 0 };
+            Obstacle::PageFault(X86Exception::PageFault {
+                address,
+                error_code,
+            })
+        })?;
+        writable &= second.writable;
+        second_page = Some(SecondPage {
+            bytes_before: before as usize,
+            address: second.address,
+        });
+    }
+    let first = first.address;
+    Ok((Place { first, second_page }, writable))
+}
+
+#[inline(always)]
+fn access(address: GuestPhysAddr, width: AccessWidth, direction: Direction, pc: u64) -> Access {
+    Access {
+        address,
+        width,
+        direction,
+        register: Gpr::ZERO,
+        extension: Extension {
+            signed: false,
+            to_64_bits: true,
+        },
+        pc,
+    }
+}

@@ -1,0 +1,582 @@
+//! The VMM component with an x86 guest on a simulated machine: what it makes of each exit,
+//! without a CPU. What instructions do is x86-guest's affair and tested there.
+
+use guest_trap::{AccessWidth, Direction, GuestPhysAddr};
+use shared_ring::{ConsumerPage, Observation, Observer, RingMemory};
+use std::cell::RefCell;
+use trace_records::{ACCESS_SLOTS, Entry, Kind, Record, StatePage, TRACE_SLOTS};
+use vm_components::{
+    Channel, ChannelSet, Clock, Host, Machine, Trace, TracePort, Vmm, VmmPorts, X86, X86Exception,
+    X86Exit, X86ExitReason, X86Machine, channel,
+};
+use vm_config::{
+    Action, Contents, Device, DeviceKind, RamRange, SeverityMask, Trace as TraceOptions,
+    TraceNumber, Unsupported, VmConfig, encode,
+};
+use x86_guest::{Paging, Registers, Segment, Situation};
+
+const CLOCK: Clock = Clock {
+    hz: 1_000_000,
+    start_ticks: 5_000,
+};
+const LOC: u64 = 0xfa00_0000;
+const RAM: u64 = 0x4000_0000;
+const RAM_BYTES: usize = 0x20_0000;
+const RIP: u64 = 0x4008_0000;
+const RAX: usize = 0;
+const RCX: usize = 1;
+const RDI: usize = 7;
+
+/// Everything the VMM can ask for, as plain variables.
+struct Platform {
+    now: u64,
+    gprs: [u64; 16],
+    rflags: u64,
+    rip: u64,
+    running: bool,
+    injected: Vec<X86Exception>,
+    page_tables: u64,
+    ram: &'static RefCell<Vec<u8>>,
+    notified: Vec<Channel>,
+}
+
+impl Host for Platform {
+    fn now(&mut self) -> u64 {
+        self.now
+    }
+
+    fn notify(&mut self, channel: Channel) {
+        self.notified.push(channel);
+    }
+}
+
+fn in_ram(address: GuestPhysAddr, len: usize) -> Option<std::ops::Range<usize>> {
+    let first = usize::try_from(address.0.checked_sub(RAM)?).ok()?;
+    let end = first.checked_add(len)?;
+    (end <= RAM_BYTES).then_some(first..end)
+}
+
+impl Machine for Platform {
+    fn proceed(&mut self, pc: u64) {
+        self.rip = pc;
+        self.running = true;
+    }
+
+    fn hold(&mut self) {
+        self.running = false;
+    }
+
+    fn read_ram(&mut self, address: GuestPhysAddr, bytes: &mut [u8]) -> bool {
+        let place = in_ram(address, bytes.len());
+        place.is_some_and(|place| {
+            bytes.copy_from_slice(&self.ram.borrow()[place]);
+            true
+        })
+    }
+
+    fn write_ram(&mut self, address: GuestPhysAddr, bytes: &[u8]) -> bool {
+        let place = in_ram(address, bytes.len());
+        place.is_some_and(|place| {
+            self.ram.borrow_mut()[place].copy_from_slice(bytes);
+            true
+        })
+    }
+
+    fn clear_ram(&mut self) {
+        self.ram.borrow_mut().fill(0);
+    }
+}
+
+impl Registers for Platform {
+    fn gpr(&self, number: u8) -> u64 {
+        self.gprs[usize::from(number)]
+    }
+
+    fn rflags(&self) -> u64 {
+        self.rflags
+    }
+
+    fn segment_base(&self, _: Segment) -> u64 {
+        0
+    }
+}
+
+impl X86Machine for Platform {
+    fn set_gpr(&mut self, number: u8, value: u64) {
+        self.gprs[usize::from(number)] = value;
+    }
+
+    fn set_rflags(&mut self, value: u64) {
+        self.rflags = value;
+    }
+
+    fn situation(&self) -> Situation {
+        Situation {
+            rip: self.rip,
+            code_base: 0,
+            code_attributes: 0xa9b,
+            paging: Paging {
+                cr0: 1 << 31 | 1 << 16 | 1,
+                cr3: self.page_tables,
+                cr4: 1 << 5,
+                efer: 1 << 8 | 1 << 10,
+            },
+        }
+    }
+
+    fn privilege_level(&self) -> u8 {
+        0
+    }
+
+    fn ram_words(&self) -> impl Fn(GuestPhysAddr) -> Option<u64> + Copy + use<> {
+        let ram = self.ram;
+        move |address| {
+            let place = in_ram(address, 8)?;
+            Some(u64::from_le_bytes(ram.borrow()[place].try_into().unwrap()))
+        }
+    }
+
+    fn inject(&mut self, exception: X86Exception) {
+        self.injected.push(exception);
+        self.running = true;
+    }
+
+    fn start(&mut self, entry: u64, page_tables: GuestPhysAddr, rdi: u64, rsi: u64) {
+        self.page_tables = page_tables.0;
+        self.gprs[RDI] = rdi;
+        self.gprs[6] = rsi;
+        self.proceed(entry);
+    }
+}
+
+fn leak<T>(value: T) -> &'static T {
+    Box::leak(Box::new(value))
+}
+
+struct System {
+    platform: Platform,
+    vmm: Vmm<X86>,
+    trace: Trace,
+    trace_ring: Observer<TRACE_SLOTS>,
+}
+
+fn config(unsupported: Unsupported) -> VmConfig<'static> {
+    let device = |name, loc, kind| Device {
+        name,
+        loc,
+        severities: None,
+        kind,
+    };
+    let options = TraceOptions {
+        emit_logger: false,
+        emit_trace: TraceNumber::new(12),
+    };
+    let blob = encode(&Contents {
+        vm: 0,
+        name: "demo",
+        load_name: "guest",
+        image_len_bytes: 1,
+        cmdline: "trace=0xfa000000",
+        logger: SeverityMask::default(),
+        unsupported,
+        ram: &[RamRange {
+            base: RAM,
+            len_bytes: RAM_BYTES as u64,
+        }],
+        devices: &[
+            device("trace0", LOC, DeviceKind::Trace(options)),
+            device("com1", 0x3f8, DeviceKind::Ser8250),
+        ],
+    });
+    VmConfig::parse(leak(blob.unwrap())).unwrap()
+}
+
+/// The smallest ELF file with one segment that holds one byte at `RIP`.
+fn image(machine: u8) -> &'static [u8] {
+    let mut file = vec![0u8; 64 + 56];
+    file[..20].copy_from_slice(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\0\0");
+    file[18] = machine;
+    let mut put = |at: usize, value: u64, len: usize| {
+        file[at..at + len].copy_from_slice(&value.to_le_bytes()[..len]);
+    };
+    put(20, 1, 4); // version
+    put(24, RIP, 8); // entry
+    put(32, 64, 8); // program headers
+    put(52, 64, 2);
+    put(54, 56, 2); // size of a program header
+    put(56, 1, 2); // how many
+    put(64, 1, 4); // PT_LOAD
+    put(64 + 8, 120, 8); // offset
+    put(64 + 16, RIP, 8); // virtual
+    put(64 + 24, RIP, 8); // physical
+    put(64 + 32, 1, 8); // in the file
+    put(64 + 40, 1, 8); // in memory
+    file.push(0xf4);
+    file.leak()
+}
+
+const EM_X86_64: u8 = 62;
+
+impl System {
+    fn new() -> Self {
+        Self::with(Unsupported::default(), image(EM_X86_64))
+    }
+
+    fn with(unsupported: Unsupported, image: &'static [u8]) -> Self {
+        let config = config(unsupported);
+        let (access, access_reader) = (leak(RingMemory::new()), leak(ConsumerPage::new()));
+        let (console, console_reader) = (leak(RingMemory::new()), leak(ConsumerPage::new()));
+        let (log, log_reader) = (leak(RingMemory::new()), leak(ConsumerPage::new()));
+        let (state, trace_memory) = (leak(StatePage::new()), leak(RingMemory::new()));
+        let mut platform = Platform {
+            now: CLOCK.start_ticks,
+            gprs: [0; 16],
+            rflags: 2,
+            rip: 0,
+            running: false,
+            injected: Vec::new(),
+            page_tables: 0,
+            ram: leak(RefCell::new(vec![0; RAM_BYTES])),
+            notified: Vec::new(),
+        };
+        let ports = VmmPorts {
+            access,
+            access_reader,
+            state,
+            console,
+            console_reader,
+        };
+        let port = TracePort {
+            access,
+            access_reader,
+            state,
+            log,
+            log_reader,
+            trace: trace_memory,
+        };
+        Self {
+            trace: Trace::init([(port, config)], CLOCK, CLOCK.start_ticks),
+            vmm: Vmm::init(config, image, ports, CLOCK, &mut platform),
+            platform,
+            trace_ring: Observer::new(trace_memory),
+        }
+    }
+
+    /// The guest runs this instruction, which exits for `reason`.
+    fn run(&mut self, code: &[u8], reason: X86ExitReason) {
+        self.platform.rip = RIP;
+        assert!(self.platform.write_ram(GuestPhysAddr(RIP), code));
+        let exit = X86Exit {
+            rip: RIP,
+            next_rip: None,
+            reason,
+        };
+        self.vmm.exit(exit, &mut self.platform);
+    }
+
+    /// The same with an access to the device at RDI.
+    fn access(&mut self, code: &[u8], direction: Direction) {
+        let address = GuestPhysAddr(self.platform.gprs[RDI]);
+        self.run(code, X86ExitReason::Access { address, direction });
+    }
+
+    fn run_trace(&mut self) {
+        let mut set = ChannelSet::EMPTY;
+        set.insert(channel::trace::CLOCK);
+        self.trace.notified(set, &mut self.platform);
+        let notified = std::mem::take(&mut self.platform.notified);
+        if notified.contains(&channel::trace::vmm(0)) {
+            let mut set = ChannelSet::EMPTY;
+            set.insert(channel::vmm::TRACE);
+            self.vmm.notified(set, &mut self.platform);
+        }
+    }
+
+    /// The accesses in the trace ring: direction, width, old value of a write, and value.
+    fn traced(&mut self) -> Vec<(Direction, u64, u32, u32)> {
+        self.run_trace();
+        let mut found = Vec::new();
+        while let Some(observation) = self.trace_ring.observe() {
+            if let Observation::Record(_, payload) = observation
+                && let Some(Entry::Event(Kind::Access, record)) = Entry::from_words(&payload)
+            {
+                let Record {
+                    tag, old, value, ..
+                } = record;
+                found.push((tag.direction(), tag.width_bytes(), old, value));
+            }
+        }
+        found
+    }
+
+    fn was_completed(&self, code: &[u8]) -> bool {
+        self.platform.running && self.platform.rip == RIP + code.len() as u64
+    }
+}
+
+/// mov eax, [rdi]
+const LOAD: [u8; 2] = [0x8b, 0x07];
+/// mov [rdi], eax
+const STORE: [u8; 2] = [0x89, 0x07];
+/// add [rdi], eax
+const ADD: [u8; 2] = [0x01, 0x07];
+/// lock add [rdi], eax
+const LOCK_ADD: [u8; 3] = [0xf0, 0x01, 0x07];
+/// mov rax, [rdi]
+const LOAD_64: [u8; 3] = [0x48, 0x8b, 0x07];
+const CARRY: u64 = 1;
+
+fn unsupported(action: Action) -> Unsupported {
+    Unsupported {
+        instruction: action,
+        reference: action,
+        register: action,
+    }
+}
+
+#[test]
+fn a_guest_starts_on_tables_that_map_four_gib_to_themselves() {
+    let system = System::new();
+    assert!(system.platform.running);
+    assert_eq!(system.platform.rip, RIP);
+    let situation = system.platform.situation();
+    for address in [0, 0x123_4567, RIP, LOC + 0xfff, 0xffff_ffff] {
+        let words = system.platform.ram_words();
+        let found = situation.paging.translate(address, words).unwrap();
+        assert_eq!((found.address.0, found.writable), (address, true));
+    }
+    let words = system.platform.ram_words();
+    assert_eq!(situation.paging.translate(1 << 32, words), None);
+    let text = b"trace=0xfa000000 hz=1000000";
+    let mut line = [0; 27];
+    let mut platform = system.platform;
+    assert!(platform.read_ram(GuestPhysAddr(platform.gprs[RDI]), &mut line));
+    assert_eq!((&line, platform.gprs[6]), (text, 27));
+}
+
+#[test]
+fn an_image_for_another_machine_is_refused() {
+    const EM_AARCH64: u8 = 183;
+    let system = System::with(Unsupported::default(), image(EM_AARCH64));
+    assert!(!system.platform.running);
+}
+
+#[test]
+fn a_load_and_a_store_are_completed_and_recorded() {
+    let mut system = System::new();
+    system.platform.gprs[RDI] = LOC;
+    // The first of each is decoded, the second recalled.
+    for value in [7, 8] {
+        system.platform.gprs[RAX] = 0xffff_ffff_0000_0000 | value;
+        system.access(&STORE, Direction::Write);
+        assert!(system.was_completed(&STORE));
+        system.platform.gprs[RAX] = u64::MAX;
+        system.access(&LOAD, Direction::Read);
+        assert!(system.was_completed(&LOAD));
+        assert_eq!(system.platform.gprs[RAX], value);
+    }
+    let wanted = [
+        (Direction::Write, 4, 0, 7),
+        (Direction::Read, 4, 0, 7),
+        (Direction::Write, 4, 7, 8),
+        (Direction::Read, 4, 0, 8),
+    ];
+    assert_eq!(system.traced(), wanted);
+}
+
+#[test]
+fn a_read_modify_write_is_a_read_and_a_write_and_sets_the_flags() {
+    let mut system = System::new();
+    system.platform.gprs[RDI] = LOC;
+    system.platform.gprs[RAX] = 0xffff_fffe;
+    system.access(&STORE, Direction::Write);
+    system.platform.gprs[RAX] = 3;
+    // An emulator reports the reading half, a CPU the writing one.
+    for (direction, sum) in [(Direction::Read, 1), (Direction::Write, 4)] {
+        system.access(&ADD, direction);
+        assert!(system.was_completed(&ADD));
+        assert_eq!(system.platform.rflags & CARRY, u64::from(sum == 1));
+    }
+    let wanted = [
+        (Direction::Write, 4, 0, 0xffff_fffe),
+        (Direction::Read, 4, 0, 0xffff_fffe),
+        (Direction::Write, 4, 0xffff_fffe, 1),
+        (Direction::Read, 4, 0, 1),
+        (Direction::Write, 4, 1, 4),
+    ];
+    assert_eq!(system.traced(), wanted);
+}
+
+#[test]
+fn an_instruction_waits_in_its_middle_for_room_and_goes_on_there() {
+    let mut system = System::new();
+    system.platform.gprs[RDI] = LOC;
+    system.platform.gprs[RAX] = 5;
+    // One place is left in the ring: for the reading half.
+    for _ in 0..ACCESS_SLOTS - 1 {
+        system.access(&STORE, Direction::Write);
+        assert!(system.was_completed(&STORE));
+    }
+    system.platform.notified.clear();
+    system.access(&ADD, Direction::Write);
+    assert!(!system.platform.running, "it did not wait");
+    assert_eq!(system.platform.rip, RIP);
+    system.run_trace();
+    assert!(system.was_completed(&ADD));
+    let traced = system.traced();
+    assert_eq!(traced.len(), ACCESS_SLOTS + 1);
+    let last = [(Direction::Read, 4, 0, 5), (Direction::Write, 4, 5, 10)];
+    assert_eq!(traced[ACCESS_SLOTS - 1..], last);
+}
+
+#[test]
+fn an_instruction_that_was_rewritten_meanwhile_is_not_carried_out() {
+    let mut system = System::new();
+    system.platform.gprs[RDI] = LOC;
+    system.access(&LOAD, Direction::Read);
+    // mov eax, [rsi]: not where the CPU says that the guest went.
+    let address = GuestPhysAddr(LOC);
+    let direction = Direction::Read;
+    system.run(&[0x8b, 0x06], X86ExitReason::Access { address, direction });
+    assert_eq!(system.platform.injected, [X86Exception::InvalidOpcode]);
+    assert_eq!(system.traced().len(), 2);
+}
+
+#[test]
+fn policy_answers_what_is_not_carried_out() {
+    let mut system = System::new();
+    system.platform.gprs[RDI] = LOC;
+    system.access(&LOCK_ADD, Direction::Write);
+    assert_eq!(system.platform.injected, [X86Exception::InvalidOpcode]);
+    assert_eq!(system.platform.rip, RIP);
+
+    let mut system = System::with(unsupported(Action::Ignore), image(EM_X86_64));
+    system.platform.gprs[RDI] = LOC;
+    system.access(&LOCK_ADD, Direction::Write);
+    assert!(system.was_completed(&LOCK_ADD) && system.platform.injected.is_empty());
+
+    let mut system = System::with(unsupported(Action::Abort), image(EM_X86_64));
+    system.platform.gprs[RDI] = LOC;
+    system.access(&LOCK_ADD, Direction::Write);
+    assert!(!system.platform.running);
+}
+
+#[test]
+fn eight_bytes_are_more_than_the_device_has() {
+    let mut system = System::with(unsupported(Action::Fail), image(EM_X86_64));
+    system.platform.gprs[RDI] = LOC;
+    system.access(&LOAD_64, Direction::Read);
+    assert_eq!(system.platform.injected, [X86Exception::GeneralProtection]);
+
+    let mut system = System::new();
+    system.platform.gprs[RDI] = LOC;
+    system.access(&LOAD_64, Direction::Read);
+    assert!(system.was_completed(&LOAD_64));
+    assert_eq!(system.platform.gprs[RAX], u64::MAX);
+}
+
+#[test]
+fn where_no_device_is_reads_give_all_ones_of_their_width() {
+    let mut system = System::new();
+    system.platform.gprs[RDI] = LOC + 0x100;
+    system.platform.gprs[RAX] = 0x1234_5678;
+    // mov ah, [rdi]
+    system.access(&[0x8a, 0x27], Direction::Read);
+    assert_eq!(system.platform.gprs[RAX], 0x1234_ff78);
+    assert!(system.traced().is_empty());
+}
+
+#[test]
+fn ports_without_a_device_read_all_ones() {
+    let mut system = System::new();
+    system.platform.gprs[RAX] = 0xffff_ffff_1234_5678;
+    let port = |width, direction| X86ExitReason::Port {
+        port: 0x60,
+        direction,
+        width,
+    };
+    // in al, dx: the other bits stay; in eax, dx: the upper half becomes 0.
+    system.run(&[0xec], port(AccessWidth::Byte, Direction::Read));
+    assert_eq!(system.platform.gprs[RAX], 0xffff_ffff_1234_56ff);
+    system.run(&[0xed], port(AccessWidth::Word, Direction::Read));
+    assert_eq!(system.platform.gprs[RAX], 0xffff_ffff);
+    system.run(&[0xee], port(AccessWidth::Byte, Direction::Write));
+    assert!(system.was_completed(&[0xee]));
+}
+
+#[test]
+fn a_serial_port_is_ready_and_takes_characters() {
+    let mut system = System::new();
+    let port = |port, direction| X86ExitReason::Port {
+        port,
+        direction,
+        width: AccessWidth::Byte,
+    };
+    system.run(&[0xec], port(0x3fd, Direction::Read));
+    assert_eq!(system.platform.gprs[RAX] & 0xff, 0x60);
+    system.platform.notified.clear();
+    for character in b"hi\n" {
+        system.platform.gprs[RAX] = u64::from(*character);
+        system.run(&[0xee], port(0x3f8, Direction::Write));
+    }
+    assert_eq!(system.platform.notified, [channel::vmm::CONSOLE]);
+}
+
+#[test]
+fn halt_waits_for_the_next_event_and_goes_on_behind_it() {
+    let mut system = System::new();
+    system.run(&[0xf4], X86ExitReason::Halt);
+    assert!(!system.platform.running);
+    let mut set = ChannelSet::EMPTY;
+    set.insert(channel::vmm::CLOCK);
+    system.vmm.notified(set, &mut system.platform);
+    assert!(system.was_completed(&[0xf4]));
+}
+
+#[test]
+fn a_call_returns_in_rax_or_ends_the_vm() {
+    const VMMCALL: [u8; 3] = [0x0f, 0x01, 0xd9];
+    let mut system = System::new();
+    system.platform.gprs[RAX] = 0x8400_0000;
+    system.run(&VMMCALL, X86ExitReason::Call);
+    assert!(system.was_completed(&VMMCALL));
+    assert_eq!(system.platform.gprs[RAX], 0x1_0001);
+    system.platform.gprs[RAX] = 0xc600_0000;
+    system.platform.gprs[RCX] = 5;
+    system.run(&VMMCALL, X86ExitReason::Call);
+    assert!(!system.platform.running);
+}
+
+#[test]
+fn a_register_that_is_not_there_is_a_general_protection_exception() {
+    let mut system = System::new();
+    system.run(&[0x0f, 0x32], X86ExitReason::Register { number: 0x1b });
+    assert_eq!(system.platform.injected, [X86Exception::GeneralProtection]);
+}
+
+#[test]
+fn a_guest_whose_tables_are_not_in_ram_ends_its_vm() {
+    let mut system = System::new();
+    let (address, direction) = (GuestPhysAddr(LOC), Direction::Read);
+    system.run(&LOAD, X86ExitReason::OwnAccess { address, direction });
+    assert!(!system.platform.running && system.platform.injected.is_empty());
+}
+
+#[test]
+fn a_write_that_the_guests_tables_forbid_is_its_page_fault() {
+    let mut system = System::new();
+    let tables = system.platform.page_tables;
+    // The entry of level 2 for the device's 2 MiB: of the fourth GiB's table.
+    let place = GuestPhysAddr(tables + 5 * 0x1000 + (LOC >> 21 & 0x1ff) * 8);
+    let entry = LOC & !0x1f_ffff | 1 | 1 << 7;
+    assert!(system.platform.write_ram(place, &entry.to_le_bytes()));
+    system.platform.gprs[RDI] = LOC;
+    system.access(&ADD, Direction::Read);
+    let (address, error_code) = (LOC, 0b11);
+    let wanted = X86Exception::PageFault {
+        address,
+        error_code,
+    };
+    assert_eq!(system.platform.injected, [wanted]);
+    assert!(system.traced().is_empty());
+}

@@ -1,0 +1,187 @@
+//! What was found out last, so that a guest that polls a device does not pay for it again.
+//!
+//! Asked on every access of an x86 guest.
+//!
+//! Invariant: what is recalled is what would be found anew. It depends on the registers in
+//! [`Situation`], which are compared; on words of the guest's memory, its tables' entries and
+//! the instruction's bytes, which are read again and compared, each time; and on the general
+//! registers in the operand's address, which is computed anew and has to be on the same page.
+//! So no write of the guest's to its code, no change of its tables and no other address space
+//! can bring up something stale: reuse saves the decoding and most of the walking, not the
+//! looking.
+//!
+//! ```text
+//!   found once:   RIP ─► entries of the tables ─► code ─► decode ─► operand ─► entries ─► address
+//!                              │                   │                              │
+//!   recalled:              the same?           the same?      same page?      the same?
+//! ```
+
+use crate::instruction::{Registers, Segment};
+use crate::{Instruction, Mode, Paging, decode, fetch};
+use guest_trap::GuestPhysAddr;
+use heapless::Vec;
+
+/// Instructions of a loop that are kept.
+const ENTRIES: usize = 8;
+/// Words of memory that lead to an address: two walks of five levels, and an instruction.
+const WORDS: usize = 13;
+const PAGE: u64 = 4096;
+
+/// The registers that decide what an instruction pointer means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Situation {
+    /// RIP.
+    pub rip: u64,
+    /// The base of CS as it was loaded.
+    pub code_base: u64,
+    /// Attributes of CS: bits 55 to 52 and 47 to 40 of its descriptor.
+    pub code_attributes: u16,
+    /// How the CPU translates addresses.
+    pub paging: Paging,
+}
+
+/// L and D of a code segment.
+const LONG: u16 = 1 << 9;
+const DEFAULT_32: u16 = 1 << 10;
+
+impl Situation {
+    /// How the CPU reads the code at RIP.
+    #[inline(always)]
+    pub const fn mode(&self) -> Mode {
+        if self.code_attributes & LONG != 0 && self.paging.is_long() {
+            Mode::Long
+        } else if self.code_attributes & DEFAULT_32 != 0 {
+            Mode::Protected
+        } else {
+            Mode::Real
+        }
+    }
+
+    /// The linear address of RIP. In 64-bit mode CS begins at 0 whatever was loaded.
+    pub const fn linear_rip(&self) -> u64 {
+        match self.mode() {
+            Mode::Long => self.rip,
+            Mode::Protected | Mode::Real => self.rip.wrapping_add(self.code_base) & 0xffff_ffff,
+        }
+    }
+}
+
+/// An instruction and where its operand is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Found {
+    /// The instruction.
+    pub instruction: Instruction,
+    /// The linear address of the operand's first byte.
+    pub linear: u64,
+    /// Its guest-physical address.
+    pub address: GuestPhysAddr,
+}
+
+/// The last few that were found.
+#[derive(Default)]
+pub struct AccessCache {
+    entries: [Option<Entry>; ENTRIES],
+    /// How often something had to be found anew.
+    searches: u64,
+}
+
+struct Entry {
+    situation: Situation,
+    instruction: Instruction,
+    /// The operand's segment, if it can begin elsewhere than at 0.
+    segment: Option<Segment>,
+    /// The pages of the operand.
+    linear_page: u64,
+    physical_page: u64,
+    /// All memory on which this depends: address and value.
+    words: Vec<(u64, u64), WORDS>,
+}
+
+impl AccessCache {
+    /// What was found before, if all that it depends on is as it was. `read` gives the eight
+    /// bytes at a guest-physical address that is a multiple of 8, or `None` if no RAM is there.
+    #[inline(always)]
+    pub fn recall(
+        &self,
+        situation: &Situation,
+        registers: &impl Registers,
+        read: impl Fn(GuestPhysAddr) -> Option<u64>,
+    ) -> Option<(&Instruction, GuestPhysAddr)> {
+        let entry = self.entries.get(index(situation.rip))?.as_ref()?;
+        if entry.situation != *situation {
+            return None;
+        }
+        for (address, value) in &entry.words {
+            if read(GuestPhysAddr(*address)) != Some(*value) {
+                return None;
+            }
+        }
+        let instruction = &entry.instruction;
+        let next_rip = situation.rip.wrapping_add(instruction.len.into());
+        let mut linear = instruction.memory.effective(registers, next_rip);
+        if let Some(segment) = entry.segment {
+            linear = linear.wrapping_add(registers.segment_base(segment));
+        }
+        let in_page = linear.wrapping_sub(entry.linear_page);
+        if in_page > PAGE - instruction.width.bytes() {
+            return None;
+        }
+        Some((instruction, GuestPhysAddr(entry.physical_page | in_page)))
+    }
+
+    /// Finds it anew, and keeps it for [`Self::recall`]. `None` if the instruction cannot be
+    /// fetched, is none that is carried out, or has an operand that leads nowhere.
+    pub fn find(
+        &mut self,
+        situation: &Situation,
+        registers: &impl Registers,
+        read: impl Fn(GuestPhysAddr) -> Option<u64>,
+    ) -> Option<Found> {
+        self.searches += 1;
+        let mut words = Vec::new();
+        let mut complete = true;
+        let mut noting = |address: GuestPhysAddr| {
+            let value = read(address)?;
+            let word = (address.0, value);
+            if !words.contains(&word) {
+                complete &= words.push(word).is_ok();
+            }
+            Some(value)
+        };
+        let code = fetch(&situation.paging, situation.linear_rip(), &mut noting)?;
+        let instruction = decode(&code, situation.mode())?;
+        let next_rip = situation.rip.wrapping_add(instruction.len.into());
+        let linear = instruction.memory.linear(registers, next_rip);
+        let segment = instruction.memory.segment;
+        let may_begin_elsewhere =
+            situation.mode() != Mode::Long || matches!(segment, Segment::Fs | Segment::Gs);
+        let translation = situation.paging.translate(linear, &mut noting)?;
+        let address = translation.address;
+        if complete && let Some(place) = self.entries.get_mut(index(situation.rip)) {
+            *place = Some(Entry {
+                situation: *situation,
+                instruction,
+                segment: may_begin_elsewhere.then_some(segment),
+                linear_page: linear - linear % PAGE,
+                physical_page: address.0 - address.0 % PAGE,
+                words,
+            });
+        }
+        Some(Found {
+            instruction,
+            linear,
+            address,
+        })
+    }
+
+    /// How often something had to be found anew.
+    pub fn searches(&self) -> u64 {
+        self.searches
+    }
+}
+
+/// Instructions of one loop rarely share these bits.
+#[inline(always)]
+fn index(rip: u64) -> usize {
+    (rip ^ rip >> 3) as usize % ENTRIES
+}

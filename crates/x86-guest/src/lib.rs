@@ -1,0 +1,50 @@
+//! What the CPU does with an access of an x86 guest, as far as the VMM must do it itself: find
+//! the instruction, decode it, carry it out on a value that a device gave.
+//!
+//! Called by the VMM component on an exit that says where the guest went and not how: on x86
+//! that is every access to a device. A crate of its own because all of it is the
+//! architecture's, and the same for both vendors.
+//!
+//! Invariant: every number here comes from a guest; no input panics, and no work is longer
+//! than two walks of five levels and one instruction of fifteen bytes.
+//!
+//! ```text
+//!    RIP ──► paging ──► fifteen bytes ──► decode ──► Instruction ──► linear address ──► paging
+//!     │                                                   │                               │
+//!     └─ AccessCache: if nothing of this has changed ─►   │                is it where the guest
+//!                                                      execute                    went?
+//!                                                         │
+//!                                            read, write, register, flags
+//! ```
+//!
+//! Specification: AMD APM (40332) volume 2, chapters 4 and 5; volume 3.
+#![no_std]
+#![forbid(unsafe_code)]
+
+mod cache;
+mod decode;
+mod execute;
+mod fetch;
+mod instruction;
+mod paging;
+
+pub use cache::{AccessCache, Found, Situation};
+pub use decode::{decode, instruction_len};
+pub use execute::Effect;
+pub use fetch::{Code, fetch};
+pub use instruction::{
+    Alu, Instruction, MemoryOperand, Operation, Register, RegisterPart, Registers, Segment, Source,
+    Unary,
+};
+pub use paging::{Paging, Translation};
+
+/// How the CPU reads instructions: EFER.LMA, CS.L and CS.D.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// 64-bit mode.
+    Long,
+    /// 32-bit code, with or without long mode around it.
+    Protected,
+    /// 16-bit code: real mode, and 16-bit segments.
+    Real,
+}

@@ -1,0 +1,418 @@
+//! The way from the guest's instruction pointer to the bytes there: its page tables, built by
+//! hand in every format, and the pages that an instruction may lie on.
+
+use guest_trap::GuestPhysAddr;
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use x86_guest::{
+    AccessCache, Instruction, Paging, Registers, Segment, Situation, Translation, fetch,
+};
+
+const PRESENT: u64 = 1;
+const WRITABLE: u64 = 2;
+const LARGE: u64 = 1 << 7;
+
+const CR0_PAGED: u64 = 1 << 31 | 1;
+const PSE: u64 = 1 << 4;
+const PAE: u64 = 1 << 5;
+const LA57: u64 = 1 << 12;
+const LMA: u64 = 1 << 10;
+
+const LONG: Paging = Paging {
+    cr0: CR0_PAGED,
+    cr3: 0x1000,
+    cr4: PAE,
+    efer: LMA,
+};
+
+/// RAM from 0 to 1 MiB, zero where nothing was put.
+#[derive(Default)]
+struct Ram(BTreeMap<u64, u8>);
+
+impl Ram {
+    fn put(&mut self, address: u64, bytes: &[u8]) {
+        self.0.extend((address..).zip(bytes.iter().copied()));
+    }
+
+    fn put_u64(&mut self, address: u64, value: u64) {
+        self.put(address, &value.to_le_bytes());
+    }
+
+    fn read(&self, address: GuestPhysAddr) -> Option<u64> {
+        assert!(address.0.is_multiple_of(8), "{address:x?}");
+        let byte = |address| self.0.get(&address).copied().unwrap_or(0);
+        let bytes = [0, 1, 2, 3, 4, 5, 6, 7].map(|place| byte(address.0.wrapping_add(place)));
+        (address.0 < 0x10_0000).then(|| u64::from_le_bytes(bytes))
+    }
+
+    fn translate(&self, paging: Paging, linear: u64) -> Option<(u64, bool)> {
+        let found = paging.translate(linear, |address| self.read(address));
+        found.map(|Translation { address, writable }| (address.0, writable))
+    }
+
+    fn fetch(&self, paging: Paging, linear: u64) -> Option<Vec<u8>> {
+        let code = fetch(&paging, linear, |address| self.read(address))?;
+        let (bytes, len) = code.bytes();
+        Some(bytes[..len].to_vec())
+    }
+}
+
+/// Tables of four levels: 0x1000, 0x2000, 0x3000, 0x4000.
+fn long_tables() -> Ram {
+    let mut ram = Ram::default();
+    ram.put_u64(0x1000 + 8 * 0x100, 0x2000 | PRESENT | WRITABLE);
+    ram.put_u64(0x2000 + 8 * 2, 0x3000 | PRESENT | WRITABLE);
+    ram.put_u64(0x2000 + 8 * 3, 0x4000_0000 | PRESENT | WRITABLE | LARGE);
+    ram.put_u64(0x3000 + 8 * 3, 0x4000 | PRESENT | WRITABLE);
+    ram.put_u64(0x3000 + 8 * 4, 0xfa00_0000 | PRESENT | LARGE);
+    // No-execute and what software keeps there are no part of the address.
+    ram.put_u64(
+        0x4000 + 8 * 4,
+        0x5000 | PRESENT | WRITABLE | 1 << 63 | 0x7ff << 52,
+    );
+    ram.put_u64(0x4000 + 8 * 5, 0x8000 | PRESENT | LARGE);
+    ram
+}
+
+/// Indices of the four levels and what follows.
+fn address(level_4: u64, level_3: u64, level_2: u64, level_1: u64, offset: u64) -> u64 {
+    let low = level_4 << 39 | level_3 << 30 | level_2 << 21 | level_1 << 12 | offset;
+    (low << 16) as i64 as u64 >> 16
+}
+
+#[test]
+fn long_mode_has_pages_of_three_sizes() {
+    let ram = long_tables();
+    let at = |linear| ram.translate(LONG, linear);
+    assert_eq!(at(address(0x100, 2, 3, 4, 0x123)), Some((0x5123, true)));
+    // The last table's bit 7 is no size.
+    assert_eq!(at(address(0x100, 2, 3, 5, 0x123)), Some((0x8123, false)));
+    assert_eq!(
+        at(address(0x100, 2, 4, 0x1ff, 0x123)),
+        Some((0xfa1f_f123, false))
+    );
+    assert_eq!(
+        at(address(0x100, 3, 0x123, 1, 2)),
+        Some((0x4000_0000 + (0x123 << 21) + 0x1002, true))
+    );
+    assert_eq!(at(address(0x100, 2, 3, 6, 0)), None);
+    assert_eq!(at(address(0x101, 2, 3, 4, 0)), None);
+}
+
+#[test]
+fn a_fifth_level_stands_before_the_others() {
+    let mut ram = long_tables();
+    ram.put_u64(0x9000 + 8 * 7, 0x1000 | PRESENT);
+    let paging = Paging {
+        cr3: 0x9000,
+        cr4: PAE | LA57,
+        ..LONG
+    };
+    let linear = 7 << 48 | 0x100 << 39 | 2 << 30 | 3 << 21 | 4 << 12;
+    assert_eq!(ram.translate(paging, linear), Some((0x5000, false)));
+}
+
+#[test]
+fn pae_begins_with_four_entries() {
+    let mut ram = long_tables();
+    ram.put_u64(0x7020 + 8 * 3, 0x3000 | PRESENT);
+    let paging = Paging {
+        cr3: 0x7020,
+        efer: 0,
+        ..LONG
+    };
+    assert_eq!(
+        ram.translate(paging, 3 << 30 | 3 << 21 | 4 << 12 | 5),
+        Some((0x5005, true))
+    );
+    assert_eq!(
+        ram.translate(paging, 3 << 30 | 4 << 21 | 5),
+        Some((0xfa00_0005, false))
+    );
+    assert_eq!(ram.translate(paging, 2 << 30), None);
+}
+
+#[test]
+fn legacy_tables_have_entries_of_four_bytes() {
+    let mut ram = Ram::default();
+    ram.put(0x1000 + 4 * 0x3e9, &(0x2000_u32 | 3).to_le_bytes());
+    ram.put(0x2000 + 4 * 5, &(0x6000_u32 | 1).to_le_bytes());
+    // A large page whose address has 40 bits: bits 20 to 13 are bits 39 to 32.
+    ram.put(
+        0x1000 + 4 * 0x3ea,
+        &(0xfa40_0083_u32 | 0x12 << 13).to_le_bytes(),
+    );
+    let paging = Paging {
+        cr0: CR0_PAGED,
+        cr3: 0x1000,
+        cr4: PSE,
+        efer: 0,
+    };
+    assert_eq!(
+        ram.translate(paging, 0x3e9 << 22 | 5 << 12 | 7),
+        Some((0x6007, false))
+    );
+    assert_eq!(
+        ram.translate(paging, 0x3ea << 22 | 0x12_3456),
+        Some((0x12_fa52_3456, true))
+    );
+    assert_eq!(ram.translate(paging, 0x3e9 << 22 | 6 << 12), None);
+    // Without the extension bit 7 means nothing, and that entry leads outside RAM.
+    let without = Paging { cr4: 0, ..paging };
+    assert_eq!(ram.translate(without, 0x3ea << 22), None);
+}
+
+#[test]
+fn without_paging_an_address_is_its_own() {
+    let paging = Paging {
+        cr0: 1,
+        cr3: 0,
+        cr4: 0,
+        efer: 0,
+    };
+    let ram = Ram::default();
+    assert_eq!(
+        ram.translate(paging, 0xfa00_0000),
+        Some((0xfa00_0000, true))
+    );
+    assert_eq!(ram.translate(paging, 0x1_0000_0000), Some((0, true)));
+}
+
+const UNPAGED: Paging = Paging {
+    cr0: 1,
+    cr3: 0,
+    cr4: 0,
+    efer: 0,
+};
+
+#[test]
+fn fifteen_bytes_are_fetched_wherever_they_begin() {
+    let mut ram = Ram::default();
+    let bytes: Vec<u8> = (1..=255)
+        .cycle()
+        .take(0x2000)
+        .map(|byte: u16| byte as u8)
+        .collect();
+    ram.put(0x2000, &bytes);
+    for start in 0..0x1800 {
+        let wanted = bytes[start..start + 15].to_vec();
+        assert_eq!(
+            ram.fetch(UNPAGED, 0x2000 + start as u64),
+            Some(wanted),
+            "{start:#x}"
+        );
+    }
+}
+
+#[test]
+fn an_instruction_goes_on_in_the_page_that_follows_in_its_own_address_space() {
+    let mut ram = long_tables();
+    ram.put(0x5ffd, &[1, 2, 3]);
+    // Linear 5 follows 4, and lies elsewhere in memory.
+    ram.put(0x8000, &[4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]);
+    let found = ram.fetch(LONG, address(0x100, 2, 3, 4, 0xffd));
+    assert_eq!(found, Some((1..=15).collect()));
+    // After 5 there is nothing.
+    ram.put(0x8ffe, &[21, 22]);
+    let found = ram.fetch(LONG, address(0x100, 2, 3, 5, 0xffe));
+    assert_eq!(found, Some(vec![21, 22]));
+    assert_eq!(ram.fetch(LONG, address(0x100, 2, 3, 6, 0)), None);
+}
+
+/// mov eax, [rdi] and mov [rdi], eax
+const LOAD: [u8; 2] = [0x8b, 0x07];
+const STORE: [u8; 2] = [0x89, 0x07];
+
+/// A descriptor's L bit, present, code.
+const LONG_CODE: u16 = 0xa9b;
+
+/// RDI alone matters.
+struct Rdi(u64);
+
+impl Registers for Rdi {
+    fn gpr(&self, number: u8) -> u64 {
+        if number == 7 { self.0 } else { 0 }
+    }
+
+    fn rflags(&self) -> u64 {
+        2
+    }
+
+    fn segment_base(&self, _: Segment) -> u64 {
+        0
+    }
+}
+
+/// A guest whose code is at linear page 4 and whose device is behind linear page 6.
+struct Guest {
+    ram: Ram,
+    cache: AccessCache,
+    situation: Situation,
+    rdi: u64,
+}
+
+const CODE: u64 = 0x5010;
+const DEVICE: u64 = 0xfa00_0000;
+
+impl Guest {
+    fn new() -> Self {
+        let mut ram = long_tables();
+        ram.put(CODE, &LOAD);
+        ram.put(CODE + 2, &STORE);
+        ram.put_u64(0x4000 + 8 * 6, DEVICE | PRESENT | WRITABLE);
+        Self {
+            ram,
+            cache: AccessCache::default(),
+            situation: Situation {
+                rip: address(0x100, 2, 3, 4, CODE % 4096),
+                // Without effect in 64-bit mode.
+                code_base: 0x1000,
+                code_attributes: LONG_CODE,
+                paging: LONG,
+            },
+            rdi: address(0x100, 2, 3, 6, 0x40),
+        }
+    }
+
+    fn recall(&self) -> Option<(Instruction, GuestPhysAddr)> {
+        let read = |address| self.ram.read(address);
+        let recalled = self.cache.recall(&self.situation, &Rdi(self.rdi), read);
+        recalled.map(|(instruction, address)| (*instruction, address))
+    }
+
+    /// Finds it without the cache's help.
+    fn find(&mut self) -> Option<(Instruction, GuestPhysAddr)> {
+        let ram = &self.ram;
+        let read = |address| ram.read(address);
+        let found = self.cache.find(&self.situation, &Rdi(self.rdi), read)?;
+        Some((found.instruction, found.address))
+    }
+
+    /// A guest that has polled once.
+    fn after_one_access() -> Self {
+        let mut guest = Self::new();
+        let found = guest.find().unwrap();
+        assert_eq!(found.1, GuestPhysAddr(DEVICE + 0x40));
+        assert_eq!(guest.recall(), Some(found));
+        guest
+    }
+}
+
+#[test]
+fn a_loop_is_decoded_once() {
+    let mut guest = Guest::new();
+    for _ in 0..100 {
+        for offset in [0, 2] {
+            guest.situation.rip = address(0x100, 2, 3, 4, CODE % 4096) + offset;
+            let found = guest.recall().or_else(|| guest.find()).unwrap();
+            assert_eq!(found.0.writes(), offset == 2);
+        }
+    }
+    assert_eq!(guest.cache.searches(), 2);
+}
+
+#[test]
+fn nothing_is_recalled_after_the_guest_rewrote_its_code() {
+    let mut guest = Guest::after_one_access();
+    guest.ram.put(CODE, &STORE);
+    assert_eq!(guest.recall(), None);
+    assert!(guest.find().unwrap().0.writes());
+    guest.ram.put(CODE, &LOAD);
+    assert_eq!(guest.recall(), None);
+}
+
+#[test]
+fn nothing_is_recalled_after_a_change_of_the_tables() {
+    // The entries of all levels, of the code and of the operand.
+    for entry in [0x1800, 0x2010, 0x3018, 0x4020, 0x4030] {
+        let mut guest = Guest::after_one_access();
+        let before = guest.ram.read(GuestPhysAddr(entry)).unwrap();
+        guest.ram.put_u64(entry, before ^ 0x10_0000);
+        assert_eq!(guest.recall(), None, "{entry:#x}");
+        guest.ram.put_u64(entry, before);
+        assert!(guest.recall().is_some());
+    }
+}
+
+#[test]
+fn nothing_is_recalled_in_another_situation() {
+    let changes: [fn(&mut Situation); 7] = [
+        |it| it.rip += 8,
+        |it| it.code_base += 1,
+        |it| it.code_attributes = 0x49b,
+        |it| it.paging.cr0 ^= 1 << 16,
+        |it| it.paging.cr3 ^= 0x1000,
+        |it| it.paging.cr4 ^= LA57,
+        |it| it.paging.efer ^= 1,
+    ];
+    for (number, change) in changes.into_iter().enumerate() {
+        let mut guest = Guest::after_one_access();
+        change(&mut guest.situation);
+        assert_eq!(guest.recall(), None, "{number}");
+    }
+}
+
+#[test]
+fn an_operand_may_move_within_its_page_alone() {
+    let mut guest = Guest::after_one_access();
+    let page = guest.rdi - guest.rdi % 4096;
+    guest.rdi = page + 0xffc;
+    assert_eq!(guest.recall().unwrap().1, GuestPhysAddr(DEVICE + 0xffc));
+    for outside in [page + 0xffd, page + 0x1000, page - 1, 0] {
+        guest.rdi = outside;
+        assert_eq!(guest.recall(), None, "{outside:#x}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_tables_keep_a_walk_from_ending(
+        cr0: u64, cr3: u64, cr4: u64, efer: u64, linear: u64,
+        entries in prop::collection::vec(any::<u64>(), 1..8),
+    ) {
+        let paging = Paging { cr0, cr3, cr4, efer };
+        let mut reads = 0;
+        let mut read = |_| {
+            reads += 1;
+            let entry = entries[reads % entries.len()];
+            (reads % 7 != 6).then_some(entry)
+        };
+        paging.translate(linear, &mut read);
+        prop_assert!(reads <= 5);
+        let paging = Paging { cr0: CR0_PAGED | cr0, ..paging };
+        let mut reads = 0;
+        let mut read = |_| {
+            reads += 1;
+            Some(entries[reads % entries.len()] | PRESENT)
+        };
+        fetch(&paging, linear, &mut read);
+        prop_assert!(reads <= 2 * 5 + 15);
+    }
+
+    #[test]
+    fn what_is_recalled_is_what_is_found(
+        changes in prop::collection::vec((0_usize..7, any::<u64>()), 1..40),
+    ) {
+        let mut guest = Guest::new();
+        for (what, value) in changes {
+            let bit = 1 << (value % 64);
+            let flip = |ram: &mut Ram, place| {
+                let before = ram.read(GuestPhysAddr(place)).unwrap();
+                ram.put_u64(place, before ^ bit);
+            };
+            match what {
+                0 => guest.ram.put(CODE + value % 4, &[(value >> 8) as u8]),
+                1 => flip(&mut guest.ram, 0x4030),
+                2 => flip(&mut guest.ram, 0x4020),
+                3 => guest.rdi ^= value & 0x1fff,
+                4 => guest.situation.rip ^= value & 2,
+                5 => guest.situation.paging.cr0 ^= value & 1 << 31,
+                _ => guest = Guest { ram: long_tables(), cache: guest.cache, ..Guest::new() },
+            }
+            let recalled = guest.recall();
+            let found = guest.find();
+            prop_assert!(recalled.is_none() || recalled == found);
+            prop_assert!(found.is_none() || guest.recall() == found || guest.rdi % 4096 > 0xff0);
+        }
+    }
+}

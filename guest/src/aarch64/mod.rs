@@ -1,0 +1,14 @@
+//! What an aarch64 guest does its own way.
+
+pub mod access_forms;
+pub mod addressing_forms;
+pub(crate) mod call;
+pub mod code;
+pub mod console;
+pub mod cpu;
+#[cfg(target_os = "none")]
+mod entry;
+pub mod exceptions;
+pub mod page_tables;
+pub mod paging;
+pub mod timer_registers;

@@ -1,0 +1,10 @@
+//! What an x86_64 guest does its own way.
+
+pub mod access_forms;
+pub(crate) mod call;
+pub mod console;
+pub mod cpu;
+#[cfg(target_os = "none")]
+mod entry;
+pub mod exceptions;
+pub mod timer_registers;

@@ -1,0 +1,119 @@
+//! The vCPU as the VMM sees it, and what becomes of an exit.
+//!
+//! Called by `assembly` for each exit, with interrupts masked, and by the VMM while the guest
+//! is stopped. The invariant is that of `component_host`.
+
+use super::assembly;
+use super::el1_context::El1Context;
+use super::vcpu::{self, ExitKind, Vcpu};
+use crate::component_host::{ComponentHost, GuestIs, VmmHost};
+use a64_guest::stage1::Regime;
+use guest_trap::{Gpr, GuestPhysAddr};
+use vm_components::{A64Machine, Exit, GuestException, Machine, StackPointer};
+
+impl A64Machine for VmmHost<'_> {
+    #[inline(always)]
+    fn gpr(&mut self, register: Gpr) -> u64 {
+        self.vcpu.gpr(register.number())
+    }
+
+    fn set_gpr(&mut self, register: Gpr, value: u64) {
+        self.vcpu.set_gpr(register.number(), value);
+    }
+
+    fn stack_pointer(&mut self, which: StackPointer) -> u64 {
+        vcpu::stack_pointer(which)
+    }
+
+    fn set_stack_pointer(&mut self, which: StackPointer, value: u64) {
+        vcpu::set_stack_pointer(which, value);
+    }
+
+    fn vector(&mut self, number: u8) -> Option<u128> {
+        Some(vcpu::vector(number))
+    }
+
+    fn set_vector(&mut self, number: u8, value: u128) {
+        vcpu::set_vector(number, value);
+    }
+
+    fn pstate(&mut self) -> u64 {
+        self.vcpu.pstate()
+    }
+
+    fn stage1(&mut self) -> Regime {
+        vcpu::stage1()
+    }
+
+    fn fault_address(&mut self) -> Option<u64> {
+        Some(vcpu::far())
+    }
+
+    #[inline(always)]
+    fn resume(&mut self, pc: u64, result: Option<(Gpr, u64)>) {
+        if let Some((register, value)) = result {
+            self.vcpu.set_gpr(register.number(), value);
+        }
+        self.proceed(pc);
+    }
+
+    fn inject(&mut self, exception: GuestException) {
+        self.vcpu.inject(exception);
+        self.platform.vm.guest = GuestIs::Runnable;
+    }
+
+    fn start(&mut self, entry: u64, x0: u64, x1: u64) {
+        // The image came as data; the guest fetches it.
+        assembly::invalidate_instruction_cache();
+        El1Context::RESET.load();
+        self.vcpu.reset(entry);
+        self.vcpu.set_gpr(0, x0);
+        self.vcpu.set_gpr(1, x1);
+        self.platform.vm.guest = GuestIs::Runnable;
+    }
+}
+
+/// What `assembly` calls for each exit; returns the vCPU to run, which by then may be another
+/// VM's.
+pub extern "C" fn guest_exit(vcpu: &'static mut Vcpu, kind: ExitKind) -> &'static mut Vcpu {
+    // The floor of the benchmark: what a trap costs that only moves the PC on.
+    #[cfg(feature = "bench-floor")]
+    if kind == ExitKind::Synchronous
+        && vcpu::hpfar() << 8 == 0xfa00_0000
+        && vcpu::esr() >> 26 == 0x24
+    {
+        vcpu.proceed(vcpu.pc() + 4);
+        return vcpu;
+    }
+    // SAFETY: `main` set it, before the guest first ran, to the host that it took exclusively
+    // and leaked; exits do not nest, so there is no second reference.
+    let host = unsafe { &mut *vcpu.host.cast::<ComponentHost>() };
+    match kind {
+        ExitKind::Synchronous => {
+            let exit = Exit {
+                syndrome: vcpu::esr(),
+                address: GuestPhysAddr(vcpu::fault_guest_physical()),
+                pc: vcpu.pc(),
+            };
+            let mut machine = VmmHost {
+                platform: &mut host.platform,
+                vcpu,
+            };
+            // `Vmm::fault` in two halves: a machine that the short way alone sees stays in
+            // registers.
+            if !host.vmm.complete_access(exit, &mut machine) {
+                let mut machine = VmmHost {
+                    platform: &mut host.platform,
+                    vcpu,
+                };
+                host.vmm.other_exit(exit, &mut machine);
+            }
+        }
+        ExitKind::Irq => host.wake_up(),
+        ExitKind::Fiq | ExitKind::SError => panic!("{kind:?} while the guest ran"),
+    }
+    if host.platform.unsettled {
+        host.settle(vcpu);
+    }
+    vcpu
+}

@@ -1,0 +1,107 @@
+//! A VM's RAM as the host reaches it.
+//!
+//! Called to load a guest before it runs and from `guest_exit` while it is stopped. The
+//! invariant: every access is inside this VM's RAM, goes by copy, and never makes a Rust
+//! reference to memory that a guest writes.
+
+use core::ops::Range;
+use guest_trap::GuestPhysAddr;
+use thiserror::Error;
+
+/// A guest-physical range that is not all in the VM's RAM: the guest's fault, or that of
+/// whoever wrote the address down.
+#[derive(Debug, PartialEq, Eq, Error)]
+#[error("{len_bytes} bytes at {guest_physical:#x} are not in the VM's RAM")]
+pub struct OutsideRam {
+    /// Where the range begins.
+    pub guest_physical: u64,
+    /// How long it is.
+    pub len_bytes: usize,
+}
+
+/// One VM's RAM: contiguous for the guest and for the host.
+#[derive(Debug)]
+pub struct GuestRam {
+    guest_physical: u64,
+    host: usize,
+    len_bytes: u64,
+}
+
+impl GuestRam {
+    /// RAM that the guest sees at `guest_physical` and the host at `host`.
+    ///
+    /// # Safety
+    ///
+    /// `host` must be mapped RW by `paging`, belong to this VM alone, and never be reached
+    /// through a Rust reference.
+    pub const unsafe fn new(guest_physical: u64, host: Range<usize>) -> Self {
+        Self {
+            guest_physical,
+            host: host.start,
+            len_bytes: host.end as u64 - host.start as u64,
+        }
+    }
+
+    /// Copies `bytes` to the guest.
+    ///
+    /// # Errors
+    ///
+    /// If the range is not in RAM, and then nothing is copied.
+    pub fn write(&self, guest_physical: u64, bytes: &[u8]) -> Result<(), OutsideRam> {
+        let to = self.pointer(guest_physical, bytes.len())?;
+        // SAFETY: `pointer` checked that all bytes are in this VM's RAM, which is mapped and
+        // has no references (`new`); the source is a reference, so it is not there.
+        unsafe { to.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+        Ok(())
+    }
+
+    /// Copies from the guest.
+    ///
+    /// # Errors
+    ///
+    /// If the range is not in RAM, and then nothing is copied.
+    pub fn read(&self, guest_physical: u64, bytes: &mut [u8]) -> Result<(), OutsideRam> {
+        let from = self.pointer(guest_physical, bytes.len())?;
+        // SAFETY: `pointer` checked that all bytes are in this VM's RAM, which is mapped and
+        // has no references (`new`); the target is a reference, so it is not there.
+        unsafe { from.copy_to_nonoverlapping(bytes.as_mut_ptr(), bytes.len()) };
+        Ok(())
+    }
+
+    /// What reads eight bytes of the guest's at an address that is a multiple of 8; it gives
+    /// `None` if no RAM is there. The VM's RAM stays where it is until the power goes off.
+    #[inline(always)]
+    pub fn words(&self) -> impl Fn(GuestPhysAddr) -> Option<u64> + Copy + use<> {
+        let (first, len, host) = (self.guest_physical, self.len_bytes, self.host);
+        move |address| {
+            // RAM is whole pages, so an aligned word lies in it if its first byte does.
+            let offset = address.0.wrapping_sub(first) & !7;
+            if offset >= len {
+                return None;
+            }
+            let from = (host + offset as usize) as *const u64;
+            // SAFETY: checked just now to be in this VM's RAM, which is mapped (`new`).
+            Some(unsafe { from.read() })
+        }
+    }
+
+    /// Zeroes all of it.
+    pub fn clear(&self) {
+        let to = self.host as *mut u8;
+        // SAFETY: all of it is this VM's, mapped, and has no references (`new`).
+        unsafe { to.write_bytes(0, self.len_bytes as usize) };
+    }
+
+    #[inline(always)]
+    fn pointer(&self, guest_physical: u64, len_bytes: usize) -> Result<*mut u8, OutsideRam> {
+        let offset = guest_physical.wrapping_sub(self.guest_physical);
+        let len = self.len_bytes;
+        if offset > len || len_bytes as u64 > len - offset {
+            return Err(OutsideRam {
+                guest_physical,
+                len_bytes,
+            });
+        }
+        Ok((self.host + offset as usize) as *mut u8)
+    }
+}
