@@ -203,17 +203,26 @@ impl Vmm<X86> {
         let Ok((current, lane)) = point.look(&access, &self.link) else {
             return false;
         };
-        let effect = instruction.execute(lane.into(), machine);
-        let value = effect.write.map_or(lane, |value| value as u32);
+        let value = match direction {
+            Direction::Read => lane,
+            // A store needs no value that was read.
+            Direction::Write => match instruction.execute(0, machine).write {
+                Some(value) => value as u32,
+                None => return false,
+            },
+        };
         let attempt = point.record(&access, current, value, &mut self.link, machine);
         let Attempt::Done(_) = attempt else {
             return false;
         };
-        if let Some((number, value)) = effect.register {
-            machine.set_gpr(number, value);
-        }
-        if let Some(rflags) = effect.rflags {
-            machine.set_rflags(rflags);
+        if direction == Direction::Read {
+            let effect = instruction.execute(lane.into(), machine);
+            if let Some((number, value)) = effect.register {
+                machine.set_gpr(number, value);
+            }
+            if let Some(rflags) = effect.rflags {
+                machine.set_rflags(rflags);
+            }
         }
         machine.proceed(situation.rip.wrapping_add(instruction.len.into()));
         true
@@ -303,7 +312,7 @@ impl Vmm<X86> {
             linear,
             ..
         } = found.ok_or(Obstacle::Unsupported)?;
-        let (place, all_writable) = place(linear, instruction.width, paging, machine)?;
+        let place = place(linear, &instruction, paging, machine)?;
         let (width, log2_bytes) = (instruction.width, instruction.width.log2());
         let element = |direction, value: u64| {
             Element::new(place, Some(linear), direction, log2_bytes, value.into())
@@ -320,15 +329,6 @@ impl Vmm<X86> {
         let is_there = |element: &Element| element.virtual_address_of(reported).is_some();
         if !elements.iter().any(is_there) {
             return Err(Obstacle::Unsupported);
-        }
-        let user = machine.privilege_level() == 3;
-        if instruction.writes() && !all_writable && (user || paging.cr0 & CR0_WP != 0) {
-            // An emulator may report the reading half before it looks at this.
-            let user = if user { page_fault::USER } else { 0 };
-            return Err(Obstacle::PageFault(X86Exception::PageFault {
-                address: linear,
-                error_code: page_fault::PRESENT | page_fault::WRITE | user,
-            }));
         }
         Ok(Transfer::new(rip, elements, X86End { instruction }))
     }
@@ -499,38 +499,53 @@ impl X86Exit {
     }
 }
 
-/// Where the bytes at a linear address are, and whether the guest's tables let them be
-/// written. The CPU has translated the first of them: it cannot fail but by a change since.
+/// Where the bytes at a linear address are. The CPU has translated the first of them and
+/// checked what the guest may do there; the rest obeys the guest's tables here. An emulator may
+/// report the reading half of an instruction before it looks whether it may write.
 fn place(
     linear: u64,
-    width: AccessWidth,
+    instruction: &Instruction,
     paging: Paging,
     machine: &impl X86Machine,
-) -> Result<(Place, bool), Obstacle> {
+) -> Result<Place, Obstacle> {
+    let user = machine.privilege_level() == 3;
+    let writes = instruction.writes();
+    let page_fault = |address, present| {
+        let bit = |is_set, bit| if is_set { bit } else { 0 };
+        let error_code = present | bit(writes, page_fault::WRITE) | bit(user, page_fault::USER);
+        Obstacle::PageFault(X86Exception::PageFault {
+            address,
+            error_code,
+        })
+    };
     let words = machine.ram_words();
-    let translate = |address| paging.translate(address, words);
-    let first = translate(linear).ok_or(Obstacle::Unsupported)?;
-    let before = PAGE_BYTES - linear % PAGE_BYTES;
-    let mut writable = first.writable;
-    let mut second_page = None;
-    if before < width.bytes() {
-        let address = linear.wrapping_add(before);
-        let second = translate(address).ok_or_else(|| {
-            let user = machine.privilege_level() == 3;
-            let error_code = if user { page_fault::USER } else { 0 };
-            Obstacle::PageFault(X86Exception::PageFault {
-                address,
-                error_code,
-            })
-        })?;
-        writable &= second.writable;
-        second_page = Some(SecondPage {
-            bytes_before: before as usize,
-            address: second.address,
-        });
+    let checked = |address| {
+        let found = paging.translate(address, words)?;
+        let obeys_writable = user || paging.cr0 & CR0_WP != 0;
+        let allowed = (!user || found.user) && (!writes || !obeys_writable || found.writable);
+        Some((found.address, allowed))
+    };
+    let (first, allowed) = checked(linear).ok_or(Obstacle::Unsupported)?;
+    if !allowed {
+        return Err(page_fault(linear, page_fault::PRESENT));
     }
-    let first = first.address;
-    Ok((Place { first, second_page }, writable))
+    let before = PAGE_BYTES - linear % PAGE_BYTES;
+    if before >= instruction.width.bytes() {
+        let second_page = None;
+        return Ok(Place { first, second_page });
+    }
+    let second = linear.wrapping_add(before);
+    match checked(second) {
+        None => Err(page_fault(second, 0)),
+        Some((_, false)) => Err(page_fault(second, page_fault::PRESENT)),
+        Some((address, true)) => Ok(Place {
+            first,
+            second_page: Some(SecondPage {
+                bytes_before: before as usize,
+                address,
+            }),
+        }),
+    }
 }
 
 #[inline(always)]

@@ -36,6 +36,7 @@ struct Platform {
     running: bool,
     injected: Vec<X86Exception>,
     page_tables: u64,
+    privilege_level: u8,
     ram: &'static RefCell<Vec<u8>>,
     notified: Vec<Channel>,
 }
@@ -125,7 +126,7 @@ impl X86Machine for Platform {
     }
 
     fn privilege_level(&self) -> u8 {
-        0
+        self.privilege_level
     }
 
     fn ram_words(&self) -> impl Fn(GuestPhysAddr) -> Option<u64> + Copy + use<> {
@@ -236,6 +237,7 @@ impl System {
             running: false,
             injected: Vec::new(),
             page_tables: 0,
+            privilege_level: 0,
             ram: leak(RefCell::new(vec![0; RAM_BYTES])),
             notified: Vec::new(),
         };
@@ -579,4 +581,29 @@ fn a_write_that_the_guests_tables_forbid_is_its_page_fault() {
     };
     assert_eq!(system.platform.injected, [wanted]);
     assert!(system.traced().is_empty());
+}
+
+#[test]
+fn a_user_gets_no_further_by_way_of_the_device_than_its_tables_let_it() {
+    let mut system = System::new();
+    system.platform.privilege_level = 3;
+    let tables = system.platform.page_tables;
+    let user = |system: &mut System, place: u64, entry: u64| {
+        let bytes = (entry | 0b111).to_le_bytes();
+        assert!(system.platform.write_ram(GuestPhysAddr(place), &bytes));
+    };
+    // The device's page is the last of its 2 MiB, and the user's; what follows is not.
+    let device = LOC + 0x1f_f000;
+    user(&mut system, tables, tables + 0x1000);
+    user(&mut system, tables + 0x1000 + 3 * 8, tables + 0x5000);
+    let large = tables + 0x5000 + (LOC >> 21 & 0x1ff) * 8;
+    user(&mut system, large, LOC | 1 << 7);
+    system.platform.gprs[RDI] = device + 0xffe;
+    system.access(&STORE, Direction::Write);
+    let (address, error_code) = (device + 0x1000, 0b111);
+    let wanted = X86Exception::PageFault {
+        address,
+        error_code,
+    };
+    assert_eq!(system.platform.injected, [wanted]);
 }

@@ -18,6 +18,7 @@
 
 use crate::instruction::{Registers, Segment};
 use crate::{Instruction, Mode, Paging, decode, fetch};
+use core::ops::Range;
 use guest_trap::GuestPhysAddr;
 use heapless::Vec;
 
@@ -26,6 +27,8 @@ const ENTRIES: usize = 8;
 /// Words of memory that lead to an address: two walks of five levels, and an instruction.
 const WORDS: usize = 13;
 const PAGE: u64 = 4096;
+/// No fetched word lies further behind an instruction.
+const FETCHED: u64 = 24;
 
 /// The registers that decide what an instruction pointer means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,8 +91,8 @@ pub struct AccessCache {
 struct Entry {
     situation: Situation,
     instruction: Instruction,
-    /// The operand's segment, if it can begin elsewhere than at 0.
-    segment: Option<Segment>,
+    /// The operand's segment begins at 0, whatever was loaded.
+    begins_at_0: bool,
     /// The pages of the operand.
     linear_page: u64,
     physical_page: u64,
@@ -119,8 +122,8 @@ impl AccessCache {
         let instruction = &entry.instruction;
         let next_rip = situation.rip.wrapping_add(instruction.len.into());
         let mut linear = instruction.memory.effective(registers, next_rip);
-        if let Some(segment) = entry.segment {
-            linear = linear.wrapping_add(registers.segment_base(segment));
+        if !entry.begins_at_0 {
+            linear = linear.wrapping_add(registers.segment_base(instruction.memory.segment));
         }
         let in_page = linear.wrapping_sub(entry.linear_page);
         if in_page > PAGE - instruction.width.bytes() {
@@ -138,30 +141,33 @@ impl AccessCache {
         read: impl Fn(GuestPhysAddr) -> Option<u64>,
     ) -> Option<Found> {
         self.searches += 1;
-        let mut words = Vec::new();
-        let mut complete = true;
-        let mut noting = |address: GuestPhysAddr| {
-            let value = read(address)?;
-            let word = (address.0, value);
-            if !words.contains(&word) {
-                complete &= words.push(word).is_ok();
-            }
-            Some(value)
-        };
-        let code = fetch(&situation.paging, situation.linear_rip(), &mut noting)?;
+        let mut words = Words::default();
+        let linear_rip = situation.linear_rip();
+        let code = fetch(&situation.paging, linear_rip, words.noting(&read))?;
         let instruction = decode(&code, situation.mode())?;
+        if linear_rip % PAGE + u64::from(instruction.len) <= PAGE {
+            let code = situation.paging.translate(linear_rip, &read)?.address.0;
+            let end = code.wrapping_add(instruction.len.into());
+            words.forget(end..end.saturating_add(FETCHED));
+            // Some of these may have been entries of the tables.
+            situation
+                .paging
+                .translate(linear_rip, words.noting(&read))?;
+        }
         let next_rip = situation.rip.wrapping_add(instruction.len.into());
         let linear = instruction.memory.linear(registers, next_rip);
         let segment = instruction.memory.segment;
-        let may_begin_elsewhere =
-            situation.mode() != Mode::Long || matches!(segment, Segment::Fs | Segment::Gs);
-        let translation = situation.paging.translate(linear, &mut noting)?;
+        let begins_at_0 =
+            situation.mode() == Mode::Long && !matches!(segment, Segment::Fs | Segment::Gs);
+        let translation = situation.paging.translate(linear, words.noting(&read))?;
         let address = translation.address;
-        if complete && let Some(place) = self.entries.get_mut(index(situation.rip)) {
+        if let Some(words) = words.complete()
+            && let Some(place) = self.entries.get_mut(index(situation.rip))
+        {
             *place = Some(Entry {
                 situation: *situation,
                 instruction,
-                segment: may_begin_elsewhere.then_some(segment),
+                begins_at_0,
                 linear_page: linear - linear % PAGE,
                 physical_page: address.0 - address.0 % PAGE,
                 words,
@@ -177,6 +183,41 @@ impl AccessCache {
     /// How often something had to be found anew.
     pub fn searches(&self) -> u64 {
         self.searches
+    }
+}
+
+/// Words of memory that were read, and whether there was room to note all.
+#[derive(Default)]
+struct Words {
+    noted: Vec<(u64, u64), WORDS>,
+    overflowed: bool,
+}
+
+impl Words {
+    /// Reads by `read` and notes what it gave.
+    fn noting(
+        &mut self,
+        read: &impl Fn(GuestPhysAddr) -> Option<u64>,
+    ) -> impl FnMut(GuestPhysAddr) -> Option<u64> {
+        |address| {
+            let value = read(address)?;
+            let word = (address.0, value);
+            if !self.noted.contains(&word) {
+                self.overflowed |= self.noted.push(word).is_err();
+            }
+            Some(value)
+        }
+    }
+
+    /// Drops the words at these addresses.
+    fn forget(&mut self, addresses: Range<u64>) {
+        self.noted
+            .retain(|(address, _)| !addresses.contains(address));
+    }
+
+    /// All words, if they are all.
+    fn complete(self) -> Option<Vec<(u64, u64), WORDS>> {
+        (!self.overflowed).then_some(self.noted)
     }
 }
 

@@ -41,6 +41,19 @@ pub struct Translation {
     pub address: GuestPhysAddr,
     /// All tables on the way allow writing.
     pub writable: bool,
+    /// All tables on the way allow privilege level 3 to come here.
+    pub user: bool,
+}
+
+impl Translation {
+    /// To `address`, by way of entries whose permissions have `allowed` in common.
+    const fn with(address: u64, allowed: u64) -> Self {
+        Self {
+            address: GuestPhysAddr(address),
+            writable: allowed & WRITABLE != 0,
+            user: allowed & USER != 0,
+        }
+    }
 }
 
 const CR0_PG: u64 = 1 << 31;
@@ -51,6 +64,7 @@ const EFER_LMA: u64 = 1 << 10;
 
 const PRESENT: u64 = 1 << 0;
 const WRITABLE: u64 = 1 << 1;
+const USER: u64 = 1 << 2;
 const LARGE: u64 = 1 << 7;
 /// Bits 51 to 12 of an entry of 8 bytes.
 const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
@@ -70,9 +84,7 @@ impl Paging {
         mut read: impl FnMut(GuestPhysAddr) -> Option<u64>,
     ) -> Option<Translation> {
         if self.cr0 & CR0_PG == 0 {
-            let address = GuestPhysAddr(linear & 0xffff_ffff);
-            let writable = true;
-            return Some(Translation { address, writable });
+            return Some(Translation::with(linear & 0xffff_ffff, WRITABLE | USER));
         }
         if self.is_long() {
             let shift = if self.cr4 & CR4_LA57 != 0 { 48 } else { 39 };
@@ -105,16 +117,11 @@ impl Paging {
         if entry & LARGE != 0 && self.cr4 & CR4_PSE != 0 {
             // Bits 39 to 32 of the address are bits 20 to 13 of the entry.
             let page = entry & 0xffc0_0000 | (entry >> 13 & 0xff) << 32;
-            return Some(Translation {
-                address: GuestPhysAddr(page | linear & 0x3f_ffff),
-                writable: entry & WRITABLE != 0,
-            });
+            return Some(Translation::with(page | linear & 0x3f_ffff, entry));
         }
         let last = entry_at(entry & 0xffff_f000, linear >> 12 & 0x3ff)?;
-        Some(Translation {
-            address: GuestPhysAddr(last & 0xffff_f000 | linear & 0xfff),
-            writable: entry & last & WRITABLE != 0,
-        })
+        let address = last & 0xffff_f000 | linear & 0xfff;
+        Some(Translation::with(address, entry & last))
     }
 }
 
@@ -126,7 +133,7 @@ fn walk(
     mut shift: u32,
     read: &mut impl FnMut(GuestPhysAddr) -> Option<u64>,
 ) -> Option<Translation> {
-    let mut allowed = WRITABLE;
+    let mut allowed = WRITABLE | USER;
     loop {
         let entry = read(GuestPhysAddr(table + (linear >> shift & 0x1ff) * 8))?;
         if entry & PRESENT == 0 {
@@ -136,10 +143,8 @@ fn walk(
         // Bit 7 is the page's own in the last table (PAT), and reserved above 1 GiB.
         if shift == 12 || entry & LARGE != 0 && shift <= 30 {
             let in_page = (1 << shift) - 1;
-            return Some(Translation {
-                address: GuestPhysAddr(entry & ADDRESS & !in_page | linear & in_page),
-                writable: allowed != 0,
-            });
+            let address = entry & ADDRESS & !in_page | linear & in_page;
+            return Some(Translation::with(address, allowed));
         }
         table = entry & ADDRESS;
         shift -= 9;

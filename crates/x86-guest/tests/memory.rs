@@ -47,7 +47,7 @@ impl Ram {
 
     fn translate(&self, paging: Paging, linear: u64) -> Option<(u64, bool)> {
         let found = paging.translate(linear, |address| self.read(address));
-        found.map(|Translation { address, writable }| (address.0, writable))
+        found.map(|it: Translation| (it.address.0, it.writable))
     }
 
     fn fetch(&self, paging: Paging, linear: u64) -> Option<Vec<u8>> {
@@ -97,6 +97,24 @@ fn long_mode_has_pages_of_three_sizes() {
     );
     assert_eq!(at(address(0x100, 2, 3, 6, 0)), None);
     assert_eq!(at(address(0x101, 2, 3, 4, 0)), None);
+}
+
+#[test]
+fn privilege_level_3_may_go_where_every_level_lets_it() {
+    const USER: u64 = 4;
+    let entries = [0x1800, 0x2010, 0x3018, 0x4020];
+    let user = |ram: &Ram| {
+        let linear = address(0x100, 2, 3, 4, 0);
+        let found = LONG.translate(linear, |address| ram.read(address));
+        found.unwrap().user
+    };
+    let mut ram = long_tables();
+    for entry in entries {
+        assert!(!user(&ram));
+        let before = ram.read(GuestPhysAddr(entry)).unwrap();
+        ram.put_u64(entry, before | USER);
+    }
+    assert!(user(&ram));
 }
 
 #[test]
@@ -332,6 +350,22 @@ fn nothing_is_recalled_after_a_change_of_the_tables() {
         guest.ram.put_u64(entry, before);
         assert!(guest.recall().is_some());
     }
+}
+
+#[test]
+fn an_entry_of_a_table_right_behind_the_code_is_not_overlooked() {
+    let mut guest = Guest::new();
+    // The code moves to where the entry for its own page follows it.
+    guest
+        .ram
+        .put_u64(0x4000 + 8 * 4, 0x4000 | PRESENT | WRITABLE);
+    guest.ram.put(0x401e, &LOAD);
+    guest.situation.rip = address(0x100, 2, 3, 4, 0x1e);
+    let found = guest.find();
+    assert!(found.is_some());
+    assert_eq!(guest.recall(), found);
+    guest.ram.put_u64(0x4000 + 8 * 4, 0x4000 | PRESENT);
+    assert_eq!(guest.recall(), None);
 }
 
 #[test]

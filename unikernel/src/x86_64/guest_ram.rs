@@ -32,8 +32,8 @@ impl GuestRam {
     ///
     /// # Safety
     ///
-    /// `host` must be mapped RW by `paging`, belong to this VM alone, and never be reached
-    /// through a Rust reference.
+    /// `host` must be whole pages and not empty, be mapped RW by `paging`, belong to this VM
+    /// alone, and never be reached through a Rust reference.
     pub const unsafe fn new(guest_physical: u64, host: Range<usize>) -> Self {
         Self {
             guest_physical,
@@ -72,16 +72,17 @@ impl GuestRam {
     /// `None` if no RAM is there. The VM's RAM stays where it is until the power goes off.
     #[inline(always)]
     pub fn words(&self) -> impl Fn(GuestPhysAddr) -> Option<u64> + Copy + use<> {
-        let (first, len, host) = (self.guest_physical, self.len_bytes, self.host);
+        let (first, host) = (self.guest_physical, self.host);
+        // RAM is whole pages.
+        let last = self.len_bytes - 8;
         move |address| {
-            // RAM is whole pages, so an aligned word lies in it if its first byte does.
-            let offset = address.0.wrapping_sub(first) & !7;
-            if offset >= len {
+            let offset = address.0.wrapping_sub(first);
+            if offset > last {
                 return None;
             }
             let from = (host + offset as usize) as *const u64;
-            // SAFETY: checked just now to be in this VM's RAM, which is mapped (`new`).
-            Some(unsafe { from.read() })
+            // SAFETY: all eight bytes are in this VM's RAM, which is mapped (`new`).
+            Some(unsafe { from.read_unaligned() })
         }
     }
 
