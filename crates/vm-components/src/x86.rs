@@ -237,7 +237,7 @@ impl Vmm<X86> {
         }
         match exit.reason {
             X86ExitReason::Access { address, direction } => {
-                match self.plan(rip, address, machine) {
+                match self.plan(rip, address, direction, machine) {
                     Ok(transfer) => self.carry_out(transfer, 0, machine),
                     Err(Obstacle::PageFault(fault)) => machine.inject(fault),
                     Err(Obstacle::Unsupported) => {
@@ -296,11 +296,13 @@ impl Vmm<X86> {
         }
     }
 
-    /// Finds out what the instruction at `rip` does, if its operand is at `reported`.
+    /// Finds out what the instruction at `rip` does, if its operand is at `reported` and
+    /// `direction` is one that it has.
     fn plan<M: X86Machine>(
         &mut self,
         rip: u64,
         reported: GuestPhysAddr,
+        direction: Direction,
         machine: &mut M,
     ) -> Result<Transfer<X86End>, Obstacle> {
         let situation = machine.situation();
@@ -326,8 +328,13 @@ impl Vmm<X86> {
             let stored = instruction.execute(0, machine).write.unwrap_or(0) & width.mask();
             let _ = elements.push(element(Direction::Write, stored));
         }
+        // An emulator reports the reading half of what reads and writes, a CPU the writing one.
+        let goes_there = match direction {
+            Direction::Read => instruction.reads(),
+            Direction::Write => instruction.writes(),
+        };
         let is_there = |element: &Element| element.virtual_address_of(reported).is_some();
-        if !elements.iter().any(is_there) {
+        if !goes_there || !elements.iter().any(is_there) {
             return Err(Obstacle::Unsupported);
         }
         Ok(Transfer::new(rip, elements, X86End { instruction }))

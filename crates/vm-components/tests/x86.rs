@@ -440,8 +440,10 @@ fn an_instruction_that_was_rewritten_meanwhile_is_not_carried_out() {
     let address = GuestPhysAddr(LOC);
     let direction = Direction::Read;
     system.run(&[0x8b, 0x06], X86ExitReason::Access { address, direction });
-    assert_eq!(system.platform.injected, [X86Exception::InvalidOpcode]);
-    assert_eq!(system.traced().len(), 2);
+    // A load, where the CPU says that the guest wrote.
+    system.access(&LOAD, Direction::Write);
+    assert_eq!(system.platform.injected, [X86Exception::InvalidOpcode; 2]);
+    assert_eq!(system.traced().len(), 3);
 }
 
 #[test]
