@@ -125,6 +125,10 @@ lint-firmware:
 .PHONY: lint-domains
 lint-domains:
 	cd sel4 && $(DOMAINS_CARGO) $(BARE_METAL_LINT) $(DOMAINS_FLAGS) $(if $(filter clippy,$(BARE_METAL_LINT)),-- -D warnings)
+	for answer in floor in-vmm; do \
+	    (cd sel4 && $(DOMAINS_CARGO) $(BARE_METAL_LINT) $(DOMAINS_FLAGS) --package pd-vmm --features bench-$$answer \
+	        $(if $(filter clippy,$(BARE_METAL_LINT)),-- -D warnings)) || exit; \
+	done
 
 unit: ## tests that need no emulator
 	cargo test --quiet --workspace --exclude runner

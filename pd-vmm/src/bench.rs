@@ -5,21 +5,25 @@
 //! location is left to the component.
 
 use guest_trap::GuestPhysAddr;
-use vm_components::{Exit, Machine};
+use vm_components::{A64Machine, Exit};
 
 /// Where the benchmark's guest has its device.
 const LOCATION: GuestPhysAddr = GuestPhysAddr(0xfa00_0000);
 
 /// Feature `bench-floor`: the trap moves the PC on, and that is all. What seL4 and the CPU cost.
 #[cfg(feature = "bench-floor")]
-#[derive(Default)]
 pub struct Answers;
 
 #[cfg(feature = "bench-floor")]
 impl Answers {
+    /// Ready for the first access.
+    pub fn new() -> Self {
+        Self
+    }
+
     /// Answers an access; `false` if it is none.
     #[inline(always)]
-    pub fn answer(&mut self, exit: Exit, machine: &mut impl Machine) -> bool {
+    pub fn answer(&mut self, exit: Exit, machine: &mut impl A64Machine) -> bool {
         let ours = exit.address == LOCATION;
         if ours {
             machine.resume(exit.pc + 4, None);
@@ -37,21 +41,19 @@ pub struct Answers {
 }
 
 #[cfg(feature = "bench-in-vmm")]
-impl Default for Answers {
-    fn default() -> Self {
+impl Answers {
+    /// A device whose counter is zero.
+    pub fn new() -> Self {
         let emit = trace_device::Emit::default();
         Self {
             device: trace_device::TraceDevice::new(LOCATION, emit),
             sequence: 0,
         }
     }
-}
 
-#[cfg(feature = "bench-in-vmm")]
-impl Answers {
     /// Answers an access; `false` if it is none.
     #[inline(always)]
-    pub fn answer(&mut self, exit: Exit, machine: &mut impl Machine) -> bool {
+    pub fn answer(&mut self, exit: Exit, machine: &mut impl A64Machine) -> bool {
         use guest_trap::{Direction, Trap, decode};
         use trace_records::{Kind, Record, Tag};
 

@@ -59,7 +59,7 @@ impl Handler for VmmDomain {
 
     fn run(&mut self) -> Result<Never, Infallible> {
         #[cfg(any(feature = "bench-floor", feature = "bench-in-vmm"))]
-        let mut answers = bench::Answers::default();
+        let mut answers = bench::Answers::new();
         loop {
             match self.machine.next_event() {
                 #[cfg(any(feature = "bench-floor", feature = "bench-in-vmm"))]
