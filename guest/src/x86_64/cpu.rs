@@ -55,3 +55,11 @@ pub fn set_reserved_bit_of_cr4() {
     // SAFETY: the VM ends, or the program with an unexpected exception.
     unsafe { asm!("mov {0}, cr4", "bts {0}, 31", "mov cr4, {0}", "hlt", out(reg) _) };
 }
+
+/// Lets instructions use the vector registers (CR4.OSFXSR).
+pub fn allow_vectors() {
+    // SAFETY: the program's own code uses none (softfloat target).
+    unsafe {
+        asm!("mov {0}, cr4", "bts {0}, 9", "mov cr4, {0}", out(reg) _, options(nostack));
+    }
+}
