@@ -4,53 +4,39 @@
 //! A case is a combination of [`Form`], [`Column`] (direction and width), [`Place`] and offset
 //! in the word. [`Case::all`] makes every one; [`Case::excluded`] says which make no sense and
 //! why; [`Case::expected`] what the others do. How a case becomes an instruction is the
-//! architecture's own matter (`aarch64`). The program `conformance` runs them.
+//! architecture's own matter (`aarch64`, `x86_64`). The program `conformance` runs them.
 //!
 //! The contract: aligned accesses of 1, 2 and 4 bytes inside the word are carried out, in every
 //! form in which the architecture has them. Everything else that is a simple load or store is
-//! an unsupported *reference*, each element of it by itself; exclusives and atomics are
-//! unsupported *instructions*.
+//! an unsupported *reference*, each element of it by itself. Exclusives and atomics are
+//! unsupported *instructions*; on x86 so are LOCK, CMPXCHG, bit tests, shifts, strings and
+//! vectors.
 //!
 //! The policies `ignore` and `fail` are two runs of the whole table. Policy `abort` is in none,
 //! since its first case would end the VM: the scenario `unsupported-aborts` has it.
 
-pub mod aarch64;
+use core::fmt::Debug;
 
-/// How the address is made, and what else the instruction does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
-    /// The base register alone.
-    Base,
-    /// The base and a constant, in units of the width.
-    Offset,
-    /// The base and a constant in bytes.
-    Unscaled,
-    /// The base and another register.
-    Register,
-    /// The base register gets the address.
-    PreIndexed,
-    /// The base register moves after the access.
-    PostIndexed,
-    /// With the rights of EL0.
-    Unprivileged,
-    /// Acquires or releases.
-    Ordered,
-    /// Two registers.
-    Pair,
-    /// Two registers, and the base gets the address.
-    PairPreIndexed,
-    /// Two registers, and the base moves afterwards.
-    PairPostIndexed,
-    /// A vector register.
-    Vector,
-    /// Two vector registers.
-    VectorPair,
-    /// A load exclusive.
-    Exclusive,
-    /// A read-modify-write.
-    Atomic,
-    /// Relative to the program counter.
-    Literal,
+pub mod aarch64;
+pub mod x86_64;
+
+/// A row of the matrix: how an instruction makes its address, or what else it does. Each
+/// architecture has its own.
+pub trait Form: Copy + Eq + Debug + 'static {
+    /// All of them, in the order of the matrix.
+    const ALL: &'static [Self];
+
+    /// How the matrix calls it.
+    fn name(self) -> &'static str;
+
+    /// Elements that it accesses one behind the other.
+    fn elements(self) -> u64;
+
+    /// Why it is not tried so many bytes into a page, if it is not.
+    fn excluded(self, column: Column, in_page: u64, abilities: Abilities) -> Option<Exclusion>;
+
+    /// Whether the contract has it as an instruction that is not carried out.
+    fn is_unsupported(self, abilities: Abilities) -> bool;
 }
 
 /// What is moved which way.
@@ -88,9 +74,9 @@ pub enum Place {
 
 /// One combination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Case {
+pub struct Case<F> {
     /// The row of the matrix.
-    pub form: Form,
+    pub form: F,
     /// The column of the matrix.
     pub column: Column,
     /// Which word.
@@ -135,63 +121,6 @@ pub struct Abilities {
     pub vectors: bool,
     /// The CPU has read-modify-write instructions.
     pub atomics: bool,
-}
-
-impl Form {
-    /// All of them, in the order of the matrix.
-    pub const ALL: [Self; 16] = [
-        Self::Base,
-        Self::Offset,
-        Self::Unscaled,
-        Self::Register,
-        Self::PreIndexed,
-        Self::PostIndexed,
-        Self::Unprivileged,
-        Self::Ordered,
-        Self::Pair,
-        Self::PairPreIndexed,
-        Self::PairPostIndexed,
-        Self::Vector,
-        Self::VectorPair,
-        Self::Exclusive,
-        Self::Atomic,
-        Self::Literal,
-    ];
-
-    /// How the matrix calls it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Base => "base",
-            Self::Offset => "offset",
-            Self::Unscaled => "unscaled",
-            Self::Register => "register",
-            Self::PreIndexed => "pre-indexed",
-            Self::PostIndexed => "post-indexed",
-            Self::Unprivileged => "unprivileged",
-            Self::Ordered => "ordered",
-            Self::Pair => "pair",
-            Self::PairPreIndexed => "pair pre",
-            Self::PairPostIndexed => "pair post",
-            Self::Vector => "vector",
-            Self::VectorPair => "vector pair",
-            Self::Exclusive => "exclusive",
-            Self::Atomic => "atomic",
-            Self::Literal => "literal",
-        }
-    }
-
-    /// Registers that it moves.
-    pub const fn elements(self) -> u64 {
-        match self {
-            Self::Pair | Self::PairPreIndexed | Self::PairPostIndexed | Self::VectorPair => 2,
-            _ => 1,
-        }
-    }
-
-    /// Whether it moves vector registers.
-    pub const fn is_vector(self) -> bool {
-        matches!(self, Self::Vector | Self::VectorPair)
-    }
 }
 
 impl Column {
@@ -269,11 +198,11 @@ impl Place {
     }
 }
 
-impl Case {
+impl<F: Form> Case<F> {
     /// Every combination.
     pub fn all() -> impl Iterator<Item = Self> {
         const PLACES: [Place; 3] = [Place::PageStart, Place::RestOfPage, Place::PageEnd];
-        Form::ALL.into_iter().flat_map(|form| {
+        F::ALL.iter().flat_map(|&form| {
             Column::ALL.into_iter().flat_map(move |column| {
                 PLACES.into_iter().flat_map(move |place| {
                     (0..4).map(move |offset| Self {
@@ -290,26 +219,12 @@ impl Case {
     /// Why it is not tried, if it is not.
     pub fn excluded(self, abilities: Abilities) -> Option<Exclusion> {
         let in_page = self.place.offset_in_page() + self.offset;
-        let is_aligned = in_page.is_multiple_of(self.column.width);
-        let ordered = matches!(self.form, Form::Ordered | Form::Exclusive | Form::Atomic);
-        if self.form == Form::Literal {
-            return Some(Exclusion::Elsewhere);
-        }
-        if aarch64::instruction(self.form, self.column).is_none() {
-            return Some(Exclusion::NoSuchInstruction);
-        }
-        match self.form {
-            Form::Atomic if !abilities.atomics => Some(Exclusion::NotOnThisCpu),
-            Form::Exclusive if self.column.writes() => Some(Exclusion::NoAccess),
-            _ if ordered && !is_aligned => Some(Exclusion::CpuWantsAlignment),
-            _ => None,
-        }
+        self.form.excluded(self.column, in_page, abilities)
     }
 
     /// What the contract says of it.
     pub fn expected(self, abilities: Abilities) -> Expected {
-        let reachable = abilities.vectors || !self.form.is_vector();
-        if matches!(self.form, Form::Exclusive | Form::Atomic) || !reachable {
+        if self.form.is_unsupported(abilities) {
             return Expected::Instruction;
         }
         let refused = (0..self.form.elements()).find(|&element| !self.is_supported(element));
@@ -333,6 +248,8 @@ mod tests {
     use std::vec::Vec;
 
     use super::*;
+    use aarch64::Form as A64;
+    use x86_64::Form as X86;
 
     const ABILITIES: Abilities = Abilities {
         vectors: true,
@@ -341,7 +258,7 @@ mod tests {
 
     #[test]
     fn every_combination_is_there_once() {
-        let all: Vec<Case> = Case::all().collect();
+        let all: Vec<Case<A64>> = Case::all().collect();
         assert_eq!(all.len(), 16 * 15 * 3 * 4);
         for (index, case) in all.iter().enumerate() {
             assert!(!all[..index].contains(case), "{case:?}");
@@ -350,7 +267,7 @@ mod tests {
 
     #[test]
     fn every_reason_to_exclude_a_case_has_one() {
-        let found: Vec<_> = Case::all()
+        let found: Vec<_> = Case::<A64>::all()
             .filter_map(|case| case.excluded(ABILITIES))
             .collect();
         for exclusion in [
@@ -367,7 +284,7 @@ mod tests {
     #[test]
     fn the_device_carries_out_what_lies_aligned_in_its_word_and_nothing_else() {
         let supported = [(1, 0), (1, 1), (1, 2), (1, 3), (2, 0), (2, 2), (4, 0)];
-        for case in Case::all().filter(|case| case.form == Form::Base) {
+        for case in Case::<X86>::all().filter(|case| case.form == X86::Base) {
             let wanted = supported.contains(&(case.column.width, case.offset))
                 && case.place != Place::RestOfPage;
             let expected = case.expected(ABILITIES);
@@ -377,7 +294,8 @@ mod tests {
 
     #[test]
     fn of_a_pair_the_second_register_is_refused_where_the_first_is_not() {
-        let pairs = Case::all().filter(|case| case.form == Form::Pair && case.column.width == 4);
+        let pairs =
+            Case::<A64>::all().filter(|case| case.form == A64::Pair && case.column.width == 4);
         for case in pairs.filter(|case| case.place == Place::PageStart) {
             let element = u64::from(case.offset == 0);
             assert_eq!(case.expected(ABILITIES), Expected::Reference { element });

@@ -55,9 +55,9 @@ pub mod ticks;
 pub mod trace_location;
 
 pub(crate) use arch::call;
-pub use arch::{access_forms, console, cpu, exceptions, timer_registers};
+pub use arch::{access_forms, code, console, cpu, exceptions, page_tables, timer_registers};
 #[cfg(target_arch = "aarch64")]
-pub use arch::{addressing_forms, code, page_tables, paging};
+pub use arch::{addressing_forms, paging};
 
 use clock::Clock;
 use cmdline::{CommandLine, CommandLineError};

@@ -249,7 +249,7 @@ impl Vmm<X86> {
             X86ExitReason::OwnAccess { address, direction } => {
                 self.record_refused(address, None, direction, rip, machine);
                 // There is no instruction to skip or to blame: the VM cannot go on.
-                self.end(EndReason::UnsupportedInstruction, address.0, rip, machine);
+                self.end(EndReason::MemoryError, address.0, rip, machine);
             }
             X86ExitReason::Port {
                 port,

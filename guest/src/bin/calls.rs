@@ -1,25 +1,22 @@
-//! Proves that calls and system registers that do not exist are answered as the architecture
-//! says, each of them, and that the counter goes on meanwhile.
+//! Proves that calls, registers and instructions that do not exist or are the host's are answered
+//! as the architecture says, each of them, and that the counter goes on meanwhile.
 //!
 //! Keys: `trace=` address of the location.
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
-use guest::code::CodePage;
-use guest::exceptions::attempt;
+use guest::code::{CodePage, HYPERVISOR_CALLS};
 use guest::ticks::is_possible_advance;
 use guest::{Outcome, Start, check, say};
+
+#[cfg_attr(target_arch = "aarch64", path = "calls/aarch64.rs")]
+#[cfg_attr(target_arch = "x86_64", path = "calls/x86_64.rs")]
+mod own;
 
 guest::program!(run);
 
 static CODE: CodePage = CodePage::new();
 
-const HVC: u32 = 0xd400_0002;
-const SMC: u32 = 0xd400_0003;
-/// `MRS x0` and `MSR …, x0` of op0 = 2; bits 19 to 5 choose the register.
-const MRS: u32 = 0xd530_0000;
-const MSR: u32 = 0xd510_0000;
-const REGISTERS: u32 = 1 << 15;
 const NOT_SUPPORTED: u64 = u64::MAX;
 
 fn run(start: &Start) -> Outcome {
@@ -28,8 +25,8 @@ fn run(start: &Start) -> Outcome {
     let (began, first) = (clock.now(), location.read());
 
     let mut calls = 0;
-    for instruction in [HVC, SMC] {
-        CODE.write(&[instruction]);
+    for instruction in HYPERVISOR_CALLS {
+        CODE.write(instruction);
         for service in 0..64_u64 {
             for convention in [0, 0x4000_0000, 0x8000_0000, 0xc000_0000] {
                 for function in [0x1f, 0xff, 0x8000, 0xffff] {
@@ -38,7 +35,7 @@ fn run(start: &Start) -> Outcome {
                     let [answer, rest @ ..] = CODE.run(arguments);
                     check!(
                         answer == NOT_SUPPORTED && rest == [1, 2, 3, 4, 5, 6, 7],
-                        "call {identifier:#x} by {instruction:#x}: {answer:#x}, {rest:x?}"
+                        "call {identifier:#x} by {instruction:x?}: {answer:#x}, {rest:x?}"
                     );
                     calls += 1;
                 }
@@ -47,24 +44,7 @@ fn run(start: &Start) -> Outcome {
     }
     say!("{calls} calls that do not exist, each not supported");
 
-    let (mut there, mut absent, mut write_only) = (0, 0, 0);
-    for register in 0..REGISTERS {
-        if is_refused(MRS, register) {
-            absent += 1;
-            write_only += u64::from(!is_refused(MSR, register));
-        } else {
-            there += 1;
-        }
-    }
-    say!(
-        "{there} system registers can be read, {absent} cannot; {write_only} of these can be written"
-    );
-    for register in OF_HIGHER_LEVELS {
-        check!(
-            is_refused(MSR, register),
-            "register {register:#x} can be written"
-        );
-    }
+    own::registers_and_instructions();
 
     let (took, last) = (clock.since(began), location.read());
     check!(
@@ -72,39 +52,4 @@ fn run(start: &Start) -> Outcome {
         "the counter went from {first} to {last}"
     );
     Ok(())
-}
-
-/// Whether an access to a system register is an exception of the guest: undefined, or one of
-/// the vector unit's, which is off.
-fn is_refused(instruction: u32, register: u32) -> bool {
-    const UNDEFINED: u64 = 0;
-    const VECTORS_ARE_OFF: u64 = 7;
-    CODE.write(&[instruction | register << 5]);
-    let Err(exception) = attempt(|| CODE.run([u64::MAX; 8])) else {
-        return false;
-    };
-    let class = exception.class();
-    check!(
-        (class == UNDEFINED || class == VECTORS_ARE_OFF) && exception.elr == CODE.address(),
-        "register {register:#x}: {exception} at {:#x}",
-        exception.elr
-    );
-    true
-}
-
-/// op0 (its lowest bit), op1, CRn, CRm, op2 of registers that belong to EL2 and EL3: HCR_EL2,
-/// VTTBR_EL2, SCTLR_EL2, VBAR_EL2, CNTHCTL_EL2, SCR_EL3, SCTLR_EL3.
-const OF_HIGHER_LEVELS: [u32; 7] = [
-    register(4, 1, 1, 0),
-    register(4, 2, 1, 0),
-    register(4, 1, 0, 0),
-    register(4, 12, 0, 0),
-    register(4, 14, 1, 0),
-    register(6, 1, 1, 0),
-    register(6, 1, 0, 0),
-];
-
-/// A register of op0 = 3.
-const fn register(op1: u32, crn: u32, crm: u32, op2: u32) -> u32 {
-    1 << 14 | op1 << 11 | crn << 7 | crm << 3 | op2
 }

@@ -7,15 +7,13 @@
 
 use core::time::Duration;
 
-use guest::code::CodePage;
+use guest::code::{CodePage, HYPERVISOR_CALLS};
 use guest::{Outcome, Start, check, say};
 
 guest::program!(run);
 
 static CODE: CodePage = CodePage::new();
 
-const HVC: u32 = 0xd400_0002;
-const SMC: u32 = 0xd400_0003;
 const NOT_SUPPORTED: u64 = u64::MAX;
 
 const VERSION: u64 = 0x8400_0000;
@@ -35,8 +33,8 @@ fn run(start: &Start) -> Outcome {
         location.read()
     );
     location.write(0xdead);
-    for instruction in [HVC, SMC] {
-        CODE.write(&[instruction]);
+    for instruction in HYPERVISOR_CALLS {
+        CODE.write(instruction);
         for function in ABSENT {
             for identifier in [VERSION | function, VERSION | IN_64_BITS | function] {
                 for argument in [0, location.address(), u64::MAX] {

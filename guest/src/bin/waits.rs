@@ -5,8 +5,7 @@
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
-use aarch64_cpu::asm;
-use guest::{Outcome, Start, say};
+use guest::{Outcome, Start, cpu, say};
 
 guest::program!(run);
 
@@ -14,6 +13,6 @@ fn run(start: &Start) -> Outcome {
     let mut location = start.trace_location("trace")?;
     say!("waits, with the counter at {}", location.read());
     loop {
-        asm::wfi();
+        cpu::wait_for_interrupt();
     }
 }

@@ -3,7 +3,123 @@
 //! Register contract: x1 is the base, x0 (or v0) moved, x2 (or v2) the second of a pair, x3
 //! the index, x5 the operand of an atomic. Arm ARM C4.1 "Loads and Stores", C6.2, C7.2.
 
-use super::{Column, Direction, Form};
+use super::{Abilities, Column, Direction, Exclusion};
+
+/// How the address is made, and what else the instruction does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// The base register alone.
+    Base,
+    /// The base and a constant, in units of the width.
+    Offset,
+    /// The base and a constant in bytes.
+    Unscaled,
+    /// The base and another register.
+    Register,
+    /// The base register gets the address.
+    PreIndexed,
+    /// The base register moves after the access.
+    PostIndexed,
+    /// With the rights of EL0.
+    Unprivileged,
+    /// Acquires or releases.
+    Ordered,
+    /// Two registers.
+    Pair,
+    /// Two registers, and the base gets the address.
+    PairPreIndexed,
+    /// Two registers, and the base moves afterwards.
+    PairPostIndexed,
+    /// A vector register.
+    Vector,
+    /// Two vector registers.
+    VectorPair,
+    /// A load exclusive.
+    Exclusive,
+    /// A read-modify-write.
+    Atomic,
+    /// Relative to the program counter.
+    Literal,
+}
+
+impl super::Form for Form {
+    const ALL: &'static [Self] = &[
+        Self::Base,
+        Self::Offset,
+        Self::Unscaled,
+        Self::Register,
+        Self::PreIndexed,
+        Self::PostIndexed,
+        Self::Unprivileged,
+        Self::Ordered,
+        Self::Pair,
+        Self::PairPreIndexed,
+        Self::PairPostIndexed,
+        Self::Vector,
+        Self::VectorPair,
+        Self::Exclusive,
+        Self::Atomic,
+        Self::Literal,
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Base => "base",
+            Self::Offset => "offset",
+            Self::Unscaled => "unscaled",
+            Self::Register => "register",
+            Self::PreIndexed => "pre-indexed",
+            Self::PostIndexed => "post-indexed",
+            Self::Unprivileged => "unprivileged",
+            Self::Ordered => "ordered",
+            Self::Pair => "pair",
+            Self::PairPreIndexed => "pair pre",
+            Self::PairPostIndexed => "pair post",
+            Self::Vector => "vector",
+            Self::VectorPair => "vector pair",
+            Self::Exclusive => "exclusive",
+            Self::Atomic => "atomic",
+            Self::Literal => "literal",
+        }
+    }
+
+    fn elements(self) -> u64 {
+        match self {
+            Self::Pair | Self::PairPreIndexed | Self::PairPostIndexed | Self::VectorPair => 2,
+            _ => 1,
+        }
+    }
+
+    fn excluded(self, column: Column, in_page: u64, abilities: Abilities) -> Option<Exclusion> {
+        let ordered = matches!(self, Self::Ordered | Self::Exclusive | Self::Atomic);
+        if self == Self::Literal {
+            return Some(Exclusion::Elsewhere);
+        }
+        if instruction(self, column).is_none() {
+            return Some(Exclusion::NoSuchInstruction);
+        }
+        match self {
+            Self::Atomic if !abilities.atomics => Some(Exclusion::NotOnThisCpu),
+            Self::Exclusive if column.writes() => Some(Exclusion::NoAccess),
+            _ if ordered && !in_page.is_multiple_of(column.width) => {
+                Some(Exclusion::CpuWantsAlignment)
+            }
+            _ => None,
+        }
+    }
+
+    fn is_unsupported(self, abilities: Abilities) -> bool {
+        let reachable = abilities.vectors || !self.is_vector();
+        matches!(self, Self::Exclusive | Self::Atomic) || !reachable
+    }
+}
+
+impl Form {
+    /// Whether it moves vector registers.
+    pub const fn is_vector(self) -> bool {
+        matches!(self, Self::Vector | Self::VectorPair)
+    }
+}
 
 /// What the index register has to hold.
 pub const INDEX: u64 = 0x40;

@@ -36,3 +36,30 @@ pub(crate) fn spin_briefly() {
         );
     }
 }
+
+/// UD2 with the stack at `address`: the exception cannot be delivered if nothing is there.
+pub fn take_an_exception_on_a_stack_at(address: u64) -> ! {
+    // SAFETY: does not return; the VM ends, or the program with an unexpected exception.
+    unsafe { asm!("mov rsp, {0}", "ud2", in(reg) address, options(noreturn)) }
+}
+
+/// UD2 with an empty table of handlers: a triple fault.
+pub fn take_an_exception_without_handlers() -> ! {
+    static NO_TABLE: [u16; 5] = [0; 5];
+    // SAFETY: does not return; the VM ends.
+    unsafe { asm!("lidt [{0}]", "ud2", in(reg) &NO_TABLE, options(noreturn)) }
+}
+
+/// Sets bit 31 of CR4, then waits: #GP, or an exit in a state in which no CPU can be.
+pub fn set_reserved_bit_of_cr4() {
+    // SAFETY: the VM ends, or the program with an unexpected exception.
+    unsafe { asm!("mov {0}, cr4", "bts {0}, 31", "mov cr4, {0}", "hlt", out(reg) _) };
+}
+
+/// Lets instructions use the vector registers (CR4.OSFXSR).
+pub fn allow_vectors() {
+    // SAFETY: the program's own code uses none (softfloat target).
+    unsafe {
+        asm!("mov {0}, cr4", "bts {0}, 9", "mov cr4, {0}", out(reg) _, options(nostack));
+    }
+}

@@ -18,8 +18,13 @@ use crate::boot;
 // The handler either ends the VM or returns where RSP was when `guarded` began: the calls in
 // between are forgotten.
 //
+// What the general registers and RFLAGS were is left in `interrupted_registers`.
+//
 // guarded(RDI = function, RSI = its argument) -> RAX: calls the function. 0 if it returned, 1
 // if an exception ended it. RBX, RBP, R12 to R15 are the caller's either way.
+//
+// call_code(RDI = code, RSI = registers): calls the code with all general registers but RSP and
+// with RFLAGS as the registers say, and stores there what they are when it returns.
 global_asm!(
     r#"
     .section .text.boot, "ax"
@@ -58,8 +63,27 @@ exception_entries:
     .endr
 
 exception:
+    push    rax
+    lea     rax, [rip + interrupted_registers]
+    mov     [rax + 8], rcx
+    mov     [rax + 16], rdx
+    mov     [rax + 24], rbx
+    mov     [rax + 40], rbp
+    mov     [rax + 48], rsi
+    mov     [rax + 56], rdi
+    mov     [rax + 64], r8
+    mov     [rax + 72], r9
+    mov     [rax + 80], r10
+    mov     [rax + 88], r11
+    mov     [rax + 96], r12
+    mov     [rax + 104], r13
+    mov     [rax + 112], r14
+    mov     [rax + 120], r15
+    pop     [rax]
     pop     rdi
     pop     rsi
+    mov     rdx, [rsp + 16]             // RFLAGS
+    mov     [rax + 128], rdx
     mov     rdx, [rsp]                  // RIP
     mov     rcx, cr2
     cld
@@ -92,6 +116,62 @@ guarded:
     pop     rbp
     ret
 
+    .global call_code
+call_code:
+    push    rbp
+    push    rbx
+    push    r12
+    push    r13
+    push    r14
+    push    r15
+    push    rsi
+    push    rdi
+    push    [rsi + 128]
+    popfq
+    mov     rax, [rsi]
+    mov     rcx, [rsi + 8]
+    mov     rdx, [rsi + 16]
+    mov     rbx, [rsi + 24]
+    mov     rbp, [rsi + 40]
+    mov     rdi, [rsi + 56]
+    mov     r8, [rsi + 64]
+    mov     r9, [rsi + 72]
+    mov     r10, [rsi + 80]
+    mov     r11, [rsi + 88]
+    mov     r12, [rsi + 96]
+    mov     r13, [rsi + 104]
+    mov     r14, [rsi + 112]
+    mov     r15, [rsi + 120]
+    mov     rsi, [rsi + 48]
+    call    [rsp]
+    xchg    rsi, [rsp + 8]
+    mov     [rsi], rax
+    mov     [rsi + 8], rcx
+    mov     [rsi + 16], rdx
+    mov     [rsi + 24], rbx
+    mov     [rsi + 40], rbp
+    mov     [rsi + 56], rdi
+    mov     [rsi + 64], r8
+    mov     [rsi + 72], r9
+    mov     [rsi + 80], r10
+    mov     [rsi + 88], r11
+    mov     [rsi + 96], r12
+    mov     [rsi + 104], r13
+    mov     [rsi + 112], r14
+    mov     [rsi + 120], r15
+    pushfq
+    pop     [rsi + 128]
+    cld
+    add     rsp, 8
+    pop     [rsi + 48]
+    pop     r15
+    pop     r14
+    pop     r13
+    pop     r12
+    pop     rbx
+    pop     rbp
+    ret
+
     .section .rodata.entry, "a"
     .balign 8
 gdt:
@@ -107,6 +187,9 @@ idt_pointer:
     .balign 16
 idt:            .skip 32 * 16
 guarded_rsp:    .skip 8
+    .global interrupted_registers
+interrupted_registers:
+                .skip 17 * 8
 "#,
     // #DF, #TS, #NP, #SS, #GP, #PF, #AC, #CP, #VC, #SX.
     HAS_ERROR_CODE = const 0x6022_7d00_u32,

@@ -10,6 +10,7 @@ use core::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
+use crate::code::Registers;
 #[cfg(target_os = "none")]
 use crate::{
     power::{self, FailureCode},
@@ -96,6 +97,21 @@ fn guarded_call<F: FnOnce() -> T, T>(work: &mut Work<F, T>) {
     }
     #[cfg(not(target_os = "none"))]
     function(argument);
+}
+
+/// The registers as they were when the last exception came; RSP is not among them.
+pub fn interrupted_registers() -> Registers {
+    #[cfg(target_os = "none")]
+    {
+        unsafe extern "C" {
+            static interrupted_registers: Registers;
+        }
+        let registers = &raw const interrupted_registers;
+        // SAFETY: `entry` has made room for it, and no exception writes it just now.
+        unsafe { registers.read_volatile() }
+    }
+    #[cfg(not(target_os = "none"))]
+    unimplemented!()
 }
 
 /// Called by the entries. Returns if an attempt is to end.

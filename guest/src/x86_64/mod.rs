@@ -2,9 +2,11 @@
 
 pub mod access_forms;
 pub(crate) mod call;
+pub mod code;
 pub mod console;
 pub mod cpu;
 #[cfg(target_os = "none")]
 mod entry;
 pub mod exceptions;
+pub mod page_tables;
 pub mod timer_registers;

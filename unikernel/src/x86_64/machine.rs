@@ -206,7 +206,6 @@ fn other_exit(host: &mut ComponentHost, vcpu: &mut Vcpu) {
         exit_code::DB => return vcpu.inject(Exception::Debug),
         exit_code::AC => return vcpu.inject(Exception::AlignmentCheck),
         exit_code::MC => panic!("the machine reports an error of the hardware"),
-        exit_code::INVALID => panic!("VMRUN refuses the VMCB: {info1:#x}"),
         exit_code::CPUID => {
             let (leaf, subleaf) = (vcpu.gpr(RAX.into()), vcpu.gpr(RCX.into()));
             let result = cpuid::read(leaf as u32, subleaf as u32);

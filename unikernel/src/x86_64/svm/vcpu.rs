@@ -70,8 +70,6 @@ pub mod exit_code {
     pub const LAST_INSTRUCTION: u64 = 0x8e;
     /// A nested page fault.
     pub const NPF: u64 = 0x400;
-    /// VMRUN refused the VMCB.
-    pub const INVALID: u64 = u64::MAX;
 }
 
 /// The I/O permission map: a bit for each port, set to intercept, and a few beyond the last.
