@@ -12,6 +12,8 @@
 //! | `instruction` | the guest's code | what can be carried out is predictable |
 //! | `stage1` | the guest's page tables | at most four reads; an address, or a fault that the CPU has |
 //! | `vmm` | the guest, and a hostile trace component and console | an exit is answered within three wake-ups; a VM that stops is told |
+//! | `x86-instruction` | the guest's code, in any mode | only what is in the bytes counts; operand, result and flags are what the APM says |
+//! | `x86-paging` | the guest's page tables and code | the walk is that of the APM; what is recalled is what is found anew |
 //! | `image` | the user: the guest's ELF file | only RAM is written; the VM starts, or ends and is told |
 //! | `ring` | both peers of a ring, memory changing at any load | order, sums, bounds; a still ring lets its reader sleep |
 //! | `trace` | a hostile VMM, by its access ring | it ends; no other VM's state, log or trace changes |
@@ -35,6 +37,8 @@ mod targets {
     pub(crate) mod trace;
     pub(crate) mod vm;
     pub(crate) mod vmm;
+    pub(crate) mod x86_instruction;
+    pub(crate) mod x86_paging;
 }
 
 /// Something to feed bytes to.
@@ -47,9 +51,10 @@ pub struct Target {
 }
 
 /// All there are.
-pub const TARGETS: [Target; 11] = {
+pub const TARGETS: [Target; 13] = {
     use targets::{
         blob, config, console, dump, image, instruction, ring, stage1, syndrome, trace, vmm,
+        x86_instruction, x86_paging,
     };
     const fn target(name: &'static str, run: fn(&[u8])) -> Target {
         Target { name, run }
@@ -66,5 +71,7 @@ pub const TARGETS: [Target; 11] = {
         target("syndrome", syndrome::run),
         target("trace", trace::run),
         target("vmm", vmm::run),
+        target("x86-instruction", x86_instruction::run),
+        target("x86-paging", x86_paging::run),
     ]
 };
