@@ -115,6 +115,7 @@ targets! {
     "vmm": any_exit_of_a_guest,
     "x86-instruction": any_x86_instruction,
     "x86-paging": any_x86_page_tables,
+    "x86-vmm": any_exit_of_an_x86_guest,
 }
 
 #[test]

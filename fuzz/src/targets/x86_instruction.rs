@@ -5,6 +5,7 @@
 //! 1.7 and chapter 3, in arithmetic of 128 bits; they are not taken from `execute`.
 
 use crate::script::Script;
+use crate::targets::x86_registers::X86Registers;
 use x86_guest::{
     Alu, Code, Effect, Instruction, MemoryOperand, Mode, Operation, Register, RegisterPart,
     Registers, Segment, Source, Unary, decode, instruction_len,
@@ -21,35 +22,7 @@ const SIGN: u64 = 1 << 7;
 const OVERFLOW: u64 = 1 << 11;
 const STATUS: u64 = CARRY | PARITY | AUXILIARY | ZERO | SIGN | OVERFLOW;
 
-/// A guest's registers.
-pub(crate) struct Cpu {
-    pub mode: Mode,
-    pub gprs: [u64; 16],
-    pub rflags: u64,
-    /// Of ES, CS, SS, DS, FS and GS, as they were loaded.
-    pub bases: [u64; 6],
-}
-
-impl Registers for Cpu {
-    fn gpr(&self, number: u8) -> u64 {
-        self.gprs[usize::from(number)]
-    }
-
-    fn rflags(&self) -> u64 {
-        self.rflags
-    }
-
-    fn segment_base(&self, segment: Segment) -> u64 {
-        let base = self.bases[segment as usize];
-        match (self.mode, segment) {
-            (Mode::Long, Segment::Fs | Segment::Gs) => base,
-            (Mode::Long, _) => 0,
-            _ => base & 0xffff_ffff,
-        }
-    }
-}
-
-pub(crate) fn mode(script: &mut Script<'_>) -> Mode {
+fn mode(script: &mut Script<'_>) -> Mode {
     [Mode::Long, Mode::Protected, Mode::Real][usize::from(script.byte() % 3)]
 }
 
@@ -59,11 +32,9 @@ pub(crate) fn run(input: &[u8]) {
     let len = usize::from(script.byte()) % (LONGEST + 2);
     let bytes: Vec<u8> = (0..len).map(|_| script.byte()).collect();
     let (rflags, read, next_rip) = (script.little_endian(2), script.number(), script.number());
-    let mut cpu = Cpu {
-        mode,
-        gprs: [0; 16],
+    let mut cpu = X86Registers {
         rflags,
-        bases: [0; 6],
+        ..X86Registers::reset(mode)
     };
     // Those that are used stand first: RAX, RCX and so on.
     for register in cpu.gprs.iter_mut().chain(&mut cpu.bases) {
@@ -179,7 +150,7 @@ fn check_encoding(instruction: &Instruction, bytes: &[u8], mode: Mode) {
 }
 
 /// The address of the operand (volume 1, 2.2.3 and volume 3, 1.7).
-fn check_operand(memory: &MemoryOperand, cpu: &Cpu, next_rip: u64) {
+fn check_operand(memory: &MemoryOperand, cpu: &X86Registers, next_rip: u64) {
     let term = |number: Option<u8>| number.map_or(0, |number| i128::from(cpu.gpr(number)));
     let mut sum = term(memory.base)
         + term(memory.index) * i128::from(memory.scale)
@@ -210,7 +181,7 @@ fn signed(value: u64, width_bits: u32) -> i128 {
 }
 
 /// The part of a register that an instruction names.
-fn part(register: Register, cpu: &Cpu) -> u64 {
+fn part(register: Register, cpu: &X86Registers) -> u64 {
     let whole = cpu.gpr(register.number);
     match register.part {
         RegisterPart::HighByte => low(whole >> 8, 8),
@@ -219,7 +190,7 @@ fn part(register: Register, cpu: &Cpu) -> u64 {
 }
 
 /// What the whole of the register is afterwards: 8 and 16 bits leave the rest, 32 clear it.
-fn with_part(register: Register, value: u64, cpu: &Cpu) -> u64 {
+fn with_part(register: Register, value: u64, cpu: &X86Registers) -> u64 {
     let mut bytes = cpu.gpr(register.number).to_le_bytes();
     let value = value.to_le_bytes();
     match register.part {
@@ -276,7 +247,7 @@ fn combined(alu: Alu, first: u64, second: u64, width_bits: u32, carry: bool) -> 
 }
 
 /// What an instruction does, in the words of its page in volume 3.
-fn expected(instruction: &Instruction, read: u64, cpu: &Cpu) -> Effect {
+fn expected(instruction: &Instruction, read: u64, cpu: &X86Registers) -> Effect {
     let width_bits = bits(instruction.width.bytes());
     let read = low(read, width_bits);
     let rflags = cpu.rflags;
@@ -352,7 +323,7 @@ fn expected(instruction: &Instruction, read: u64, cpu: &Cpu) -> Effect {
     }
 }
 
-fn check_effect(instruction: &Instruction, read: u64, cpu: &Cpu) {
+fn check_effect(instruction: &Instruction, read: u64, cpu: &X86Registers) {
     let effect = instruction.execute(read, cpu);
     assert_eq!(effect, expected(instruction, read, cpu), "{instruction:?}");
     assert_eq!(effect.write.is_some(), instruction.writes());

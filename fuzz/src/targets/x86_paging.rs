@@ -5,7 +5,7 @@
 //! The walk is restated from the AMD APM, volume 2, 5.2 and 5.3, as a table of the levels.
 
 use crate::script::Script;
-use crate::targets::x86_instruction::Cpu;
+use crate::targets::x86_registers::X86Registers;
 use guest_trap::GuestPhysAddr;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -41,12 +41,7 @@ pub(crate) fn run(input: &[u8]) {
         format: Format::of(&situation.paging),
         written: BTreeMap::new(),
     };
-    let mut cpu = Cpu {
-        mode: situation.mode(),
-        gprs: [0; 16],
-        rflags: 0,
-        bases: [0; 6],
-    };
+    let mut cpu = X86Registers::reset(situation.mode());
     let mut cache = AccessCache::default();
     while !script.is_over() {
         match script.byte() % 8 {
@@ -248,11 +243,9 @@ fn check_hostile(situation: &Situation, script: &mut Script<'_>) {
         assert!(bytes[len..].iter().all(|byte| *byte == 0));
     }
     assert!(reads.replace(0) <= MOST_FETCH_READS);
-    let cpu = Cpu {
-        mode: situation.mode(),
+    let cpu = X86Registers {
         gprs: [situation.code_base; 16],
-        rflags: 0,
-        bases: [0; 6],
+        ..X86Registers::reset(situation.mode())
     };
     let mut cache = AccessCache::default();
     if let Some(found) = cache.find(situation, &cpu, read) {
@@ -323,7 +316,7 @@ impl Memory {
     }
 
     /// What the guest's access is, byte by byte and without a cache.
-    fn find(&self, situation: &Situation, cpu: &Cpu) -> Option<Found> {
+    fn find(&self, situation: &Situation, cpu: &X86Registers) -> Option<Found> {
         let (rip, paging) = (situation.linear_rip(), &situation.paging);
         let bytes: Vec<u8> = (0..LONGEST)
             .map_while(|index| self.byte(paging, rip.wrapping_add(index)))
@@ -346,7 +339,12 @@ impl Memory {
 }
 
 /// What is recalled, if anything, is what is found anew; and it is if it was just found.
-fn check_cache(cache: &mut AccessCache, situation: &Situation, cpu: &Cpu, memory: &Memory) {
+fn check_cache(
+    cache: &mut AccessCache,
+    situation: &Situation,
+    cpu: &X86Registers,
+    memory: &Memory,
+) {
     let reads = Cell::new(0);
     let read = |address| {
         reads.set(reads.get() + 1);
