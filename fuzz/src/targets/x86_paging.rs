@@ -289,9 +289,23 @@ impl Memory {
         })
     }
 
-    fn byte(&self, paging: &Paging, linear: u64) -> Option<u8> {
-        let place = self.place(paging, linear)?;
-        Some(self.read(GuestPhysAddr(place & !7))?.to_le_bytes()[place as usize % 8])
+    /// The code at a linear address, as far as there is any, a page at a time.
+    fn code(&self, paging: &Paging, linear: u64) -> Code {
+        let mut bytes = Vec::new();
+        let mut page = None;
+        for linear in (0..LONGEST).map(|index| linear.wrapping_add(index)) {
+            let in_page = linear % PAGE_BYTES;
+            if bytes.is_empty() || in_page == 0 {
+                page = self.place(paging, linear).map(|place| place - in_page);
+            }
+            let place = page.map(|page| page + in_page);
+            let word = place.and_then(|place| self.read(GuestPhysAddr(place & !7)));
+            match word {
+                Some(word) => bytes.push(word.to_le_bytes()[in_page as usize % 8]),
+                None => break,
+            }
+        }
+        Code::new(&bytes)
     }
 
     fn place(&self, paging: &Paging, linear: u64) -> Option<u64> {
@@ -315,13 +329,10 @@ impl Memory {
         }
     }
 
-    /// What the guest's access is, byte by byte and without a cache.
+    /// What the guest's access is, without a cache.
     fn find(&self, situation: &Situation, cpu: &X86Registers) -> Option<Found> {
         let (rip, paging) = (situation.linear_rip(), &situation.paging);
-        let bytes: Vec<u8> = (0..LONGEST)
-            .map_while(|index| self.byte(paging, rip.wrapping_add(index)))
-            .collect();
-        let instruction = decode(&Code::new(&bytes), situation.mode())?;
+        let instruction = decode(&self.code(paging, rip), situation.mode())?;
         let next_rip = situation.rip.wrapping_add(instruction.len.into());
         let base = cpu.segment_base(instruction.memory.segment);
         // Outside of 64-bit mode a sum that is too large begins at 0 again.
