@@ -11,7 +11,9 @@
 //! | `syndrome` | the guest, by the CPU | a described access is what the Arm ARM says |
 //! | `instruction` | the guest's code | what can be carried out is predictable |
 //! | `stage1` | the guest's page tables | at most four reads; an address, or a fault that the CPU has |
-//! | `vmm` | the guest, and a hostile trace component and console | an exit is answered within three wake-ups; a VM that stops is told |
+//! | `vmm`, `x86-vmm` | the guest, and a hostile trace component and console | an exit is answered within three wake-ups; a VM that stops is told |
+//! | `x86-instruction` | the guest's code, in any mode | only what is in the bytes counts; operand, result and flags are what the APM says |
+//! | `x86-paging` | the guest's page tables and code | the walk is that of the APM; what is recalled is what is found anew |
 //! | `image` | the user: the guest's ELF file | only RAM is written; the VM starts, or ends and is told |
 //! | `ring` | both peers of a ring, memory changing at any load | order, sums, bounds; a still ring lets its reader sleep |
 //! | `trace` | a hostile VMM, by its access ring | it ends; no other VM's state, log or trace changes |
@@ -23,10 +25,12 @@
 mod peer_memory;
 mod script;
 mod targets {
+    pub(crate) mod a64_cpu;
     pub(crate) mod blob;
     pub(crate) mod config;
     pub(crate) mod console;
     pub(crate) mod dump;
+    pub(crate) mod hostile_vm;
     pub(crate) mod image;
     pub(crate) mod instruction;
     pub(crate) mod ring;
@@ -35,6 +39,11 @@ mod targets {
     pub(crate) mod trace;
     pub(crate) mod vm;
     pub(crate) mod vmm;
+    pub(crate) mod x86_cpu;
+    pub(crate) mod x86_instruction;
+    pub(crate) mod x86_paging;
+    pub(crate) mod x86_registers;
+    pub(crate) mod x86_vmm;
 }
 
 /// Something to feed bytes to.
@@ -47,9 +56,10 @@ pub struct Target {
 }
 
 /// All there are.
-pub const TARGETS: [Target; 11] = {
+pub const TARGETS: [Target; 14] = {
     use targets::{
         blob, config, console, dump, image, instruction, ring, stage1, syndrome, trace, vmm,
+        x86_instruction, x86_paging, x86_vmm,
     };
     const fn target(name: &'static str, run: fn(&[u8])) -> Target {
         Target { name, run }
@@ -66,5 +76,8 @@ pub const TARGETS: [Target; 11] = {
         target("syndrome", syndrome::run),
         target("trace", trace::run),
         target("vmm", vmm::run),
+        target("x86-instruction", x86_instruction::run),
+        target("x86-paging", x86_paging::run),
+        target("x86-vmm", x86_vmm::run),
     ]
 };

@@ -41,6 +41,13 @@ impl<'a> Script<'a> {
         })
     }
 
+    /// The next bytes, or as many as are left.
+    pub(crate) fn take(&mut self, len: usize) -> &'a [u8] {
+        let (first, rest) = self.0.split_at(len.min(self.0.len()));
+        self.0 = rest;
+        first
+    }
+
     /// All that is left.
     pub(crate) fn rest(&mut self) -> &'a [u8] {
         core::mem::take(&mut self.0)

@@ -64,7 +64,16 @@ impl Situation {
     pub const fn linear_rip(&self) -> u64 {
         match self.mode() {
             Mode::Long => self.rip,
-            Mode::Protected | Mode::Real => self.rip.wrapping_add(self.code_base) & 0xffff_ffff,
+            Mode::Protected | Mode::Real => self.linear(self.rip.wrapping_add(self.code_base)),
+        }
+    }
+
+    /// The linear address that the sum of a segment's base and an effective address is: it has
+    /// 32 bits outside of 64-bit mode, also where long mode's tables translate it.
+    const fn linear(&self, sum: u64) -> u64 {
+        match self.mode() {
+            Mode::Long => sum,
+            Mode::Protected | Mode::Real => sum & 0xffff_ffff,
         }
     }
 }
@@ -123,7 +132,8 @@ impl AccessCache {
         let next_rip = situation.rip.wrapping_add(instruction.len.into());
         let mut linear = instruction.memory.effective(registers, next_rip);
         if !entry.begins_at_0 {
-            linear = linear.wrapping_add(registers.segment_base(instruction.memory.segment));
+            let base = registers.segment_base(instruction.memory.segment);
+            linear = situation.linear(linear.wrapping_add(base));
         }
         let in_page = linear.wrapping_sub(entry.linear_page);
         if in_page > PAGE - instruction.width.bytes() {
@@ -155,7 +165,7 @@ impl AccessCache {
                 .translate(linear_rip, words.noting(&read))?;
         }
         let next_rip = situation.rip.wrapping_add(instruction.len.into());
-        let linear = instruction.memory.linear(registers, next_rip);
+        let linear = situation.linear(instruction.memory.linear(registers, next_rip));
         let segment = instruction.memory.segment;
         let begins_at_0 =
             situation.mode() == Mode::Long && !matches!(segment, Segment::Fs | Segment::Gs);

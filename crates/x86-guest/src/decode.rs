@@ -135,6 +135,14 @@ const fn address_mask(register_bytes: u8) -> u64 {
     }
 }
 
+/// Whether a prefix names DS, which the crate does not tell from no prefix.
+fn names_ds(bytes: &[u8]) -> bool {
+    const PREFIXES: [u8; 10] = [0x66, 0x67, 0xf2, 0xf3, 0x26, 0x2e, 0x36, DS, 0x64, 0x65];
+    const DS: u8 = 0x3e;
+    let mut prefixes = bytes.iter().take_while(|byte| PREFIXES.contains(byte));
+    prefixes.any(|byte| *byte == DS)
+}
+
 /// The decoder of one mode. The crate has one for each, alike but for their types and names.
 macro_rules! decoder {
     (
@@ -174,7 +182,7 @@ macro_rules! decoder {
                 Some(Instruction {
                     len: u8::try_from(decoded.len().to_const()).ok()?,
                     width: width(decoded.mem_size()?.bytes_size()?)?,
-                    memory: memory(&decoded, place)?,
+                    memory: memory(&decoded, place, bytes)?,
                     operation: operation(name, place, other)?,
                 })
             }
@@ -215,7 +223,11 @@ macro_rules! decoder {
                 })
             }
 
-            fn memory(decoded: &$mode::Instruction, place: u8) -> Option<MemoryOperand> {
+            fn memory(
+                decoded: &$mode::Instruction,
+                place: u8,
+                bytes: &[u8],
+            ) -> Option<MemoryOperand> {
                 let (base, index, scale, displacement) = match decoded.operand(place) {
                     $(Operand::$absolute { addr } => {
                         let short = decoded.prefixes.address_size();
@@ -224,7 +236,7 @@ macro_rules! decoder {
                         let unused = 64 - 8 * size_of_val(&addr) as u32;
                         let displacement = ((addr as u64) << unused) as i64 >> unused;
                         return Some(MemoryOperand {
-                            segment: segment(decoded, place, None),
+                            segment: segment(decoded, place, None, bytes),
                             base: None,
                             index: None,
                             scale: 1,
@@ -253,7 +265,7 @@ macro_rules! decoder {
                 let any = base.or(index)?;
                 let base = base.filter(|_| !rip_relative).map(|base| base.num());
                 Some(MemoryOperand {
-                    segment: segment(decoded, place, base),
+                    segment: segment(decoded, place, base, bytes),
                     base,
                     index: index.map(|index| index.num()),
                     scale,
@@ -263,7 +275,12 @@ macro_rules! decoder {
                 })
             }
 
-            fn segment(decoded: &$mode::Instruction, place: u8, base: Option<u8>) -> Segment {
+            fn segment(
+                decoded: &$mode::Instruction,
+                place: u8,
+                base: Option<u8>,
+                bytes: &[u8],
+            ) -> Segment {
                 match decoded.segment_override_for_op(place) {
                     Some($mode::Segment::ES) => Segment::Es,
                     Some($mode::Segment::CS) => Segment::Cs,
@@ -272,7 +289,7 @@ macro_rules! decoder {
                     Some($mode::Segment::GS) => Segment::Gs,
                     Some($mode::Segment::DS) => Segment::Ds,
                     // What is relative to SP or BP is on the stack.
-                    None if matches!(base, Some(4 | 5)) => Segment::Ss,
+                    None if matches!(base, Some(4 | 5)) && !names_ds(bytes) => Segment::Ss,
                     None => Segment::Ds,
                 }
             }

@@ -162,6 +162,12 @@ fn the_modes_read_the_same_bytes_differently() {
         memory(Mode::Protected, &[0x26, 0x8b, 0x07]).segment,
         Segment::Es
     );
+    // mov eax, ds:[ebp + 8], with another prefix; add ds:[bp + si], bp
+    assert_eq!(
+        memory(Mode::Protected, &[0xf3, 0x3e, 0x8b, 0x45, 0x08]).segment,
+        Segment::Ds
+    );
+    assert_eq!(memory(Mode::Real, &[0x3e, 0x01, 0x2a]).segment, Segment::Ds);
     // inc eax, which in long mode is a prefix
     assert_eq!(
         decode(&Code::new(&[0x40, 0x8b, 0x07]), Mode::Protected),

@@ -386,6 +386,47 @@ fn nothing_is_recalled_in_another_situation() {
     }
 }
 
+/// The same with segments that do not begin at 0.
+struct Based {
+    rdi: Rdi,
+    base: u64,
+}
+
+impl Registers for Based {
+    fn gpr(&self, number: u8) -> u64 {
+        self.rdi.gpr(number)
+    }
+
+    fn rflags(&self) -> u64 {
+        self.rdi.rflags()
+    }
+
+    fn segment_base(&self, _: Segment) -> u64 {
+        self.base
+    }
+}
+
+#[test]
+fn compatibility_mode_has_linear_addresses_of_32_bits() {
+    let mut guest = Guest::new();
+    guest.ram.put_u64(0x1000, 0x2000 | PRESENT | WRITABLE);
+    guest.situation.rip = address(0, 2, 3, 4, CODE % 4096);
+    guest.situation.code_base = 0;
+    guest.situation.code_attributes = 0x49b;
+    let read = |address| guest.ram.read(address);
+    // The sum is 4 GiB more.
+    let registers = Based {
+        rdi: Rdi(0xffff_f000),
+        base: address(0, 2, 3, 7, 0x40),
+    };
+    let found = guest.cache.find(&guest.situation, &registers, read);
+    let found = found.unwrap();
+    assert_eq!(found.linear, address(0, 2, 3, 6, 0x40));
+    assert_eq!(found.address, GuestPhysAddr(DEVICE + 0x40));
+    let recalled = guest.cache.recall(&guest.situation, &registers, read);
+    assert_eq!(recalled, Some((&found.instruction, found.address)));
+}
+
 #[test]
 fn an_operand_may_move_within_its_page_alone() {
     let mut guest = Guest::after_one_access();

@@ -1,6 +1,7 @@
 //! The loader of the guest's ELF image, by way of the VMM that calls it.
 
 use crate::script::Script;
+use crate::targets::a64_cpu::A64Cpu;
 use crate::targets::vm::{MachineState, RAM, Vm};
 
 const HEADER_BYTES: usize = 64;
@@ -44,7 +45,7 @@ fn elf(script: &mut Script<'_>) -> Vec<u8> {
 }
 
 fn check(image: &[u8]) {
-    let mut vm = Vm::start(image);
+    let mut vm = Vm::<A64Cpu>::start(image);
     match vm.machine.state {
         MachineState::Running => {
             assert_eq!(vm.machine.starts, 1);

@@ -4,26 +4,22 @@
 //! reference to the image is gone before the image is.
 
 use crate::peer_memory::{self, RingPeer, page_words, state_words};
-use a64_guest::stage1::Regime;
-use guest_trap::{Gpr, GuestPhysAddr};
+use guest_trap::GuestPhysAddr;
 use shared_ring::{ConsumerPage, Observation, Observer, Ordering, RingMemory, header_word};
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use trace_records::{ACCESS_SLOTS, CONSOLE_SLOTS, ConsoleRecord, Kind, Notice, Record, StatePage};
-use vm_components::{
-    A64, A64Machine, Channel, Clock, GuestException, Host, Machine, StackPointer, Vmm, VmmPorts,
-};
+use vm_components::{Channel, Clock, Host, Machine, VmmPorts};
 use vm_config::{
     Action, Contents, Device, DeviceKind, RamRange, SeverityMask, Trace as TraceOptions,
     Unsupported, VmConfig, encode,
 };
 
-const CLOCK: Clock = Clock {
+pub(crate) const CLOCK: Clock = Clock {
     hz: 1000,
     start_ticks: 10,
 };
-/// Where the trace device is, and behind it the serial port.
+/// Where the trace device is.
 pub(crate) const LOC: u64 = 0xfa00_0000;
-pub(crate) const UART: u64 = 0x0900_0000;
 pub(crate) const RAM: RamRange = RamRange {
     base: 0x4000_0000,
     len_bytes: 0x8000,
@@ -41,22 +37,37 @@ pub(crate) enum MachineState {
     Held,
 }
 
-pub(crate) struct VirtualMachine {
+/// What a target knows of an architecture: its CPU, and the VMM for guests with one.
+pub(crate) trait Cpu: Sized + 'static {
+    type Vmm;
+
+    /// `e_machine` of its ELF files.
+    const ELF_MACHINE: u8;
+
+    /// A configuration for each action that the policies can have: ignore, fail, abort.
+    fn configs() -> &'static [VmConfig<'static>; 3];
+
+    /// As it is before a VM starts.
+    fn reset() -> Self;
+
+    fn init(
+        config: VmConfig<'static>,
+        image: &'static [u8],
+        ports: VmmPorts,
+        machine: &mut VirtualMachine<Self>,
+    ) -> Self::Vmm;
+}
+
+/// All of a VM but its RAM, which is static: at most one lives at a time.
+pub(crate) struct VirtualMachine<C> {
     pub now: u64,
-    pub gprs: [u64; 31],
-    pub stack_pointers: [u64; 2],
-    /// `None` on a platform that has no way to them.
-    pub vectors: Option<[u128; 32]>,
-    pub pstate: u64,
-    pub stage1: Regime,
-    pub fault_address: Option<u64>,
     pub state: MachineState,
     pub pc: u64,
     pub starts: u32,
-    pub ram: Vec<u8>,
+    pub cpu: C,
 }
 
-impl Host for VirtualMachine {
+impl<C> Host for VirtualMachine<C> {
     fn now(&mut self) -> u64 {
         self.now
     }
@@ -64,7 +75,7 @@ impl Host for VirtualMachine {
     fn notify(&mut self, _: Channel) {}
 }
 
-impl Machine for VirtualMachine {
+impl<C> Machine for VirtualMachine<C> {
     fn proceed(&mut self, pc: u64) {
         self.pc = pc;
         self.state = MachineState::Running;
@@ -75,80 +86,44 @@ impl Machine for VirtualMachine {
     }
 
     fn read_ram(&mut self, address: GuestPhysAddr, bytes: &mut [u8]) -> bool {
-        let Some(range) = ram_range(address, bytes.len()) else {
-            return false;
-        };
-        bytes.copy_from_slice(&self.ram[range]);
-        true
+        read_ram(address, bytes)
     }
 
     fn write_ram(&mut self, address: GuestPhysAddr, bytes: &[u8]) -> bool {
         let Some(range) = ram_range(address, bytes.len()) else {
             return false;
         };
-        self.ram[range].copy_from_slice(bytes);
+        ram()[range].copy_from_slice(bytes);
         true
     }
 
     fn clear_ram(&mut self) {
-        self.ram.fill(0);
+        ram().fill(0);
     }
 }
 
-impl A64Machine for VirtualMachine {
-    fn gpr(&mut self, register: Gpr) -> u64 {
-        self.gprs[register.number()]
-    }
-
-    fn set_gpr(&mut self, register: Gpr, value: u64) {
-        self.gprs[register.number()] = value;
-    }
-
-    fn stack_pointer(&mut self, which: StackPointer) -> u64 {
-        self.stack_pointers[which as usize]
-    }
-
-    fn set_stack_pointer(&mut self, which: StackPointer, value: u64) {
-        self.stack_pointers[which as usize] = value;
-    }
-
-    fn vector(&mut self, number: u8) -> Option<u128> {
-        Some(self.vectors?[usize::from(number)])
-    }
-
-    fn set_vector(&mut self, number: u8, value: u128) {
-        let vectors = self.vectors.as_mut();
-        vectors.expect("only where there is a way to them")[usize::from(number)] = value;
-    }
-
-    fn pstate(&mut self) -> u64 {
-        self.pstate
-    }
-
-    fn stage1(&mut self) -> Regime {
-        self.stage1
-    }
-
-    fn fault_address(&mut self) -> Option<u64> {
-        self.fault_address
-    }
-
-    fn resume(&mut self, pc: u64, result: Option<(Gpr, u64)>) {
-        if let Some((register, value)) = result {
-            self.gprs[register.number()] = value;
-        }
-        self.proceed(pc);
-    }
-
-    fn inject(&mut self, _: GuestException) {
-        self.state = MachineState::Running;
-    }
-
-    fn start(&mut self, entry: u64, _: u64, _: u64) {
+impl<C> VirtualMachine<C> {
+    /// The guest starts.
+    pub(crate) fn begin(&mut self, entry: u64) {
         self.starts += 1;
-        self.pc = entry;
-        self.state = MachineState::Running;
+        self.proceed(entry);
     }
+}
+
+const RAM_BYTES: usize = RAM.len_bytes as usize;
+
+/// The RAM of the one VM that lives.
+fn ram() -> MutexGuard<'static, [u8; RAM_BYTES]> {
+    static MEMORY: Mutex<[u8; RAM_BYTES]> = Mutex::new([0; RAM_BYTES]);
+    MEMORY.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(crate) fn read_ram(address: GuestPhysAddr, bytes: &mut [u8]) -> bool {
+    let Some(range) = ram_range(address, bytes.len()) else {
+        return false;
+    };
+    bytes.copy_from_slice(&ram()[range]);
+    true
 }
 
 fn ram_range(address: GuestPhysAddr, len: usize) -> Option<core::ops::Range<usize>> {
@@ -157,11 +132,12 @@ fn ram_range(address: GuestPhysAddr, len: usize) -> Option<core::ops::Range<usiz
     (end <= RAM.len_bytes).then_some(first as usize..end as usize)
 }
 
-/// A configuration for each action that the policies can have.
-static CONFIGS: LazyLock<[VmConfig<'static>; 3]> =
-    LazyLock::new(|| [Action::Ignore, Action::Fail, Action::Abort].map(config));
+/// A configuration for each action that the policies can have, with this serial port.
+pub(crate) fn configs(port: u64, kind: DeviceKind) -> [VmConfig<'static>; 3] {
+    [Action::Ignore, Action::Fail, Action::Abort].map(|action| config(action, port, kind))
+}
 
-fn config(action: Action) -> VmConfig<'static> {
+fn config(action: Action, port: u64, serial: DeviceKind) -> VmConfig<'static> {
     let device = |name, loc, kind| Device {
         name,
         loc,
@@ -185,19 +161,16 @@ fn config(action: Action) -> VmConfig<'static> {
             register: action,
         },
         ram: &[RAM],
-        devices: &[
-            device("a", LOC, trace),
-            device("uart", UART, DeviceKind::Pl011),
-        ],
+        devices: &[device("a", LOC, trace), device("uart", port, serial)],
     };
     let blob = encode(&contents).expect("a configuration that the rules allow");
     VmConfig::parse(Box::leak(Box::new(blob))).expect("it was encoded")
 }
 
 /// A VMM and its machine, and who looks at what they tell.
-pub(crate) struct Vm {
-    pub vmm: Option<Vmm<A64>>,
-    pub machine: VirtualMachine,
+pub(crate) struct Vm<C: Cpu> {
+    vmm: Option<C::Vmm>,
+    pub machine: VirtualMachine<C>,
     image: *mut [u8],
     accesses: Observer<ACCESS_SLOTS>,
     texts: Observer<CONSOLE_SLOTS>,
@@ -216,7 +189,7 @@ fn clear() {
     peer_memory::clear(state_words(&STATE));
 }
 
-impl Vm {
+impl<C: Cpu> Vm<C> {
     /// Loads `image`; unsupported things are ignored.
     pub(crate) fn start(image: &[u8]) -> Self {
         Self::with(image, 0)
@@ -238,23 +211,13 @@ impl Vm {
         };
         let mut machine = VirtualMachine {
             now: CLOCK.start_ticks,
-            gprs: [0; 31],
-            stack_pointers: [0; 2],
-            vectors: Some([0; 32]),
-            pstate: 0x3c5,
-            stage1: Regime {
-                sctlr: 0,
-                tcr: 0,
-                ttbr0: 0,
-                ttbr1: 0,
-            },
-            fault_address: None,
             state: MachineState::Held,
             pc: 0,
             starts: 0,
-            ram: vec![0; RAM.len_bytes as usize],
+            cpu: C::reset(),
         };
-        let vmm = Vmm::init(CONFIGS[action], shared, ports, CLOCK, &mut machine);
+        machine.clear_ram();
+        let vmm = C::init(C::configs()[action], shared, ports, &mut machine);
         Self {
             vmm: Some(vmm),
             machine,
@@ -263,6 +226,15 @@ impl Vm {
             texts: Observer::new(&TEXT),
             _turn: turn,
         }
+    }
+
+    /// The VMM, and the machine that it works on.
+    pub(crate) fn parts(&mut self) -> (&mut C::Vmm, &mut VirtualMachine<C>) {
+        let vmm = self.vmm.as_mut();
+        (
+            vmm.expect("it lives until the VM is dropped"),
+            &mut self.machine,
+        )
     }
 
     /// The trace component and the console read all that is there.
@@ -300,7 +272,7 @@ impl Vm {
     }
 }
 
-impl Drop for Vm {
+impl<C: Cpu> Drop for Vm<C> {
     fn drop(&mut self) {
         self.vmm = None;
         // SAFETY: `with` allocated it, and the VMM was the only one to refer to it.
