@@ -250,6 +250,7 @@ fn other_exit(host: &mut ComponentHost, vcpu: &mut Vcpu) {
         }
         exit_code::IOIO => next = Some(info2),
         exit_code::FIRST_INSTRUCTION..=exit_code::LAST_INSTRUCTION => {}
+        // Also that VMRUN refuses what the guest has made of its registers.
         code => reason = X86ExitReason::Other { code },
     }
     let exit = X86Exit {
