@@ -126,13 +126,9 @@ fn width(bytes: u8) -> Option<AccessWidth> {
     })
 }
 
-/// Bytes and bits of an address register, and of the address that is made with it.
-const fn address_mask(register_bytes: u8) -> u64 {
-    match register_bytes {
-        2 => 0xffff,
-        4 => 0xffff_ffff,
-        _ => u64::MAX,
-    }
+/// The addresses of so many bits.
+const fn address_mask(bits: u32) -> u64 {
+    u64::MAX >> (64 - bits)
 }
 
 /// Whether a prefix names DS, which the crate does not tell from no prefix.
@@ -151,7 +147,8 @@ macro_rules! decoder {
         opcodes { $($opcode:ident)* },
         registers { $($class:ident $part:ident,)* },
         immediates { $($immediate:ident)* },
-        absolute { $($absolute:ident $absolute_mask:expr,)* },
+        absolute { $($absolute:ident)* },
+        address_bits $address_bits:literal, with_prefix $other_address_bits:literal,
         rip { $($rip:ident)* },
     ) => {
         mod $module {
@@ -228,10 +225,13 @@ macro_rules! decoder {
                 place: u8,
                 bytes: &[u8],
             ) -> Option<MemoryOperand> {
+                // Not by the registers: some that the crate gives are too narrow.
+                let address_mask = match decoded.prefixes.address_size() {
+                    false => address_mask($address_bits),
+                    true => address_mask($other_address_bits),
+                };
                 let (base, index, scale, displacement) = match decoded.operand(place) {
                     $(Operand::$absolute { addr } => {
-                        let short = decoded.prefixes.address_size();
-                        let mask: fn(bool) -> u64 = $absolute_mask;
                         // A displacement of 32 bits is sign-extended, as far as the mask goes.
                         let unused = 64 - 8 * size_of_val(&addr) as u32;
                         let displacement = ((addr as u64) << unused) as i64 >> unused;
@@ -242,7 +242,7 @@ macro_rules! decoder {
                             scale: 1,
                             rip_relative: false,
                             displacement,
-                            address_mask: mask(short),
+                            address_mask,
                         });
                     })*
                     Operand::MemDeref { base } => (Some(base), None, 1, 0),
@@ -262,7 +262,6 @@ macro_rules! decoder {
                 let rip_relative = base.is_some_and(|base| {
                     [$(register_class::$rip),*].contains(&base.class())
                 });
-                let any = base.or(index)?;
                 let base = base.filter(|_| !rip_relative).map(|base| base.num());
                 Some(MemoryOperand {
                     segment: segment(decoded, place, base, bytes),
@@ -271,7 +270,7 @@ macro_rules! decoder {
                     scale,
                     rip_relative,
                     displacement: displacement.into(),
-                    address_mask: address_mask(any.class().width()),
+                    address_mask,
                 })
             }
 
@@ -305,10 +304,8 @@ decoder! {
     },
     registers { B LowByte, RB LowByte, W Word, D Doubleword, Q Quadword, },
     immediates { ImmediateI64 ImmediateU64 },
-    absolute {
-        AbsoluteU32 |short| if short { 0xffff_ffff } else { u64::MAX },
-        AbsoluteU64 |_| u64::MAX,
-    },
+    absolute { AbsoluteU32 AbsoluteU64 },
+    address_bits 64, with_prefix 32,
     rip { RIP EIP },
 }
 
@@ -318,7 +315,8 @@ decoder! {
     opcodes { MOV MOVZX MOVSX ADD OR ADC SBB AND SUB XOR CMP TEST INC DEC NEG NOT XCHG },
     registers { B LowByte, W Word, D Doubleword, },
     immediates {},
-    absolute { AbsoluteU16 |_| 0xffff, AbsoluteU32 |_| 0xffff_ffff, },
+    absolute { AbsoluteU16 AbsoluteU32 },
+    address_bits 32, with_prefix 16,
     rip {},
 }
 
@@ -328,6 +326,7 @@ decoder! {
     opcodes { MOV MOVZX MOVSX ADD OR ADC SBB AND SUB XOR CMP TEST INC DEC NEG NOT XCHG },
     registers { B LowByte, W Word, D Doubleword, },
     immediates {},
-    absolute { AbsoluteU16 |_| 0xffff, AbsoluteU32 |_| 0xffff_ffff, },
+    absolute { AbsoluteU16 AbsoluteU32 },
+    address_bits 16, with_prefix 32,
     rip {},
 }

@@ -168,6 +168,10 @@ fn the_modes_read_the_same_bytes_differently() {
         Segment::Ds
     );
     assert_eq!(memory(Mode::Real, &[0x3e, 0x01, 0x2a]).segment, Segment::Ds);
+    // add [esi + 0x10000], dh in 16-bit code: an index without a base
+    let indexed = memory(Mode::Real, &[0x67, 0x00, 0x34, 0x35, 0, 0, 1, 0]);
+    assert_eq!((indexed.base, indexed.index), (None, Some(6)));
+    assert_eq!(indexed.linear(&Hundreds, 0), 0x1_0600);
     // inc eax, which in long mode is a prefix
     assert_eq!(
         decode(&Code::new(&[0x40, 0x8b, 0x07]), Mode::Protected),
