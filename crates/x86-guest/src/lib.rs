@@ -6,7 +6,8 @@
 //! architecture's, and the same for both vendors.
 //!
 //! Invariant: every number here comes from a guest; no input panics, and no work is longer
-//! than two walks of five levels and one instruction of fifteen bytes.
+//! than five walks of five levels (the code's two pages, its first page twice more, the
+//! operand) and one instruction of fifteen bytes.
 //!
 //! ```text
 //!    RIP ──► paging ──► fifteen bytes ──► decode ──► Instruction ──► linear address ──► paging
