@@ -22,10 +22,9 @@
 use crate::arch::boot::Machine as Board;
 use crate::arch::guest_ram::GuestRam;
 use crate::arch::{
-    InstructionSet, SavedVm, Vcpu, acknowledge_wakeup, clock, memory_map, power, uart,
-    wait_for_interrupt,
+    InstructionSet, SavedVm, Vcpu, acknowledge_wakeup, clock, power, uart, wait_for_interrupt,
 };
-use crate::{print_line, rings, vm_parts};
+use crate::{places, print_line, rings, vm_parts};
 use core::ops::Range;
 use guest_trap::GuestPhysAddr;
 use heapless::Vec;
@@ -226,7 +225,7 @@ impl ComponentHost {
     /// Starts every VM. The last one stays in the CPU; VM 0 has the first turn.
     fn new(mut free: Range<usize>, clock: Clock, vcpu: &mut Vcpu) -> Self {
         let configs = vm_parts::configurations();
-        let mut images = memory_map::guest_images();
+        let mut images = places::guest_images();
         let mut pending = Pending::default();
         let mut started: Vec<WaitingVm, MAX_VMS> = Vec::new();
         for config in &configs {

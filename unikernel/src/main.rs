@@ -37,7 +37,11 @@ mod arch;
 #[cfg(target_os = "none")]
 mod component_host;
 #[cfg(target_os = "none")]
+mod image;
+#[cfg(target_os = "none")]
 mod panic;
+#[cfg(target_os = "none")]
+mod places;
 #[cfg(target_os = "none")]
 mod rings;
 #[cfg(target_os = "none")]

@@ -5,7 +5,8 @@
 
 use crate::arch::SecondStage;
 use crate::arch::guest_ram::GuestRam;
-use crate::arch::{memory_map, power};
+use crate::arch::power;
+use crate::places;
 use core::ops::Range;
 use heapless::Vec;
 use vm_components::MAX_VMS;
@@ -14,7 +15,7 @@ use vm_config::{ConfigError, VmConfig};
 /// The VMs' configurations, as the loader left them.
 pub fn configurations() -> Vec<VmConfig<'static>, MAX_VMS> {
     let mut configs = Vec::new();
-    for (number, place) in (0..).zip(memory_map::compiled_configurations()) {
+    for (number, place) in (0..).zip(places::compiled_configurations()) {
         match VmConfig::parse(place) {
             Ok(config) if config.vm() != number => power::off_because(format_args!(
                 "the compiled configuration of VM {} is in the place of VM {number}",
@@ -44,7 +45,7 @@ pub fn next_image(config: &VmConfig<'_>, images: &mut &'static [u8]) -> &'static
             images.len()
         ))
     };
-    let next = len.next_multiple_of(memory_map::PAGE_BYTES);
+    let next = len.next_multiple_of(places::PAGE_BYTES);
     *images = images.get(next..).unwrap_or_default();
     image
 }
@@ -65,7 +66,7 @@ pub fn next_ram(config: &VmConfig<'_>, free: &mut Range<usize>) -> (GuestRam, Se
         ));
     }
     let host = free.start..free.start + len;
-    free.start += len.next_multiple_of(memory_map::GUEST_RAM_BLOCK);
+    free.start += len.next_multiple_of(places::GUEST_RAM_BLOCK);
     // 0 is what the TLB's entries have before there is a VM.
     let mut second_stage = SecondStage::new(config.vm() + 1);
     // SAFETY: it is RAM for guests, and `free` does not have it any more.

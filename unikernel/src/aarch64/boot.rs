@@ -6,8 +6,9 @@
 //! UART, even if there is no device tree to find that by.
 
 use super::device_tree;
-use super::memory_map::{self, LAST_RESORT_UART};
+use super::memory_map::LAST_RESORT_UART;
 use super::{clock, gic, hypervisor, paging, power, uart};
+use crate::places;
 use aarch64_cpu::registers::{CurrentEL, Readable};
 use core::ops::Range;
 use heapless::Vec;
@@ -24,7 +25,7 @@ pub extern "C" fn boot() -> ! {
     // SAFETY: QEMU put the tree at the start of RAM and nothing has written there since.
     let board = unsafe { device_tree::read() };
     let (uart, guest_ram) = match &board {
-        Ok(board) => (board.uart.clone(), memory_map::guest_ram_in(&board.ram)),
+        Ok(board) => (board.uart.clone(), places::guest_ram_in(&board.ram)),
         Err(_) => (LAST_RESORT_UART, 0..0),
     };
     let mut devices: Vec<Range<usize>, 3> = Vec::new();

@@ -33,42 +33,8 @@ pub const COMPILED_CONFIGURATIONS: Range<usize> = 0x40e0_0000..0x40e1_0000;
 /// The guests' ELF files.
 pub const GUEST_IMAGES: Range<usize> = 0x40e1_0000..0x4100_0000;
 
-/// A compiled configuration has a page, and each ELF file begins on one.
-pub const PAGE_BYTES: usize = 4096;
-
 /// Where guest RAM begins; the device tree says where it ends.
 pub const GUEST_RAM_START: usize = 0x4100_0000;
 
-/// Guest RAM is handed out in blocks of this size, so that stage 2 needs few page tables.
-pub const GUEST_RAM_BLOCK: usize = 0x20_0000;
-
 /// The virt board's UART. Used only to say that there is no device tree to ask.
 pub const LAST_RESORT_UART: Range<usize> = 0x0900_0000..0x0900_1000;
-
-/// The largest part of `ram` that guests may have, whole blocks from its fixed start; empty
-/// if there is none.
-pub fn guest_ram_in(ram: &Range<usize>) -> Range<usize> {
-    let start = GUEST_RAM_START;
-    let end = ram.end & !(GUEST_RAM_BLOCK - 1);
-    start..end.max(start)
-}
-
-/// The bytes of the places of the compiled configurations, in the order of the VMs' numbers.
-/// How many of them count is for each blob's own header to say; all zero is no VM. Call after
-/// [`super::paging::enable`].
-pub fn compiled_configurations() -> impl Iterator<Item = &'static [u8]> {
-    read_only(COMPILED_CONFIGURATIONS).chunks_exact(PAGE_BYTES)
-}
-
-/// The bytes of the place of the guests' ELF files, which may fill only the beginning. Call
-/// after [`super::paging::enable`].
-pub fn guest_images() -> &'static [u8] {
-    read_only(GUEST_IMAGES)
-}
-
-fn read_only(place: Range<usize>) -> &'static [u8] {
-    // SAFETY: both callers pass a constant of the table above: RAM that the loader filled
-    // before the first instruction, that `paging` maps read-only, and that stage 2 gives to
-    // no guest, so nobody writes it.
-    unsafe { core::slice::from_raw_parts(place.start as *const u8, place.len()) }
-}

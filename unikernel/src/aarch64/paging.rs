@@ -10,6 +10,7 @@
 use super::assembly;
 use super::memory_map::{COMPILED_CONFIGURATIONS, GUEST_IMAGES, IMAGE};
 use super::table_pool::TablePool;
+use crate::image;
 use aarch64_cpu::registers::{ID_AA64MMFR0_EL1, MAIR_EL2, Readable, SCTLR_EL2, TCR_EL2, Writeable};
 // Field's crate for page tables: without its `alloc` feature it needs only our `TablePool`.
 use aarch64_paging::Mapping;
@@ -39,33 +40,6 @@ const READ_WRITE: El23Attributes = NORMAL.union(El23Attributes::XN);
 const DEVICE: El23Attributes = MAPPED
     .union(El23Attributes::ATTRIBUTE_INDEX_0)
     .union(El23Attributes::XN);
-
-/// Places that only the linker knows.
-mod image {
-    unsafe extern "C" {
-        static __text_start: u8;
-        static __rodata_start: u8;
-        static __data_start: u8;
-        static __stack_guard: u8;
-        static __stack_bottom: u8;
-        static __image_end: u8;
-    }
-
-    macro_rules! address {
-        ($($name:ident = $symbol:ident),*) => {
-            $(pub fn $name() -> usize { (&raw const $symbol).addr() })*
-        };
-    }
-
-    address!(
-        text_start = __text_start,
-        rodata_start = __rodata_start,
-        data_start = __data_start,
-        stack_guard = __stack_guard,
-        stack_bottom = __stack_bottom,
-        image_end = __image_end
-    );
-}
 
 /// Maps the memory map's table, `devices` and `guest_ram`, and turns MMU and caches on.
 ///

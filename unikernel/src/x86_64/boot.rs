@@ -4,8 +4,8 @@
 //! .bss zeroed, on the host's stack. The invariant is an order: exceptions have a handler
 //! before anything can go wrong, and what cannot go on says so on the serial port.
 
-use super::memory_map;
 use super::{clock, descriptors, interrupts, paging, power, start_info, svm, uart};
+use crate::places;
 use core::ops::Range;
 
 /// What there is to run guests on.
@@ -23,7 +23,7 @@ pub extern "C" fn boot(start_info: usize) -> ! {
     // SAFETY: the boot loader's memory is mapped, and nobody has written there.
     let ram = unsafe { start_info::ram(start_info) };
     let ram = ram.unwrap_or_else(|error| power::off_because(error));
-    let guest_ram = memory_map::guest_ram_in(&ram);
+    let guest_ram = places::guest_ram_in(&ram);
     // SAFETY: first and only call; the ranges come from the boot loader and the CPU.
     unsafe { paging::enable(interrupts::apic_page(), guest_ram.clone()) };
     if guest_ram.is_empty() {

@@ -8,6 +8,7 @@
 
 use super::memory_map::{COMPILED_CONFIGURATIONS, GUEST_IMAGES, IMAGE};
 use super::table_pool::{self, TablePool};
+use crate::image;
 use core::ops::Range;
 use x86_64::registers::control::{Cr3, Cr3Flags};
 use x86_64::structures::paging::mapper::{Mapper, OffsetPageTable};
@@ -23,33 +24,6 @@ const READ_WRITE: PageTableFlags = READ_ONLY.union(PageTableFlags::WRITABLE);
 const DEVICE: PageTableFlags = READ_WRITE
     .union(PageTableFlags::NO_CACHE)
     .union(PageTableFlags::WRITE_THROUGH);
-
-/// Places that only the linker knows.
-mod image {
-    unsafe extern "C" {
-        static __text_start: u8;
-        static __rodata_start: u8;
-        static __data_start: u8;
-        static __stack_guard: u8;
-        static __stack_bottom: u8;
-        static __image_end: u8;
-    }
-
-    macro_rules! address {
-        ($($name:ident = $symbol:ident),*) => {
-            $(pub fn $name() -> usize { (&raw const $symbol).addr() })*
-        };
-    }
-
-    address!(
-        text_start = __text_start,
-        rodata_start = __rodata_start,
-        data_start = __data_start,
-        stack_guard = __stack_guard,
-        stack_bottom = __stack_bottom,
-        image_end = __image_end
-    );
-}
 
 /// Maps the memory map's table and `guest_ram`, and switches to that map.
 ///
