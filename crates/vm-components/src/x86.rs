@@ -32,8 +32,8 @@ use heapless::Vec;
 use trace_records::{EndReason, Kind, Tag};
 use vm_config::{Action, RamRange};
 use x86_guest::{
-    AccessCache, Found, Instruction, Paging, Register, RegisterPart, Registers, Situation, fetch,
-    instruction_len,
+    AccessCache, Found, Instruction, Paging, Recalled, Register, RegisterPart, Registers,
+    Situation, fetch, instruction_len,
 };
 
 /// The x86 instruction set, in all its modes.
@@ -41,6 +41,10 @@ pub enum X86 {}
 
 /// A virtual machine with an x86 vCPU.
 pub trait X86Machine: Machine + Registers {
+    /// Whether [`Self::situation`] costs nothing. Where CS must be asked for, the short way
+    /// presumes it as long as that makes no difference.
+    const SEES_CODE_SEGMENT: bool = true;
+
     /// Sets all 64 bits of a general register while the vCPU does not run.
     fn set_gpr(&mut self, number: u8, value: u64);
 
@@ -49,6 +53,12 @@ pub trait X86Machine: Machine + Registers {
 
     /// What decides what RIP means.
     fn situation(&self) -> Situation;
+
+    /// The same, but CS is what it was when [`Self::situation`] was last called; equal if the
+    /// machine [sees](Self::SEES_CODE_SEGMENT) it.
+    fn presumed_situation(&self) -> Situation {
+        self.situation()
+    }
 
     /// CPL.
     fn privilege_level(&self) -> u8;
@@ -178,18 +188,23 @@ impl Vmm<X86> {
     /// made before, if nothing stands against it. Returns whether it did; if not, nothing has
     /// happened.
     #[inline(always)]
-    pub fn complete_access(
+    pub fn complete_access<M: X86Machine>(
         &mut self,
         address: GuestPhysAddr,
         direction: Direction,
-        machine: &mut impl X86Machine,
+        machine: &mut M,
     ) -> bool {
         let Some(Device::Trace(point)) = self.bus.find(address) else {
             return false;
         };
-        let situation = machine.situation();
+        let situation = machine.presumed_situation();
         let recalled = self.memory.recall(&situation, machine, machine.ram_words());
-        let Some((instruction, operand)) = recalled else {
+        let Some(Recalled {
+            instruction,
+            address: operand,
+            reads_alike,
+        }) = recalled
+        else {
             return false;
         };
         let is_such = match direction {
@@ -197,6 +212,9 @@ impl Vmm<X86> {
             Direction::Write => !instruction.reads(),
         };
         if operand != address || !is_such {
+            return false;
+        }
+        if !M::SEES_CODE_SEGMENT && !reads_alike && machine.situation() != situation {
             return false;
         }
         let access = access(address, instruction.width, direction, situation.rip);
@@ -309,6 +327,9 @@ impl Vmm<X86> {
         let paging = situation.paging;
         let words = machine.ram_words();
         let found = self.memory.find(&situation, machine, words);
+        if !M::SEES_CODE_SEGMENT {
+            self.memory.compare_modes(&situation);
+        }
         let Found {
             instruction,
             linear,

@@ -3,7 +3,7 @@
 
 use guest_trap::{AccessWidth, Direction, GuestPhysAddr};
 use shared_ring::{ConsumerPage, Observation, Observer, RingMemory};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use trace_records::{ACCESS_SLOTS, Entry, Kind, Record, StatePage, TRACE_SLOTS};
 use vm_components::{
     Channel, ChannelSet, Clock, Host, Machine, Trace, TracePort, Vmm, VmmPorts, X86, X86Exception,
@@ -28,7 +28,7 @@ const RCX: usize = 1;
 const RDI: usize = 7;
 
 /// Everything the VMM can ask for, as plain variables.
-struct Platform {
+struct Platform<const SEES_CODE_SEGMENT: bool> {
     now: u64,
     gprs: [u64; 16],
     rflags: u64,
@@ -37,11 +37,15 @@ struct Platform {
     injected: Vec<X86Exception>,
     page_tables: u64,
     privilege_level: u8,
+    code_attributes: u16,
+    /// What they were when they were last asked for, and how often that was.
+    known_code_attributes: Cell<u16>,
+    asked: Cell<u32>,
     ram: &'static RefCell<Vec<u8>>,
     notified: Vec<Channel>,
 }
 
-impl Host for Platform {
+impl<const SEES: bool> Host for Platform<SEES> {
     fn now(&mut self) -> u64 {
         self.now
     }
@@ -57,7 +61,7 @@ fn in_ram(address: GuestPhysAddr, len: usize) -> Option<std::ops::Range<usize>> 
     (end <= RAM_BYTES).then_some(first..end)
 }
 
-impl Machine for Platform {
+impl<const SEES: bool> Machine for Platform<SEES> {
     fn proceed(&mut self, pc: u64) {
         self.rip = pc;
         self.running = true;
@@ -88,7 +92,7 @@ impl Machine for Platform {
     }
 }
 
-impl Registers for Platform {
+impl<const SEES: bool> Registers for Platform<SEES> {
     fn gpr(&self, number: u8) -> u64 {
         self.gprs[usize::from(number)]
     }
@@ -102,7 +106,9 @@ impl Registers for Platform {
     }
 }
 
-impl X86Machine for Platform {
+impl<const SEES: bool> X86Machine for Platform<SEES> {
+    const SEES_CODE_SEGMENT: bool = SEES;
+
     fn set_gpr(&mut self, number: u8, value: u64) {
         self.gprs[usize::from(number)] = value;
     }
@@ -112,10 +118,16 @@ impl X86Machine for Platform {
     }
 
     fn situation(&self) -> Situation {
+        self.asked.set(self.asked.get() + 1);
+        self.known_code_attributes.set(self.code_attributes);
+        self.presumed_situation()
+    }
+
+    fn presumed_situation(&self) -> Situation {
         Situation {
             rip: self.rip,
             code_base: 0,
-            code_attributes: 0xa9b,
+            code_attributes: self.known_code_attributes.get(),
             paging: Paging {
                 cr0: 1 << 31 | 1 << 16 | 1,
                 cr3: self.page_tables,
@@ -129,7 +141,7 @@ impl X86Machine for Platform {
         self.privilege_level
     }
 
-    fn ram_words(&self) -> impl Fn(GuestPhysAddr) -> Option<u64> + Copy + use<> {
+    fn ram_words(&self) -> impl Fn(GuestPhysAddr) -> Option<u64> + Copy + use<SEES> {
         let ram = self.ram;
         move |address| {
             let place = in_ram(address, 8)?;
@@ -154,8 +166,8 @@ fn leak<T>(value: T) -> &'static T {
     Box::leak(Box::new(value))
 }
 
-struct System {
-    platform: Platform,
+struct System<const SEES_CODE_SEGMENT: bool = true> {
+    platform: Platform<SEES_CODE_SEGMENT>,
     vmm: Vmm<X86>,
     trace: Trace,
     trace_ring: Observer<TRACE_SLOTS>,
@@ -217,6 +229,9 @@ fn image(machine: u8) -> &'static [u8] {
 }
 
 const EM_X86_64: u8 = 62;
+/// Present, readable code: 64-bit, and 32-bit.
+const CODE_64: u16 = 0xa9b;
+const CODE_32: u16 = 0xc9b;
 
 impl System {
     fn new() -> Self {
@@ -224,6 +239,19 @@ impl System {
     }
 
     fn with(unsupported: Unsupported, image: &'static [u8]) -> Self {
+        Self::init(unsupported, image)
+    }
+}
+
+impl System<false> {
+    /// A system whose CS costs something.
+    fn blind() -> Self {
+        Self::init(Unsupported::default(), image(EM_X86_64))
+    }
+}
+
+impl<const SEES_CODE_SEGMENT: bool> System<SEES_CODE_SEGMENT> {
+    fn init(unsupported: Unsupported, image: &'static [u8]) -> Self {
         let config = config(unsupported);
         let (access, access_reader) = (leak(RingMemory::new()), leak(ConsumerPage::new()));
         let (console, console_reader) = (leak(RingMemory::new()), leak(ConsumerPage::new()));
@@ -238,6 +266,9 @@ impl System {
             injected: Vec::new(),
             page_tables: 0,
             privilege_level: 0,
+            code_attributes: CODE_64,
+            known_code_attributes: Cell::new(CODE_64),
+            asked: Cell::new(0),
             ram: leak(RefCell::new(vec![0; RAM_BYTES])),
             notified: Vec::new(),
         };
@@ -444,6 +475,57 @@ fn an_instruction_that_was_rewritten_meanwhile_is_not_carried_out() {
     system.access(&LOAD, Direction::Write);
     assert_eq!(system.platform.injected, [X86Exception::InvalidOpcode; 2]);
     assert_eq!(system.traced().len(), 3);
+}
+
+#[test]
+fn what_reads_alike_is_completed_without_asking_for_the_code_segment() {
+    let mut system = System::blind();
+    system.platform.gprs[RDI] = LOC;
+    system.access(&LOAD, Direction::Read);
+    let asked = system.platform.asked.get();
+    assert_ne!(asked, 0);
+    for attributes in [CODE_64, CODE_32] {
+        system.platform.code_attributes = attributes;
+        system.access(&LOAD, Direction::Read);
+        assert!(system.was_completed(&LOAD));
+        assert_eq!(system.platform.asked.get(), asked);
+    }
+    assert_eq!(system.traced().len(), 3);
+}
+
+#[test]
+fn what_does_not_read_alike_is_decoded_anew_when_the_code_segment_has_changed() {
+    // mov r8d, [rdi], or inc esp and more.
+    const REX_LOAD: [u8; 3] = [0x44, 0x8b, 0x07];
+    let mut system = System::blind();
+    system.platform.gprs[RDI] = LOC;
+    for _ in 0..2 {
+        system.platform.gprs[8] = u64::MAX;
+        system.access(&REX_LOAD, Direction::Read);
+        assert!(system.was_completed(&REX_LOAD));
+        assert_eq!(system.platform.gprs[8], 0);
+    }
+    // Only found once: the second time its code segment was asked for, and was the same.
+    let asked = system.platform.asked.get();
+    system.access(&REX_LOAD, Direction::Read);
+    assert_eq!(system.platform.asked.get(), asked + 1);
+    system.platform.code_attributes = CODE_32;
+    system.access(&REX_LOAD, Direction::Read);
+    assert_eq!(system.platform.injected, [X86Exception::InvalidOpcode]);
+}
+
+#[test]
+fn an_instruction_of_another_length_in_the_other_mode_gets_its_own() {
+    // mov eax, [LOC]: the address has eight bytes, or four.
+    let load = [&[0xa1], &LOC.to_le_bytes()[..]].concat();
+    let mut system = System::blind();
+    system.platform.gprs[RDI] = LOC;
+    for (attributes, len) in [(CODE_64, 9), (CODE_64, 9), (CODE_32, 5), (CODE_64, 9)] {
+        system.platform.code_attributes = attributes;
+        system.access(&load, Direction::Read);
+        assert_eq!(system.platform.rip, RIP + len);
+    }
+    assert_eq!(system.traced().len(), 4);
 }
 
 #[test]

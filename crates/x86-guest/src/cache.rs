@@ -10,14 +10,23 @@
 //! can bring up something stale: reuse saves the decoding and most of the walking, not the
 //! looking.
 //!
+//! That holds if CS is what the situation says. Where to ask for it costs as much as half an
+//! access (VT-x by way of a kernel), it is what it was when last asked for, and asked for again
+//! unless [`Recalled::reads_alike`]. What is left to presume is that 16-bit code and segments
+//! that do not begin at 0 are where they were: a guest that jumps from 64-bit code to such code
+//! at the same RIP, on the same tables, and accesses the device's page from there in the same
+//! direction has the earlier instruction carried out in place of its own. It still gets only
+//! what the earlier instruction does with its own registers on a page that the CPU let it
+//! access, so nothing that rewriting its code would not give it.
+//!
 //! ```text
 //!   found once:   RIP ─► entries of the tables ─► code ─► decode ─► operand ─► entries ─► address
 //!                              │                   │                              │
 //!   recalled:              the same?           the same?      same page?      the same?
 //! ```
 
-use crate::instruction::{Registers, Segment};
-use crate::{Instruction, Mode, Paging, decode, fetch};
+use crate::instruction::{MemoryOperand, Registers, Segment};
+use crate::{Code, Instruction, Mode, Paging, decode, fetch};
 use core::ops::Range;
 use guest_trap::GuestPhysAddr;
 use heapless::Vec;
@@ -89,6 +98,19 @@ pub struct Found {
     pub address: GuestPhysAddr,
 }
 
+/// What was found before and still holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recalled<'a> {
+    /// The instruction.
+    pub instruction: &'a Instruction,
+    /// The guest-physical address of the operand's first byte.
+    pub address: GuestPhysAddr,
+    /// The same would be found if the code were 64-bit code and if it were 32-bit code in a
+    /// segment that begins at 0, as far as there is a RIP and long mode for either. Known only
+    /// after [`AccessCache::compare_modes`].
+    pub reads_alike: bool,
+}
+
 /// The last few that were found.
 #[derive(Default)]
 pub struct AccessCache {
@@ -99,7 +121,9 @@ pub struct AccessCache {
 
 struct Entry {
     situation: Situation,
+    code: Code,
     instruction: Instruction,
+    reads_alike: bool,
     /// The operand's segment begins at 0, whatever was loaded.
     begins_at_0: bool,
     /// The pages of the operand.
@@ -118,7 +142,7 @@ impl AccessCache {
         situation: &Situation,
         registers: &impl Registers,
         read: impl Fn(GuestPhysAddr) -> Option<u64>,
-    ) -> Option<(&Instruction, GuestPhysAddr)> {
+    ) -> Option<Recalled<'_>> {
         let entry = self.entries.get(index(situation.rip))?.as_ref()?;
         if entry.situation != *situation {
             return None;
@@ -139,7 +163,11 @@ impl AccessCache {
         if in_page > PAGE - instruction.width.bytes() {
             return None;
         }
-        Some((instruction, GuestPhysAddr(entry.physical_page | in_page)))
+        Some(Recalled {
+            instruction,
+            address: GuestPhysAddr(entry.physical_page | in_page),
+            reads_alike: entry.reads_alike,
+        })
     }
 
     /// Finds it anew, and keeps it for [`Self::recall`]. `None` if the instruction cannot be
@@ -176,7 +204,9 @@ impl AccessCache {
         {
             *place = Some(Entry {
                 situation: *situation,
+                code,
                 instruction,
+                reads_alike: false,
                 begins_at_0,
                 linear_page: linear - linear % PAGE,
                 physical_page: address.0 - address.0 % PAGE,
@@ -190,10 +220,48 @@ impl AccessCache {
         })
     }
 
+    /// Finds out [`Recalled::reads_alike`] for what was found last in `situation`.
+    pub fn compare_modes(&mut self, situation: &Situation) {
+        if let Some(Some(entry)) = self.entries.get_mut(index(situation.rip))
+            && entry.situation == *situation
+        {
+            entry.reads_alike = reads_alike(&entry.code, &entry.instruction, situation);
+        }
+    }
+
     /// How often something had to be found anew.
     pub fn searches(&self) -> u64 {
         self.searches
     }
+}
+
+/// Whether 64-bit code and 32-bit code make the same of `code`, which is `instruction` in
+/// `situation`.
+///
+/// They may differ in the upper bits of the operand's address. Those choose the page, and which
+/// page it is the CPU says; where in it the operand is, and so whether it ends there, the lower
+/// bits say in both.
+fn reads_alike(code: &Code, instruction: &Instruction, situation: &Situation) -> bool {
+    const LOW_4_GIB: u64 = 0xffff_ffff;
+    let other = match situation.mode() {
+        // Only 64-bit code comes there.
+        Mode::Long if situation.rip > LOW_4_GIB => return true,
+        Mode::Long => Mode::Protected,
+        Mode::Protected if situation.code_base != 0 => return false,
+        // Without long mode there is no 64-bit code.
+        Mode::Protected if !situation.paging.is_long() => return true,
+        Mode::Protected => Mode::Long,
+        Mode::Real => return false,
+    };
+    let next_rip = situation.rip.saturating_add(instruction.len.into());
+    let alike = decode(code, other).is_some_and(|in_other| {
+        let memory = MemoryOperand {
+            address_mask: instruction.memory.address_mask,
+            ..in_other.memory
+        };
+        *instruction == Instruction { memory, ..in_other }
+    });
+    alike && next_rip <= LOW_4_GIB
 }
 
 /// Words of memory that were read, and whether there was room to note all.

@@ -29,7 +29,7 @@ mod fetch;
 mod instruction;
 mod paging;
 
-pub use cache::{AccessCache, Found, Situation};
+pub use cache::{AccessCache, Found, Recalled, Situation};
 pub use decode::{decode, instruction_len};
 pub use execute::Effect;
 pub use fetch::{Code, fetch};

@@ -5,7 +5,8 @@ use guest_trap::GuestPhysAddr;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use x86_guest::{
-    AccessCache, Instruction, Paging, Registers, Segment, Situation, Translation, fetch,
+    AccessCache, Code, Instruction, Mode, Paging, Registers, Segment, Situation, Translation,
+    decode, fetch,
 };
 
 const PRESENT: u64 = 1;
@@ -295,7 +296,7 @@ impl Guest {
     fn recall(&self) -> Option<(Instruction, GuestPhysAddr)> {
         let read = |address| self.ram.read(address);
         let recalled = self.cache.recall(&self.situation, &Rdi(self.rdi), read);
-        recalled.map(|(instruction, address)| (*instruction, address))
+        recalled.map(|it| (*it.instruction, it.address))
     }
 
     /// Finds it without the cache's help.
@@ -424,7 +425,122 @@ fn compatibility_mode_has_linear_addresses_of_32_bits() {
     assert_eq!(found.linear, address(0, 2, 3, 6, 0x40));
     assert_eq!(found.address, GuestPhysAddr(DEVICE + 0x40));
     let recalled = guest.cache.recall(&guest.situation, &registers, read);
-    assert_eq!(recalled, Some((&found.instruction, found.address)));
+    let recalled = recalled.map(|it| (*it.instruction, it.address));
+    assert_eq!(recalled, Some((found.instruction, found.address)));
+}
+
+/// 32-bit code, present.
+const PROTECTED_CODE: u16 = 0x49b;
+
+/// A guest with `code` at an address of 32 bits, in 64-bit mode.
+fn low_guest(code: &[u8]) -> Guest {
+    let mut guest = Guest::new();
+    guest.ram.put_u64(0x1000, 0x2000 | PRESENT | WRITABLE);
+    guest.ram.put(CODE, code);
+    guest.situation.rip = address(0, 2, 3, 4, CODE % 4096);
+    guest.situation.code_base = 0;
+    guest.rdi = address(0, 2, 3, 6, 0x40);
+    guest
+}
+
+impl Guest {
+    /// Whether what is found now reads alike in 64-bit and in 32-bit code.
+    fn reads_alike(&mut self) -> bool {
+        self.find().unwrap();
+        self.recall_alike().unwrap()
+    }
+
+    /// The same for what was found last, if it is recalled.
+    fn recall_alike(&mut self) -> Option<bool> {
+        self.cache.compare_modes(&self.situation);
+        let read = |address| self.ram.read(address);
+        let recalled = self.cache.recall(&self.situation, &Rdi(self.rdi), read)?;
+        Some(recalled.reads_alike)
+    }
+}
+
+#[test]
+fn what_64_bit_and_32_bit_code_have_in_common_reads_alike() {
+    // mov eax, [rdi]; mov [rdi], eax; mov ah, [rdi]; movsx eax, word [rdi]; mov dword [rdi], -2;
+    // mov word [rdi], 0xfffe; mov byte [rdi], 0xfe; cmp eax, [rdi + rax * 4 + 0].
+    let alike: [&[u8]; 8] = [
+        &LOAD,
+        &STORE,
+        &[0x8a, 0x27],
+        &[0x0f, 0xbf, 0x07],
+        &[0xc7, 0x07, 0xfe, 0xff, 0xff, 0xff],
+        &[0x66, 0xc7, 0x07, 0xfe, 0xff],
+        &[0xc6, 0x07, 0xfe],
+        &[0x3b, 0x44, 0x87, 0x00],
+    ];
+    for code in alike {
+        let mut guest = low_guest(code);
+        assert!(guest.reads_alike(), "{code:x?}");
+        guest.situation.code_attributes = PROTECTED_CODE;
+        assert!(guest.reads_alike(), "{code:x?} in 32-bit code");
+    }
+}
+
+#[test]
+fn what_only_one_of_them_has_does_not() {
+    let from_rip = (address(0, 2, 3, 6, 0) - address(0, 2, 3, 4, CODE % 4096 + 6)) as u8;
+    let high = ((address(0, 2, 3, 6, 0) - address(0, 2, 3, 4, CODE % 4096 + 6)) >> 8) as u8;
+    let absolute = address(0, 2, 3, 6, 0).to_le_bytes();
+    // REX and mov eax, [rdi]; mov rax, [rdi]; mov r8d, [rdi]; mov eax, [rip + ...];
+    // mov eax, [edi]; mov eax, [8 bytes].
+    let only_64_bit: [&[u8]; 6] = [
+        &[0x40, 0x8b, 0x07],
+        &[0x48, 0x8b, 0x07],
+        &[0x44, 0x8b, 0x07],
+        &[0x8b, 0x05, from_rip, high, 0, 0],
+        &[0x67, 0x8b, 0x07],
+        &[&[0xa1], &absolute[..]].concat(),
+    ];
+    for code in only_64_bit {
+        assert!(!low_guest(code).reads_alike(), "{code:x?}");
+    }
+    // mov eax, [4 bytes]
+    let mut guest = low_guest(&[&[0xa1], &absolute[..4]].concat());
+    guest.situation.code_attributes = PROTECTED_CODE;
+    assert!(!guest.reads_alike());
+}
+
+#[test]
+fn code_that_no_other_code_can_be_mistaken_for_reads_alike() {
+    // mov r8d, [rdi] where 32-bit code cannot be.
+    const HIGH_LOAD: [u8; 3] = [0x44, 0x8b, 0x07];
+    let mut guest = Guest::new();
+    guest.ram.put(CODE, &HIGH_LOAD);
+    assert!(guest.reads_alike());
+    // mov eax, [4 bytes] where there is no long mode.
+    let mut guest = low_guest(&[0xa1, 0x40, 0, 0, 0xfa]);
+    guest.situation.rip = CODE;
+    guest.situation.code_attributes = PROTECTED_CODE;
+    guest.situation.paging = UNPAGED;
+    assert!(guest.reads_alike());
+    // A segment that begins elsewhere is no such code, nor is 16-bit code.
+    guest.situation.rip -= 0x10;
+    guest.situation.code_base = 0x10;
+    assert!(!guest.reads_alike());
+    let mut guest = low_guest(&[0x66, 0x67, 0xa1, 0x40, 0, 0, 0xfa]);
+    guest.situation.rip = CODE;
+    guest.situation.code_attributes = 0x9b;
+    guest.situation.paging = UNPAGED;
+    assert!(!guest.reads_alike());
+}
+
+#[test]
+fn code_at_the_end_of_4_gib_goes_on_elsewhere_in_the_other_mode() {
+    let mut guest = low_guest(&[]);
+    // The last page of 4 GiB, where the code lies.
+    guest.ram.put_u64(0x2000 + 8 * 3, 0x3000 | PRESENT);
+    guest.ram.put_u64(0x3000 + 8 * 0x1ff, 0x4000 | PRESENT);
+    guest.ram.put_u64(0x4000 + 8 * 0x1ff, 0x5000 | PRESENT);
+    guest.ram.put(0x5ffc, &[LOAD, LOAD].concat());
+    guest.situation.rip = 0xffff_fffc;
+    assert!(guest.reads_alike());
+    guest.situation.rip = 0xffff_fffe;
+    assert!(!guest.reads_alike());
 }
 
 #[test]
@@ -462,6 +578,33 @@ proptest! {
         };
         fetch(&paging, linear, &mut read);
         prop_assert!(reads <= 2 * 5 + 15);
+    }
+
+    #[test]
+    fn what_reads_alike_is_the_same_work_at_the_same_place_of_a_page(
+        prefix in prop_oneof![Just(None), any::<u8>().prop_map(Some)],
+        opcode in prop_oneof![Just(0x8b), Just(0x89), Just(0xa1), Just(0xc7), any::<u8>()],
+        rest in prop::collection::vec(prop_oneof![Just(0x07), any::<u8>()], 8),
+        rdi in prop_oneof![Just(address(0, 2, 3, 6, 0x40)), any::<u64>()],
+    ) {
+        let mut code: Vec<u8> = prefix.into_iter().chain([opcode]).chain(rest).collect();
+        code.resize(15, 0);
+        for (own, other) in [(LONG_CODE, Mode::Protected), (PROTECTED_CODE, Mode::Long)] {
+            let mut guest = low_guest(&code);
+            guest.rdi = rdi;
+            guest.situation.code_attributes = own;
+            // Where no operand is, nothing is kept.
+            let Some((instruction, _)) = guest.find() else { continue };
+            let Some(true) = guest.recall_alike() else { continue };
+            let in_other = decode(&Code::new(&code), other);
+            prop_assert!(in_other.is_some(), "{other:?} has no such instruction");
+            let in_other = in_other.unwrap();
+            let work = |it: &Instruction| (it.len, it.width, it.operation);
+            prop_assert_eq!(work(&instruction), work(&in_other));
+            let next = guest.situation.rip + u64::from(instruction.len);
+            let in_page = |it: &Instruction| it.memory.linear(&Rdi(rdi), next) % 4096;
+            prop_assert_eq!(in_page(&instruction), in_page(&in_other));
+        }
     }
 
     #[test]

@@ -366,7 +366,7 @@ fn check_cache(
     let recall = |cache: &AccessCache| {
         let recalled = cache.recall(situation, cpu, read);
         assert!(reads.replace(0) <= MOST_RECALL_READS);
-        recalled.map(|(instruction, address)| (*instruction, address))
+        recalled.map(|it| (*it.instruction, it.address))
     };
     if let recalled @ Some(_) = recall(cache) {
         assert_eq!(recalled, operand);
