@@ -1,9 +1,10 @@
 //! What the CPU does with an access of an x86 guest, as far as the VMM must do it itself: find
-//! the instruction, decode it, carry it out on a value that a device gave.
+//! the instruction, decode it, carry it out on a value that a device gave. And what a guest sees
+//! of its CPU (`cpuid`) and may switch (`efer`).
 //!
 //! Called by the VMM component on an exit that says where the guest went and not how: on x86
-//! that is every access to a device. A crate of its own because all of it is the
-//! architecture's, and the same for both vendors.
+//! that is every access to a device; the rest by the platforms. A crate of its own because all
+//! of it is the architecture's, and the same for both vendors.
 //!
 //! Invariant: every number here comes from a guest; no input panics, and no work is longer
 //! than five walks of five levels (the code's two pages, its first page twice more, the
@@ -18,19 +19,24 @@
 //!                                            read, write, register, flags
 //! ```
 //!
-//! Specification: AMD APM (40332) volume 2, chapters 4 and 5; volume 3.
+//! Specification: AMD APM (40332) volume 2, chapters 4 and 5; volume 3. Intel SDM (325462)
+//! volume 3, chapters 3 to 5; volume 2.
 #![no_std]
 #![forbid(unsafe_code)]
 
 mod cache;
+mod cpuid;
 mod decode;
+mod efer;
 mod execute;
 mod fetch;
 mod instruction;
 mod paging;
 
 pub use cache::{AccessCache, Found, Recalled, Situation};
+pub use cpuid::{Cpuid, visible_cpuid};
 pub use decode::{decode, instruction_len};
+pub use efer::written_efer;
 pub use execute::Effect;
 pub use fetch::{Code, fetch};
 pub use instruction::{

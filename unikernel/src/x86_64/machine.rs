@@ -6,13 +6,13 @@
 //!
 //! AMD APM volume 2, appendix C (exit codes), 15.25.6 (nested page faults), 15.10.2 (I/O).
 
-use super::svm::cpuid;
-use super::svm::msr::{self, EFER};
+use super::svm::msr::{EFER, EFER_SVME};
 use super::svm::vcpu::{Exception, Vcpu, exit_code};
 use crate::component_host::{ComponentHost, GuestIs, VmmHost};
+use core::arch::x86_64::{__cpuid_count, CpuidResult};
 use guest_trap::{AccessWidth, Direction, GuestPhysAddr};
 use vm_components::{X86Exception, X86Exit, X86ExitReason, X86Machine};
-use x86_guest::{Mode, Paging, Registers, Segment, Situation};
+use x86_guest::{Cpuid, Mode, Paging, Registers, Segment, Situation, visible_cpuid, written_efer};
 
 impl Registers for VmmHost<'_> {
     #[inline(always)]
@@ -208,7 +208,9 @@ fn other_exit(host: &mut ComponentHost, vcpu: &mut Vcpu) {
         exit_code::MC => panic!("the machine reports an error of the hardware"),
         exit_code::CPUID => {
             let (leaf, subleaf) = (vcpu.gpr(RAX.into()), vcpu.gpr(RCX.into()));
-            let result = cpuid::read(leaf as u32, subleaf as u32);
+            let CpuidResult { eax, ebx, ecx, edx } = __cpuid_count(leaf as u32, subleaf as u32);
+            let own = Cpuid { eax, ebx, ecx, edx };
+            let result = visible_cpuid(leaf as u32, own);
             let results = [result.eax, result.ebx, result.ecx, result.edx];
             return complete(host, vcpu, next_rip, |vcpu| {
                 for (number, value) in [RAX, RBX, RCX, RDX].into_iter().zip(results) {
@@ -271,12 +273,14 @@ fn efer(host: &mut ComponentHost, vcpu: &mut Vcpu, next_rip: Option<u64>, is_wri
     if is_write {
         let (low, high) = (vcpu.gpr(RAX.into()) as u32, vcpu.gpr(RDX.into()) as u32);
         let written = u64::from(high) << 32 | u64::from(low);
-        match msr::written_efer(state.efer, written, state.cr0) {
-            Some(efer) => complete(host, vcpu, next_rip, |vcpu| vcpu.vmcb.state.efer = efer),
+        match written_efer(state.efer & !EFER_SVME, written, state.cr0) {
+            Some(efer) => complete(host, vcpu, next_rip, |vcpu| {
+                vcpu.vmcb.state.efer = efer | EFER_SVME;
+            }),
             None => vcpu.inject(Exception::GeneralProtection),
         }
     } else {
-        let efer = state.efer & !msr::EFER_SVME;
+        let efer = state.efer & !EFER_SVME;
         complete(host, vcpu, next_rip, |vcpu| {
             vcpu.set_gpr(RAX.into(), efer & 0xffff_ffff);
             vcpu.set_gpr(RDX.into(), efer >> 32);

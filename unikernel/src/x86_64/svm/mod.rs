@@ -5,7 +5,6 @@
 //!
 //! AMD APM volume 2, chapter 15.
 
-pub mod cpuid;
 pub mod msr;
 pub mod nested_paging;
 pub mod saved_vm;

@@ -1,9 +1,9 @@
 //! Model-specific registers: which of them a guest has, and what happens to the others.
 //!
 //! Called by `vcpu`. The invariant: a guest writes only registers that VMLOAD and VMRUN bring
-//! back for whoever runs next, and EFER within limits; all else is for the VM's policy.
+//! back for whoever runs next, and EFER as x86-guest says; all else is for the VM's policy.
 //!
-//! AMD APM volume 2, 15.11 (permission map), 3.1.7 (EFER), appendix A (numbers).
+//! AMD APM volume 2, 15.11 (permission map), appendix A (numbers).
 
 /// EFER.
 pub const EFER: u32 = 0xc000_0080;
@@ -50,22 +50,5 @@ const fn place(register: u32) -> (usize, u32) {
     (range + index / 4, register % 4 * 2)
 }
 
-/// System call extensions, long mode, no-execute: what a guest may switch.
-const EFER_WRITABLE: u64 = EFER_SCE | EFER_LME | EFER_NXE;
-const EFER_SCE: u64 = 1 << 0;
-const EFER_LME: u64 = 1 << 8;
-const EFER_LMA: u64 = 1 << 10;
-const EFER_NXE: u64 = 1 << 11;
 /// SVME, which must be set while a guest runs and which it does not see.
 pub const EFER_SVME: u64 = 1 << 12;
-const CR0_PG: u64 = 1 << 31;
-
-/// EFER after a guest's write, or `None` if that is a general protection exception.
-pub fn written_efer(efer: u64, written: u64, cr0: u64) -> Option<u64> {
-    let changes_mode = (efer ^ written) & EFER_LME != 0;
-    if written & !(EFER_WRITABLE | EFER_LMA) != 0 || changes_mode && cr0 & CR0_PG != 0 {
-        return None;
-    }
-    // LMA is the CPU's to set.
-    Some(written & EFER_WRITABLE | efer & EFER_LMA | EFER_SVME)
-}

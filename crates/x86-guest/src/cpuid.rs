@@ -1,0 +1,59 @@
+//! What a guest reads as its CPU.
+//!
+//! Called by the platform when CPUID leaves the guest.
+//!
+//! Invariant: a guest is told only of features that work in its VM; the others are hidden by
+//! name, and of leaves that nobody has looked at it sees nothing.
+//!
+//! Specification: AMD APM volume 3, appendix E; Intel SDM volume 2, CPUID.
+
+/// What CPUID leaves in its four registers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[allow(missing_docs)]
+pub struct Cpuid {
+    pub eax: u32,
+    pub ebx: u32,
+    pub ecx: u32,
+    pub edx: u32,
+}
+
+/// Leaf 1, ECX: MONITOR, VMX, FMA, PCID, x2APIC, the deadline timer, XSAVE, OSXSAVE, AVX, F16C.
+const HIDDEN_1_ECX: u32 =
+    1 << 3 | 1 << 5 | 1 << 12 | 1 << 17 | 1 << 21 | 1 << 24 | 1 << 26 | 1 << 27 | 1 << 28 | 1 << 29;
+/// "A hypervisor is present."
+const HYPERVISOR_1_ECX: u32 = 1 << 31;
+/// Leaf 1, EDX: machine checks, the APIC, memory type ranges.
+const HIDDEN_1_EDX: u32 = 1 << 7 | 1 << 9 | 1 << 12 | 1 << 14;
+/// Leaf 8000_0001, ECX: SVM, instruction based sampling, SKINIT, the watchdog, XOP, FMA4,
+/// performance counters.
+const HIDDEN_8000_0001_ECX: u32 =
+    1 << 2 | 1 << 10 | 1 << 11 | 1 << 12 | 1 << 13 | 1 << 16 | 1 << 23 | 1 << 24;
+/// Leaf 8000_0001, EDX: RDTSCP, whose register nobody switches.
+const HIDDEN_8000_0001_EDX: u32 = 1 << 27;
+
+/// What CPUID with this leaf in EAX leaves in a guest's registers, where it leaves `host` in the
+/// host's.
+pub const fn visible_cpuid(leaf: u32, host: Cpuid) -> Cpuid {
+    match leaf {
+        1 => Cpuid {
+            ecx: host.ecx & !HIDDEN_1_ECX | HYPERVISOR_1_ECX,
+            edx: host.edx & !HIDDEN_1_EDX,
+            ..host
+        },
+        0x8000_0001 => Cpuid {
+            ecx: host.ecx & !HIDDEN_8000_0001_ECX,
+            edx: host.edx & !HIDDEN_8000_0001_EDX,
+            ..host
+        },
+        // The vendor, the name, caches and address sizes are the host's.
+        0 | 2 | 4 | 0x8000_0000 | 0x8000_0002..=0x8000_0008 => host,
+        // Extended features would have to be looked at one by one; XSAVE, SVM, and what
+        // other hypervisors say of themselves are not there.
+        _ => Cpuid {
+            eax: 0,
+            ebx: 0,
+            ecx: 0,
+            edx: 0,
+        },
+    }
+}

@@ -1,0 +1,97 @@
+//! What a guest sees of its CPU and may switch: bits from the manuals, by their numbers.
+
+use x86_guest::{Cpuid, visible_cpuid, written_efer};
+
+/// A host that has everything.
+const ALL: Cpuid = Cpuid {
+    eax: u32::MAX,
+    ebx: u32::MAX,
+    ecx: u32::MAX,
+    edx: u32::MAX,
+};
+const NOTHING: Cpuid = Cpuid {
+    eax: 0,
+    ebx: 0,
+    ecx: 0,
+    edx: 0,
+};
+
+#[test]
+fn a_guest_has_no_virtualization_and_no_devices_of_the_cpu() {
+    let first = visible_cpuid(1, ALL);
+    // VMX, the deadline timer, XSAVE, AVX; the APIC and MTRRs; what is there stays.
+    for bit in [5, 24, 26, 28] {
+        assert_eq!(first.ecx >> bit & 1, 0, "bit {bit} of ECX");
+    }
+    for bit in [9, 12] {
+        assert_eq!(first.edx >> bit & 1, 0, "bit {bit} of EDX");
+    }
+    // SSE3, CMPXCHG16B; FPU, TSC, SYSENTER, SSE2.
+    assert_eq!((first.ecx & 1, first.ecx >> 13 & 1), (1, 1));
+    for bit in [0, 4, 11, 26] {
+        assert_eq!(first.edx >> bit & 1, 1, "bit {bit} of EDX");
+    }
+    assert_eq!((first.eax, first.ebx), (u32::MAX, u32::MAX));
+    let extended = visible_cpuid(0x8000_0001, ALL);
+    // SVM; RDTSCP; SYSCALL, no-execute and long mode stay.
+    assert_eq!(extended.ecx >> 2 & 1, 0);
+    assert_eq!(extended.edx >> 27 & 1, 0);
+    for bit in [11, 20, 29] {
+        assert_eq!(extended.edx >> bit & 1, 1, "bit {bit} of EDX");
+    }
+}
+
+#[test]
+fn a_guest_is_told_that_a_hypervisor_is_present_and_not_which() {
+    assert_eq!(visible_cpuid(1, NOTHING).ecx, 1 << 31);
+    for leaf in [0x4000_0000, 0x4000_0001, 0x4000_00ff] {
+        assert_eq!(visible_cpuid(leaf, ALL), NOTHING, "leaf {leaf:#x}");
+    }
+}
+
+#[test]
+fn leaves_that_nobody_looked_at_are_empty() {
+    // Structured features, XSAVE, SVM, what is beyond the last.
+    for leaf in [7, 0xd, 0x8000_000a, 0x8000_001f, u32::MAX] {
+        assert_eq!(visible_cpuid(leaf, ALL), NOTHING, "leaf {leaf:#x}");
+    }
+    for leaf in [0, 2, 4, 0x8000_0000, 0x8000_0004, 0x8000_0008] {
+        assert_eq!(visible_cpuid(leaf, ALL), ALL, "leaf {leaf:#x}");
+    }
+}
+
+const PAGED: u64 = 1 << 31;
+const SCE: u64 = 1 << 0;
+const LME: u64 = 1 << 8;
+const LMA: u64 = 1 << 10;
+const NXE: u64 = 1 << 11;
+
+#[test]
+fn a_guest_switches_no_execute_and_system_calls() {
+    let running = LME | LMA;
+    for bits in [0, SCE, NXE, SCE | NXE] {
+        let written = running | bits;
+        assert_eq!(written_efer(running, written, PAGED), Some(written));
+    }
+}
+
+#[test]
+fn long_mode_is_switched_only_while_paging_is_off() {
+    assert_eq!(written_efer(0, LME, 0), Some(LME));
+    assert_eq!(written_efer(LME, 0, 0), Some(0));
+    assert_eq!(written_efer(0, LME, PAGED), None);
+    assert_eq!(written_efer(LME | LMA, 0, PAGED), None);
+}
+
+#[test]
+fn whether_long_mode_is_active_is_not_the_guests_to_write() {
+    assert_eq!(written_efer(LME, LME | LMA, 0), Some(LME));
+    assert_eq!(written_efer(LME | LMA, LME, PAGED), Some(LME | LMA));
+}
+
+#[test]
+fn other_bits_are_a_general_protection_exception() {
+    for bit in [1, 9, 12, 13, 14, 15, 63] {
+        assert_eq!(written_efer(0, 1 << bit, 0), None, "bit {bit}");
+    }
+}
