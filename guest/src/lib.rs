@@ -25,7 +25,7 @@
 //! | `hz=` | appended by the VMM: frequency of the counter CNTVCT_EL0 | of the time stamp counter |
 //! | `console=` | guest-physical address of a PL011, ready to transmit; without it the guest is silent | `io:` and the first port of an 8250 |
 //! | other keys | the program's; most need `trace=`, the address of a trace device's location | the same |
-//! | success | the line `guest: done`, then PSCI SYSTEM_OFF by HVC | the same by VMMCALL, function in EAX, argument in RCX |
+//! | success | the line `guest: done`, then PSCI SYSTEM_OFF by HVC | the same by VMMCALL or VMCALL, as the CPU has it, function in EAX, argument in RCX |
 //! | failure | a line with the reason, then the vendor specific hypervisor call 0xC6000000 with a [`FailureCode`](power::FailureCode) in x1; if it returns, PSCI SYSTEM_OFF | the same |
 //!
 //! WFI or HLT has to complete within a few wake-ups although the guest takes no interrupt.

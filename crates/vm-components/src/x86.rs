@@ -9,7 +9,7 @@
 //!   exit ─┬─ memory ─► fetch, decode ─► operand there? ─┬─ one access to a trace device: done
 //!         │                 └── no ──► policy           └─ else Transfer: [read], [write]
 //!         ├─ port ───► serial port, or nothing: policy reference
-//!         ├─ HLT, VMMCALL
+//!         ├─ HLT, VMMCALL or VMCALL
 //!         └─ model-specific register, instruction: policy
 //! ```
 //!
@@ -18,8 +18,10 @@
 //! out. No x86 CPU has an exception for an access that nothing on its bus answers; #GP is the
 //! one that an operating system takes as its driver's fault.
 //!
-//! Specification: AMD APM volume 2, 8.2 (exceptions), 8.4.2 (page fault error code); volume 3,
-//! IN, OUT, HLT, VMMCALL.
+//! Specification: AMD APM volume 2, 8.2 (exceptions), 8.4.2 (page fault error code), 15.9
+//! (intercepts); volume 3, IN, OUT, HLT, VMMCALL. Intel SDM volume 3, 6.15 (exceptions), 4.7
+//! (page fault error code), chapters 26 (what leaves a guest) and 28 (VM exits), 31.3 (VMCALL);
+//! volume 2, IN, OUT, HLT.
 
 use crate::architecture::{Architecture, Isa};
 use crate::image::{COMMAND_LINE_AREA, Start};
@@ -122,7 +124,7 @@ pub enum X86ExitReason {
     Instruction,
     /// HLT.
     Halt,
-    /// VMMCALL or VMCALL.
+    /// The call of the hypervisor: VMMCALL on AMD's CPUs, VMCALL on Intel's.
     Call,
     /// RDMSR, WRMSR or MOV DR of a register that the platform does not know.
     Register {

@@ -4,7 +4,7 @@
 //!
 //! Invariant: a guest changes only bits that are its own, and never the mode that it is in.
 //!
-//! Specification: AMD APM volume 2, 3.1.7; Intel SDM volume 4, IA32_EFER, and volume 3, 9.8.5
+//! Specification: AMD APM volume 2, 3.1.7; Intel SDM volume 4, IA32_EFER, and volume 3, 10.8.5
 //! (switching long mode on).
 
 /// System call extensions, long mode, no-execute: what a guest may switch.

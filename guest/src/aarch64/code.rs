@@ -11,7 +11,9 @@ use core::sync::atomic::{AtomicU32, Ordering};
 pub const RET: u32 = 0xd65f_03c0;
 
 /// What the instructions are by which a hypervisor can be called: HVC and SMC.
-pub const HYPERVISOR_CALLS: [&[u32]; 2] = [&[0xd400_0002], &[0xd400_0003]];
+pub fn hypervisor_calls() -> [&'static [u32]; 2] {
+    [&[0xd400_0002], &[0xd400_0003]]
+}
 
 /// Instructions in a page.
 const WORDS: usize = 1024;

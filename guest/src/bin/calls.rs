@@ -5,7 +5,7 @@
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
-use guest::code::{CodePage, HYPERVISOR_CALLS};
+use guest::code::{CodePage, hypervisor_calls};
 use guest::ticks::is_possible_advance;
 use guest::{Outcome, Start, check, say};
 
@@ -25,7 +25,7 @@ fn run(start: &Start) -> Outcome {
     let (began, first) = (clock.now(), location.read());
 
     let mut calls = 0;
-    for instruction in HYPERVISOR_CALLS {
+    for instruction in hypervisor_calls() {
         CODE.write(instruction);
         for service in 0..64_u64 {
             for convention in [0, 0x4000_0000, 0x8000_0000, 0xc000_0000] {

@@ -5,7 +5,7 @@
 //! address whose translation table lies where there is no RAM. On x86_64 also: `walk` loads from
 //! an address whose table lies in the device, `stack` takes an exception while its stack is
 //! nowhere, `triple-fault` takes one without any handler, `mode` sets a reserved bit of CR4, which
-//! an emulator lets pass and the next entry to the guest does not.
+//! is an exception, or where an emulator lets it pass, no state to enter a guest in.
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
 

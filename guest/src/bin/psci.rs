@@ -7,7 +7,7 @@
 
 use core::time::Duration;
 
-use guest::code::{CodePage, HYPERVISOR_CALLS};
+use guest::code::{CodePage, hypervisor_calls};
 use guest::{Outcome, Start, check, say};
 
 guest::program!(run);
@@ -33,7 +33,7 @@ fn run(start: &Start) -> Outcome {
         location.read()
     );
     location.write(0xdead);
-    for instruction in HYPERVISOR_CALLS {
+    for instruction in hypervisor_calls() {
         CODE.write(instruction);
         for function in ABSENT {
             for identifier in [VERSION | function, VERSION | IN_64_BITS | function] {

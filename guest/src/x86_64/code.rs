@@ -8,16 +8,21 @@
 
 use core::sync::atomic::{AtomicU8, Ordering};
 
+use crate::cpu;
+
 /// RET.
 const RET: u8 = 0xc3;
-/// VMMCALL.
-const VMMCALL: [u8; 3] = [0x0f, 0x01, 0xd9];
+/// AMD's, and Intel's.
+const VMMCALL: &[u8] = &[0x0f, 0x01, 0xd9];
+const VMCALL: &[u8] = &[0x0f, 0x01, 0xc1];
 
 /// RFLAGS of code that expects nothing: interrupts off, no flag set.
 pub const RFLAGS_CLEAR: u64 = 1 << 1;
 
 /// What the instructions are by which a hypervisor can be called.
-pub const HYPERVISOR_CALLS: [&[u8]; 1] = [&VMMCALL];
+pub fn hypervisor_calls() -> [&'static [u8]; 1] {
+    [if cpu::has_vmmcall() { VMMCALL } else { VMCALL }]
+}
 
 /// The registers of a piece of code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

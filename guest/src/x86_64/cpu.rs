@@ -1,8 +1,17 @@
 //! The few things that a program asks of its CPU.
 //!
-//! AMD APM volume 3: RDTSC, LFENCE, HLT, CLI.
+//! AMD APM volume 3: RDTSC, LFENCE, HLT, CLI, CPUID.
 
 use core::arch::asm;
+use core::arch::x86_64::__cpuid;
+
+/// Whether the hypervisor is called by VMMCALL, as on an AMD CPU and its offspring, or by
+/// VMCALL; the other is undefined. By the vendor that CPUID names.
+pub fn has_vmmcall() -> bool {
+    let leaf = __cpuid(0);
+    let name = [leaf.ebx, leaf.edx, leaf.ecx].map(u32::to_le_bytes);
+    matches!(name.as_flattened(), b"AuthenticAMD" | b"HygonGenuine")
+}
 
 /// The time stamp counter, after everything before this call is done.
 pub fn counter() -> u64 {
@@ -50,7 +59,8 @@ pub fn take_an_exception_without_handlers() -> ! {
     unsafe { asm!("lidt [{0}]", "ud2", in(reg) &NO_TABLE, options(noreturn)) }
 }
 
-/// Sets bit 31 of CR4, then waits: #GP, or an exit in a state in which no CPU can be.
+/// Sets bit 31 of CR4, then waits: #GP on a CPU, and where an emulator lets that pass, an exit
+/// in a state in which no CPU can be.
 pub fn set_reserved_bit_of_cr4() {
     // SAFETY: the VM ends, or the program with an unexpected exception.
     unsafe { asm!("mov {0}, cr4", "bts {0}, 31", "mov cr4, {0}", "hlt", out(reg) _) };

@@ -2,7 +2,8 @@
 //! host's.
 //!
 //! AMD APM volume 2, appendix A (model-specific registers), 3.1 (control registers), 15
-//! (virtualization); volume 3, appendix E (CPUID).
+//! (virtualization); volume 3, appendix E (CPUID). Intel SDM volume 3, chapter 26 (instructions
+//! that leave a guest).
 
 use guest::code::{self, Registers};
 use guest::exceptions::{Exception, attempt};
