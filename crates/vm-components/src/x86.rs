@@ -330,7 +330,7 @@ impl Vmm<X86> {
         let words = machine.ram_words();
         let found = self.memory.find(&situation, machine, words);
         if !M::SEES_CODE_SEGMENT {
-            self.memory.compare_modes(&situation);
+            self.memory.compare_modes(&situation, words);
         }
         let Found {
             instruction,

@@ -121,7 +121,6 @@ pub struct AccessCache {
 
 struct Entry {
     situation: Situation,
-    code: Code,
     instruction: Instruction,
     reads_alike: bool,
     /// The operand's segment begins at 0, whatever was loaded.
@@ -204,7 +203,6 @@ impl AccessCache {
         {
             *place = Some(Entry {
                 situation: *situation,
-                code,
                 instruction,
                 reads_alike: false,
                 begins_at_0,
@@ -220,12 +218,17 @@ impl AccessCache {
         })
     }
 
-    /// Finds out [`Recalled::reads_alike`] for what was found last in `situation`.
-    pub fn compare_modes(&mut self, situation: &Situation) {
+    /// Finds out [`Recalled::reads_alike`] for what was just found in `situation`.
+    pub fn compare_modes(
+        &mut self,
+        situation: &Situation,
+        read: impl Fn(GuestPhysAddr) -> Option<u64>,
+    ) {
         if let Some(Some(entry)) = self.entries.get_mut(index(situation.rip))
             && entry.situation == *situation
+            && let Some(code) = fetch(&situation.paging, situation.linear_rip(), read)
         {
-            entry.reads_alike = reads_alike(&entry.code, &entry.instruction, situation);
+            entry.reads_alike = reads_alike(&code, &entry.instruction, situation);
         }
     }
 

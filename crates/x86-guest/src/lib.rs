@@ -8,7 +8,8 @@
 //!
 //! Invariant: every number here comes from a guest; no input panics, and no work is longer
 //! than five walks of five levels (the code's two pages, its first page twice more, the
-//! operand) and one instruction of fifteen bytes.
+//! operand) and one instruction of fifteen bytes; two walks and the instruction once more where
+//! what it is in another mode is to be known.
 //!
 //! ```text
 //!    RIP ──► paging ──► fifteen bytes ──► decode ──► Instruction ──► linear address ──► paging

@@ -452,8 +452,8 @@ impl Guest {
 
     /// The same for what was found last, if it is recalled.
     fn recall_alike(&mut self) -> Option<bool> {
-        self.cache.compare_modes(&self.situation);
         let read = |address| self.ram.read(address);
+        self.cache.compare_modes(&self.situation, read);
         let recalled = self.cache.recall(&self.situation, &Rdi(self.rdi), read)?;
         Some(recalled.reads_alike)
     }
