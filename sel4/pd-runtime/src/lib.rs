@@ -6,13 +6,15 @@
 //! protection domain can do what `system.xml` gives it and no more.
 #![no_std]
 
+#[cfg(target_arch = "aarch64")]
+#[path = "aarch64/mod.rs"]
+mod arch;
 mod crash;
 mod platform;
-mod serial;
 
+pub use arch::{Counter, Serial};
 pub use crash::{CrashPage, leave_word_on_panic};
-pub use platform::{Counter, Signals, channel_set, clock, configuration};
-pub use serial::Serial;
+pub use platform::{Signals, channel_set, clock, configuration};
 
 /// A reference to a memory region that `system.xml` maps into this protection domain.
 ///

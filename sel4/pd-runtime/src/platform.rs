@@ -3,31 +3,9 @@
 //! Used on every hop of an access. Invariant: a component's channel number is the
 //! Microkit's, so this only changes types.
 
-use core::arch::asm;
+use crate::Counter;
 use vm_components::{Channel, ChannelSet, Clock, Host};
 use vm_config::VmConfig;
-
-/// The machine's counter, CNTPCT_EL0, which the kernel exports to protection domains.
-pub struct Counter;
-
-impl Counter {
-    /// The counter, in ticks (Arm ARM D12.1).
-    #[inline(always)]
-    pub fn now() -> u64 {
-        let ticks;
-        // SAFETY: reading the counter changes nothing; the SDK's kernels allow it at EL0.
-        unsafe { asm!("mrs {}, cntpct_el0", out(reg) ticks, options(nomem, nostack)) };
-        ticks
-    }
-
-    /// Its frequency in hertz.
-    pub fn hz() -> u64 {
-        let hz;
-        // SAFETY: reading the frequency changes nothing; it is readable with the counter.
-        unsafe { asm!("mrs {}, cntfrq_el0", out(reg) hz, options(nomem, nostack)) };
-        hz
-    }
-}
 
 /// The clock that all protection domains agree on without talking: time since the counter
 /// was zero.

@@ -1,0 +1,7 @@
+//! What is an aarch64 board's own: the counter and the UARTs.
+
+mod counter;
+mod serial;
+
+pub use counter::Counter;
+pub use serial::Serial;
