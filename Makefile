@@ -6,7 +6,9 @@ VM       ?= $(if $(filter x86_64,$(ARCH)),boards/qemu_q35/vm.conf,vm.conf)
 # unikernel, or microkit with MICROKIT_SDK and CONFIG=release|debug|smp-release
 PLATFORM ?= unikernel
 CONFIG   ?= release
-BOARD    ?= qemu_virt_aarch64
+BOARD_aarch64 := qemu_virt_aarch64
+BOARD_x86_64  := x86_64_generic_vtx
+BOARD    ?= $(BOARD_$(ARCH))
 # the system description, if not the one for BOARD and so many VMs
 SYSTEM   ?=
 MICROKIT_SDK ?=
@@ -78,9 +80,11 @@ domains:
 	@mkdir -p $(DOMAINS)/$(BOARD)/$(CONFIG)
 	@cd $(DOMAINS_BUILT) && cp -u pd-monitor pd-vmm pd-trace pd-console pd-clock $(CURDIR)/$(DOMAINS)/$(BOARD)/$(CONFIG)
 
-# A panic names its place in the project, wherever that is.
+# A panic names its place in the project, wherever that is. The Microkit loads a program where
+# it was linked to.
+DOMAINS_RUSTFLAGS_x86_64 := -C relocation-model=static
 DOMAINS_CARGO = SEL4_INCLUDE_DIRS=$(abspath $(MICROKIT_SDK))/board/$(BOARD)/$(CONFIG)/include RUSTC_BOOTSTRAP=1 \
-    RUSTFLAGS="$$RUSTFLAGS --remap-path-prefix=$(CURDIR)/=" $(BARE_METAL_CARGO)
+    RUSTFLAGS="$$RUSTFLAGS --remap-path-prefix=$(CURDIR)/= $(DOMAINS_RUSTFLAGS_$(ARCH))" $(BARE_METAL_CARGO)
 DOMAINS_FLAGS = --quiet --release --target $(TARGET) --target-dir ../target/sel4-$(BOARD)-$(CONFIG) $(BARE_METAL_FLAGS)
 DOMAINS_BUILT = target/sel4-$(BOARD)-$(CONFIG)/$(TARGET)/release
 

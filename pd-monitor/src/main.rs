@@ -1,7 +1,9 @@
 //! `pd-monitor`: the parent of the others, which says so when one of them dies.
 //!
-//! The kernel delivers a child's fault here. Runs only then. The line goes to `pd-console`
-//! through a ring of their own, or, if the console is the dead one, to the UART.
+//! The kernel delivers a child's fault here. Runs only then, and once at the start, before all
+//! others, since nobody has a higher priority: on x86 it measures the counter for them. The line
+//! goes to `pd-console` through a ring of their own, or, if the console is the dead one, to the
+//! UART.
 //!
 //! Invariant: the UART is touched only after the console's fault, when it can do nothing any
 //! more; a child's last words are text of at most its crash page.
@@ -33,6 +35,8 @@ const CONSOLE_CHILD: usize = 2;
 
 #[protection_domain]
 fn init() -> Monitor {
+    #[cfg(target_arch = "x86_64")]
+    pd_runtime::calibrate();
     // No VM has this number.
     let identity = clock().identity(RingKind::Console, 0xff);
     Monitor {
@@ -139,7 +143,8 @@ impl fmt::Display for Described {
                 write!(f, "undefined instruction or exception at pc {pc:#x}")
             }
             // An exception that the kernel has no other name for, by its syndrome: what a
-            // panic's abort raises.
+            // panic's abort raises. On x86 that is an undefined instruction like any other.
+            #[cfg(target_arch = "aarch64")]
             seL4_Fault_tag::seL4_Fault_VCPUFault => {
                 write!(f, "exception class {:#x}", pc >> 26 & 0x3f)
             }
@@ -148,10 +153,10 @@ impl fmt::Display for Described {
     }
 }
 
-/// Prints to the UART, which the console uses no more.
+/// Prints to the UART, which the console uses no more; on x86 it is another than the console's.
 fn print(line: &[u8]) {
-    // SAFETY: `system.xml` maps the UART uncached; the console, its only other user, does not
-    // run any more.
+    // SAFETY: the UART is mapped uncached, or is the monitor's own; the console, its only other
+    // user, does not run any more.
     let mut serial = unsafe { Serial::of_board() };
     serial.write(line);
     serial.write(Verdict::Failed.line().as_bytes());

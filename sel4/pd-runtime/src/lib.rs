@@ -9,9 +9,14 @@
 #[cfg(target_arch = "aarch64")]
 #[path = "aarch64/mod.rs"]
 mod arch;
+#[cfg(target_arch = "x86_64")]
+#[path = "x86_64/mod.rs"]
+mod arch;
 mod crash;
 mod platform;
 
+#[cfg(target_arch = "x86_64")]
+pub use arch::calibrate;
 pub use arch::{Counter, Serial};
 pub use crash::{CrashPage, leave_word_on_panic};
 pub use platform::{Signals, channel_set, clock, configuration};
