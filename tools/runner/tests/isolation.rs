@@ -1,5 +1,5 @@
 //! The isolation argument, held against what the Microkit is told: `system.xml` and every
-//! description in `boards` map what the README's table says for each VM and nothing else, their
+//! description in `boards` give what the README's tables say for each VM and nothing else, their
 //! numbers are those of the code, and whoever a guest must not hold up runs above its vCPU.
 //! Needs no SDK.
 
@@ -74,6 +74,17 @@ fn of_vm(name: &str, separator: char, vm: u8) -> String {
     }
 }
 
+/// Whether a description is of a PC, where the UARTs are I/O ports and the counter's frequency
+/// has to be measured.
+fn is_of_pc(name: &str) -> bool {
+    name.starts_with("boards/x86_64")
+}
+
+/// What all VMs share; everything else exists once for each.
+fn is_one_for_all(resource: &str) -> bool {
+    matches!(resource, "uart" | "clock_page") || resource.starts_with("0x")
+}
+
 /// Who maps what how: (protection domain or `guest`, region) to permissions. The guest of
 /// `pd-vmm-1` is `guest-1`.
 fn mappings(document: &Document<'_>) -> BTreeMap<(String, String), String> {
@@ -93,8 +104,20 @@ fn mappings(document: &Document<'_>) -> BTreeMap<(String, String), String> {
         .collect()
 }
 
-/// The README's table: a row for each part, a column for each region.
-fn readme_table() -> BTreeMap<(String, String), String> {
+/// Who may use which range of I/O ports, as `0x3f8-0x3ff`.
+fn io_ports(document: &Document<'_>) -> BTreeMap<(String, String), String> {
+    nodes(document, "ioport")
+        .map(|range| {
+            let who = attribute(&range.parent().unwrap(), "name").to_owned();
+            let first = number(attribute(&range, "addr"));
+            let last = first + number(attribute(&range, "size")) - 1;
+            ((who, format!("{first:#x}-{last:#x}")), "rw".to_owned())
+        })
+        .collect()
+}
+
+/// One of the README's tables: a row for each part, a column for each region or range of ports.
+fn readme_table(first_cell: &str) -> BTreeMap<(String, String), String> {
     let readme = read("README.md");
     let mut rows = readme
         .lines()
@@ -106,7 +129,7 @@ fn readme_table() -> BTreeMap<(String, String), String> {
                 .collect::<Vec<_>>()
         });
     let header = rows
-        .find(|row| row[0] == "who")
+        .find(|row| row[0] == first_cell)
         .expect("the README has the isolation table");
     let rows = rows
         .skip(1)
@@ -122,10 +145,17 @@ fn readme_table() -> BTreeMap<(String, String), String> {
 }
 
 #[test]
-fn the_system_maps_what_the_readme_says_for_each_vm_and_nothing_else() {
-    let table = readme_table();
-    assert!(table.len() > 20, "the table was not found: {table:?}");
+fn the_system_gives_what_the_readme_says_for_each_vm_and_nothing_else() {
+    let of_all = readme_table("who");
+    assert!(of_all.len() > 20, "the table was not found: {of_all:?}");
+    let of_pc = readme_table("who, on x86_64");
+    assert!(of_pc.len() > 6, "the table was not found: {of_pc:?}");
     in_each(|name, document, vms| {
+        let mut table = of_all.clone();
+        if is_of_pc(name) {
+            table.retain(|(_, region), _| region != "uart");
+            table.extend(of_pc.clone());
+        }
         let mut wanted = BTreeMap::new();
         let mut want = |who: String, region: String, perms: &str| {
             wanted.insert((who, region), perms.to_owned());
@@ -136,9 +166,9 @@ fn the_system_maps_what_the_readme_says_for_each_vm_and_nothing_else() {
                     "guest" | "pd-vmm" => of_vm(who, '-', vm),
                     one_for_all => one_for_all.to_owned(),
                 };
-                let region = match region.as_str() {
-                    "uart" => "uart".to_owned(),
-                    _ => of_vm(region, '_', vm),
+                let region = match is_one_for_all(region) {
+                    true => region.to_owned(),
+                    false => of_vm(region, '_', vm),
                 };
                 want(who, region, perms);
             }
@@ -162,7 +192,9 @@ fn the_system_maps_what_the_readme_says_for_each_vm_and_nothing_else() {
         ] {
             want(who.into(), region.into(), perms);
         }
-        assert_eq!(mappings(document), wanted, "{name}");
+        let mut given = mappings(document);
+        given.extend(io_ports(document));
+        assert_eq!(given, wanted, "{name}");
     });
 }
 
@@ -187,12 +219,30 @@ fn each_shared_region_has_one_writer() {
                 "{name}"
             );
         }
-        // The monitor's mapping is for the time after the console's death.
-        let uart = writers.remove("uart").unwrap();
-        assert_eq!(uart, BTreeSet::from(["pd-console", "pd-monitor"]), "{name}");
+        // The monitor's mapping is for the time after the console's death. A PC has none: its
+        // UARTs are I/O ports.
+        let uart = match is_of_pc(name) {
+            true => None,
+            false => Some(BTreeSet::from(["pd-console", "pd-monitor"])),
+        };
+        assert_eq!(writers.remove("uart"), uart, "{name}");
         for (region, writers) in writers {
             assert_eq!(writers.len(), 1, "{name}: {region}: {writers:?}");
         }
+    });
+}
+
+#[test]
+fn each_io_port_has_one_owner() {
+    in_each(|name, document, _| {
+        let mut owned = BTreeSet::new();
+        for range in nodes(document, "ioport") {
+            let first = number(attribute(&range, "addr"));
+            for port in first..first + number(attribute(&range, "size")) {
+                assert!(owned.insert(port), "{name}: {port:#x}");
+            }
+        }
+        assert_eq!(owned.is_empty(), !is_of_pc(name), "{name}");
     });
 }
 
@@ -214,6 +264,7 @@ fn each_program_finds_the_regions_of_the_right_vm() {
             let program = attribute(&program.next().unwrap(), "path").to_owned();
             let wanted = match (program.as_str(), region.split_once('_')) {
                 ("pd-monitor", _) => region,
+                _ if is_one_for_all(region) => region,
                 (_, Some(("crash", _))) => "crash",
                 ("pd-vmm", _) => {
                     let vm = domain.strip_prefix("pd-vmm").unwrap().replace('-', "_");
@@ -264,6 +315,9 @@ fn regions_are_as_large_as_what_lies_in_them() {
         }
         let monitor = size_of::<RingMemory<CONSOLE_SLOTS>>();
         assert_eq!(size("monitor_ring"), monitor as u64, "{name}");
+        if is_of_pc(name) {
+            assert_eq!(size("clock_page"), PAGE, "{name}");
+        }
     });
 }
 
@@ -357,38 +411,87 @@ fn children_have_the_numbers_that_the_monitor_knows() {
 #[test]
 fn whoever_a_guest_must_not_hold_up_runs_above_its_vcpu() {
     in_each(|name, document, _| {
-        let highest = nodes(document, "virtual_machine")
-            .map(|vm| number(attribute(&vm, "priority")))
-            .max()
-            .unwrap();
-        let lowest = nodes(document, "virtual_machine")
-            .map(|vm| number(attribute(&vm, "priority")))
-            .min();
-        assert_eq!(Some(highest), lowest, "{name}: the VMs take turns");
+        // With VT-x a vCPU runs at its VMM's priority, and both are held up together.
+        let priority_of_vcpu = |vm: Node<'_, '_>| match is_of_pc(name) {
+            true => number(attribute(&vm.parent().unwrap(), "priority")),
+            false => number(attribute(&vm, "priority")),
+        };
+        let of_vcpus: BTreeSet<u64> = nodes(document, "virtual_machine")
+            .map(priority_of_vcpu)
+            .collect();
+        assert_eq!(of_vcpus.len(), 1, "{name}: the VMs take turns");
+        let of_vcpus = of_vcpus.into_iter().next().unwrap();
         for domain in nodes(document, "protection_domain") {
+            let domain_name = attribute(&domain, "name");
+            if is_of_pc(name) && domain_name.starts_with("pd-vmm") {
+                continue;
+            }
             assert!(
-                number(attribute(&domain, "priority")) > highest,
-                "{name}: {}",
-                attribute(&domain, "name")
+                number(attribute(&domain, "priority")) > of_vcpus,
+                "{name}: {domain_name}"
             );
         }
-        let mut domains = nodes(document, "protection_domain");
-        let clock = domains.find(|node| attribute(node, "name") == "pd-clock");
-        let clock = clock.unwrap();
-        let (budget, period) = (attribute(&clock, "budget"), attribute(&clock, "period"));
+        let (budget, period) = budget_and_period(document, "pd-clock");
         assert_eq!(
-            number(period),
-            10_000,
+            period, 10_000,
             "{name}: the trace component's wake-ups, in microseconds"
         );
         // With a budget as long as its period a yield returns at once and the loop takes the
         // CPU. A small one is no better: the kernel makes a thread wait one period for each
         // budget by which it was overrun, by an emulator's host or a board's firmware.
-        let (budget, period) = (number(budget), number(period));
         assert!(
             budget < period && budget * 2 > period,
             "{name}: {budget} {period}"
         );
+    });
+}
+
+/// In microseconds.
+fn budget_and_period(document: &Document<'_>, domain: &str) -> (u64, u64) {
+    let mut domains = nodes(document, "protection_domain");
+    let domain = domains.find(|node| attribute(node, "name") == domain);
+    let domain = domain.unwrap();
+    let of = |name| number(attribute(&domain, name));
+    (of("budget"), of("period"))
+}
+
+/// The monitor measures the counter when it starts, on a PC; nobody may read it before.
+#[test]
+fn the_monitor_runs_before_all_others() {
+    in_each(|name, document, _| {
+        let mut domains = nodes(document, "protection_domain");
+        let monitor = domains.find(|node| attribute(node, "name") == "pd-monitor");
+        let monitor = monitor.unwrap();
+        assert!(
+            monitor.attribute("budget").is_none() && monitor.attribute("period").is_none(),
+            "{name}: with less than the whole period others run in between"
+        );
+        for domain in nodes(document, "protection_domain").filter(|node| *node != monitor) {
+            assert!(
+                number(attribute(&domain, "priority")) < number(attribute(&monitor, "priority")),
+                "{name}: {}",
+                attribute(&domain, "name")
+            );
+        }
+    });
+}
+
+/// A polled UART takes the CPU from all that run below the console, unless that waits for its
+/// next period: when the port has sent what its FIFO holds (PC16550D, section 8.6), 16 characters
+/// of 10 bits.
+#[test]
+fn a_pcs_console_waits_as_long_as_its_fifo_takes() {
+    in_each(|name, document, _| {
+        if is_of_pc(name) {
+            let (budget, period) = budget_and_period(document, "pd-console");
+            let fifo = 16 * 10 * 1_000_000 / 115_200;
+            assert!((fifo + 1..fifo + 20).contains(&period), "{name}: {period}");
+            // For the same reasons as the clock's.
+            assert!(
+                budget < period && budget * 2 > period,
+                "{name}: {budget} {period}"
+            );
+        }
     });
 }
 
@@ -400,4 +503,46 @@ fn a_board_differs_from_the_demo_only_where_its_hardware_does() {
     let lines = |xml| str::lines(xml).filter(of_all_boards).collect::<Vec<_>>();
     assert_eq!(lines(&demo), lines(&board));
     assert_eq!(demo.lines().count(), board.lines().count());
+}
+
+#[test]
+fn a_pc_differs_from_a_board_only_where_its_hardware_does() {
+    let without_hardware = |xml: &str| {
+        let document = Document::parse(xml).unwrap();
+        let elements = document.descendants().filter(Node::is_element);
+        let of_all = elements.filter(|node| {
+            let region = node.attribute("mr").or(node.attribute("name"));
+            !node.has_tag_name("ioport") && !region.is_some_and(is_one_for_all)
+        });
+        let line_of = |node: Node<'_, '_>| {
+            let name = node.attribute("name").unwrap_or_default();
+            let of_hardware: &[&str] = match node.tag_name().name() {
+                "memory_region" => &["phys_addr"],
+                "virtual_machine" => &["priority"],
+                "protection_domain" if name.starts_with("pd-vmm") => &["priority", "fpu"],
+                "protection_domain" if name == "pd-console" => &["budget", "period"],
+                _ => &[],
+            };
+            let attributes = node.attributes();
+            let attributes = attributes.filter(|one| !of_hardware.contains(&one.name()));
+            let attributes: Vec<_> = attributes
+                .map(|one| format!("{}={}", one.name(), one.value()))
+                .collect();
+            format!("{} {}", node.tag_name().name(), attributes.join(" "))
+        };
+        of_all.map(line_of).collect::<Vec<_>>()
+    };
+    for (board, pc) in [
+        ("system.xml", "boards/x86_64_generic_vtx/demo.xml"),
+        (
+            "boards/qemu_virt_aarch64/two-vms.xml",
+            "boards/x86_64_generic_vtx/two-vms.xml",
+        ),
+    ] {
+        assert_eq!(
+            without_hardware(&read(board)),
+            without_hardware(&read(pc)),
+            "{pc}"
+        );
+    }
 }
