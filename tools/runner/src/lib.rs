@@ -1,23 +1,27 @@
-//! Boots the configurations of one or several VMs under QEMU and watches its console.
+//! Boots the configurations of one or several VMs under an emulator and watches their console.
 //!
 //! Used by the `runner` program and by the system tests. Invariant: a run ends by the
-//! verdict line, by the line it was to wait for, by the end of QEMU, or by its deadline, and
-//! never by a sleep; only the first two can be success.
+//! verdict line, by the line it was to wait for, by the end of the emulator, or by its deadline,
+//! and never by a sleep; only the first two can be success.
 
 pub mod bench;
+mod board;
+mod bochs;
 mod description;
+mod machine;
+mod multiboot;
+mod qemu;
 mod qmp;
 mod system;
 mod vms;
 
-pub use system::{Architecture, BoardModel, Microkit, Platform, Unikernel};
+pub use board::{BoardModel, VtX};
+pub use system::{Architecture, Microkit, Platform, Unikernel};
 pub use vms::{configurations, system_description};
 
 use std::fmt;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 use vdev_trace::compile::{Compiled, compile_all};
 
@@ -35,7 +39,8 @@ pub struct Request<'a> {
     pub work: &'a Path,
     /// What hosts the VMs.
     pub platform: &'a Platform,
-    /// `-icount shift=N`: the machine's clock counts instructions, 2^N ns each.
+    /// The machine's clock counts instructions, 2^N ns each. Under Bochs it always does, and
+    /// this says how long one takes.
     pub icount: Option<u32>,
     /// Where to put a dump of the machine's memory, taken at the verdict.
     pub dump: Option<PathBuf>,
@@ -87,22 +92,12 @@ impl fmt::Display for Failure {
 /// See [`Failure`].
 pub fn run(request: &Request<'_>, mut show: impl FnMut(&str)) -> Result<Transcript, Failure> {
     let compiled = compile_for(request.platform.system(), request.configs, request.images)?;
-    let mut command = request
+    let boot = request
         .platform
-        .command(request, &compiled)
+        .boot(request, &compiled)
         .map_err(Failure::Host)?;
-    if let Some(shift) = request.icount {
-        command.args(["-icount", &format!("shift={shift},sleep=off")]);
-    }
-    let socket = request.work.join("qmp.sock");
-    if request.dump.is_some() {
-        // The machine stays when it switches itself off, so that it can be looked at.
-        command.arg("-no-shutdown").arg("-qmp");
-        let place = system::option_value(&socket);
-        command.arg(format!("unix:{place},server=on,wait=off"));
-    }
-    show(&format!("$ {}", system::pasteable(&command)));
-    let mut qemu = Qemu::start(command)?;
+    show(&format!("$ {}", system::pasteable(boot.command())));
+    let mut machine = boot.start()?;
     let mut transcript = Transcript {
         lines: Vec::new(),
         blobs: compiled.iter().map(|vm| vm.blob.clone()).collect(),
@@ -110,7 +105,7 @@ pub fn run(request: &Request<'_>, mut show: impl FnMut(&str)) -> Result<Transcri
     let deadline = Instant::now() + request.deadline;
     let outcome = loop {
         let rest = deadline.saturating_duration_since(Instant::now());
-        match qemu.lines.recv_timeout(rest) {
+        match machine.lines().recv_timeout(rest) {
             Ok(line) => {
                 show(&line);
                 let verdict = line.starts_with(VERDICT);
@@ -130,15 +125,15 @@ pub fn run(request: &Request<'_>, mut show: impl FnMut(&str)) -> Result<Transcri
                 )));
             }
             Err(RecvTimeoutError::Disconnected) => {
-                let status = qemu.status();
-                break Err(Some(format!("QEMU ended without a verdict ({status})")));
+                break Err(Some(machine.ending()));
             }
         }
     };
     let dumped = match &request.dump {
-        Some(file) => request.platform.memory(&compiled).and_then(|pieces| {
-            qmp::dump(&socket, &pieces, file).map_err(|error| error.to_string())
-        }),
+        Some(file) => request
+            .platform
+            .memory(&compiled)
+            .and_then(|pieces| machine.dump(&pieces, file)),
         None => Ok(()),
     };
     // Why the run failed is worth more than why there is nothing to look at.
@@ -183,62 +178,5 @@ impl Transcript {
             Some(cause) => format!("{cause} ({reason})"),
             None => reason,
         })
-    }
-}
-
-/// A running QEMU; it is killed when nobody watches it any more.
-struct Qemu {
-    child: Child,
-    lines: Receiver<String>,
-}
-
-impl Qemu {
-    fn start(mut command: std::process::Command) -> Result<Self, Failure> {
-        let program = command.get_program().display().to_string();
-        let package = match program.as_str() {
-            "qemu-system-x86_64" => "qemu-system-x86",
-            _ => "qemu-system-arm",
-        };
-        let spawned = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
-            .spawn();
-        let mut child = spawned.map_err(|error| {
-            Failure::Host(format!(
-                "cannot start {program}: {error}; `make setup` installs it \
-                 (Debian: apt-get install --no-install-recommends {package})"
-            ))
-        })?;
-        let (sender, lines) = channel();
-        if let Some(output) = child.stdout.take() {
-            std::thread::spawn(move || {
-                let mut output = BufReader::new(output);
-                let mut line = Vec::new();
-                while output.read_until(b'\n', &mut line).is_ok_and(|len| len > 0) {
-                    let text = String::from_utf8_lossy(&line);
-                    if sender.send(text.trim_end().to_owned()).is_err() {
-                        break;
-                    }
-                    line.clear();
-                }
-            });
-        }
-        Ok(Self { child, lines })
-    }
-
-    fn status(&mut self) -> String {
-        match self.child.wait() {
-            Ok(status) => status.to_string(),
-            Err(error) => error.to_string(),
-        }
-    }
-}
-
-impl Drop for Qemu {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

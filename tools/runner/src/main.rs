@@ -2,8 +2,8 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use runner::{
-    Architecture, BoardModel, Failure, Microkit, Platform, Request, Unikernel, bench, compile_for,
-    configurations, run, system_description,
+    Architecture, BoardModel, Failure, Microkit, Platform, Request, Unikernel, VtX, bench,
+    compile_for, configurations, run, system_description,
 };
 use shared_ring::RingKind;
 use std::io::{self, Write};
@@ -14,7 +14,7 @@ use vdev_trace::compile::file_of_vm;
 use vdev_trace::dump;
 use vm_config::VmConfig;
 
-/// Boots VMs under QEMU.
+/// Boots VMs under an emulator.
 #[derive(Parser)]
 struct Arguments {
     #[command(subcommand)]
@@ -48,6 +48,9 @@ struct Boot {
     scenarios: PathBuf,
     #[command(flatten)]
     host: HostArguments,
+    /// What emulates a machine with VT-x, if not the fastest that this host has
+    #[arg(long, value_enum)]
+    emulator: Option<EmulatorName>,
     /// Let the machine's clock count instructions, 2^N ns each
     #[arg(long, value_name = "N")]
     icount: Option<u32>,
@@ -115,6 +118,21 @@ enum PlatformName {
     Microkit,
 }
 
+#[derive(Clone, Copy, ValueEnum)]
+enum EmulatorName {
+    Bochs,
+    Kvm,
+}
+
+impl From<EmulatorName> for VtX {
+    fn from(name: EmulatorName) -> Self {
+        match name {
+            EmulatorName::Bochs => Self::Bochs,
+            EmulatorName::Kvm => Self::Kvm,
+        }
+    }
+}
+
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Run(boot) => run_vm(&boot, boot.dump.clone()),
@@ -137,15 +155,19 @@ impl Boot {
     }
 }
 
-/// What is to host so many VMs.
-fn platform(host: &HostArguments, vms: usize) -> Result<Platform, Failure> {
+/// What is to host so many VMs; seL4 on a model of its board.
+fn platform(
+    host: &HostArguments,
+    vms: usize,
+    model: impl Fn(&str) -> Result<&'static BoardModel, String>,
+) -> Result<Platform, Failure> {
     Ok(match host.platform {
         PlatformName::Unikernel => Platform::Unikernel(Unikernel {
             architecture: host.arch.into(),
             kernel: host.kernel.clone(),
         }),
         PlatformName::Microkit => {
-            let model = BoardModel::named(&host.board).map_err(Failure::Host)?;
+            let model = model(&host.board).map_err(Failure::Host)?;
             Platform::Microkit(microkit(host, vms)?, model)
         }
     })
@@ -189,7 +211,9 @@ fn run_vm(boot: &Boot, dump: Option<PathBuf>) -> Result<(), Failure> {
         configs: &configs,
         images: &boot.host.images,
         work: &boot.work,
-        platform: &platform(&boot.host, configs.len())?,
+        platform: &platform(&boot.host, configs.len(), |board| {
+            BoardModel::under(board, boot.emulator.map(VtX::from))
+        })?,
         icount: boot.icount,
         dump,
         until: None,
@@ -250,10 +274,11 @@ fn print_rings(dump_file: &Path, blobs: &[PathBuf]) -> io::Result<()> {
 const FLOOR: &str = "floor: the PC moves on";
 
 fn bench_all(host: &HostArguments, floor_kernel: Option<PathBuf>) -> Result<(), Failure> {
-    let platform = platform(host, 1)?;
+    let platform = platform(host, 1, BoardModel::named)?;
     println!(
-        "instructions an access, {}, both options on, n = 1 000 000",
-        platform.name()
+        "instructions an access, {}, both options on, n = {}",
+        platform.name(),
+        bench::accesses(&platform)
     );
     println!("\n| guest | total | of it console | without console |");
     println!("|---|---|---|---|");

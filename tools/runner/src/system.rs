@@ -1,6 +1,8 @@
-//! The platforms: which files a run needs and which QEMU command boots them.
+//! The platforms: which files a run needs and what boots them.
 
-use crate::Request;
+use crate::board::{BoardModel, Emulator, VtX};
+use crate::machine::Boot;
+use crate::{Request, bochs, qemu};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use vdev_trace::compile::{Compiled, file_of_vm};
@@ -17,49 +19,9 @@ const PAGE: u64 = 4096;
 /// The unit in which it hands out RAM.
 const GUEST_RAM_BLOCK: u64 = 2 * MIB;
 
-/// QEMU's model of a board of the Microkit (Microkit manual, "Board Support Packages").
-pub struct BoardModel {
-    /// The Microkit's name for the board.
-    name: &'static str,
-    machine: &'static [&'static str],
-    /// Where its loader wants the image.
-    image_at: &'static str,
-}
-
-const BOARDS: [BoardModel; 2] = [
-    BoardModel {
-        name: "qemu_virt_aarch64",
-        machine: &[
-            "-machine",
-            "virt,virtualization=on",
-            "-cpu",
-            "cortex-a53",
-            "-m",
-            "2G",
-        ],
-        image_at: "0x70000000",
-    },
-    BoardModel {
-        name: "zcu102",
-        machine: &["-machine", "xlnx-zcu102,virtualization=on", "-m", "4G"],
-        image_at: "0x40000000",
-    },
-];
-
-impl BoardModel {
-    /// The model of the board with this name.
-    ///
-    /// # Errors
-    ///
-    /// That there is none, in a sentence.
-    pub fn named(name: &str) -> Result<&'static Self, String> {
-        let mut boards = BOARDS.iter();
-        boards.find(|board| board.name == name).ok_or_else(|| {
-            let names = BOARDS.map(|board| board.name).join(" and ");
-            format!("no model of the board {name} is known here, only of {names}; `make image` builds what it boots")
-        })
-    }
-}
+/// The kernel that Microkit's tool puts beside an image for x86, as loaders of Multiboot 1 take
+/// it.
+const KERNEL_32: &str = "sel4_32.elf";
 
 /// What hosts the VMs.
 pub enum Platform {
@@ -201,12 +163,19 @@ impl Platform {
         }
     }
 
-    /// Puts the files of a run where QEMU finds them and makes the command that boots them.
-    pub(crate) fn command(
-        &self,
-        request: &Request<'_>,
-        vms: &[Compiled],
-    ) -> Result<Command, String> {
+    /// What its guests are built for.
+    pub const fn architecture(&self) -> Architecture {
+        match self {
+            Self::Unikernel(unikernel) => unikernel.architecture,
+            Self::Microkit(_, model) => match model.emulator {
+                Emulator::QemuAarch64 { .. } => Architecture::Aarch64,
+                Emulator::VtX(_) => Architecture::X86_64,
+            },
+        }
+    }
+
+    /// Puts the files of a run where the emulator finds them and makes ready what boots them.
+    pub(crate) fn boot(&self, request: &Request<'_>, vms: &[Compiled]) -> Result<Boot, String> {
         let blobs = vms.iter().map(|vm| vm.write_to(request.work));
         let blobs = blobs.collect::<Result<Vec<_>, _>>()?;
         let mut command;
@@ -228,18 +197,43 @@ impl Platform {
             }
             Self::Microkit(microkit, model) => {
                 let image = microkit.build(request.work, vms)?;
-                command = Command::new("qemu-system-aarch64");
-                command.args(["-nographic", "-nodefaults", "-serial", "stdio"]);
-                command.args(model.machine);
-                if microkit.config.starts_with("smp") {
-                    command.args(["-smp", "4"]);
+                match &model.emulator {
+                    Emulator::QemuAarch64 { machine, image_at } => {
+                        command = Command::new("qemu-system-aarch64");
+                        command.args(["-nographic", "-nodefaults", "-serial", "stdio"]);
+                        command.args(*machine);
+                        if microkit.config.starts_with("smp") {
+                            command.args(["-smp", "4"]);
+                        }
+                        load(&mut command, &image, &format!("{image_at},cpu-num=0"));
+                    }
+                    Emulator::VtX(VtX::Bochs) => {
+                        let kernel = image.with_file_name(KERNEL_32);
+                        let boot = bochs::Boot::prepare(request, &kernel, &image)?;
+                        return Ok(Boot::Bochs(boot));
+                    }
+                    Emulator::VtX(VtX::Kvm) if request.icount.is_some() => {
+                        return Err("with KVM the machine's clock cannot count instructions".into());
+                    }
+                    Emulator::VtX(VtX::Kvm) => command = on_kvm(&image),
                 }
-                let place = format!("{},cpu-num=0", model.image_at);
-                load(&mut command, &image, &place);
             }
         }
-        Ok(command)
+        Ok(Boot::Qemu(qemu::Boot::prepare(request, command)))
     }
+}
+
+/// The command that boots an image for x86 where the host has VT-x. Both serial ports go to
+/// the standard output: COM1 is the console's, COM2 the monitor's.
+fn on_kvm(image: &Path) -> Command {
+    let mut command = Command::new("qemu-system-x86_64");
+    command.args(["-machine", "q35", "-accel", "kvm", "-cpu", "host,+vmx"]);
+    command.args(["-m", "1G", "-display", "none", "-nodefaults"]);
+    command.args(["-chardev", "stdio,id=both,mux=on"]);
+    command.args(["-serial", "chardev:both", "-serial", "chardev:both"]);
+    command.arg("-kernel").arg(image.with_file_name(KERNEL_32));
+    command.arg("-initrd").arg(option_value(image));
+    command
 }
 
 impl Microkit {
@@ -323,4 +317,19 @@ pub(crate) fn pasteable(command: &Command) -> String {
     let words: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
     // No argument can hold a NUL, the one byte that has no quoted form.
     shlex::try_join(words.iter().map(AsRef::as_ref)).unwrap_or_else(|_| words.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_for_kvm_boots_by_multiboot_and_shows_both_serial_ports() {
+        assert_eq!(
+            pasteable(&on_kvm(Path::new("run, 1/loader.img"))),
+            "qemu-system-x86_64 -machine q35 -accel kvm -cpu 'host,+vmx' -m 1G -display none \
+             -nodefaults -chardev 'stdio,id=both,mux=on' -serial chardev:both -serial chardev:both \
+             -kernel 'run, 1/sel4_32.elf' -initrd 'run,, 1/loader.img'"
+        );
+    }
 }

@@ -1,0 +1,69 @@
+//! A machine that an emulator runs, as `run` sees it: lines, memory, and an end.
+//!
+//! Implemented by `qemu` and `bochs`. Invariant: a machine ends when it is dropped.
+
+use crate::{Failure, bochs, qemu};
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::Command;
+use std::sync::mpsc::{Receiver, Sender};
+
+/// A machine that is ready to be started.
+pub(crate) enum Boot {
+    Qemu(qemu::Boot),
+    Bochs(bochs::Boot),
+}
+
+impl Boot {
+    /// What starts it.
+    pub(crate) fn command(&self) -> &Command {
+        match self {
+            Self::Qemu(boot) => boot.command(),
+            Self::Bochs(boot) => boot.command(),
+        }
+    }
+
+    /// Starts it.
+    ///
+    /// # Errors
+    ///
+    /// That the emulator is missing, or what the host refuses.
+    pub(crate) fn start(self) -> Result<Box<dyn Machine>, Failure> {
+        Ok(match self {
+            Self::Qemu(boot) => Box::new(boot.start()?),
+            Self::Bochs(boot) => Box::new(boot.start()?),
+        })
+    }
+}
+
+/// A running machine.
+pub(crate) trait Machine {
+    /// The lines of its serial ports, which end when it does.
+    fn lines(&self) -> &Receiver<String>;
+
+    /// Waits for the end of the emulator, and tells it in words.
+    fn ending(&mut self) -> String;
+
+    /// Writes pieces of physical memory, each with its start and length in bytes, to `file`,
+    /// one after the other. The machine does not go on.
+    ///
+    /// # Errors
+    ///
+    /// Why that cannot be, in a sentence.
+    fn dump(&mut self, pieces: &[(u64, u64)], file: &Path) -> Result<(), String>;
+}
+
+/// Sends the lines of `output` as they come, from a thread of its own.
+pub(crate) fn send_lines(output: impl Read + Send + 'static, lines: Sender<String>) {
+    std::thread::spawn(move || {
+        let mut output = BufReader::new(output);
+        let mut line = Vec::new();
+        while output.read_until(b'\n', &mut line).is_ok_and(|len| len > 0) {
+            let text = String::from_utf8_lossy(&line);
+            if lines.send(text.trim_end().to_owned()).is_err() {
+                break;
+            }
+            line.clear();
+        }
+    });
+}
