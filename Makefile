@@ -1,6 +1,6 @@
 # `make` lists the targets. `make run` and `make test` do all set-up on a fresh machine.
 
-# aarch64 or x86_64 (the unikernel alone)
+# aarch64 or x86_64
 ARCH     ?= aarch64
 VM       ?= $(if $(filter x86_64,$(ARCH)),boards/qemu_q35/vm.conf,vm.conf)
 # unikernel, or microkit with MICROKIT_SDK and CONFIG=release|debug|smp-release
@@ -9,6 +9,8 @@ CONFIG   ?= release
 BOARD_aarch64 := qemu_virt_aarch64
 BOARD_x86_64  := x86_64_generic_vtx
 BOARD    ?= $(BOARD_$(ARCH))
+# bochs or kvm for BOARD=x86_64_generic_vtx, if not the fastest that this host has
+EMULATOR ?=
 # the system description, if not the one for BOARD and so many VMs
 SYSTEM   ?=
 MICROKIT_SDK ?=
@@ -17,7 +19,6 @@ TARGET_aarch64   := aarch64-unknown-none-softfloat
 TARGET_x86_64    := x86_64-unknown-none
 TARGET   := $(TARGET_$(ARCH))
 $(if $(TARGET),,$(error ARCH is $(ARCH), but can be aarch64 or x86_64))
-$(if $(filter microkit-x86_64,$(PLATFORM)-$(ARCH)),$(error PLATFORM=microkit runs on aarch64 only so far))
 FIRMWARE_aarch64 := out/firmware
 FIRMWARE_x86_64  := out/firmware-x86_64
 FIRMWARE := $(FIRMWARE_$(ARCH))
@@ -47,7 +48,12 @@ IMAGES  = --images $(FIRMWARE) --kernel $(FIRMWARE)/unikernel --arch $(ARCH) --p
 # Guests that are about one architecture (guest/Cargo.toml).
 GUESTS_OF_aarch64 = $(shell sed -n 's/.*{ name = "\([a-z-]*\)".*aarch64-programs.*/\1/p' guest/Cargo.toml)
 GUESTS = $(filter-out $(if $(filter aarch64,$(ARCH)),,$(GUESTS_OF_aarch64)),$(patsubst guest/src/bin/%.rs,%,$(wildcard guest/src/bin/*.rs)))
-FEATURES_aarch64 := --features guest/aarch64-programs
+# What is built for bare metal in one go: for x86_64 also the ROM from which Bochs boots.
+ROM_x86_64 := boot-rom
+BARE_METAL_aarch64 := --package unikernel --package guest --features guest/aarch64-programs
+BARE_METAL_x86_64  := --package unikernel --package guest --package $(ROM_x86_64)
+
+EMULATED = $(if $(EMULATOR),--emulator $(EMULATOR))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build run trace test lint unit system fuzz bench bench-beside image sdk clean
@@ -55,7 +61,8 @@ FEATURES_aarch64 := --features guest/aarch64-programs
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
-setup: $(TOOLCHAIN) ## install what is missing: QEMU, and a compiler for bare metal
+setup: $(TOOLCHAIN) ## install what is missing: an emulator, and a compiler for bare metal
+	@$(if $(filter microkit-x86_64,$(PLATFORM)-$(ARCH)),tools/setup.sh vt-x $(EMULATOR))
 
 $(TOOLCHAIN): tools/setup.sh
 	@tools/setup.sh $(TARGET) $@
@@ -65,10 +72,10 @@ build: setup ## build what PLATFORM needs: the unikernel or the protection domai
 
 .PHONY: firmware
 firmware:
-	@$(BARE_METAL_CARGO) build --quiet --package unikernel --package guest $(FEATURES_$(ARCH)) \
+	@$(BARE_METAL_CARGO) build --quiet $(BARE_METAL_$(ARCH)) \
 	    --profile firmware --target $(TARGET) $(BARE_METAL_FLAGS)
 	@mkdir -p $(FIRMWARE)
-	@cd target/$(TARGET)/firmware && cp -u unikernel $(GUESTS) $(CURDIR)/$(FIRMWARE)
+	@cd target/$(TARGET)/firmware && cp -u unikernel $(GUESTS) $(ROM_$(ARCH)) $(CURDIR)/$(FIRMWARE)
 
 # One folder for each board and configuration: the kernel's headers are compiled in.
 .PHONY: domains
@@ -97,10 +104,10 @@ domains-floor domains-in-vmm: domains-%: domains
 	@cp $(DOMAINS_BUILT)/pd-vmm $(DOMAINS)/$(BOARD)/$(CONFIG)-$*
 
 run: build ## boot VM=vm.conf, or several as VM=two-vms, and print what they say; ARCH=x86_64 on the other architecture
-	@$(RUNNER) run $(VM) $(IMAGES)
+	@$(RUNNER) run $(VM) $(IMAGES) $(EMULATED)
 
 trace: build ## the same, then the trace rings, read from outside: out/trace.txt, .json, .html, out/ctf
-	@rm -f out/run/*.blob; $(RUNNER) trace $(VM) $(IMAGES); status=$$?; \
+	@rm -f out/run/*.blob; $(RUNNER) trace $(VM) $(IMAGES) $(EMULATED); status=$$?; \
 	for blob in out/run/vm.blob out/run/vm_?.blob; do \
 	    [ ! -f $$blob ] || names="$$names --config $$blob"; \
 	done; \
@@ -123,7 +130,7 @@ lint: setup ## formatting and lints, on the host and for bare metal
 .PHONY: lint-firmware
 lint-firmware:
 	$(if $(filter check,$(BARE_METAL_LINT)),@echo "skipped: clippy for bare metal (needs rustup's $(TARGET)); only checked")
-	$(BARE_METAL_CARGO) $(BARE_METAL_LINT) --quiet --package unikernel --package guest $(FEATURES_$(ARCH)) \
+	$(BARE_METAL_CARGO) $(BARE_METAL_LINT) --quiet $(BARE_METAL_$(ARCH)) \
 	    --target $(TARGET) $(BARE_METAL_FLAGS) $(if $(filter clippy,$(BARE_METAL_LINT)),-- -D warnings)
 
 .PHONY: lint-domains
@@ -155,7 +162,9 @@ fuzz: ## look for inputs that break a reader, for MINUTES=10; FUZZ=ring for one 
 	        -timeout=10 -print_final_stats=1 -artifact_prefix=out/fuzz/$$target/failed- out/fuzz/$$target fuzz/corpus/$$target) || exit; \
 	done
 
-bench: build bench-beside ## instructions for an access, counted by QEMU
+# Bochs counts instructions, KVM does not.
+bench: EMULATOR := bochs
+bench: build bench-beside ## instructions for an access, counted by the emulator
 	@$(RUNNER) bench $(IMAGES) $(if $(filter unikernel,$(PLATFORM)),--floor-kernel $(FIRMWARE)/unikernel-floor)
 
 # What is measured beside the isolated device.

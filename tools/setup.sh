@@ -11,7 +11,8 @@
 # a browser they say by name what they skip.
 #
 # setup.sh libclang installs only what the bindings of rust-sel4 are generated with, setup.sh
-# c++ only what libFuzzer is built with.
+# c++ only what libFuzzer is built with, setup.sh vt-x [bochs|kvm] only what emulates a machine
+# with VT-x.
 set -eu
 target=$1
 output=${2:-}
@@ -53,6 +54,20 @@ if [ "$target" = libclang ]; then
 fi
 if [ "$target" = c++ ]; then
     install "a C++ compiler for libFuzzer" g++
+    exit
+fi
+if [ "$target" = vt-x ]; then
+    # Without a choice as in tools/runner/src/board.rs.
+    nested=/sys/module/kvm_intel/parameters/nested
+    if [ "$output" = kvm ] || { [ -z "$output" ] && [ -r /dev/kvm ] && [ -w /dev/kvm ] &&
+        grep -qsx '[Y1]' $nested; }; then
+        command -v qemu-system-x86_64 >/dev/null || install "QEMU for x86_64" qemu-system-x86
+    else
+        # bochs-term is a screen that needs none; without it apt would take a graphical one.
+        command -v bochs >/dev/null &&
+            { ! command -v apt-get >/dev/null || ls /usr/lib/*/bochs/plugins/libbx_term_gui.so; } >/dev/null 2>&1 ||
+            install "Bochs" bochs bochs-term
+    fi
     exit
 fi
 
