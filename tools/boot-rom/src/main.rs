@@ -55,23 +55,22 @@ flat:
     mov ss, eax
     mov esp, 0x7c00
     mov edi, [destination]
-    mov esi, [sectors]
+    mov esi, [pieces]
     xor ebx, ebx
-next_sector:
-    call read_sector
-    inc ebx
+next_piece:
+    call read_piece
     dec esi
-    jnz next_sector
+    jnz next_piece
     mov ecx, [kernel_entry]
     mov ebx, [information]
     mov eax, 0x2badb002         // entered by a Multiboot loader
     jmp ecx
 
-// Reads sector EBX (28 bits) of the first disk to EDI, which moves on by 512. Clobbers EAX,
-// ECX, EDX. ATA-6, section 8.27 (READ SECTORS) and 9.5 (PIO data-in).
-read_sector:
+// Reads 256 sectors of the first disk from sector EBX (28 bits) on to EDI, and moves both on.
+// Clobbers EAX, ECX, EDX, EBP. ATA-6, section 8.27 (READ SECTORS) and 9.5 (PIO data-in).
+read_piece:
     mov edx, 0x1f2
-    mov al, 1                   // count
+    mov al, 0                   // 256 sectors
     out dx, al
     mov eax, ebx
     inc edx                     // 0x1f3, bits 7:0
@@ -89,17 +88,22 @@ read_sector:
     mov al, 0x20
     inc edx                     // 0x1f7, command and status
     out dx, al
-busy:
+    mov ebp, 256
+next_sector:
+    mov edx, 0x1f7
     in al, dx
     test al, 0x80               // BSY
-    jnz busy
+    jnz next_sector
     test al, 0x21               // DF, ERR
     jnz failed
     test al, 0x08               // DRQ
-    jz busy
+    jz next_sector
     mov edx, 0x1f0
     mov ecx, 256
     rep insw
+    inc ebx
+    dec ebp
+    jnz next_sector
     ret
 
 failed:
@@ -129,7 +133,7 @@ end:                            // from here on the runner writes
     .set to_lgdt, limit_and_base - rom
     .set shutdown_at, ROM + shutdown - rom
     .set destination, ROM + end - rom
-    .set sectors, destination + 4
+    .set pieces, destination + 4
     .set kernel_entry, destination + 8
     .set information, destination + 12
 "#

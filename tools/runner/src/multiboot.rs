@@ -17,8 +17,10 @@ use std::path::Path;
 
 /// Where the ROM is put (`tools/boot-rom/src/main.rs`).
 pub(crate) const ROM_AT: u32 = 0xd_0000;
-/// The unit of a ROM's length and of a disk.
+/// The unit of a ROM's length.
 const BLOCK: usize = 512;
+/// What the ROM reads at a time: 256 sectors.
+const PIECE: usize = 256 * 512;
 const PAGE: usize = 4096;
 
 /// What Bochs's BIOS keeps for its tables at the end of RAM (`ACPI_DATA_SIZE` in its source).
@@ -89,9 +91,9 @@ fn disk(kernel: &[u8], module: &[u8], ram_bytes: u64) -> Result<(Vec<u8>, [u32; 
     memory.extend(informed(information_at, module_range, ram_bytes));
     memory.resize(module_at, 0);
     memory.extend(module);
-    memory.resize(memory.len().next_multiple_of(BLOCK), 0);
-    let sectors = u32::try_from(memory.len() / BLOCK).map_err(|error| error.to_string())?;
-    Ok((memory, [start, sectors, entry, information_at]))
+    memory.resize(memory.len().next_multiple_of(PIECE), 0);
+    let pieces = u32::try_from(memory.len() / PIECE).map_err(|error| error.to_string())?;
+    Ok((memory, [start, pieces, entry, information_at]))
 }
 
 /// The kernel's segments as they lie in memory, where they begin, and the entry point.
@@ -232,9 +234,9 @@ mod tests {
             (0x20_0000, b"middle", 6),
         ]);
         let module = vec![0x5a; 5000];
-        let (disk, [start, sectors, entry, information]) = disk(&file, &module, RAM_BYTES).unwrap();
+        let (disk, [start, pieces, entry, information]) = disk(&file, &module, RAM_BYTES).unwrap();
         assert_eq!((start, entry), (0x10_0000, 0x10_0010));
-        assert_eq!(disk.len(), 512 * sectors as usize);
+        assert_eq!(disk.len(), 0x2_0000 * pieces as usize);
         let at = |address: usize| &disk[address - 0x10_0000..];
         assert!(at(0x10_0000).starts_with(b"low\0"));
         assert!(at(0x20_0000).starts_with(b"middle\0"));
