@@ -1,0 +1,199 @@
+//! The `runner` command with the Microkit's board `x86_64_generic_vtx`, with shell scripts in
+//! the places of Bochs and of the Microkit's tool. Needs no emulator and no image.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Output};
+
+const CONFIG: &str = "system demo\ncpu\nram 0x40000000,2M\nload guest\n";
+
+const SYSTEM: &str = r#"<system>
+    <memory_region name="guest_ram" size="0x200000" />
+    <memory_region name="trace_ring" size="0x20" phys_addr="0x1000" />
+    <memory_region name="trace_ring_1" size="0x8" phys_addr="0x3000" />
+    <virtual_machine name="demo">
+        <map mr="guest_ram" vaddr="0x40000000" perms="rwx" />
+    </virtual_machine>
+</system>"#;
+
+/// This program is the kernel, the module, and what the ROM is taken from.
+#[used]
+#[unsafe(link_section = ".rom")]
+static ROM: [u8; 3] = [0x55, 0xaa, 1];
+
+/// Begins each script: reads `-f FILE`, and finds the serial ports' pipes in that.
+const READ_CONFIGURATION: &str = r#"
+while [ "$1" != -f ]; do shift; done
+port() { sed -n "s/^$1: .*dev=\"\(.*\)\"/\1/p" "$file"; }
+file=$2
+"#;
+
+/// The debugger: takes commands after an interrupt, which may end a `read`, and gives an answer
+/// to each but `quit`.
+const DEBUGGER: &str = r#"
+trap interrupted=yes INT
+echo 'verdict: ok' >"$(port com1)"
+while read -r command || [ "$interrupted" = yes ]; do
+    [ "$command" != quit ] || exit 0
+    [ -z "$command" ] || [ "$interrupted" != yes ] || answer
+done"#;
+
+/// Runs `runner` where `bochs` does what `script` says, or where there is none.
+fn runner(folder: &Path, script: Option<&str>, arguments: &[&str]) -> Output {
+    let write_program = |name: &str, text: &str| {
+        let file = folder.join(name);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, format!("#!/bin/sh\n{text}\n")).unwrap();
+        std::fs::set_permissions(&file, PermissionsExt::from_mode(0o755)).unwrap();
+    };
+    let this = std::env::current_exe().unwrap();
+    let copy = |name: &str| std::fs::copy(&this, folder.join(name)).unwrap();
+    std::fs::write(folder.join("vm.conf"), CONFIG).unwrap();
+    std::fs::write(folder.join("guest"), "an image").unwrap();
+    std::fs::write(folder.join("system.xml"), SYSTEM).unwrap();
+    copy("boot-rom");
+    copy("kernel");
+    // Its options: the system description, --search-path and two folders, and -o IMAGE.
+    write_program(
+        "sdk/bin/microkit",
+        r#"while [ "$1" != -o ]; do shift; done
+           /bin/cp kernel "${2%/*}/sel4_32.elf"; /bin/cp guest "$2""#,
+    );
+    if let Some(script) = script {
+        write_program("bin/bochs", &format!("{READ_CONFIGURATION}{script}"));
+    }
+    let path = format!("{}:/bin:/usr/bin", folder.join("bin").display());
+    Command::new(env!("CARGO_BIN_EXE_runner"))
+        .args(arguments)
+        .args(["vm.conf", "--images", ".", "--work", "run, 1"])
+        .args(["--platform", "microkit", "--sdk", "sdk"])
+        .args(["--board", "x86_64_generic_vtx", "--system", "system.xml"])
+        .args(["--emulator", "bochs", "--deadline", "60"])
+        .env(
+            "PATH",
+            match script {
+                Some(_) => path,
+                None => folder.join("bin").display().to_string(),
+            },
+        )
+        .current_dir(folder)
+        .output()
+        .unwrap()
+}
+
+fn said(output: &[u8]) -> String {
+    String::from_utf8_lossy(output).into_owned()
+}
+
+#[test]
+fn both_serial_ports_are_the_console_and_what_bochs_itself_says_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = r#"
+        echo 'verdict: failed'
+        echo 'panic in pd-console: oops' >"$(port com2)"
+        printf 'hello\nverdict: o' >"$(port com1)"
+        printf 'k\n' >"$(port com1)"
+        exec sleep 600"#;
+    let output = runner(folder.path(), Some(script), &["run"]);
+    assert!(output.status.success(), "{}", said(&output.stderr));
+    let shown = said(&output.stdout);
+    let mut lines: Vec<_> = shown.lines().skip(1).collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["hello", "panic in pd-console: oops", "verdict: ok"]);
+}
+
+#[test]
+fn a_run_leaves_neither_pipes_nor_locks() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = r#"
+        lock=$(sed -n 's/.* path="\(.*\)",.*/\1.lock/p' "$file")
+        if [ -e "$lock" ]; then echo 'verdict: the disk is locked' >"$(port com1)"; fi
+        echo >"$lock"
+        echo 'verdict: ok' >"$(port com1)"
+        exec sleep 600"#;
+    std::fs::create_dir(folder.path().join("run, 1")).unwrap();
+    std::fs::write(folder.path().join("run, 1/disk.img.lock"), "").unwrap();
+    let output = runner(folder.path(), Some(script), &["run"]);
+    assert!(output.status.success(), "{}", said(&output.stderr));
+    let left = std::fs::read_dir(folder.path().join("run, 1")).unwrap();
+    let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+    for name in ["com1", "com2", "disk.img.lock"] {
+        assert!(!left.iter().any(|file| file == name), "{left:?}");
+    }
+}
+
+#[test]
+fn why_bochs_gave_up_is_the_reason() {
+    for (script, reason) in [
+        (
+            "echo '00000000000p[MEM0  ] >>PANIC<< ROM: too large' >&2; exit 1",
+            "error: the run failed: Bochs ended without a verdict: ROM: too large\n",
+        ),
+        (
+            "exit 3",
+            "error: the run failed: Bochs ended without a verdict (exit status: 3)\n",
+        ),
+        (
+            r#"echo 'panic in pd-vmm: oops' >"$(port com2)"; exit 3"#,
+            "error: the run failed: panic in pd-vmm: oops \
+             (Bochs ended without a verdict (exit status: 3))\n",
+        ),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let output = runner(folder.path(), Some(script), &["run"]);
+        assert!(!output.status.success());
+        assert_eq!(said(&output.stderr), reason);
+    }
+}
+
+#[test]
+fn a_missing_bochs_is_one_sentence_that_says_how_to_get_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = runner(folder.path(), None, &["run"]);
+    let sentence = said(&output.stderr);
+    assert!(!output.status.success());
+    assert_eq!(sentence.lines().count(), 1, "{sentence}");
+    let how = "apt-get install --no-install-recommends bochs bochs-term";
+    assert!(sentence.contains(how), "{sentence}");
+}
+
+#[test]
+fn memory_is_asked_of_the_debugger_by_its_physical_address() {
+    let folder = tempfile::tempdir().unwrap();
+    let answer = r#"answer() {
+            echo "<bochs:1> $command"
+            case $command in
+            "xp /8wxm 0x1000")
+                echo '0x0000000000001000:00000001 00000002  00000003 00000004 '
+                echo '0x0000000000001010:00000005 00000006  00000007 00000008 ' ;;
+            "xp /2wxm 0x3000") echo '0x0000000000003000:0000000A 0B000000 ' ;;
+            *) echo '0x0bad:00000000' ;;
+            esac
+        }"#;
+    let script = format!("{answer}{DEBUGGER}");
+    let arguments = ["run", "--dump", "memory.dump"];
+    let output = runner(folder.path(), Some(&script), &arguments);
+    assert!(output.status.success(), "{}", said(&output.stderr));
+    let words: Vec<u8> = [1_u32, 2, 3, 4, 5, 6, 7, 8, 0xa, 0x0b00_0000]
+        .iter()
+        .flat_map(|word| word.to_le_bytes())
+        .collect();
+    let memory = std::fs::read(folder.path().join("memory.dump")).unwrap();
+    assert_eq!(memory, words);
+}
+
+#[test]
+fn memory_that_the_debugger_does_not_show_is_an_error() {
+    for answer in ["0x0000000000002000:00000001 ", "nothing"] {
+        let folder = tempfile::tempdir().unwrap();
+        let script = format!("answer() {{ echo '{answer}'; }}{DEBUGGER}");
+        let arguments = ["run", "--dump", "memory.dump"];
+        let output = runner(folder.path(), Some(&script), &arguments);
+        assert!(!output.status.success());
+        let reason = said(&output.stderr);
+        assert!(
+            reason.starts_with("error: no memory dump: Bochs shows "),
+            "{reason}"
+        );
+    }
+}
