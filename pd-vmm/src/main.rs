@@ -6,15 +6,18 @@
 #![no_std]
 #![no_main]
 
-#[cfg(any(feature = "bench-floor", feature = "bench-in-vmm"))]
-mod bench;
-mod registers;
-mod vcpu;
+#[cfg(target_arch = "aarch64")]
+#[path = "aarch64/mod.rs"]
+mod arch;
+#[cfg(target_arch = "x86_64")]
+#[path = "x86_64/mod.rs"]
+mod arch;
+mod guest_ram;
 
+use arch::{Event, Instructions, VirtualMachine};
 use pd_runtime::{CrashPage, clock, configuration, leave_word_on_panic, region};
 use sel4_microkit::{Handler, Infallible, Never, panicking, protection_domain, var};
-use vcpu::{Event, VirtualMachine};
-use vm_components::{A64, Vmm, VmmPorts};
+use vm_components::{Vmm, VmmPorts};
 use vm_config::VmConfig;
 
 #[protection_domain]
@@ -50,7 +53,7 @@ fn guest_image(config: &VmConfig<'_>) -> &'static [u8] {
 }
 
 struct VmmDomain {
-    vmm: Vmm<A64>,
+    vmm: Vmm<Instructions>,
     machine: VirtualMachine,
 }
 
@@ -59,12 +62,12 @@ impl Handler for VmmDomain {
 
     fn run(&mut self) -> Result<Never, Infallible> {
         #[cfg(any(feature = "bench-floor", feature = "bench-in-vmm"))]
-        let mut answers = bench::Answers::new();
+        let mut answers = arch::bench::Answers::new();
         loop {
             match self.machine.next_event() {
                 #[cfg(any(feature = "bench-floor", feature = "bench-in-vmm"))]
                 Event::Exit(exit) if answers.answer(exit, &mut self.machine) => {}
-                Event::Exit(exit) => self.vmm.fault(exit, &mut self.machine),
+                Event::Exit(exit) => arch::answer(&mut self.vmm, exit, &mut self.machine),
                 Event::Notified(channels) => self.vmm.notified(channels, &mut self.machine),
             }
         }

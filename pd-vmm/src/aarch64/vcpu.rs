@@ -13,19 +13,18 @@
 //! Specification: seL4 reference manual, "TCB" and "ARM VCPU" invocations; Microkit manual,
 //! "Virtual Machines"; `a64_guest::exception` has the injected exceptions.
 
-use crate::registers::{COUNT, PC, SP_EL0, SPSR, X0, place};
+use super::registers::{COUNT, PC, SP_EL0, SPSR, X0, place};
+use crate::guest_ram::GuestRam;
 use a64_guest::exception::{self, EL1H_MASKED, Pan};
 use a64_guest::stage1::Regime;
-use core::ptr::NonNull;
 use guest_trap::{Gpr, GuestPhysAddr};
 use pd_runtime::{Counter, Signals};
 use sel4::sys::{invocation_label, seL4_Fault_tag};
 use sel4::{MessageInfoBuilder, VCpuReg, Word, cap};
-use sel4_microkit::memory_region_symbol;
 use vm_components::{
     A64Machine, Channel, ChannelSet, Exit, GuestException, Host, Machine, StackPointer,
 };
-use vm_config::{RamRange, VmConfig};
+use vm_config::VmConfig;
 
 // Capability slots that the Microkit gives a protection domain (its manual, "CSpace").
 const INPUT: cap::Endpoint = sel4::Cap::from_bits(1);
@@ -53,9 +52,7 @@ pub enum Event {
 
 /// The only VM and its only vCPU.
 pub struct VirtualMachine {
-    ram: RamRange,
-    /// Where the guest's RAM is mapped here.
-    ram_at: NonNull<u8>,
+    ram: GuestRam,
     /// What is known of the vCPU's registers, in seL4's order.
     registers: [Word; COUNT],
     /// How many of them are, since the last exit.
@@ -65,19 +62,8 @@ pub struct VirtualMachine {
 impl VirtualMachine {
     /// The VM of this protection domain, whose vCPU does not run yet.
     pub fn new(config: &VmConfig<'_>) -> Self {
-        let mut ranges = config.ram();
-        let (Some(ram), None) = (ranges.next(), ranges.next()) else {
-            panic!("this platform takes exactly one range of RAM in a VM's configuration");
-        };
-        let len_bytes = *sel4_microkit::var!(guest_ram_len: usize = 0) as u64;
-        assert!(
-            ram.len_bytes == len_bytes,
-            "the configuration says {:#x} bytes of RAM, the system description {len_bytes:#x}",
-            ram.len_bytes,
-        );
         Self {
-            ram,
-            ram_at: memory_region_symbol!(guest_ram: *mut u8),
+            ram: GuestRam::new(config),
             registers: [0; COUNT],
             known: 0,
         }
@@ -214,14 +200,6 @@ impl VirtualMachine {
         // As above.
         VCPU.vcpu_write_regs(register, value).ok();
     }
-
-    /// Where the guest's RAM is mapped here, if all the bytes lie in it.
-    fn ram_pointer(&self, address: GuestPhysAddr, len_bytes: usize) -> Option<*mut u8> {
-        let offset = address.0.checked_sub(self.ram.base)?;
-        let rest = self.ram.len_bytes.checked_sub(offset)?;
-        let ram = self.ram_at.as_ptr();
-        (len_bytes as u64 <= rest).then(|| ram.wrapping_add(offset as usize))
-    }
 }
 
 impl Host for VirtualMachine {
@@ -247,29 +225,15 @@ impl Machine for VirtualMachine {
     }
 
     fn read_ram(&mut self, address: GuestPhysAddr, bytes: &mut [u8]) -> bool {
-        let Some(from) = self.ram_pointer(address, bytes.len()) else {
-            return false;
-        };
-        // SAFETY: `ram_pointer` checked the range against the region that the Microkit mapped
-        // RW for this protection domain; no reference to it exists, and the target is one.
-        unsafe { from.copy_to_nonoverlapping(bytes.as_mut_ptr(), bytes.len()) };
-        true
+        self.ram.read(address, bytes)
     }
 
     fn write_ram(&mut self, address: GuestPhysAddr, bytes: &[u8]) -> bool {
-        let Some(to) = self.ram_pointer(address, bytes.len()) else {
-            return false;
-        };
-        // SAFETY: `ram_pointer` checked the range against the region that the Microkit mapped
-        // RW for this protection domain; no reference to it exists, and the source is one.
-        unsafe { to.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
-        true
+        self.ram.write(address, bytes)
     }
 
     fn clear_ram(&mut self) {
-        let ram = self.ram_at.as_ptr();
-        // SAFETY: the whole region, mapped RW, as long as `new` checked; no references.
-        unsafe { ram.write_bytes(0, self.ram.len_bytes as usize) };
+        self.ram.clear();
     }
 }
 
