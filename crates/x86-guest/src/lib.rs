@@ -26,6 +26,7 @@
 #![forbid(unsafe_code)]
 
 mod cache;
+mod control;
 mod cpuid;
 mod decode;
 mod efer;
@@ -35,6 +36,7 @@ mod instruction;
 mod paging;
 
 pub use cache::{AccessCache, Found, Recalled, Situation};
+pub use control::{ControlRegisters, is_canonical, is_memory_types};
 pub use cpuid::{Cpuid, visible_cpuid};
 pub use decode::{decode, instruction_len};
 pub use efer::written_efer;

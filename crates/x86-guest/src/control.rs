@@ -1,0 +1,203 @@
+//! The registers that decide in which mode a CPU runs, where a VMM carries out their writes.
+//!
+//! Called by a platform whose hardware asks the VMM about each write. Invariant: what a write
+//! gives is a combination that a CPU takes; what a CPU answers with a general protection
+//! exception is `None`, and nothing has changed.
+//!
+//! Specification: Intel SDM volume 3, "Control Registers", "Initializing IA-32e Mode"; volume 2,
+//! MOV to control registers, LMSW.
+
+use crate::Mode;
+
+/// CR0, CR4 and EFER, as the guest reads them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ControlRegisters {
+    /// CR0.
+    pub cr0: u64,
+    /// CR4.
+    pub cr4: u64,
+    /// EFER.
+    pub efer: u64,
+}
+
+const CR0_PE: u64 = 1 << 0;
+const CR0_ET: u64 = 1 << 4;
+const CR0_NW: u64 = 1 << 29;
+const CR0_CD: u64 = 1 << 30;
+const CR0_PG: u64 = 1 << 31;
+/// PE, MP, EM, TS, NE, WP, AM, NW, CD, PG: the others of the lower half cannot be set.
+const CR0_WRITABLE: u64 = 0b10_1111 | 1 << 16 | 1 << 18 | CR0_NW | CR0_CD | CR0_PG;
+
+const CR4_PAE: u64 = 1 << 5;
+/// VME, PVI, TSD, DE, PSE, PAE, PGE, OSFXSR, OSXMMEXCPT: what a guest's CPUID has.
+const CR4_WRITABLE: u64 = 0b11_1111 | 1 << 7 | 1 << 9 | 1 << 10;
+
+const EFER_LME: u64 = 1 << 8;
+const EFER_LMA: u64 = 1 << 10;
+
+impl ControlRegisters {
+    /// After a write of CR0 by code in this mode.
+    pub const fn with_cr0(self, written: u64, mode: Mode) -> Option<Self> {
+        let Self { cr0, cr4, mut efer } = self;
+        let new = written & CR0_WRITABLE | CR0_ET;
+        let is_paged = new & CR0_PG != 0;
+        if written >> 32 != 0
+            || is_paged && new & CR0_PE == 0
+            || new & CR0_NW != 0 && new & CR0_CD == 0
+        {
+            return None;
+        }
+        if (cr0 ^ new) & CR0_PG != 0 && efer & EFER_LME != 0 {
+            if matches!(mode, Mode::Long) || is_paged && cr4 & CR4_PAE == 0 {
+                return None;
+            }
+            efer = efer & !EFER_LMA | if is_paged { EFER_LMA } else { 0 };
+        }
+        Some(Self {
+            cr0: new,
+            cr4,
+            efer,
+        })
+    }
+
+    /// After LMSW, which changes the lowest four bits and cannot clear the first.
+    pub const fn with_machine_status(self, written: u16, mode: Mode) -> Option<Self> {
+        const STATUS: u64 = 0b1111;
+        let status = written as u64 & STATUS | self.cr0 & CR0_PE;
+        self.with_cr0(self.cr0 & !STATUS | status, mode)
+    }
+
+    /// After CLTS.
+    pub const fn with_ts_clear(self) -> Self {
+        const CR0_TS: u64 = 1 << 3;
+        Self {
+            cr0: self.cr0 & !CR0_TS,
+            ..self
+        }
+    }
+
+    /// After a write of CR4.
+    pub const fn with_cr4(self, written: u64) -> Option<Self> {
+        if written & !CR4_WRITABLE != 0 || self.efer & EFER_LMA != 0 && written & CR4_PAE == 0 {
+            return None;
+        }
+        Some(Self {
+            cr4: written,
+            ..self
+        })
+    }
+
+    /// Whether the guest is in IA-32e mode.
+    pub const fn is_long(&self) -> bool {
+        self.efer & EFER_LMA != 0
+    }
+
+    /// Whether translation begins at the four entries that the CPU loaded from CR3.
+    pub const fn has_page_directory_pointers(&self) -> bool {
+        self.cr0 & CR0_PG != 0 && self.cr4 & CR4_PAE != 0 && !self.is_long()
+    }
+}
+
+/// Whether PAT takes this value: each byte is a memory type.
+pub const fn is_memory_types(pat: u64) -> bool {
+    let types = pat.to_le_bytes();
+    let mut index = 0;
+    while index < types.len() {
+        if !matches!(types[index], 0 | 1 | 4..=7) {
+            return false;
+        }
+        index += 1;
+    }
+    true
+}
+
+/// Whether a linear address of 48 bits is canonical.
+pub const fn is_canonical(address: u64) -> bool {
+    (address as i64) << 16 >> 16 == address as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: ControlRegisters = ControlRegisters {
+        cr0: 0x8001_0031,
+        cr4: 0x20,
+        efer: 0xd00,
+    };
+
+    #[test]
+    fn paging_cannot_be_switched_off_in_64_bit_mode_but_from_32_bit_code_in_long_mode() {
+        assert_eq!(LONG.with_cr0(0x1_0031, Mode::Long), None);
+        let unpaged = LONG.with_cr0(0x1_0031, Mode::Protected).unwrap();
+        assert_eq!((unpaged.cr0, unpaged.efer), (0x1_0031, 0x900));
+        assert!(!unpaged.is_long() && !unpaged.has_page_directory_pointers());
+        let again = unpaged.with_cr0(0x8001_0031, Mode::Protected).unwrap();
+        assert_eq!(again, LONG);
+    }
+
+    #[test]
+    fn long_mode_wants_physical_address_extension_before_and_while_it_is_on() {
+        assert_eq!(LONG.with_cr4(0), None);
+        let unpaged = LONG.with_cr0(0x11, Mode::Protected).unwrap();
+        let without = unpaged.with_cr4(0).unwrap();
+        assert_eq!(without.with_cr0(0x8000_0011, Mode::Protected), None);
+    }
+
+    #[test]
+    fn without_long_mode_enabled_these_tables_begin_with_four_entries() {
+        let legacy = ControlRegisters {
+            efer: 0,
+            cr0: 0x11,
+            cr4: 0x20,
+        };
+        let paged = legacy.with_cr0(0x8000_0011, Mode::Protected).unwrap();
+        assert!(paged.has_page_directory_pointers());
+        assert!(!paged.with_cr4(0).unwrap().has_page_directory_pointers());
+    }
+
+    #[test]
+    fn what_a_cpu_refuses_is_refused() {
+        let refused = [
+            // An upper half, paging without protection, not write-through without cache disable.
+            0x1_8001_0031,
+            0x8000_0030,
+            0xa001_0031,
+        ];
+        for cr0 in refused {
+            assert_eq!(LONG.with_cr0(cr0, Mode::Long), None, "{cr0:#x}");
+        }
+        // Reserved; VMXE, SMXE, PCIDE, OSXSAVE, which a guest's CPU does not have.
+        for bit in [63, 31, 23, 13, 14, 17, 18] {
+            assert_eq!(LONG.with_cr4(0x20 | 1 << bit), None, "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn reserved_bits_of_the_lower_half_of_cr0_stay_clear_and_et_set() {
+        let written = LONG.with_cr0(0x8001_ffe1, Mode::Long).unwrap();
+        assert_eq!(written.cr0, 0x8001_0031);
+    }
+
+    #[test]
+    fn lmsw_sets_protection_and_never_clears_it() {
+        let real = ControlRegisters {
+            cr0: 0x10,
+            cr4: 0,
+            efer: 0,
+        };
+        assert_eq!(real.with_machine_status(1, Mode::Real).unwrap().cr0, 0x11);
+        let switched = LONG.with_machine_status(0xfff8, Mode::Long).unwrap();
+        assert_eq!(switched.cr0, 0x8001_0039);
+        assert_eq!(switched.with_ts_clear(), LONG);
+    }
+
+    #[test]
+    fn a_memory_type_that_does_not_exist_is_none_and_neither_is_a_hole_between_addresses() {
+        assert!(is_memory_types(0x0007_0406_0007_0406));
+        assert!(!is_memory_types(0x0007_0406_0007_0402));
+        assert!(!is_memory_types(0x0800_0000_0000_0000));
+        assert!(is_canonical(0x7fff_ffff_ffff) && is_canonical(0xffff_8000_0000_0000));
+        assert!(!is_canonical(0x8000_0000_0000) && !is_canonical(1 << 63));
+    }
+}
