@@ -1,0 +1,270 @@
+//! Names of the virtual-machine control structure, the VMCS: its fields, the bits of its
+//! controls, and why a guest was left.
+//!
+//! Used by `vcpu` and `processor`. Invariant: the numbers are the manual's; which fields may be
+//! read and written, and which bits the hardware or the kernel fixes, is the kernel's to say.
+//!
+//! Specification: Intel SDM volume 3, chapters "Virtual Machine Control Structures" and "VM
+//! Exits", appendices B (field encodings) and C (basic exit reasons).
+
+/// A field, by its encoding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Field(pub u32);
+
+impl Field {
+    /// IA32_PAT of the guest.
+    pub const GUEST_PAT: Self = Self(0x2804);
+    /// IA32_EFER of the guest.
+    pub const GUEST_EFER: Self = Self(0x2806);
+    /// The first of four entries that PAE paging walks from.
+    pub const GUEST_PDPTE0: Self = Self(0x280a);
+    /// Pin-based execution controls.
+    pub const PIN_BASED_CONTROLS: Self = Self(0x4000);
+    /// Exceptions that leave the guest, a bit for each vector.
+    pub const EXCEPTION_BITMAP: Self = Self(0x4004);
+    /// VM-exit controls.
+    pub const EXIT_CONTROLS: Self = Self(0x400c);
+    /// VM-entry controls.
+    pub const ENTRY_CONTROLS: Self = Self(0x4012);
+    /// The error code of an event that is injected.
+    pub const ENTRY_EXCEPTION_ERROR_CODE: Self = Self(0x4018);
+    /// Secondary processor-based execution controls.
+    pub const SECONDARY_CONTROLS: Self = Self(0x401e);
+    /// Which exception or interrupt left the guest.
+    pub const EXIT_INTERRUPTION_INFO: Self = Self(0x4404);
+    /// Which event was being delivered when the guest was left.
+    pub const IDT_VECTORING_INFO: Self = Self(0x4408);
+    /// Limit of GDTR.
+    pub const GUEST_GDTR_LIMIT: Self = Self(0x4810);
+    /// Limit of IDTR.
+    pub const GUEST_IDTR_LIMIT: Self = Self(0x4812);
+    /// What holds interrupts back for the next instruction.
+    pub const GUEST_INTERRUPTIBILITY: Self = Self(0x4824);
+    /// Active, or waiting for what wakes it.
+    pub const GUEST_ACTIVITY: Self = Self(0x4826);
+    /// IA32_SYSENTER_CS.
+    pub const GUEST_SYSENTER_CS: Self = Self(0x482a);
+    /// VMX-preemption timer value.
+    pub const PREEMPTION_TIMER_VALUE: Self = Self(0x482e);
+    /// Bits of CR0 that the guest does not change by itself.
+    pub const CR0_MASK: Self = Self(0x6000);
+    /// The same of CR4.
+    pub const CR4_MASK: Self = Self(0x6002);
+    /// What the guest reads of these bits of CR0.
+    pub const CR0_READ_SHADOW: Self = Self(0x6004);
+    /// The same of CR4.
+    pub const CR4_READ_SHADOW: Self = Self(0x6006);
+    /// CR0 of the guest.
+    pub const GUEST_CR0: Self = Self(0x6800);
+    /// CR3 of the guest.
+    pub const GUEST_CR3: Self = Self(0x6802);
+    /// CR4 of the guest.
+    pub const GUEST_CR4: Self = Self(0x6804);
+    /// Base of GDTR.
+    pub const GUEST_GDTR_BASE: Self = Self(0x6816);
+    /// Base of IDTR.
+    pub const GUEST_IDTR_BASE: Self = Self(0x6818);
+    /// DR7 of the guest.
+    pub const GUEST_DR7: Self = Self(0x681a);
+    /// RSP of the guest.
+    pub const GUEST_RSP: Self = Self(0x681c);
+    /// RFLAGS of the guest.
+    pub const GUEST_RFLAGS: Self = Self(0x6820);
+    /// Debug exceptions that are due.
+    pub const GUEST_PENDING_DEBUG_EXCEPTIONS: Self = Self(0x6822);
+    /// IA32_SYSENTER_ESP.
+    pub const GUEST_SYSENTER_ESP: Self = Self(0x6824);
+    /// IA32_SYSENTER_EIP.
+    pub const GUEST_SYSENTER_EIP: Self = Self(0x6826);
+}
+
+/// The registers of the guest that hold a segment, in the order of their fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are the registers'")]
+pub enum SegmentRegister {
+    Es,
+    Cs,
+    Ss,
+    Ds,
+    Fs,
+    Gs,
+    Ldtr,
+    Tr,
+}
+
+impl SegmentRegister {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Es,
+        Self::Cs,
+        Self::Ss,
+        Self::Ds,
+        Self::Fs,
+        Self::Gs,
+        Self::Ldtr,
+        Self::Tr,
+    ];
+
+    const fn field(self, first: u32) -> Field {
+        Field(first + 2 * self as u32)
+    }
+
+    /// The selector's field.
+    pub const fn selector(self) -> Field {
+        self.field(0x800)
+    }
+
+    /// The limit's field.
+    pub const fn limit(self) -> Field {
+        self.field(0x4800)
+    }
+
+    /// The access rights' field.
+    pub const fn access_rights(self) -> Field {
+        self.field(0x4814)
+    }
+
+    /// The base's field.
+    pub const fn base(self) -> Field {
+        self.field(0x6806)
+    }
+}
+
+/// Pin-based controls: the VMX-preemption timer runs.
+pub const PIN_PREEMPTION_TIMER: u64 = 1 << 6;
+
+/// Primary processor-based controls.
+pub mod primary {
+    /// HLT leaves the guest.
+    pub const HLT: u64 = 1 << 7;
+    /// MWAIT.
+    pub const MWAIT: u64 = 1 << 10;
+    /// RDPMC.
+    pub const RDPMC: u64 = 1 << 11;
+    /// Writes of CR8, which is the machine's without this.
+    pub const CR8_LOAD: u64 = 1 << 19;
+    /// Reads of CR8.
+    pub const CR8_STORE: u64 = 1 << 20;
+    /// Reads and writes of the debug registers, which nobody switches.
+    pub const MOV_DR: u64 = 1 << 23;
+    /// MONITOR.
+    pub const MONITOR: u64 = 1 << 29;
+    /// The secondary controls count.
+    pub const SECONDARY: u64 = 1 << 31;
+}
+
+/// Secondary processor-based controls.
+pub mod secondary {
+    /// Guest-physical addresses are translated by the EPT.
+    pub const EPT: u64 = 1 << 1;
+    /// WBINVD leaves the guest.
+    pub const WBINVD: u64 = 1 << 6;
+    /// The guest may run without paging, and in real mode.
+    pub const UNRESTRICTED_GUEST: u64 = 1 << 7;
+}
+
+/// VM-entry controls.
+pub mod entry {
+    /// The guest is in IA-32e mode: EFER.LMA.
+    pub const IA32E_MODE: u64 = 1 << 9;
+    /// Loads IA32_PAT.
+    pub const LOAD_PAT: u64 = 1 << 14;
+    /// Loads IA32_EFER.
+    pub const LOAD_EFER: u64 = 1 << 15;
+}
+
+/// VM-exit controls: saves and loads IA32_PAT, then IA32_EFER. The kernel sets them too.
+pub const EXIT_PAT_AND_EFER: u64 = 0b1111 << 18;
+
+/// Format of the interruption-information fields.
+pub mod interruption {
+    /// There is an event.
+    pub const VALID: u64 = 1 << 31;
+    /// It has an error code.
+    pub const ERROR_CODE: u64 = 1 << 11;
+    /// Its type.
+    pub const TYPE: u64 = 0b111 << 8;
+    /// The type of an exception of the hardware.
+    pub const HARDWARE_EXCEPTION: u64 = 3 << 8;
+    /// Its vector.
+    pub const VECTOR: u64 = 0xff;
+}
+
+/// Interruptibility: blocking by STI, by MOV SS.
+pub const INTERRUPT_SHADOW: u64 = 0b11;
+
+/// Basic exit reasons.
+pub mod exit_reason {
+    /// An exception that the bitmap names, or an NMI.
+    pub const EXCEPTION_OR_NMI: u64 = 0;
+    /// The triple fault.
+    pub const TRIPLE_FAULT: u64 = 2;
+    /// CPUID.
+    pub const CPUID: u64 = 10;
+    /// GETSEC.
+    pub const GETSEC: u64 = 11;
+    /// HLT.
+    pub const HLT: u64 = 12;
+    /// INVD.
+    pub const INVD: u64 = 13;
+    /// RDPMC.
+    pub const RDPMC: u64 = 15;
+    /// VMCALL.
+    pub const VMCALL: u64 = 18;
+    /// VMCLEAR: the first of the instructions for monitors.
+    pub const FIRST_VMX_INSTRUCTION: u64 = 19;
+    /// VMXON: the last of them.
+    pub const LAST_VMX_INSTRUCTION: u64 = 27;
+    /// MOV to and from control registers, CLTS, LMSW.
+    pub const CONTROL_REGISTER: u64 = 28;
+    /// MOV to and from debug registers.
+    pub const DEBUG_REGISTER: u64 = 29;
+    /// IN, OUT and their string forms.
+    pub const IO_INSTRUCTION: u64 = 30;
+    /// RDMSR.
+    pub const RDMSR: u64 = 31;
+    /// WRMSR.
+    pub const WRMSR: u64 = 32;
+    /// MWAIT.
+    pub const MWAIT: u64 = 36;
+    /// MONITOR.
+    pub const MONITOR: u64 = 39;
+    /// The EPT has no translation.
+    pub const EPT_VIOLATION: u64 = 48;
+    /// INVEPT: the first of several instructions; the preemption timer is between them.
+    pub const INVEPT: u64 = 50;
+    /// RDTSCP.
+    pub const RDTSCP: u64 = 51;
+    /// The VMX-preemption timer has run out.
+    pub const PREEMPTION_TIMER: u64 = 52;
+    /// INVVPID.
+    pub const INVVPID: u64 = 53;
+    /// WBINVD.
+    pub const WBINVD: u64 = 54;
+    /// XSETBV.
+    pub const XSETBV: u64 = 55;
+}
+
+/// Exit qualification of an EPT violation.
+pub mod ept_violation {
+    /// It was a write.
+    pub const WRITE: u64 = 1 << 1;
+    /// It was an instruction fetch.
+    pub const FETCH: u64 = 1 << 2;
+    /// A linear address led there.
+    pub const LINEAR: u64 = 1 << 7;
+    /// It is what that address translates to; otherwise a table on the way.
+    pub const FINAL: u64 = 1 << 8;
+}
+
+/// Exit qualification of an I/O instruction.
+pub mod io {
+    /// Width in bytes, less one.
+    pub const WIDTH: u64 = 0b111;
+    /// IN.
+    pub const IN: u64 = 1 << 3;
+    /// INS or OUTS.
+    pub const STRING: u64 = 1 << 4;
+    /// Where the port begins.
+    pub const PORT_SHIFT: u32 = 16;
+}
