@@ -98,6 +98,8 @@ pub struct VirtualMachine {
     runs: bool,
     /// RIP, and the event that the next entry injects.
     pub(super) entry: VmEntry,
+    /// Whether the last entry had one.
+    delivers: bool,
     /// The general registers, in the kernel's order, and whether one of them is newer here.
     registers: [Word; GENERAL_REGISTERS],
     changed: bool,
@@ -134,6 +136,7 @@ impl VirtualMachine {
                 primary_controls: PRIMARY_CONTROLS,
                 interruption_info: 0,
             },
+            delivers: false,
             registers: [0; GENERAL_REGISTERS],
             changed: false,
             rflags: RFLAGS_FIXED,
@@ -160,6 +163,7 @@ impl VirtualMachine {
                 // Of a vCPU's capability there is no error.
                 VCPU.vcpu_write_registers(&self.registers).ok();
             }
+            self.delivers = self.entry.interruption_info != 0;
             match vm_enter(&mut self.entry) {
                 VmExit::Notified(badge) => {
                     return Event::Notified(ChannelSet::from_bits(badge));
@@ -227,11 +231,11 @@ impl VirtualMachine {
     }
 
     /// Whether the exit can only be an access of the instruction at RIP. An exception whose
-    /// delivery went astray would look the same; one before an instruction's first access is
-    /// only a single step's.
+    /// delivery goes astray looks the same. Before an instruction's first access there are only
+    /// one that was injected and a single step's.
     #[inline(always)]
     pub fn is_by_instruction(&self) -> bool {
-        self.rflags & RFLAGS_TF == 0
+        self.rflags & RFLAGS_TF == 0 && !self.delivers
     }
 
     /// The same exit, after asking whether it came while an event was being delivered.
