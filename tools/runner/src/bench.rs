@@ -18,7 +18,15 @@ pub fn accesses(platform: &Platform) -> u64 {
     }
 }
 
-/// What one run measured, in instructions an access.
+/// What the figures are of.
+pub fn unit(platform: &Platform) -> &'static str {
+    match (platform, platform.architecture()) {
+        (Platform::Microkit(..), Architecture::X86_64) => "ticks of Bochs's TSC",
+        _ => "instructions",
+    }
+}
+
+/// What one run measured, an access in its [`unit`].
 pub struct Figures {
     /// All of it.
     pub total: f64,

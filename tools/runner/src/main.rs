@@ -276,7 +276,8 @@ const FLOOR: &str = "floor: the PC moves on";
 fn bench_all(host: &HostArguments, floor_kernel: Option<PathBuf>) -> Result<(), Failure> {
     let platform = platform(host, 1, BoardModel::named)?;
     println!(
-        "instructions an access, {}, both options on, n = {}",
+        "{} an access, {}, both options on, n = {}",
+        bench::unit(&platform),
         platform.name(),
         bench::accesses(&platform)
     );
