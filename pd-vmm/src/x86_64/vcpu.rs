@@ -518,5 +518,5 @@ fn preemption_timer_value() -> Word {
     const UNIT: Word = 0x1f;
     // The kernel passes this register on.
     let unit_log2 = VCPU.vcpu_read_msr(IA32_VMX_MISC).unwrap_or(0) & UNIT;
-    (Counter::hz() / 1000 >> unit_log2).max(1)
+    ((Counter::hz() / 1000) >> unit_log2).max(1)
 }
