@@ -125,7 +125,7 @@ lint: setup ## formatting and lints, on the host and for bare metal
 	@$(MAKE) --no-print-directory lint-firmware ARCH=aarch64
 	@$(MAKE) --no-print-directory setup ARCH=x86_64
 	@$(MAKE) --no-print-directory lint-firmware ARCH=x86_64
-	@$(if $(MICROKIT_SDK),$(MAKE) --no-print-directory lint-domains,echo "skipped: lints of the protection domains (MICROKIT_SDK is not set); only formatting")
+	@$(if $(MICROKIT_SDK),for arch in aarch64 x86_64; do $(MAKE) --no-print-directory lint-domains ARCH=$$arch || exit; done,echo "skipped: lints of the protection domains (MICROKIT_SDK is not set); only formatting")
 
 .PHONY: lint-firmware
 lint-firmware:
