@@ -46,12 +46,15 @@ fn init() -> Monitor {
             identity,
         ),
         console_is_dead: false,
+        serial: None,
     }
 }
 
 struct Monitor {
     ring: BoundedProducer<CONSOLE_SLOTS>,
     console_is_dead: bool,
+    /// The UART, once the monitor has had to print by itself.
+    serial: Option<Serial>,
 }
 
 impl Handler for Monitor {
@@ -92,16 +95,27 @@ impl Handler for Monitor {
 impl Monitor {
     fn report(&mut self, line: &[u8]) {
         if self.console_is_dead {
-            return print(line);
+            return self.print(line);
         }
         for chunk in line.chunks(TEXT_BYTES) {
             let record = ConsoleRecord::Text(Text::new(0, chunk));
             // A console that does not read is as good as dead.
             if self.ring.push(&record.to_words()).is_err() {
-                return print(line);
+                return self.print(line);
             }
         }
         CONSOLE.notify();
+    }
+
+    /// Prints to the UART, which the console uses no more; on x86 it is another than the
+    /// console's.
+    fn print(&mut self, line: &[u8]) {
+        // SAFETY: the UART is mapped uncached, or is the monitor's own; the console, its only
+        // other user, does not run any more.
+        let open = || unsafe { Serial::of_board() };
+        let serial = self.serial.get_or_insert_with(open);
+        serial.write(line);
+        serial.write(Verdict::Failed.line().as_bytes());
     }
 }
 
@@ -151,13 +165,4 @@ impl fmt::Display for Described {
             label => write!(f, "fault {label} at pc {pc:#x}"),
         }
     }
-}
-
-/// Prints to the UART, which the console uses no more; on x86 it is another than the console's.
-fn print(line: &[u8]) {
-    // SAFETY: the UART is mapped uncached, or is the monitor's own; the console, its only other
-    // user, does not run any more.
-    let mut serial = unsafe { Serial::of_board() };
-    serial.write(line);
-    serial.write(Verdict::Failed.line().as_bytes());
 }
