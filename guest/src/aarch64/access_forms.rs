@@ -17,22 +17,17 @@ macro_rules! loads {
                 $(#[$doc])*
                 pub fn $name(&mut self, offset: u64) -> u64 {
                     let address = self.byte_address(offset);
-                    #[cfg(target_arch = "aarch64")]
-                    {
-                        let mut value = u64::MAX;
-                        // SAFETY: the address is in the page that the VM traps for this device.
-                        unsafe {
-                            core::arch::asm!(
-                                $instruction,
-                                v = inout(reg) value,
-                                a = in(reg) address,
-                                options(nostack, preserves_flags),
-                            );
-                        }
-                        value
+                    let mut value = u64::MAX;
+                    // SAFETY: the address is in the page that the VM traps for this device.
+                    unsafe {
+                        core::arch::asm!(
+                            $instruction,
+                            v = inout(reg) value,
+                            a = in(reg) address,
+                            options(nostack, preserves_flags),
+                        );
                     }
-                    #[cfg(not(target_arch = "aarch64"))]
-                    unimplemented!("load at {address:#x}")
+                    value
                 }
             )*
         }
@@ -61,7 +56,6 @@ loads! {
 impl TraceLocation {
     /// LDR to WZR: an access whose value goes nowhere.
     pub fn load_zero_register(&mut self) {
-        #[cfg(target_arch = "aarch64")]
         // SAFETY: the address is a device's location.
         unsafe {
             core::arch::asm!(
@@ -74,7 +68,6 @@ impl TraceLocation {
 
     /// STR of WZR: writes 0.
     pub fn store_zero_register(&mut self) {
-        #[cfg(target_arch = "aarch64")]
         // SAFETY: the address is a device's location.
         unsafe {
             core::arch::asm!(
@@ -87,72 +80,56 @@ impl TraceLocation {
 
     /// LDP W, W: a pair of words; the second lies behind the location.
     pub fn load_pair(&mut self) -> (u64, u64) {
-        #[cfg(target_arch = "aarch64")]
-        {
-            let (first, second);
-            // SAFETY: both words are in the page that the VM traps for this device.
-            unsafe {
-                core::arch::asm!(
-                    "ldp {first:w}, {second:w}, [{a}]",
-                    first = out(reg) first,
-                    second = out(reg) second,
-                    a = in(reg) self.address(),
-                    options(nostack, preserves_flags),
-                );
-            }
-            (first, second)
+        let (first, second);
+        // SAFETY: both words are in the page that the VM traps for this device.
+        unsafe {
+            core::arch::asm!(
+                "ldp {first:w}, {second:w}, [{a}]",
+                first = out(reg) first,
+                second = out(reg) second,
+                a = in(reg) self.address(),
+                options(nostack, preserves_flags),
+            );
         }
-        #[cfg(not(target_arch = "aarch64"))]
-        unimplemented!()
+        (first, second)
     }
 
     /// LDR W, post-indexed by 4: the value, and by how much the base register moved.
     pub fn load_post_indexed(&mut self) -> (u64, u64) {
-        #[cfg(target_arch = "aarch64")]
-        {
-            let (value, base_after): (u64, u64);
-            // SAFETY: the address is a device's location.
-            unsafe {
-                core::arch::asm!(
-                    "ldr {v:w}, [{a}], #4",
-                    v = out(reg) value,
-                    a = inout(reg) self.address() => base_after,
-                    options(nostack, preserves_flags),
-                );
-            }
-            (value, base_after.wrapping_sub(self.address()))
+        let (value, base_after): (u64, u64);
+        // SAFETY: the address is a device's location.
+        unsafe {
+            core::arch::asm!(
+                "ldr {v:w}, [{a}], #4",
+                v = out(reg) value,
+                a = inout(reg) self.address() => base_after,
+                options(nostack, preserves_flags),
+            );
         }
-        #[cfg(not(target_arch = "aarch64"))]
-        unimplemented!()
+        (value, base_after.wrapping_sub(self.address()))
     }
 
     /// `n` loads by `ldr w0, [x1]`, three instructions a turn; the last value. `n` is not 0.
     pub fn storm_of_reads(&mut self, n: u64) -> u32 {
-        #[cfg(target_arch = "aarch64")]
-        {
-            let last;
-            // SAFETY: the address is a device's location.
-            unsafe {
-                core::arch::asm!(
-                    "2: ldr w0, [x1]",
-                    "subs x2, x2, #1",
-                    "b.ne 2b",
-                    out("w0") last,
-                    in("x1") self.address(),
-                    inout("x2") n => _,
-                    options(nostack),
-                );
-            }
-            last
+        let last;
+        // SAFETY: the address is a device's location.
+        unsafe {
+            core::arch::asm!(
+                "2: ldr w0, [x1]",
+                "subs x2, x2, #1",
+                "b.ne 2b",
+                out("w0") last,
+                in("x1") self.address(),
+                inout("x2") n => _,
+                options(nostack),
+            );
         }
-        #[cfg(not(target_arch = "aarch64"))]
-        unimplemented!("{n}")
+        last
     }
 
     /// `n` stores by `str w0, [x1]`, three instructions a turn, of the values `n` down to 1.
     /// `n` is not 0.
     pub fn storm_of_writes(&mut self, n: u32) {
-        #[cfg(target_arch = "aarch64")]
         // SAFETY: the address is a device's location.
         unsafe {
             core::arch::asm!(
@@ -164,39 +141,31 @@ impl TraceLocation {
                 options(nostack),
             );
         }
-        #[cfg(not(target_arch = "aarch64"))]
-        unimplemented!("{n}")
     }
 
     /// `pairs` times `str w0, [x1]` and `ldr w0, [x1]`, beginning with `value`: what is read
     /// is what is written next. The last value read. `pairs` is not 0.
     pub fn storm_of_write_reads(&mut self, pairs: u64, value: u32) -> u32 {
-        #[cfg(target_arch = "aarch64")]
-        {
-            let last;
-            // SAFETY: the address is a device's location.
-            unsafe {
-                core::arch::asm!(
-                    "2: str w0, [x1]",
-                    "ldr w0, [x1]",
-                    "subs x2, x2, #1",
-                    "b.ne 2b",
-                    inout("w0") value => last,
-                    in("x1") self.address(),
-                    inout("x2") pairs => _,
-                    options(nostack),
-                );
-            }
-            last
+        let last;
+        // SAFETY: the address is a device's location.
+        unsafe {
+            core::arch::asm!(
+                "2: str w0, [x1]",
+                "ldr w0, [x1]",
+                "subs x2, x2, #1",
+                "b.ne 2b",
+                inout("w0") value => last,
+                in("x1") self.address(),
+                inout("x2") pairs => _,
+                options(nostack),
+            );
         }
-        #[cfg(not(target_arch = "aarch64"))]
-        unimplemented!("{pairs} {value}")
+        last
     }
 
     /// `rounds` times [`MIXED_ROUND`] accesses of every width and both directions. `rounds` is
     /// not 0.
     pub fn storm_of_mixed(&mut self, rounds: u64) {
-        #[cfg(target_arch = "aarch64")]
         // SAFETY: the lanes are a device's location.
         unsafe {
             core::arch::asm!(
@@ -216,8 +185,6 @@ impl TraceLocation {
                 options(nostack),
             );
         }
-        #[cfg(not(target_arch = "aarch64"))]
-        unimplemented!("{rounds}")
     }
 
     /// The address `offset` bytes into the word; an access there may reach beyond it.
@@ -232,7 +199,6 @@ pub const MIXED_ROUND: u64 = 8;
 
 /// UDF: an instruction that is undefined on every CPU.
 pub fn undefined_instruction() {
-    #[cfg(target_arch = "aarch64")]
     // SAFETY: does nothing but cause an exception.
     unsafe {
         core::arch::asm!("udf #0", options(nostack));

@@ -124,7 +124,6 @@ macro_rules! around {
 
 macro_rules! execute {
     ($registers:ident, $first:literal, $second:literal, $text:literal, $third:literal, $fourth:literal) => {{
-        #[cfg(target_arch = "aarch64")]
         // SAFETY: the caller's base leads to a device's page or to memory of its own for this;
         // only the named registers change, and they are saved.
         unsafe {
@@ -146,8 +145,6 @@ macro_rules! execute {
                 out("x5") _,
             );
         }
-        #[cfg(not(target_arch = "aarch64"))]
-        unimplemented!("{} on {:?}", $text, $registers)
     }};
 }
 

@@ -57,55 +57,42 @@ impl Default for CodePage {
 /// Cleans the data cache and invalidates the instruction cache, in the smallest lines there
 /// may be.
 fn synchronise(address: u64, len_bytes: u64) {
-    #[cfg(target_arch = "aarch64")]
-    {
-        const SMALLEST_LINE_BYTES: usize = 16;
-        for line in (address..address + len_bytes).step_by(SMALLEST_LINE_BYTES) {
-            // SAFETY: maintenance of a line of the program's own page.
-            unsafe {
-                core::arch::asm!("dc cvau, {0}", "dsb ish", "ic ivau, {0}", in(reg) line, options(nostack));
-            }
+    const SMALLEST_LINE_BYTES: usize = 16;
+    for line in (address..address + len_bytes).step_by(SMALLEST_LINE_BYTES) {
+        // SAFETY: maintenance of a line of the program's own page.
+        unsafe {
+            core::arch::asm!("dc cvau, {0}", "dsb ish", "ic ivau, {0}", in(reg) line, options(nostack));
         }
-        // SAFETY: barriers.
-        unsafe { core::arch::asm!("dsb ish", "isb", options(nostack)) };
     }
-    #[cfg(not(target_arch = "aarch64"))]
-    unimplemented!("{address:#x} {len_bytes}")
+    // SAFETY: barriers.
+    unsafe { core::arch::asm!("dsb ish", "isb", options(nostack)) };
 }
 
 /// Calls `address`, a guest-virtual one, with x0 to x7 as given.
 pub fn call(address: u64, registers: [u64; 8]) -> [u64; 8] {
-    #[cfg(target_arch = "aarch64")]
-    {
-        let mut x = registers;
-        // SAFETY: by the module's contract the code changes only what is named here; after an
-        // exception the handler goes on at the label.
-        unsafe {
-            core::arch::asm!(
-                "adr x10, 2f",
-                "str x10, [x9]",
-                "blr x16",
-                "2:",
-                "str xzr, [x9]",
-                inout("x0") x[0],
-                inout("x1") x[1],
-                inout("x2") x[2],
-                inout("x3") x[3],
-                inout("x4") x[4],
-                inout("x5") x[5],
-                inout("x6") x[6],
-                inout("x7") x[7],
-                in("x9") crate::exceptions::RECOVERY.as_ptr(),
-                in("x16") address,
-                out("x10") _,
-                out("x30") _,
-            );
-        }
-        x
+    let mut x = registers;
+    // SAFETY: by the module's contract the code changes only what is named here; after an
+    // exception the handler goes on at the label.
+    unsafe {
+        core::arch::asm!(
+            "adr x10, 2f",
+            "str x10, [x9]",
+            "blr x16",
+            "2:",
+            "str xzr, [x9]",
+            inout("x0") x[0],
+            inout("x1") x[1],
+            inout("x2") x[2],
+            inout("x3") x[3],
+            inout("x4") x[4],
+            inout("x5") x[5],
+            inout("x6") x[6],
+            inout("x7") x[7],
+            in("x9") crate::exceptions::RECOVERY.as_ptr(),
+            in("x16") address,
+            out("x10") _,
+            out("x30") _,
+        );
     }
-    #[cfg(not(target_arch = "aarch64"))]
-    unimplemented!(
-        "{address:#x} {registers:?} {:?}",
-        crate::exceptions::RECOVERY
-    )
+    x
 }

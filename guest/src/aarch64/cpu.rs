@@ -26,7 +26,6 @@ pub fn mask_interrupts() {
 
 /// About a microsecond of instructions.
 pub(crate) fn spin_briefly() {
-    #[cfg(target_arch = "aarch64")]
     // SAFETY: counts a register down.
     unsafe {
         core::arch::asm!(

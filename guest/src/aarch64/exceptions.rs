@@ -87,7 +87,6 @@ pub fn attempt<T>(hostile: impl FnOnce() -> T) -> Result<T, Exception> {
 /// the result; SVC is one. `registers` is then what it left there. The code is on a page that
 /// EL0 may execute and changes no other register.
 pub fn as_user(code: u64, registers: &mut Registers) -> Exception {
-    #[cfg(target_arch = "aarch64")]
     // SAFETY: EL0 runs until `taken` sends its exception to the label, with SP_EL1 and all
     // registers but x1 to x4 as they are here.
     unsafe {
@@ -113,9 +112,6 @@ pub fn as_user(code: u64, registers: &mut Registers) -> Exception {
             out("x5") _,
         );
     }
-    #[cfg(not(target_arch = "aarch64"))]
-    unimplemented!("{code:#x} {registers:?} {USER_RETURN:?}");
-    #[cfg(target_arch = "aarch64")]
     recorded()
 }
 

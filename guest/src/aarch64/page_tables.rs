@@ -75,29 +75,22 @@ pub fn turn_on() {
     LEVEL_1.set(2, table(WINDOW_LEVEL_2.address()));
     LEVEL_1.set(3, block(3 * GIB, DEVICE));
     WINDOW_LEVEL_2.set(0, table(WINDOW_LEVEL_3.address()));
-    #[cfg(target_arch = "aarch64")]
-    {
-        use aarch64_cpu::registers::{MAIR_EL1, SCTLR_EL1, TCR_EL1, TTBR0_EL1};
-        use aarch64_cpu::registers::{ReadWriteable, Writeable};
-        // Attribute 0: Device-nGnRnE. Attribute 1: Normal, not cacheable, as it was before.
-        MAIR_EL1.set(0x44 << 8);
-        // 39 bits, so that walks start at level 1; 4 KiB; 40 bits of output; TTBR1 off.
-        TCR_EL1.write(
-            TCR_EL1::T0SZ.val(25)
-                + TCR_EL1::TG0::KiB_4
-                + TCR_EL1::IPS::Bits_40
-                + TCR_EL1::EPD1::SET,
-        );
-        TTBR0_EL1.set(LEVEL_1.address());
-        forget_translations();
-        SCTLR_EL1.modify(SCTLR_EL1::M::Enable);
-        aarch64_cpu::asm::barrier::isb(aarch64_cpu::asm::barrier::SY);
-    }
+    use aarch64_cpu::registers::{MAIR_EL1, SCTLR_EL1, TCR_EL1, TTBR0_EL1};
+    use aarch64_cpu::registers::{ReadWriteable, Writeable};
+    // Attribute 0: Device-nGnRnE. Attribute 1: Normal, not cacheable, as it was before.
+    MAIR_EL1.set(0x44 << 8);
+    // 39 bits, so that walks start at level 1; 4 KiB; 40 bits of output; TTBR1 off.
+    TCR_EL1.write(
+        TCR_EL1::T0SZ.val(25) + TCR_EL1::TG0::KiB_4 + TCR_EL1::IPS::Bits_40 + TCR_EL1::EPD1::SET,
+    );
+    TTBR0_EL1.set(LEVEL_1.address());
+    forget_translations();
+    SCTLR_EL1.modify(SCTLR_EL1::M::Enable);
+    aarch64_cpu::asm::barrier::isb(aarch64_cpu::asm::barrier::SY);
 }
 
 /// Makes the CPU look at the tables again.
 pub fn forget_translations() {
-    #[cfg(target_arch = "aarch64")]
     // SAFETY: every page that the program uses is mapped by the tables.
     unsafe {
         core::arch::asm!(
@@ -111,7 +104,6 @@ pub fn forget_translations() {
 }
 
 fn barrier() {
-    #[cfg(target_arch = "aarch64")]
     // SAFETY: a barrier.
     unsafe {
         core::arch::asm!("dsb ish", options(nostack));

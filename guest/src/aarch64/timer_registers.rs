@@ -24,7 +24,6 @@ macro_rules! registers {
             HostileRegister {
                 name: stringify!($name),
                 write: |value| {
-                    #[cfg(target_arch = "aarch64")]
                     // SAFETY: touches no memory; what it does to the CPU is contained by EL2,
                     // or the program has found something.
                     unsafe {
@@ -34,25 +33,18 @@ macro_rules! registers {
                             options(nostack, preserves_flags),
                         );
                     }
-                    #[cfg(not(target_arch = "aarch64"))]
-                    unimplemented!("{value}")
                 },
                 read: || {
-                    #[cfg(target_arch = "aarch64")]
-                    {
-                        let mut value = 0;
-                        // SAFETY: touches no memory.
-                        unsafe {
-                            core::arch::asm!(
-                                concat!("mrs {v}, ", $encoding),
-                                v = inout(reg) value,
-                                options(nostack, preserves_flags),
-                            );
-                        }
-                        value
+                    let mut value = 0;
+                    // SAFETY: touches no memory.
+                    unsafe {
+                        core::arch::asm!(
+                            concat!("mrs {v}, ", $encoding),
+                            v = inout(reg) value,
+                            options(nostack, preserves_flags),
+                        );
                     }
-                    #[cfg(not(target_arch = "aarch64"))]
-                    unimplemented!()
+                    value
                 },
             },
         )*]
