@@ -11,7 +11,7 @@ use hermit_sync::InterruptSpinMutex;
 // Field's crate: the driver.
 use core::fmt;
 use uart_16550::backend::PioBackend;
-use uart_16550::{Config, Uart16550};
+use uart_16550::{BaudRate, Config, Uart16550};
 
 type Port = Uart16550<PioBackend>;
 
@@ -30,7 +30,11 @@ pub unsafe fn init() {
     let Ok(mut port) = (unsafe { Uart16550::new_port(COM1) }) else {
         return;
     };
-    if port.init(Config::default()).is_ok() {
+    let config = Config {
+        baud_rate: BaudRate::Baud115200,
+        ..Config::DEFAULT
+    };
+    if port.init(config).is_ok() {
         *UART.lock() = Some(port);
     }
 }
