@@ -67,7 +67,8 @@ next_piece:
     jmp ecx
 
 // Reads 256 sectors of the first disk from sector EBX (28 bits) on to EDI, and moves both on.
-// Clobbers EAX, ECX, EDX, EBP. ATA-6, section 8.27 (READ SECTORS) and 9.5 (PIO data-in).
+// Clobbers EAX, ECX, EDX, EBP. ATA/ATAPI-6, the command READ SECTOR(S) and the PIO data-in
+// protocol.
 read_piece:
     mov edx, 0x1f2
     mov al, 0                   // 256 sectors

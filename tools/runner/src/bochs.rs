@@ -13,8 +13,9 @@
 use crate::machine::{Machine, send_lines};
 use crate::multiboot;
 use crate::{Failure, Request};
-use rustix::fs::{CWD, Mode, mkfifoat};
-use rustix::process::{Pid, Signal, kill_process};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::stat::Mode;
+use nix::unistd::{Pid, mkfifo};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
@@ -92,7 +93,7 @@ impl Boot {
         for port in SERIAL_PORTS {
             let pipe = self.work.join(port);
             let _ = fs::remove_file(&pipe);
-            mkfifoat(CWD, &pipe, Mode::RUSR | Mode::WUSR).map_err(|error| cannot(error.into()))?;
+            mkfifo(&pipe, Mode::S_IRUSR | Mode::S_IWUSR).map_err(|error| cannot(error.into()))?;
             // Bochs opens it with its first character; until then somebody must have it open,
             // or its reader would find its end.
             let held = OpenOptions::new().read(true).write(true).open(&pipe);
@@ -200,8 +201,8 @@ impl Machine for Bochs {
             format!("xp /{words}wxm {first:#x}\n")
         });
         let commands = commands.chain(["quit\n".into()]).collect::<String>();
-        let pid = Pid::from_child(&self.child);
-        kill_process(pid, Signal::INT).map_err(|error| error.to_string())?;
+        let pid = i32::try_from(self.child.id()).map_err(|error| error.to_string())?;
+        kill(Pid::from_raw(pid), Signal::SIGINT).map_err(|error| error.to_string())?;
         let mut input = self.child.stdin.take().ok_or("Bochs takes no commands")?;
         input
             .write_all(commands.as_bytes())

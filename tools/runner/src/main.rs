@@ -201,7 +201,12 @@ fn image(boot: &Boot) -> Result<(), Failure> {
     let image = microkit
         .build(&boot.work, &compiled)
         .map_err(Failure::Host)?;
-    println!("{}, report.txt beside it", image.display());
+    let beside = match microkit.board.starts_with("x86_64") {
+        // A Multiboot loader takes one or the other.
+        true => "report.txt and the kernel (sel4.elf, sel4_32.elf)",
+        false => "report.txt",
+    };
+    println!("{}, {beside} beside it", image.display());
     Ok(())
 }
 

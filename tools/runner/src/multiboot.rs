@@ -25,7 +25,7 @@ const PAGE: usize = 4096;
 
 /// What Bochs's BIOS keeps for its tables at the end of RAM (`ACPI_DATA_SIZE` in its source).
 const ACPI_BYTES: u64 = 0x1_0000;
-/// Types of memory in the map (ACPI specification 6.5, table 15.3).
+/// Types of memory in the map (ACPI specification 6.5, section 15.1).
 const USABLE: u32 = 1;
 const RESERVED: u32 = 2;
 const ACPI_TABLES: u32 = 3;
