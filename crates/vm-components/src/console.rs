@@ -5,6 +5,8 @@
 //!
 //! Invariants: what is printed never exceeds what a serial line carries, so a storm of
 //! accesses shows as a few lines and a count of those that are missing; the numbers add up;
+//! a line that takes its time is never behind by more than it takes for a burst, and says
+//! what is missing meanwhile;
 //! each VM has its share of the line, which no other can take from it;
 //! no guest can forge another's lines or ours, since what it prints follows its VM's name
 //! and holds no control characters. Sums, ends and messages of a VMM are always printed.
@@ -26,6 +28,8 @@ use vm_config::VmConfig;
 const BYTES_PER_SECOND: u64 = 11_520;
 /// How much may be printed at once after a time of silence.
 const BURST_BYTES: i64 = 4096;
+/// How often lines that are missing are told at least, in parts of a second.
+const REPORTS_PER_SECOND: u64 = 10;
 /// Characters of a guest's line; a longer one is broken.
 const GUEST_LINE_BYTES: usize = 200;
 /// Characters of any line of ours.
@@ -81,6 +85,10 @@ struct VmConsole {
     /// Records that were there and for which the serial line had no room.
     unprinted: u64,
     end: Option<EndReason>,
+    /// All that there was had been printed, and a ring wakes the component for more.
+    is_asleep: bool,
+    /// When there last was nothing left to print.
+    behind_since: u64,
     /// The trace ring, if it goes over the serial line too.
     stream: Option<RingSender<TRACE_SLOTS>>,
     /// When the line was last free for it, all of the trace had been sent.
@@ -106,6 +114,8 @@ impl Console {
                 missing: 0,
                 unprinted: 0,
                 end: None,
+                is_asleep: true,
+                behind_since: clock.start_ticks,
                 stream: None,
                 is_sent: true,
             })
@@ -145,38 +155,21 @@ impl Console {
         host: &mut impl Host,
         output: &mut impl Output,
     ) {
-        self.budget.refill(host.now(), self.clock.hz);
-        for (vm, share) in self.vms.iter_mut().zip(&mut self.budget.shares) {
-            vm.send_trace(*share / 2, share, &mut self.encoder, output);
+        let began = host.now();
+        for vm in self.vms.iter_mut().filter(|vm| vm.is_asleep) {
+            vm.behind_since = began;
         }
-        let mut asleep = false;
-        while !asleep {
-            asleep = true;
-            if let Some(system) = &mut self.system {
-                while let Some(item) = system.pop() {
-                    if let Some(ConsoleRecord::Text(text)) =
-                        ConsoleRecord::from_words(&item.payload)
-                    {
-                        self.system_failed = true;
-                        output.write(text.bytes());
-                    }
-                }
-                asleep &= system.sleep_until(1);
-            }
-            for (vm, share) in self.vms.iter_mut().zip(&mut self.budget.shares) {
-                let mut printer = Printer {
-                    clock: self.clock,
-                    share,
-                    output,
-                };
-                vm.print_text(&mut printer);
-                vm.print_log(&mut printer);
-                // Without budget only the clock wakes us; records wait or are counted.
-                if printer.has_budget() {
-                    asleep &= vm.text.sleep_until(1);
-                    asleep &= vm.log.sleep_until(1);
-                }
-            }
+        self.budget.refill(began, self.clock.hz);
+        let mut goes_on = true;
+        while goes_on {
+            let is_system_asleep = self.print(host, output);
+            // What a slow line has carried while it was waited for it can carry again.
+            let now = host.now();
+            self.budget.refill(now, self.clock.hz);
+            let mut vms = self.vms.iter().zip(&self.budget.shares);
+            let is_report_due = now.saturating_sub(began) >= self.clock.hz / REPORTS_PER_SECOND;
+            goes_on = !is_system_asleep
+                || vms.any(|(vm, share)| !vm.is_asleep && *share > 0) && !is_report_due;
         }
         for (vm, share) in self.vms.iter_mut().zip(&mut self.budget.shares) {
             let mut printer = Printer {
@@ -184,11 +177,43 @@ impl Console {
                 share,
                 output,
             };
+            if !printer.has_budget() {
+                // Only the clock wakes us: text waits, log records are counted.
+                vm.print_log(NoRoom::Drops, host, &mut printer);
+            }
             if printer.has_budget() || channels.contains(channel::console::CLOCK) {
                 vm.report_missing(host.now(), &mut printer);
             }
             vm.send_trace(0, share, &mut self.encoder, output);
         }
+    }
+
+    /// Prints what there is as far as the line has room. Whether the system's ring wakes us.
+    fn print(&mut self, host: &mut impl Host, output: &mut impl Output) -> bool {
+        for (vm, share) in self.vms.iter_mut().zip(&mut self.budget.shares) {
+            vm.send_trace(*share / 2, share, &mut self.encoder, output);
+        }
+        let mut is_system_asleep = true;
+        if let Some(system) = &mut self.system {
+            while let Some(item) = system.pop() {
+                if let Some(ConsoleRecord::Text(text)) = ConsoleRecord::from_words(&item.payload) {
+                    self.system_failed = true;
+                    output.write(text.bytes());
+                }
+            }
+            is_system_asleep = system.sleep_until(1);
+        }
+        for (vm, share) in self.vms.iter_mut().zip(&mut self.budget.shares) {
+            let mut printer = Printer {
+                clock: self.clock,
+                share,
+                output,
+            };
+            vm.print_text(&mut printer);
+            vm.print_log(NoRoom::Waits, host, &mut printer);
+            vm.is_asleep = printer.has_budget() && vm.text.sleep_until(1) & vm.log.sleep_until(1);
+        }
+        is_system_asleep
     }
 
     /// How the run went, once all VMs have ended and their traces are sent, or a part of the
@@ -208,6 +233,13 @@ impl Console {
         }
         Some(verdict)
     }
+}
+
+/// What becomes of log records for which the line has no room.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum NoRoom {
+    Waits,
+    Drops,
 }
 
 /// How a run went.
@@ -391,9 +423,19 @@ impl VmConsole {
         }
     }
 
-    /// Prints log records while the serial line has room, and counts those it has not.
-    fn print_log(&mut self, printer: &mut Printer<'_, impl Output>) {
+    /// Prints log records while the serial line has room. Those that it has not had for as long
+    /// as a burst takes are counted.
+    fn print_log(
+        &mut self,
+        no_room: NoRoom,
+        host: &mut impl Host,
+        printer: &mut Printer<'_, impl Output>,
+    ) {
+        let burst_ticks = BURST_BYTES as u64 * printer.clock.hz / BYTES_PER_SECOND;
         for _ in 0..LOG_SLOTS {
+            if no_room == NoRoom::Waits && !printer.has_budget() {
+                return;
+            }
             let Some(item) = self.log.pop() else {
                 return;
             };
@@ -429,7 +471,13 @@ impl VmConsole {
                     };
                     printer.print(time, format_args!("info  {name}: {span}"));
                 }
-                Some(Entry::Event(kind, record)) if printer.has_budget() => {
+                Some(Entry::Event(kind, record))
+                    if printer.has_budget()
+                        && host
+                            .now()
+                            .saturating_sub(record.time.max(self.behind_since))
+                            <= burst_ticks =>
+                {
                     self.report_missing(record.time, printer);
                     let device = self.device_name(record.tag.instance());
                     let event = Event {

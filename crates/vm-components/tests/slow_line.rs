@@ -1,0 +1,225 @@
+//! The console component on a line that takes its time, as a real serial port does: a character
+//! has to be waited for, and meanwhile the guest goes on.
+
+use guest_trap::{AccessWidth, Direction, GuestPhysAddr};
+use shared_ring::{BoundedProducer, ConsumerPage, RingKind, RingMemory, Wake};
+use std::cell::RefCell;
+use trace_records::{Kind, LOG_SLOTS, Record, Tag};
+use vm_components::{Channel, ChannelSet, Clock, Console, ConsolePort, Host, Output, channel};
+use vm_config::{
+    Contents, Device, DeviceKind, RamRange, SeverityMask, Trace as TraceOptions, Unsupported,
+    VmConfig, encode,
+};
+
+const HZ: u64 = 115_200 * 100;
+const MS: u64 = HZ / 1000;
+const CLOCK: Clock = Clock {
+    hz: HZ,
+    start_ticks: 0,
+};
+/// 115200 baud, ten bits a character.
+const CHARACTER_TICKS: u64 = HZ / 11_520;
+
+fn leak<T>(value: T) -> &'static T {
+    Box::leak(Box::new(value))
+}
+
+fn config() -> VmConfig<'static> {
+    let blob = encode(&Contents {
+        vm: 0,
+        name: "demo",
+        load_name: "guest",
+        image_len_bytes: 1,
+        cmdline: "",
+        logger: SeverityMask::default(),
+        unsupported: Unsupported::default(),
+        ram: &[RamRange {
+            base: 0x4000_0000,
+            len_bytes: 0x10_0000,
+        }],
+        devices: &[Device {
+            name: "trace0",
+            loc: 0xfa00_0000,
+            severities: None,
+            kind: DeviceKind::Trace(TraceOptions {
+                emit_logger: true,
+                emit_trace: None,
+            }),
+        }],
+    });
+    VmConfig::parse(leak(blob.unwrap())).unwrap()
+}
+
+/// How long after the others the guest makes its last access.
+const PAUSE: u64 = 500 * MS;
+
+/// Time, and the guest that goes on with it: one access every `period` ticks until `end`, and
+/// one after a pause.
+struct World {
+    now: u64,
+    log: BoundedProducer<LOG_SLOTS>,
+    next: u64,
+    period: u64,
+    end: u64,
+    accesses: u64,
+    wakes_console: bool,
+}
+
+impl World {
+    fn pass(&mut self, ticks: u64) {
+        self.now += ticks;
+        while self.next <= self.now.min(self.end + PAUSE) {
+            self.accesses += 1;
+            let record = Record {
+                time: self.next,
+                address: GuestPhysAddr(0xfa00_0000),
+                pc: 0x4008_0000,
+                value: 0,
+                old: 0,
+                sequence: self.accesses,
+                tag: Tag::new(Kind::Access)
+                    .with_access(Direction::Read, Some(AccessWidth::from_log2(2))),
+                state_seen: 0,
+                epoch: 0,
+            };
+            // As the trace component does: a full ring wakes the console, too.
+            self.wakes_console |= self.log.push_or_lose(&record.to_words()).is_err();
+            self.wakes_console |= self.log.take_wake() == Wake::Asked;
+            self.next += match self.next == self.end {
+                true => PAUSE,
+                false => self.period,
+            };
+        }
+    }
+}
+
+struct Platform<'a>(&'a RefCell<World>);
+
+impl Host for Platform<'_> {
+    fn now(&mut self) -> u64 {
+        self.0.borrow().now
+    }
+
+    fn notify(&mut self, _: Channel) {}
+}
+
+/// A line of the log, and when its last character was sent.
+struct Line {
+    sent: u64,
+    text: String,
+}
+
+struct SerialLine<'a> {
+    world: &'a RefCell<World>,
+    lines: Vec<Line>,
+}
+
+impl Output for SerialLine<'_> {
+    fn write(&mut self, bytes: &[u8]) {
+        self.world
+            .borrow_mut()
+            .pass(bytes.len() as u64 * CHARACTER_TICKS);
+        let text = std::str::from_utf8(bytes).unwrap().to_owned();
+        let sent = self.world.borrow().now;
+        self.lines.push(Line { sent, text });
+    }
+}
+
+/// A guest that makes `accesses`, one every `period` ticks, after a second of silence, and then
+/// one more; what is printed of it, and how many accesses that were in fact.
+fn run(accesses: u64, period: u64) -> (Vec<Line>, u64) {
+    let (log, log_reader) = (leak(RingMemory::new()), leak(ConsumerPage::new()));
+    let (text, text_reader) = (leak(RingMemory::new()), leak(ConsumerPage::new()));
+    let port = ConsolePort {
+        log,
+        log_reader,
+        text,
+        text_reader,
+    };
+    let mut console = Console::init([(port, config())], None, CLOCK);
+    let begin = 1000 * MS;
+    let end = begin + (accesses - 1) * period;
+    let world = RefCell::new(World {
+        now: 0,
+        log: BoundedProducer::new(log, log_reader, CLOCK.identity(RingKind::Log, 0)),
+        next: begin,
+        period,
+        end,
+        accesses: 0,
+        wakes_console: false,
+    });
+    let mut output = SerialLine {
+        world: &world,
+        lines: Vec::new(),
+    };
+    let mut next_clock = 0;
+    while world.borrow().now < end + 1000 * MS {
+        let mut channels = ChannelSet::EMPTY;
+        if std::mem::take(&mut world.borrow_mut().wakes_console) {
+            channels.insert(channel::console::TRACE);
+        }
+        if world.borrow().now >= next_clock {
+            channels.insert(channel::console::CLOCK);
+            // The clock that signals while the console is busy has signalled once.
+            next_clock = world.borrow().now.next_multiple_of(100 * MS) + 100 * MS;
+        }
+        if channels != ChannelSet::EMPTY {
+            console.notified(channels, &mut Platform(&world), &mut output);
+        }
+        world.borrow_mut().pass(MS / 10);
+    }
+    let accesses = world.borrow().accesses;
+    (output.lines, accesses)
+}
+
+impl Line {
+    /// The time with which the line begins.
+    fn stamp(&self) -> u64 {
+        let seconds = self.text[1..self.text.find(']').unwrap()].trim();
+        let (whole, micros) = seconds.split_once('.').unwrap();
+        let micros = whole.parse::<u64>().unwrap() * 1_000_000 + micros.parse::<u64>().unwrap();
+        micros * HZ / 1_000_000
+    }
+
+    fn lost(&self) -> Option<u64> {
+        let before = self.text.split_once(" log lines lost")?.0;
+        before.rsplit(' ').next()?.parse().ok()
+    }
+}
+
+#[test]
+fn a_burst_is_printed_whole_however_long_the_line_takes() {
+    // 4096 characters at once, or more if the line carries some meanwhile.
+    for (accesses, period) in [(10, MS / 10), (40, MS / 10), (60, 5 * MS)] {
+        let (lines, made) = run(accesses, period);
+        assert_eq!(made, accesses + 1);
+        let lost: u64 = lines.iter().filter_map(Line::lost).sum();
+        assert_eq!((lines.len() as u64, lost), (made, 0));
+    }
+}
+
+#[test]
+fn in_a_storm_the_line_is_never_far_behind_and_says_what_is_missing() {
+    let (lines, accesses) = run(100_000, MS / 20);
+    let lost: u64 = lines.iter().filter_map(Line::lost).sum();
+    let printed = lines.iter().filter(|line| line.lost().is_none()).count() as u64;
+    assert_eq!(printed + lost, accesses);
+    assert!(printed > 400, "{printed} lines in five seconds");
+    // 4096 characters take 356 ms.
+    for line in &lines {
+        let behind = line.sent - line.stamp();
+        assert!(behind < 400 * MS, "{} ticks behind: {}", behind, line.text);
+    }
+    let stamps = lines.iter().filter(|line| line.lost().is_some());
+    let stamps = std::iter::once(1000 * MS).chain(stamps.map(Line::stamp));
+    let during: Vec<u64> = stamps.filter(|stamp| *stamp < 6000 * MS).collect();
+    assert!(during.last().is_some_and(|stamp| *stamp > 5900 * MS));
+    for pair in during.windows(2) {
+        let silent = pair[1].saturating_sub(pair[0]);
+        assert!(
+            silent <= 100 * MS,
+            "silent from {} for {silent} ticks",
+            pair[0]
+        );
+    }
+}
