@@ -23,7 +23,7 @@ const ABSENT: [u64; 9] = [1, 2, 3, 4, 5, 0xb, 0xe, 0x13, 0x14];
 const IN_64_BITS: u64 = 1 << 30;
 
 /// Resets go on until the machine has run that long; its clock is not reset.
-const RESETTING: Duration = Duration::from_millis(1500);
+const RESETTING: Duration = Duration::from_millis(3000);
 
 fn run(start: &Start) -> Outcome {
     let mut location = start.trace_location("trace")?;
