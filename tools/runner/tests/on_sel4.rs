@@ -6,7 +6,7 @@
 
 mod platforms;
 
-use platforms::{BOARD, guests, instruction_ns_log2, microkit, root, set_by_make};
+use platforms::{BOARDS, guests, instruction_ns_log2, microkit, root, set_by_make};
 use regex::Regex;
 use runner::{Failure, Platform, Request, Transcript, configurations, run, system_description};
 use std::path::{Path, PathBuf};
@@ -17,9 +17,9 @@ const CONFIGS: [&str; 2] = ["debug", "release"];
 /// A change of the system description: what stands there once, and what is to.
 type Change<'a> = (&'a str, &'a str);
 
-/// The system description for so many VMs after the changes, in a file of its own.
-fn changed_system(folder: &Path, vms: usize, changes: &[Change]) -> PathBuf {
-    let description = system_description(BOARD, vms);
+/// The system description for so many VMs on a board after the changes, in a file of its own.
+fn changed_system(folder: &Path, board: &str, vms: usize, changes: &[Change]) -> PathBuf {
+    let description = system_description(board, vms);
     let mut text = std::fs::read_to_string(root().join(&description)).unwrap();
     for (from, to) in changes {
         let count = text.matches(from).count();
@@ -68,12 +68,27 @@ fn configs_of(scenario: &str) -> Vec<PathBuf> {
     configurations(Path::new(scenario), &scenarios).unwrap()
 }
 
-/// Boots a scenario in the changed system, once for each of the SDK's `configs`.
-fn boot(scenario: &str, configs: &[&str], changes: &[Change], prepare: impl Fn(&Path)) -> Vec<Run> {
+/// Boots a scenario in the changed system, once on each board for each of the SDK's
+/// configurations.
+fn boot(scenario: &str, changes: &[Change]) -> Vec<Run> {
+    let boards = BOARDS.iter();
+    boards
+        .flat_map(|board| boot_on_board(scenario, board, &CONFIGS, changes, |_| {}))
+        .collect()
+}
+
+/// The same on one board, after `prepare` has put files into the run's folder.
+fn boot_on_board(
+    scenario: &str,
+    board: &str,
+    configs: &[&str],
+    changes: &[Change],
+    prepare: impl Fn(&Path),
+) -> Vec<Run> {
     let folder = tempfile::tempdir().unwrap();
     let vms = configs_of(scenario).len();
-    let system = changed_system(folder.path(), vms, changes);
-    let platforms = microkit(scenario, BOARD, configs, &system);
+    let system = changed_system(folder.path(), board, vms, changes);
+    let platforms = microkit(scenario, board, configs, &system);
     // Without an SDK there are no protection domains to prepare either.
     if !platforms.is_empty() {
         prepare(folder.path());
@@ -83,8 +98,15 @@ fn boot(scenario: &str, configs: &[&str], changes: &[Change], prepare: impl Fn(&
 }
 
 fn boot_on(scenario: &str, work: &Path, platform: &Platform, icount: Option<u32>) -> Run {
+    let configs = configs_of(scenario).into_iter().zip(0..);
+    let with_console = |(config, number): (PathBuf, u32)| {
+        let text = std::fs::read_to_string(config).unwrap();
+        let copy = work.join(format!("{number}.conf"));
+        std::fs::write(&copy, platform.architecture().with_console(&text)).unwrap();
+        copy
+    };
     let request = Request {
-        configs: &configs_of(scenario),
+        configs: &configs.map(with_console).collect::<Vec<_>>(),
         images: &guests(platform),
         work,
         platform,
@@ -99,9 +121,14 @@ fn boot_on(scenario: &str, work: &Path, platform: &Platform, icount: Option<u32>
     }
 }
 
-/// Writes a copy of a protection domain whose first instruction is undefined (`UDF #0`).
-fn write_broken_copy(folder: &Path, config: &str, domain: &str) {
-    let from = set_by_make("VDEV_TRACE_DOMAINS").join(BOARD).join(config);
+/// Writes a copy of a protection domain whose first instruction is undefined: `UDF #0`, or UD2.
+fn write_broken_copy(folder: &Path, board: &str, config: &str, domain: &str) {
+    let from = set_by_make("VDEV_TRACE_DOMAINS").join(board).join(config);
+    let [aarch64, _] = BOARDS;
+    let undefined: [u8; 4] = match board {
+        name if name == aarch64 => [0; 4],
+        _ => [0x0f, 0x0b, 0, 0],
+    };
     let mut file = std::fs::read(from.join(domain)).unwrap();
     let header = |at: usize| u64::from_le_bytes(file[at..at + 8].try_into().unwrap());
     // ELF-64 specification, "ELF Header": e_entry at 24, e_phoff at 32, entries of 56 bytes,
@@ -113,7 +140,7 @@ fn write_broken_copy(folder: &Path, config: &str, domain: &str) {
         (into < header(segment + 32)).then(|| (header(segment + 8) + into) as usize)
     });
     let place = place.expect("the entry point lies in a segment");
-    file[place..place + 4].fill(0);
+    file[place..place + 4].copy_from_slice(&undefined);
     std::fs::write(folder.join("broken"), file).unwrap();
 }
 
@@ -147,7 +174,7 @@ fn whoever_faults_is_named_with_address_and_pc_and_the_run_fails() {
         ),
     ];
     for (domain, change, page) in cases {
-        for run in boot("demo", &CONFIGS, &[change], |_| {}) {
+        for run in boot("demo", &[change]) {
             let line =
                 format!(r"^panic in {domain}: access to address {page}[0-9a-f]{{3}} at pc 0x");
             let reason = run.reason();
@@ -163,7 +190,7 @@ fn of_two_vmms_the_one_that_faults_is_named() {
         r#"mr="access_ring_1" vaddr="0x10010000" perms="rw""#,
         r#"mr="access_ring_1" vaddr="0x10010000" perms="r""#,
     );
-    for run in boot("two-vms", &CONFIGS, &[read_only], |_| {}) {
+    for run in boot("two-vms", &[read_only]) {
         let reason = run.reason();
         let line = "panic in pd-vmm-1: access to address 0x10010";
         assert!(reason.starts_with(line), "{reason}");
@@ -177,7 +204,7 @@ fn a_trace_component_that_faults_in_the_middle_of_its_work_is_named() {
         r#"name="trace_ring" size="0x81000""#,
         r#"name="trace_ring" size="0x41000""#,
     );
-    for run in boot("storm-mixed", &CONFIGS, &[half], |_| {}) {
+    for run in boot("storm-mixed", &[half]) {
         let reason = run.reason();
         let line = "panic in pd-trace: access to address 0x10141000 at pc 0x";
         assert!(reason.starts_with(line), "{reason}");
@@ -190,9 +217,12 @@ fn a_clock_that_dies_is_named() {
         r#"<program_image path="pd-clock" />"#,
         r#"<program_image path="broken" />"#,
     );
-    for config in CONFIGS {
-        let prepare = |folder: &Path| write_broken_copy(folder, config, "pd-clock");
-        for run in boot("demo", &[config], &[broken], prepare) {
+    let everywhere = BOARDS
+        .iter()
+        .flat_map(|board| CONFIGS.map(|config| (board, config)));
+    for (board, config) in everywhere {
+        let prepare = |folder: &Path| write_broken_copy(folder, board, config, "pd-clock");
+        for run in boot_on_board("demo", board, &[config], &[broken], prepare) {
             let line = r"^panic in pd-clock: undefined instruction or exception at pc 0x[0-9a-f]+ ";
             let reason = run.reason();
             assert!(Regex::new(line).unwrap().is_match(reason), "{reason}");
@@ -204,7 +234,7 @@ fn a_clock_that_dies_is_named() {
 fn a_panic_is_told_with_its_words_and_its_place() {
     // The VMM gets another image than the one that its configuration was compiled for.
     let other_image = (r#"prefill_path="guest.elf""#, r#"prefill_path="vm.blob""#);
-    for run in boot("demo", &CONFIGS, &[other_image], |_| {}) {
+    for run in boot("demo", &[other_image]) {
         let line = r"^panic in pd-vmm: pd-vmm/src/main\.rs:\d+:\d+: the configuration was compiled for an image of \d+ bytes, but this one has \d+";
         let reason = run.reason();
         assert!(Regex::new(line).unwrap().is_match(reason), "{reason}");
@@ -214,14 +244,20 @@ fn a_panic_is_told_with_its_words_and_its_place() {
 #[test]
 fn the_path_is_correct_whatever_the_trace_component_s_priority_and_budget() {
     const PD_TRACE: &str = r#"name="pd-trace" id="1" priority="230""#;
-    for scheduling in [
+    const TWENTIETH: &str = r#"name="pd-trace" id="1" priority="230" budget="500" period="10000""#;
+    let [aarch64, x86] = BOARDS;
+    for (board, scheduling) in [
         // As pd-vmm, and below it.
-        r#"name="pd-trace" id="1" priority="210""#,
-        r#"name="pd-trace" id="1" priority="205""#,
+        (aarch64, r#"name="pd-trace" id="1" priority="210""#),
+        (aarch64, r#"name="pd-trace" id="1" priority="205""#),
+        (x86, r#"name="pd-trace" id="1" priority="100""#),
+        (x86, r#"name="pd-trace" id="1" priority="95""#),
         // A twentieth of the CPU.
-        r#"name="pd-trace" id="1" priority="230" budget="500" period="10000""#,
+        (aarch64, TWENTIETH),
+        (x86, TWENTIETH),
     ] {
-        for run in boot("storm-mixed", &CONFIGS, &[(PD_TRACE, scheduling)], |_| {}) {
+        let change = (PD_TRACE, scheduling);
+        for run in boot_on_board("storm-mixed", board, &CONFIGS, &[change], |_| {}) {
             let lines = run.lines();
             let has = |text: &str| lines.iter().any(|line| line.contains(text));
             let told = lines.join("\n");
@@ -242,7 +278,7 @@ fn a_trace_component_that_does_not_run_costs_the_guest_a_bounded_wait() {
         r#"name="pd-trace" id="1" priority="230""#,
         r#"name="pd-trace" id="1" priority="230" budget="20000" period="3000000""#,
     );
-    for run in boot("trace-gone", &CONFIGS, &[starved], |_| {}) {
+    for run in boot("trace-gone", &[starved]) {
         let lines = run.lines();
         let count = |text: &str| lines.iter().filter(|line| line.contains(text)).count();
         let told = lines.join("\n");
@@ -259,10 +295,13 @@ fn a_trace_component_that_does_not_run_costs_the_guest_a_bounded_wait() {
 
 #[test]
 fn wake_ups_keep_their_period_on_a_machine_where_they_take_long() {
-    let system = root().join("system.xml");
     let lost = Regex::new(r"^\[ *(\d+\.\d+)\] warn  \S+: \d+ log lines lost$").unwrap();
     // 64 ns an instruction: the clock's wake-up takes longer than 100 us.
-    for platform in microkit("ticks", BOARD, &["release"], &system) {
+    let platforms = BOARDS.iter().flat_map(|board| {
+        let system = root().join(system_description(board, 1));
+        microkit("ticks", board, &["release"], &system)
+    });
+    for platform in platforms {
         let work = tempfile::tempdir().unwrap();
         let run = boot_on("ticks", work.path(), &platform, Some(6));
         let times: Vec<f64> = run
@@ -279,5 +318,21 @@ fn wake_ups_keep_their_period_on_a_machine_where_they_take_long() {
                 pair[1]
             );
         }
+    }
+}
+
+#[test]
+fn two_runs_of_one_image_print_the_same_to_the_byte() {
+    let [_, x86] = BOARDS;
+    let system = root().join(system_description(x86, 1));
+    for platform in microkit("demo, twice", x86, &["release"], &system) {
+        let print = || {
+            let work = tempfile::tempdir().unwrap();
+            let run = boot_on("demo", work.path(), &platform, None);
+            run.lines().join("\n")
+        };
+        let first = print();
+        assert!(first.contains("| guest: done"), "{first}");
+        assert_eq!(first, print());
     }
 }

@@ -4,8 +4,8 @@
 use runner::{Architecture, BoardModel, Microkit, Platform, Unikernel};
 use std::path::{Path, PathBuf};
 
-/// The board that the scenarios run on.
-pub const BOARD: &str = "qemu_virt_aarch64";
+/// The boards that the scenarios run on.
+pub const BOARDS: [&str; 2] = ["qemu_virt_aarch64", "x86_64_generic_vtx"];
 
 /// The project's folder.
 pub fn root() -> PathBuf {
@@ -45,38 +45,42 @@ pub fn unikernel(scenario: &str, architecture: Architecture) -> Option<Platform>
 /// The guests' images for a platform.
 #[allow(dead_code, reason = "not every test program runs it")]
 pub fn guests(platform: &Platform) -> PathBuf {
-    let architecture = match platform {
-        Platform::Unikernel(unikernel) => unikernel.architecture,
-        Platform::Microkit(..) => Architecture::Aarch64,
-    };
-    firmware(architecture).expect("run these tests by `make system`")
+    firmware(platform.architecture()).expect("run these tests by `make system`")
 }
 
-/// seL4 in each of the SDK's `configs`, with a system description; without an SDK there is
-/// none, and the scenario's name is printed.
+/// seL4 in each of the SDK's `configs` for a board, with a system description; without an SDK
+/// there is none, nor with one that has not that board, and the scenario's name is printed.
 pub fn microkit(scenario: &str, board: &str, configs: &[&str], system: &Path) -> Vec<Platform> {
     let Some(sdk) = std::env::var_os("MICROKIT_SDK").filter(|sdk| !sdk.is_empty()) else {
         println!("skipped: {scenario} on seL4 (MICROKIT_SDK is not set)");
         return Vec::new();
     };
     let platform = |config: &&str| {
+        let sdk = PathBuf::from(&sdk);
+        if !sdk.join("board").join(board).join(config).is_dir() {
+            println!("skipped: {scenario} on seL4, {board} {config} (the SDK does not have it)");
+            return None;
+        }
         let microkit = Microkit {
-            sdk: sdk.clone().into(),
+            sdk,
             board: board.into(),
             config: (*config).into(),
             domains: set_by_make("VDEV_TRACE_DOMAINS").join(board).join(config),
             system: system.into(),
         };
-        Platform::Microkit(microkit, BoardModel::named(board).unwrap())
+        let model = BoardModel::named(board).unwrap();
+        Some(Platform::Microkit(microkit, model))
     };
-    configs.iter().map(platform).collect()
+    configs.iter().filter_map(platform).collect()
 }
 
 /// How fast the emulated machine is, 2^N ns an instruction: the slower, the sooner its seconds
 /// pass. The kernel's share of an access and of a wake-up wants a faster one.
 pub fn instruction_ns_log2(platform: &Platform) -> u32 {
-    match platform {
-        Platform::Unikernel(_) => 5,
-        Platform::Microkit(..) => 3,
+    match (platform, platform.architecture()) {
+        (Platform::Unikernel(_), _) => 5,
+        (Platform::Microkit(..), Architecture::Aarch64) => 3,
+        // Bochs takes ten times as long for an instruction as QEMU.
+        (Platform::Microkit(..), Architecture::X86_64) => 4,
     }
 }
