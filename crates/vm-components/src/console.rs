@@ -181,7 +181,12 @@ impl Console {
                 // Only the clock wakes us: text waits, log records are counted.
                 vm.print_log(NoRoom::Drops, host, &mut printer);
             }
-            if printer.has_budget() || channels.contains(channel::console::CLOCK) {
+            // Whoever goes on at once tells it with the next line.
+            let report = match printer.has_budget() {
+                true => vm.is_asleep,
+                false => channels.contains(channel::console::CLOCK),
+            };
+            if report {
                 vm.report_missing(host.now(), &mut printer);
             }
             vm.send_trace(0, share, &mut self.encoder, output);
@@ -209,7 +214,8 @@ impl Console {
                 share,
                 output,
             };
-            vm.print_text(&mut printer);
+            let spared = *printer.share / 2;
+            vm.print_text(spared, &mut printer);
             vm.print_log(NoRoom::Waits, host, &mut printer);
             vm.is_asleep = printer.has_budget() && vm.text.sleep_until(1) & vm.log.sleep_until(1);
         }
@@ -356,10 +362,10 @@ impl VmConsole {
         }
     }
 
-    /// Prints what the guest printed while the serial line has room. The rest waits in its
-    /// ring, and the guest sees a busy serial port.
-    fn print_text(&mut self, printer: &mut Printer<'_, impl Output>) {
-        while printer.has_budget() && self.print_one_text(printer) {}
+    /// Prints what the guest printed while more than `spared` bytes of the VM's share are left.
+    /// The rest waits in its ring, and the guest sees a busy serial port.
+    fn print_text(&mut self, spared: i64, printer: &mut Printer<'_, impl Output>) {
+        while *printer.share > spared.max(0) && self.print_one_text(printer) {}
     }
 
     /// Prints one record of the guest's console, if there is one.
