@@ -28,6 +28,8 @@ use vm_config::VmConfig;
 const BYTES_PER_SECOND: u64 = 11_520;
 /// How much may be printed at once after a time of silence.
 const BURST_BYTES: i64 = 4096;
+/// How much one VM prints before it is another's turn: on a slow line others wait meanwhile.
+const TURN_BYTES: i64 = 512;
 /// How often lines that are missing are told at least, in parts of a second.
 const REPORTS_PER_SECOND: u64 = 10;
 /// Characters of a guest's line; a longer one is broken.
@@ -175,6 +177,7 @@ impl Console {
             let mut printer = Printer {
                 clock: self.clock,
                 share,
+                spared: 0,
                 output,
             };
             if !printer.has_budget() {
@@ -193,7 +196,8 @@ impl Console {
         }
     }
 
-    /// Prints what there is as far as the line has room. Whether the system's ring wakes us.
+    /// Prints what there is as far as the line has room, or a turn of it for each VM. Whether the
+    /// system's ring wakes us.
     fn print(&mut self, host: &mut impl Host, output: &mut impl Output) -> bool {
         for (vm, share) in self.vms.iter_mut().zip(&mut self.budget.shares) {
             vm.send_trace(*share / 2, share, &mut self.encoder, output);
@@ -209,13 +213,15 @@ impl Console {
             is_system_asleep = system.sleep_until(1);
         }
         for (vm, share) in self.vms.iter_mut().zip(&mut self.budget.shares) {
+            let available = *share;
             let mut printer = Printer {
                 clock: self.clock,
                 share,
+                spared: (available - TURN_BYTES / 2).max(0),
                 output,
             };
-            let spared = *printer.share / 2;
-            vm.print_text(spared, &mut printer);
+            vm.print_text(&mut printer);
+            printer.spared = (available - TURN_BYTES).max(0);
             vm.print_log(NoRoom::Waits, host, &mut printer);
             vm.is_asleep = printer.has_budget() && vm.text.sleep_until(1) & vm.log.sleep_until(1);
         }
@@ -319,12 +325,14 @@ struct Printer<'a, O> {
     clock: Clock,
     /// What the VM has left of its share, in bytes.
     share: &'a mut i64,
+    /// What is to be left of it.
+    spared: i64,
     output: &'a mut O,
 }
 
 impl<O: Output> Printer<'_, O> {
     fn has_budget(&self) -> bool {
-        *self.share > 0
+        *self.share > self.spared
     }
 
     /// Prints a line that starts with `time`, whatever the budget.
@@ -362,10 +370,10 @@ impl VmConsole {
         }
     }
 
-    /// Prints what the guest printed while more than `spared` bytes of the VM's share are left.
-    /// The rest waits in its ring, and the guest sees a busy serial port.
-    fn print_text(&mut self, spared: i64, printer: &mut Printer<'_, impl Output>) {
-        while *printer.share > spared.max(0) && self.print_one_text(printer) {}
+    /// Prints what the guest printed while the serial line has room. The rest waits in its
+    /// ring, and the guest sees a busy serial port.
+    fn print_text(&mut self, printer: &mut Printer<'_, impl Output>) {
+        while printer.has_budget() && self.print_one_text(printer) {}
     }
 
     /// Prints one record of the guest's console, if there is one.

@@ -24,10 +24,10 @@ fn leak<T>(value: T) -> &'static T {
     Box::leak(Box::new(value))
 }
 
-fn config() -> VmConfig<'static> {
+fn config(vm: u8) -> VmConfig<'static> {
     let blob = encode(&Contents {
-        vm: 0,
-        name: "demo",
+        vm,
+        name: NAMES[usize::from(vm)],
         load_name: "guest",
         image_len_bytes: 1,
         cmdline: "",
@@ -50,25 +50,41 @@ fn config() -> VmConfig<'static> {
     VmConfig::parse(leak(blob.unwrap())).unwrap()
 }
 
+const NAMES: [&str; 2] = ["one", "other"];
+
 /// How long after the others the guest makes its last access.
 const PAUSE: u64 = 500 * MS;
 
-/// Time, and the guest that goes on with it: one access every `period` ticks until `end`, and
-/// one after a pause.
-struct World {
-    now: u64,
+/// A guest that makes one access every `period` ticks until `end`, and one after a pause.
+struct Guest {
     log: BoundedProducer<LOG_SLOTS>,
     next: u64,
     period: u64,
     end: u64,
     accesses: u64,
+}
+
+/// Time, and the guests that go on with it.
+struct World {
+    now: u64,
+    guests: Vec<Guest>,
     wakes_console: bool,
 }
 
 impl World {
     fn pass(&mut self, ticks: u64) {
         self.now += ticks;
-        while self.next <= self.now.min(self.end + PAUSE) {
+        for guest in &mut self.guests {
+            self.wakes_console |= guest.run_until(self.now);
+        }
+    }
+}
+
+impl Guest {
+    /// Whether the console is to be woken.
+    fn run_until(&mut self, now: u64) -> bool {
+        let mut wakes = false;
+        while self.next <= now.min(self.end + PAUSE) {
             self.accesses += 1;
             let record = Record {
                 time: self.next,
@@ -83,13 +99,14 @@ impl World {
                 epoch: 0,
             };
             // As the trace component does: a full ring wakes the console, too.
-            self.wakes_console |= self.log.push_or_lose(&record.to_words()).is_err();
-            self.wakes_console |= self.log.take_wake() == Wake::Asked;
+            wakes |= self.log.push_or_lose(&record.to_words()).is_err();
+            wakes |= self.log.take_wake() == Wake::Asked;
             self.next += match self.next == self.end {
                 true => PAUSE,
                 false => self.period,
             };
         }
+        wakes
     }
 }
 
@@ -127,27 +144,34 @@ impl Output for SerialLine<'_> {
     }
 }
 
-/// A guest that makes `accesses`, one every `period` ticks, after a second of silence, and then
-/// one more; what is printed of it, and how many accesses that were in fact.
-fn run(accesses: u64, period: u64) -> (Vec<Line>, u64) {
-    let (log, log_reader) = (leak(RingMemory::new()), leak(ConsumerPage::new()));
-    let (text, text_reader) = (leak(RingMemory::new()), leak(ConsumerPage::new()));
-    let port = ConsolePort {
-        log,
-        log_reader,
-        text,
-        text_reader,
-    };
-    let mut console = Console::init([(port, config())], None, CLOCK);
-    let begin = 1000 * MS;
-    let end = begin + (accesses - 1) * period;
+/// Guests that make so many accesses, one every so many ticks, after a second of silence, and
+/// then one more; what is printed of them, and how many accesses each has made in fact.
+fn run(guests: &[(u64, u64)]) -> (Vec<Line>, Vec<u64>) {
+    const BEGIN: u64 = 1000 * MS;
+    let mut ports = Vec::new();
+    let guests = (0..).zip(guests).map(|(vm, (accesses, period))| {
+        let (log, log_reader) = (leak(RingMemory::new()), leak(ConsumerPage::new()));
+        let port = ConsolePort {
+            log,
+            log_reader,
+            text: leak(RingMemory::new()),
+            text_reader: leak(ConsumerPage::new()),
+        };
+        ports.push((port, config(vm)));
+        Guest {
+            log: BoundedProducer::new(log, log_reader, CLOCK.identity(RingKind::Log, vm)),
+            next: BEGIN,
+            period: *period,
+            end: BEGIN + (accesses - 1) * period,
+            accesses: 0,
+        }
+    });
+    let guests: Vec<Guest> = guests.collect();
+    let end = guests.iter().map(|guest| guest.end).max().unwrap();
+    let mut console = Console::init(ports, None, CLOCK);
     let world = RefCell::new(World {
         now: 0,
-        log: BoundedProducer::new(log, log_reader, CLOCK.identity(RingKind::Log, 0)),
-        next: begin,
-        period,
-        end,
-        accesses: 0,
+        guests,
         wakes_console: false,
     });
     let mut output = SerialLine {
@@ -170,7 +194,8 @@ fn run(accesses: u64, period: u64) -> (Vec<Line>, u64) {
         }
         world.borrow_mut().pass(MS / 10);
     }
-    let accesses = world.borrow().accesses;
+    let guests = &world.borrow().guests;
+    let accesses = guests.iter().map(|guest| guest.accesses).collect();
     (output.lines, accesses)
 }
 
@@ -193,19 +218,19 @@ impl Line {
 fn a_burst_is_printed_whole_however_long_the_line_takes() {
     // 4096 characters at once, or more if the line carries some meanwhile.
     for (accesses, period) in [(10, MS / 10), (40, MS / 10), (60, 5 * MS)] {
-        let (lines, made) = run(accesses, period);
-        assert_eq!(made, accesses + 1);
+        let (lines, made) = run(&[(accesses, period)]);
+        assert_eq!(made, [accesses + 1]);
         let lost: u64 = lines.iter().filter_map(Line::lost).sum();
-        assert_eq!((lines.len() as u64, lost), (made, 0));
+        assert_eq!((lines.len() as u64, lost), (made[0], 0));
     }
 }
 
 #[test]
 fn in_a_storm_the_line_is_never_far_behind_and_says_what_is_missing() {
-    let (lines, accesses) = run(100_000, MS / 20);
+    let (lines, accesses) = run(&[(100_000, MS / 20)]);
     let lost: u64 = lines.iter().filter_map(Line::lost).sum();
     let printed = lines.iter().filter(|line| line.lost().is_none()).count() as u64;
-    assert_eq!(printed + lost, accesses);
+    assert_eq!(printed + lost, accesses[0]);
     assert!(printed > 400, "{printed} lines in five seconds");
     // 4096 characters take 356 ms.
     for line in &lines {
@@ -224,4 +249,19 @@ fn in_a_storm_the_line_is_never_far_behind_and_says_what_is_missing() {
             pair[0]
         );
     }
+}
+
+#[test]
+fn beside_a_storm_the_other_loses_no_line_and_waits_for_turns_alone() {
+    let (lines, accesses) = run(&[(100_000, MS / 20), (200, 20 * MS)]);
+    let others = lines.iter().filter(|line| line.text.contains(NAMES[1]));
+    let mut printed = 0;
+    for line in others {
+        assert_eq!(line.lost(), None);
+        printed += 1;
+        // Its own turn and the other's, 512 characters and the end of a line: 50 ms each.
+        let behind = line.sent - line.stamp();
+        assert!(behind < 110 * MS, "{behind} ticks behind: {}", line.text);
+    }
+    assert_eq!(printed, accesses[1]);
 }
