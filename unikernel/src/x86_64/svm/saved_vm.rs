@@ -5,7 +5,7 @@
 //! one `Vcpu` that `assembly` runs are that VM's, wholly; no VM finds a register of another's.
 
 use super::nested_paging::NestedPaging;
-use super::vcpu::Vcpu;
+use super::vcpu::{V_TPR, Vcpu};
 use super::vmcb::StateSaveArea;
 use crate::arch::assembly::FpState;
 
@@ -15,6 +15,7 @@ pub struct SavedVm {
     state: StateSaveArea,
     fp: FpState,
     interrupt_shadow: u64,
+    task_priority: u64,
     eventinj: u64,
     memory: NestedPaging,
 }
@@ -27,6 +28,7 @@ impl SavedVm {
             state: StateSaveArea::zeroed(),
             fp: FpState::RESET,
             interrupt_shadow: 0,
+            task_priority: 0,
             eventinj: 0,
             memory,
         }
@@ -38,6 +40,7 @@ impl SavedVm {
         vcpu.gpr = self.gpr;
         vcpu.vmcb.state = self.state;
         vcpu.vmcb.control.interrupt_shadow = self.interrupt_shadow;
+        vcpu.vmcb.control.virtual_interrupt |= self.task_priority;
         vcpu.vmcb.control.eventinj = self.eventinj;
         self.fp.load();
     }
@@ -47,6 +50,7 @@ impl SavedVm {
         self.gpr = vcpu.gpr;
         self.state = vcpu.vmcb.state;
         self.interrupt_shadow = vcpu.vmcb.control.interrupt_shadow;
+        self.task_priority = vcpu.vmcb.control.virtual_interrupt & V_TPR;
         self.eventinj = vcpu.vmcb.control.eventinj;
         self.fp.save();
     }

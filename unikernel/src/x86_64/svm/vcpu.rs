@@ -83,6 +83,8 @@ const FLUSH_ALL: u32 = 1;
 const FLUSH_NOTHING: u32 = 0;
 /// V_INTR_MASKING: the guest's RFLAGS.IF says nothing about physical interrupts.
 const V_INTR_MASKING: u64 = 1 << 24;
+/// V_TPR: the guest's CR8.
+pub const V_TPR: u64 = 0xff;
 
 const RFLAGS_FIXED: u64 = 1 << 1;
 const DR6_RESET: u64 = 0xffff_0ff0;
@@ -166,6 +168,7 @@ impl Vcpu {
         control.tlb_control = FLUSH_ALL;
         control.eventinj = 0;
         control.interrupt_shadow = 0;
+        control.virtual_interrupt &= !V_TPR;
         let state = &mut self.vmcb.state;
         *state = StateSaveArea::zeroed();
         state.cs = CODE_64;
