@@ -1,5 +1,5 @@
-//! Proves that a VM keeps its registers while others run: FP and vector registers and EL1's own
-//! are what they were, however often another VM had the CPU.
+//! Proves that a VM keeps its registers while others run: FP and vector registers and those
+//! of a kernel are what they were, however often another VM had the CPU.
 //!
 //! Keys: `trace=` address of a location, which is read between the rounds; `seed=` what makes
 //! this VM's pattern its own; `rounds=`; `hold_us=` how long each holds it.
