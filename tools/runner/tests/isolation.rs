@@ -519,7 +519,7 @@ fn a_pc_differs_from_a_board_only_where_its_hardware_does() {
             let of_hardware: &[&str] = match node.tag_name().name() {
                 "memory_region" => &["phys_addr"],
                 "virtual_machine" => &["priority"],
-                "protection_domain" if name.starts_with("pd-vmm") => &["priority", "fpu"],
+                "protection_domain" if name.starts_with("pd-vmm") => &["priority"],
                 "protection_domain" if name == "pd-console" => &["budget", "period"],
                 _ => &[],
             };
