@@ -159,6 +159,7 @@ pub enum X86Exception {
 /// How an x86 instruction ends.
 pub struct X86End {
     instruction: Instruction,
+    next_rip: u64,
 }
 
 const CR0_WP: u64 = 1 << 16;
@@ -360,7 +361,11 @@ impl Vmm<X86> {
         if !goes_there || !elements.iter().any(is_there) {
             return Err(Obstacle::Unsupported);
         }
-        Ok(Transfer::new(rip, elements, X86End { instruction }))
+        let end = X86End {
+            instruction,
+            next_rip: situation.next_rip(instruction.len),
+        };
+        Ok(Transfer::new(rip, elements, end))
     }
 
     /// IN or OUT.
@@ -464,7 +469,10 @@ impl<M: X86Machine> Architecture<M> for X86 {
     }
 
     fn finish(transfer: Transfer<X86End>, machine: &mut M) {
-        let instruction = transfer.end.instruction;
+        let X86End {
+            instruction,
+            next_rip,
+        } = transfer.end;
         let effect = instruction.execute(transfer.first_value() as u64, machine);
         if let Some((number, value)) = effect.register {
             machine.set_gpr(number, value);
@@ -472,7 +480,7 @@ impl<M: X86Machine> Architecture<M> for X86 {
         if let Some(rflags) = effect.rflags {
             machine.set_rflags(rflags);
         }
-        machine.proceed(transfer.pc.wrapping_add(instruction.len.into()));
+        machine.proceed(next_rip);
     }
 
     fn unanswered(_: &Element, _: GuestPhysAddr, _: u64, _: &mut M) -> X86Exception {
@@ -524,7 +532,7 @@ impl X86Exit {
             let (address, words) = (situation.linear_rip(), machine.ram_words());
             let code = fetch(&situation.paging, address, words)?;
             let len = instruction_len(&code, situation.mode())?;
-            Some(self.rip.wrapping_add(len.into()))
+            Some(situation.next_rip(len))
         })
     }
 }

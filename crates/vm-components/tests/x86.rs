@@ -529,6 +529,41 @@ fn an_instruction_of_another_length_in_the_other_mode_gets_its_own() {
 }
 
 #[test]
+fn behind_the_last_of_4_gib_32_bit_code_begins_at_0_again() {
+    const LAST: u64 = 0xffff_fffe;
+    for (attributes, next) in [(CODE_32, 0), (CODE_64, 1 << 32)] {
+        let mut system = System::blind();
+        let platform = &mut system.platform;
+        platform.code_attributes = attributes;
+        // The last 2 MiB of the first 4 GiB are where the code is.
+        let place = GuestPhysAddr(platform.page_tables + 5 * 0x1000 + 511 * 8);
+        let entry = RAM | 0b11 | 1 << 7;
+        assert!(platform.write_ram(place, &entry.to_le_bytes()));
+        let code = GuestPhysAddr(RAM + RAM_BYTES as u64 - 2);
+        assert!(platform.write_ram(code, &LOAD));
+        platform.gprs[RDI] = LOC;
+        let (address, direction) = (GuestPhysAddr(LOC), Direction::Read);
+        for _ in 0..3 {
+            system.platform.rip = LAST;
+            let exit = X86Exit {
+                rip: LAST,
+                next_rip: None,
+                reason: X86ExitReason::Access { address, direction },
+            };
+            system.vmm.exit(exit, &mut system.platform);
+            assert_eq!(system.platform.rip, next);
+        }
+        system.platform.rip = LAST;
+        let halt = X86Exit {
+            rip: LAST,
+            next_rip: None,
+            reason: X86ExitReason::Halt,
+        };
+        assert_eq!(halt.after(&system.platform), Some(next));
+    }
+}
+
+#[test]
 fn policy_answers_what_is_not_carried_out() {
     let mut system = System::new();
     system.platform.gprs[RDI] = LOC;

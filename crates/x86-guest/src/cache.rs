@@ -77,6 +77,12 @@ impl Situation {
         }
     }
 
+    /// RIP after an instruction of so many bytes: what follows the last of 4 GiB is the first,
+    /// outside of 64-bit mode.
+    pub const fn next_rip(&self, len: u8) -> u64 {
+        self.linear(self.rip.wrapping_add(len as u64))
+    }
+
     /// The linear address that the sum of a segment's base and an effective address is: it has
     /// 32 bits outside of 64-bit mode, also where long mode's tables translate it.
     const fn linear(&self, sum: u64) -> u64 {
@@ -169,7 +175,8 @@ impl AccessCache {
         })
     }
 
-    /// Finds it anew, and keeps it for [`Self::recall`]. `None` if the instruction cannot be
+    /// Finds it anew, and keeps it for [`Self::recall`], unless it is the last of 4 GiB and RIP
+    /// does not just go on behind it. `None` if the instruction cannot be
     /// fetched, is none that is carried out, or has an operand that leads nowhere.
     pub fn find(
         &mut self,
@@ -193,12 +200,14 @@ impl AccessCache {
         }
         let next_rip = situation.rip.wrapping_add(instruction.len.into());
         let linear = situation.linear(instruction.memory.linear(registers, next_rip));
+        let goes_on_behind = situation.next_rip(instruction.len) == next_rip;
         let segment = instruction.memory.segment;
         let begins_at_0 =
             situation.mode() == Mode::Long && !matches!(segment, Segment::Fs | Segment::Gs);
         let translation = situation.paging.translate(linear, words.noting(&read))?;
         let address = translation.address;
-        if let Some(words) = words.complete()
+        if goes_on_behind
+            && let Some(words) = words.complete()
             && let Some(place) = self.entries.get_mut(index(situation.rip))
         {
             *place = Some(Entry {
