@@ -34,16 +34,34 @@ pub trait Ports {
 /// Frequencies in hertz: of the counter that `now` reads, and of others that `counts` reads at
 /// the same moments. The others count up, modulo 2^32, and not more than once around in 60 ms.
 ///
-/// Returns after 40 ms to 60 ms.
+/// Whoever runs this may be stopped for so long that the interval timer goes once around unseen:
+/// a measurement counts if the one before it says the same. Returns after 80 ms to 120 ms, or as
+/// much later as it was stopped.
 pub fn frequencies<const N: usize>(
     ports: &mut impl Ports,
     mut now: impl FnMut() -> u64,
     mut counts: impl FnMut() -> [u32; N],
 ) -> (u64, [u64; N]) {
     start(ports);
-    let first = Moment::read(ports, &mut now, &mut counts);
+    let mut last = measured(ports, &mut now, &mut counts);
+    loop {
+        let next = measured(ports, &mut now, &mut counts);
+        if next.0.abs_diff(last.0) <= next.0 / 128 {
+            return next;
+        }
+        last = next;
+    }
+}
+
+/// One measurement.
+fn measured<const N: usize>(
+    ports: &mut impl Ports,
+    now: &mut impl FnMut() -> u64,
+    counts: &mut impl FnMut() -> [u32; N],
+) -> (u64, [u64; N]) {
+    let first = Moment::read(ports, now, counts);
     while first.left.wrapping_sub(left(ports)) < MEASURED_TICKS {}
-    let second = Moment::read(ports, &mut now, &mut counts);
+    let second = Moment::read(ports, now, counts);
     let ticks = u64::from(first.left.wrapping_sub(second.left));
     let per_second = |count: u64| count * INTERVAL_TIMER_HZ / ticks;
     let others = core::array::from_fn(|other| {

@@ -124,3 +124,14 @@ fn a_measurement_that_is_stopped_near_its_end_counts_that_in() {
         _ => 10e-6,
     });
 }
+
+#[test]
+fn a_pause_in_which_the_timer_goes_around_is_noticed() {
+    for pause in [
+        |access| if access == 1200 { 40e-3 } else { 10e-6 },
+        |access| if access == 1200 { 400e-3 } else { 10e-6 },
+        |access| if access == 5000 { 60e-3 } else { 10e-6 },
+    ] {
+        assert_exact(pause);
+    }
+}

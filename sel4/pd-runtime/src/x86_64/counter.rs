@@ -25,8 +25,9 @@ pub struct ClockPage {
 pub struct Counter;
 
 impl Counter {
-    /// The counter, in ticks. The CPU may read it early, but not before the kernel's return
-    /// from what woke this protection domain, which synchronizes it.
+    /// The counter, in ticks. The CPU may read it early, but not before what woke this protection
+    /// domain: on the way there the kernel writes model-specific registers or CR3, which no
+    /// later instruction overtakes.
     #[inline(always)]
     pub fn now() -> u64 {
         // SAFETY: every CPU with long mode has the instruction, and seL4 leaves CR4.TSD clear.
@@ -46,7 +47,7 @@ impl Counter {
 
 /// Measures the counter's frequency and publishes it. `system.xml` gives the caller the interval
 /// timer's ports, as `interval_timer` and `interval_timer_gate`, and maps `clock_page` for
-/// writing. Returns after 40 ms to 60 ms.
+/// writing. Returns after 80 ms to 120 ms.
 pub fn calibrate() {
     let mut ports = IntervalTimerPorts {
         timer: io_port(*var!(interval_timer: usize = 0)),
