@@ -284,7 +284,9 @@ impl Vmm<X86> {
             },
             X86ExitReason::Call => {
                 let (function, argument) = (machine.gpr(RAX), machine.gpr(RCX));
-                let Some(next) = exit.after(machine) else {
+                // An Intel CPU lets user programs call as well: they have no business here.
+                let next = exit.after(machine);
+                let Some(next) = next.filter(|_| machine.privilege_level() == 0) else {
                     return self.refuse_instruction(exit, 0, machine);
                 };
                 if let Some(value) = self.call(function, argument, rip, machine) {

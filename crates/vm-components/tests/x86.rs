@@ -669,6 +669,18 @@ fn a_call_returns_in_rax_or_ends_the_vm() {
 }
 
 #[test]
+fn a_user_program_cannot_call() {
+    const VMCALL: [u8; 3] = [0x0f, 0x01, 0xc1];
+    let mut system = System::new();
+    system.platform.privilege_level = 3;
+    // Power off.
+    system.platform.gprs[RAX] = 0x8400_0008;
+    system.run(&VMCALL, X86ExitReason::Call);
+    assert_eq!(system.platform.injected, [X86Exception::InvalidOpcode]);
+    assert_eq!(system.platform.gprs[RAX], 0x8400_0008);
+}
+
+#[test]
 fn a_register_that_is_not_there_is_a_general_protection_exception() {
     let mut system = System::new();
     system.run(&[0x0f, 0x32], X86ExitReason::Register { number: 0x1b });
