@@ -17,13 +17,26 @@ pub struct Cpuid {
     pub edx: u32,
 }
 
-/// Leaf 1, ECX: MONITOR, VMX, FMA, PCID, x2APIC, the deadline timer, XSAVE, OSXSAVE, AVX, F16C.
-const HIDDEN_1_ECX: u32 =
-    1 << 3 | 1 << 5 | 1 << 12 | 1 << 17 | 1 << 21 | 1 << 24 | 1 << 26 | 1 << 27 | 1 << 28 | 1 << 29;
+/// Leaf 1, ECX: DTES64, MONITOR, DS-CPL, VMX, SMX, enhanced SpeedStep, thermal monitor 2, L1
+/// context, SDBG, FMA, xTPR, PDCM, PCID, DCA, x2APIC, the deadline timer, XSAVE, OSXSAVE, AVX,
+/// F16C.
+const HIDDEN_1_ECX: u32 = 0b1_1111_1100
+    | 1 << 10
+    | 1 << 11
+    | 1 << 12
+    | 1 << 14
+    | 1 << 15
+    | 1 << 17
+    | 1 << 18
+    | 1 << 21
+    | 1 << 24
+    | 0b1111 << 26;
 /// "A hypervisor is present."
 const HYPERVISOR_1_ECX: u32 = 1 << 31;
-/// Leaf 1, EDX: machine checks, the APIC, memory type ranges.
-const HIDDEN_1_EDX: u32 = 1 << 7 | 1 << 9 | 1 << 12 | 1 << 14;
+/// Leaf 1, EDX: machine checks, the APIC, memory type ranges, the debug store, ACPI's thermal
+/// control, the thermal monitor, pending break enable.
+const HIDDEN_1_EDX: u32 =
+    1 << 7 | 1 << 9 | 1 << 12 | 1 << 14 | 1 << 21 | 1 << 22 | 1 << 29 | 1 << 31;
 /// Leaf 8000_0001, ECX: SVM, instruction based sampling, SKINIT, the watchdog, XOP, FMA4,
 /// performance counters.
 const HIDDEN_8000_0001_ECX: u32 =

@@ -19,17 +19,24 @@ const NOTHING: Cpuid = Cpuid {
 #[test]
 fn a_guest_has_no_virtualization_and_no_devices_of_the_cpu() {
     let first = visible_cpuid(1, ALL);
-    // VMX, the deadline timer, XSAVE, AVX; the APIC and MTRRs; what is there stays.
-    for bit in [5, 24, 26, 28] {
-        assert_eq!(first.ecx >> bit & 1, 0, "bit {bit} of ECX");
-    }
-    for bit in [9, 12] {
-        assert_eq!(first.edx >> bit & 1, 0, "bit {bit} of EDX");
-    }
-    // SSE3, CMPXCHG16B; FPU, TSC, SYSENTER, SSE2.
-    assert_eq!((first.ecx & 1, first.ecx >> 13 & 1), (1, 1));
-    for bit in [0, 4, 11, 26] {
-        assert_eq!(first.edx >> bit & 1, 1, "bit {bit} of EDX");
+    // What stays. ECX: SSE3, PCLMULQDQ, SSSE3, CMPXCHG16B, SSE4.1, SSE4.2, MOVBE, POPCNT, AES,
+    // RDRAND, and that a hypervisor is there.
+    let ecx = [0, 1, 9, 13, 19, 20, 22, 23, 25, 30, 31];
+    // EDX: FPU, VME, DE, PSE, TSC, MSR, PAE, CX8, SEP, PGE, CMOV, PAT, PSE-36, PSN, CLFSH, MMX,
+    // FXSR, SSE, SSE2, SS, HTT.
+    let edx = [
+        0, 1, 2, 3, 4, 5, 6, 8, 11, 13, 15, 16, 17, 18, 19, 23, 24, 25, 26, 27, 28,
+    ];
+    for bit in 0..32 {
+        // Nobody has used bits 16 of ECX, 10, 20 and 30 of EDX.
+        if bit != 16 {
+            let seen = first.ecx >> bit & 1 == 1;
+            assert_eq!(seen, ecx.contains(&bit), "bit {bit} of ECX");
+        }
+        if ![10, 20, 30].contains(&bit) {
+            let seen = first.edx >> bit & 1 == 1;
+            assert_eq!(seen, edx.contains(&bit), "bit {bit} of EDX");
+        }
     }
     assert_eq!((first.eax, first.ebx), (u32::MAX, u32::MAX));
     let extended = visible_cpuid(0x8000_0001, ALL);
