@@ -51,5 +51,7 @@ fn run(start: &Start) -> Outcome {
         is_possible_advance(last.wrapping_sub(first), took),
         "the counter went from {first} to {last}"
     );
+    #[cfg(target_arch = "x86_64")]
+    own::single_steps(location.address());
     Ok(())
 }

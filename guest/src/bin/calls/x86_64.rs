@@ -11,6 +11,7 @@ use guest::{check, say};
 
 use super::CODE;
 
+const DEBUG: u64 = 1;
 const INVALID_OPCODE: u64 = 6;
 const GENERAL_PROTECTION: u64 = 13;
 
@@ -47,7 +48,7 @@ const OF_THE_HOST: [(u32, u64); 11] = [
 ];
 
 /// Instructions that a guest has not, by their bytes.
-const INSTRUCTIONS: [(&str, &[u8]); 20] = [
+const INSTRUCTIONS: [(&str, &[u8]); 21] = [
     ("vmrun", &[0x0f, 0x01, 0xd8]),
     ("vmload", &[0x0f, 0x01, 0xda]),
     ("vmsave", &[0x0f, 0x01, 0xdb]),
@@ -67,6 +68,7 @@ const INSTRUCTIONS: [(&str, &[u8]); 20] = [
     ("getsec", &[0x0f, 0x37]),
     ("insb", &[0x6c]),
     ("outsb", &[0x6e]),
+    ("int1", &[0xf1]),
     ("ud2", &[0x0f, 0x0b]),
 ];
 
@@ -131,6 +133,45 @@ fn control_and_debug_registers() {
             is_refused("a debug register", &[0; 4]);
         }
     }
+}
+
+/// A debugger's step over an instruction that the VMM carries out ends behind it; `location` is
+/// the trace device's.
+pub fn single_steps(location: u64) {
+    const TIME_STAMP_COUNTER: u64 = 0x10;
+    // PUSHFQ, OR byte [RSP + 1], 1 (TF), POPFQ; what follows is the first step.
+    const STEP: &[u8] = &[0x9c, 0x80, 0x4c, 0x24, 0x01, 0x01, 0x9d];
+    const NOP: u8 = 0x90;
+    let instructions: [(&str, &[u8]); 6] = [
+        ("nop", &[NOP]),
+        ("cpuid", &[0x0f, 0xa2]),
+        ("rdmsr", &[0x0f, 0x32]),
+        ("in al, dx", &[0xec]),
+        ("mov eax, [rbx]", &[0x8b, 0x03]),
+        ("mov [rbx], eax", &[0x89, 0x03]),
+    ];
+    for (name, instruction) in instructions {
+        let mut code = [NOP; 16];
+        let after = STEP.len() + instruction.len();
+        code[..STEP.len()].copy_from_slice(STEP);
+        code[STEP.len()..after].copy_from_slice(instruction);
+        CODE.write(&code);
+        // Twice: the VMM remembers what it has decoded.
+        for _ in 0..2 {
+            let stepped = run(&[0, TIME_STAMP_COUNTER, 0, location]);
+            let Err(exception) = stepped else {
+                check!(false, "no step over {name}");
+                continue;
+            };
+            let found = (exception.vector, exception.rip);
+            check!(
+                found == (DEBUG, CODE.address() + after as u64),
+                "a step over {name}: {exception} at {:#x}",
+                exception.rip
+            );
+        }
+    }
+    say!("{} instructions are a step each", instructions.len());
 }
 
 /// What other hypervisors and the host's virtualization say of themselves is not there.

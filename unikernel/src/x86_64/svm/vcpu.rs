@@ -87,6 +87,8 @@ const V_INTR_MASKING: u64 = 1 << 24;
 pub const V_TPR: u64 = 0xff;
 
 const RFLAGS_FIXED: u64 = 1 << 1;
+const RFLAGS_TF: u64 = 1 << 8;
+const DR6_BS: u64 = 1 << 14;
 const DR6_RESET: u64 = 0xffff_0ff0;
 const DR7_RESET: u64 = 0x400;
 const PAT_RESET: u64 = 0x0007_0406_0007_0406;
@@ -221,6 +223,16 @@ impl Vcpu {
     pub fn proceed(&mut self, rip: u64) {
         self.vmcb.state.rip = rip;
         self.vmcb.control.interrupt_shadow = 0;
+        if self.vmcb.state.rflags & RFLAGS_TF != 0 {
+            self.step();
+        }
+    }
+
+    /// The instruction that was carried out is a debugger's step.
+    #[cold]
+    fn step(&mut self) {
+        self.vmcb.state.dr6 |= DR6_BS;
+        self.inject(Exception::Debug);
     }
 
     /// The guest takes `exception` at the instruction at RIP.
