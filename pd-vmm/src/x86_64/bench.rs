@@ -30,7 +30,7 @@ impl Answers {
         };
         let ours = address == LOCATION;
         if ours {
-            machine.proceed(exit.rip + 2);
+            machine.proceed(exit.rip.wrapping_add(2));
         }
         ours
     }

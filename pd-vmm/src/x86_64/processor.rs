@@ -10,7 +10,7 @@
 
 use super::invocations::VCpuInvocations;
 use super::vcpu::{RAX, RBX, RCX, RDX, VCPU, VirtualMachine, read_vmcs, write_vmcs};
-use super::vmcs::{Field, exit_reason, interruption, io};
+use super::vmcs::{Field, exit_reason, interruption, io, vector};
 use core::arch::x86_64::{__cpuid_count, CpuidResult};
 use guest_trap::{AccessWidth, Direction, GuestPhysAddr};
 use pd_runtime::Counter;
@@ -31,11 +31,6 @@ const FMASK: u32 = 0xc000_0084;
 /// Those that SYSCALL goes by, which the kernel loads with a guest.
 const SYSTEM_CALL_REGISTERS: [u32; 4] = [STAR, LSTAR, CSTAR, FMASK];
 
-// Vectors.
-const GENERAL_PROTECTION: Word = 13;
-const DB: Word = 1;
-const AC: Word = 17;
-
 /// Exit qualification of control registers.
 mod access {
     pub const NUMBER: u64 = 0xf;
@@ -55,10 +50,7 @@ impl VirtualMachine {
         Some(match reason {
             // What it is for is that the kernel had its turn.
             exit_reason::PREEMPTION_TIMER => return None,
-            exit_reason::EXCEPTION_OR_NMI => {
-                self.exception();
-                return None;
-            }
+            exit_reason::EXCEPTION_OR_NMI => return self.exception(),
             exit_reason::CPUID => {
                 self.cpuid();
                 return None;
@@ -125,20 +117,23 @@ impl VirtualMachine {
         if taken {
             self.done();
         } else {
-            self.raise(GENERAL_PROTECTION, Some(0));
+            self.raise(vector::GENERAL_PROTECTION, Some(0));
         }
     }
 
-    /// An exception that the guest caused itself is the guest's; an NMI is the machine's.
-    fn exception(&mut self) {
+    /// An exception that the guest caused itself is the guest's; an NMI is the machine's. What is
+    /// left is INT1, an instruction that only looks like an exception.
+    fn exception(&mut self) -> Option<X86ExitReason> {
         let info = read_vmcs(Field::EXIT_INTERRUPTION_INFO);
-        if info & interruption::TYPE != interruption::HARDWARE_EXCEPTION {
-            return;
+        match (info & interruption::TYPE, info & interruption::VECTOR) {
+            (interruption::NMI, _) => {}
+            (interruption::HARDWARE_EXCEPTION, vector::ALIGNMENT_CHECK) => {
+                self.raise(vector::ALIGNMENT_CHECK, Some(0));
+            }
+            (interruption::HARDWARE_EXCEPTION, _) => self.raise(vector::DEBUG, None),
+            _ => return Some(X86ExitReason::Instruction),
         }
-        match info & interruption::VECTOR {
-            AC => self.raise(AC, Some(0)),
-            _ => self.raise(DB, None),
-        }
+        None
     }
 
     fn cpuid(&mut self) {
@@ -190,11 +185,10 @@ impl VirtualMachine {
             LSTAR | CSTAR => is_canonical(value),
             FMASK => value >> 32 == 0,
             EFER => {
-                let ControlRegisters { cr0, efer, .. } = self.control;
-                let written = written_efer(efer, value, cr0);
+                let control = self.control;
+                let written = written_efer(control.efer, value, control.cr0);
                 if let Some(efer) = written {
-                    self.control.efer = efer;
-                    self.load_control_registers();
+                    self.set_control_registers(ControlRegisters { efer, ..control });
                 }
                 return Some(written.is_some());
             }
@@ -248,8 +242,7 @@ impl VirtualMachine {
         let Some(control) = changed else {
             return false;
         };
-        self.control = control;
-        self.load_control_registers();
+        self.set_control_registers(control);
         !control.has_page_directory_pointers() || self.load_page_directory_pointers()
     }
 

@@ -23,8 +23,8 @@ use super::invocations::{
     GENERAL_REGISTERS, VCpuInvocations, VmEntry, VmExit, exit_message, vm_enter,
 };
 use super::vmcs::{
-    EXIT_PAT_AND_EFER, Field, INTERRUPT_SHADOW, PIN_PREEMPTION_TIMER, SegmentRegister, entry,
-    ept_violation, exit_reason, interruption, primary, secondary,
+    Field, INTERRUPT_SHADOW, PIN_PREEMPTION_TIMER, SegmentRegister, entry, ept_violation,
+    exit_reason, interruption, primary, secondary, vector,
 };
 use crate::guest_ram::GuestRam;
 use core::cell::Cell;
@@ -49,10 +49,9 @@ const PRIMARY_CONTROLS: Word = primary::HLT
     | primary::CR8_LOAD
     | primary::CR8_STORE
     | primary::MOV_DR
-    | primary::MONITOR
-    | primary::SECONDARY;
+    | primary::MONITOR;
 /// #DB and #AC: a guest whose handlers cause them again would never be left.
-const EXCEPTIONS: Word = 1 << 1 | 1 << 17;
+const EXCEPTIONS: Word = 1 << vector::DEBUG | 1 << vector::ALIGNMENT_CHECK;
 
 const RFLAGS_FIXED: u64 = 1 << 1;
 const RFLAGS_TF: u64 = 1 << 8;
@@ -64,6 +63,8 @@ const LONG_MODE: ControlRegisters = ControlRegisters {
     cr4: 1 << 5,
     efer: 1 << 11 | 1 << 10 | 1 << 8,
 };
+
+const CR4_PGE: u64 = 1 << 7;
 
 /// Access rights: present, type, and for code the L bit, for data the D bit.
 const CODE_64: Word = 0xa09b;
@@ -98,7 +99,7 @@ pub struct VirtualMachine {
     runs: bool,
     /// RIP, and the event that the next entry injects.
     pub(super) entry: VmEntry,
-    /// Whether the last entry had one.
+    /// Whether the last entry had an event to inject.
     delivers: bool,
     /// The general registers, in the kernel's order, and whether one of them is newer here.
     registers: [Word; GENERAL_REGISTERS],
@@ -163,7 +164,7 @@ impl VirtualMachine {
                 // Of a vCPU's capability there is no error.
                 VCPU.vcpu_write_registers(&self.registers).ok();
             }
-            self.delivers = self.entry.interruption_info != 0;
+            self.delivers = self.entry.interruption_info & interruption::VALID != 0;
             match vm_enter(&mut self.entry) {
                 VmExit::Notified(badge) => {
                     return Event::Notified(ChannelSet::from_bits(badge));
@@ -230,12 +231,13 @@ impl VirtualMachine {
         })
     }
 
-    /// Whether the exit can only be an access of the instruction at RIP. An exception whose
-    /// delivery goes astray looks the same. Before an instruction's first access there are only
-    /// one that was injected and a single step's.
+    /// Whether the exit is taken for an access of the instruction at RIP without asking. An
+    /// exception whose delivery goes astray looks the same. One that was injected is known here;
+    /// one that the guest's own tables raise is not: if its frame would lie where the instruction
+    /// that was made before goes, the guest has that instruction carried out once more.
     #[inline(always)]
     pub fn is_by_instruction(&self) -> bool {
-        self.rflags & RFLAGS_TF == 0 && !self.delivers
+        !self.delivers
     }
 
     /// The same exit, after asking whether it came while an event was being delivered.
@@ -261,7 +263,9 @@ impl VirtualMachine {
         }
     }
 
-    /// Lets the guest take a hardware exception at RIP.
+    /// Lets the guest take a hardware exception at RIP. Outside of protected mode there are no
+    /// error codes, and an entry with one is refused before anything of the guest's is loaded:
+    /// the kernel would not bring its own registers of SYSCALL back.
     pub(super) fn raise(&mut self, vector: Word, error_code: Option<Word>) {
         const CR0_PE: u64 = 1;
         let mut event = interruption::VALID | interruption::HARDWARE_EXCEPTION | vector;
@@ -270,17 +274,29 @@ impl VirtualMachine {
             write_vmcs(Field::ENTRY_EXCEPTION_ERROR_CODE, code);
         }
         self.entry.interruption_info = event;
+        self.leave_shadow();
         self.runs = true;
     }
 
-    /// Gives the hardware the control registers that it runs the guest with.
-    pub(super) fn load_control_registers(&mut self) {
-        let ControlRegisters { cr0, cr4, efer } = self.control;
-        // The kernel adds what VT-x wants to be set.
+    /// The instruction in the shadow of STI or MOV SS is done, or an event ends it.
+    #[inline(always)]
+    fn leave_shadow(&mut self) {
+        if self.interruptibility & INTERRUPT_SHADOW != 0 {
+            self.interruptibility &= !INTERRUPT_SHADOW;
+            write_vmcs(Field::GUEST_INTERRUPTIBILITY, self.interruptibility);
+        }
+    }
+
+    /// Changes the control registers that the hardware runs the guest with.
+    pub(super) fn set_control_registers(&mut self, control: ControlRegisters) {
+        if control.cr4 != self.control.cr4 {
+            self.write_cr4(control.cr4);
+        }
+        self.control = control;
+        let ControlRegisters { cr0, efer, .. } = control;
+        // As below.
         write_vmcs(Field::GUEST_CR0, cr0);
         write_vmcs(Field::CR0_READ_SHADOW, cr0);
-        write_vmcs(Field::GUEST_CR4, cr4);
-        write_vmcs(Field::CR4_READ_SHADOW, cr4);
         write_vmcs(Field::GUEST_EFER, efer);
         let mode = if self.control.is_long() {
             entry::IA32E_MODE
@@ -291,6 +307,14 @@ impl VirtualMachine {
             Field::ENTRY_CONTROLS,
             entry::LOAD_PAT | entry::LOAD_EFER | mode,
         );
+    }
+
+    /// CR4.PGE is the guest's: only its own write makes the hardware forget what it remembers
+    /// of the guest's tables, for which the kernel has no call.
+    fn write_cr4(&self, cr4: u64) {
+        // The kernel adds what VT-x wants to be set.
+        write_vmcs(Field::GUEST_CR4, cr4);
+        write_vmcs(Field::CR4_READ_SHADOW, cr4);
     }
 }
 
@@ -308,14 +332,28 @@ impl CodeSegment {
 
 /// Reads a field that the kernel lets be read.
 pub(super) fn read_vmcs(field: Field) -> Word {
-    // The capability is there and the kernel knows the field: no error is possible.
-    VCPU.vcpu_read_vmcs(field).unwrap_or(0)
+    match VCPU.vcpu_read_vmcs(field) {
+        Ok(value) => value,
+        Err(error) => panic!("reading {field:x?} of the VMCS: {error}"),
+    }
 }
 
-/// Writes a field that the kernel lets be written.
-pub(super) fn write_vmcs(field: Field, value: Word) {
-    // As above.
-    VCPU.vcpu_write_vmcs(field, value).ok();
+/// Writes a field that the kernel lets be written. Gives what is there after the bits that the
+/// kernel and the hardware fix.
+pub(super) fn write_vmcs(field: Field, value: Word) -> Word {
+    match VCPU.vcpu_write_vmcs(field, value) {
+        Ok(written) => written,
+        Err(error) => panic!("writing {value:#x} to {field:x?} of the VMCS: {error}"),
+    }
+}
+
+/// Sets bits of a control, all of which the hardware must have.
+fn require(field: Field, bits: Word) {
+    let missing = bits & !write_vmcs(field, bits);
+    assert!(
+        missing == 0,
+        "this CPU's VT-x does not have bits {missing:#x} of {field:x?}, which this VMM needs"
+    );
 }
 
 impl Host for VirtualMachine {
@@ -335,10 +373,11 @@ impl Machine for VirtualMachine {
     fn proceed(&mut self, pc: u64) {
         self.entry.rip = pc;
         self.runs = true;
-        if self.interruptibility & INTERRUPT_SHADOW != 0 {
-            // The instruction in the shadow is done.
-            self.interruptibility &= !INTERRUPT_SHADOW;
-            write_vmcs(Field::GUEST_INTERRUPTIBILITY, self.interruptibility);
+        self.leave_shadow();
+        if self.rflags & RFLAGS_TF != 0 {
+            // The instruction that was carried out is a step as well.
+            const SINGLE_STEP: Word = 1 << 14;
+            write_vmcs(Field::GUEST_PENDING_DEBUG_EXCEPTIONS, SINGLE_STEP);
         }
     }
 
@@ -394,7 +433,8 @@ impl X86Machine for VirtualMachine {
     #[inline(always)]
     fn set_gpr(&mut self, number: u8, value: u64) {
         if number == RSP {
-            return write_vmcs(Field::GUEST_RSP, value);
+            write_vmcs(Field::GUEST_RSP, value);
+            return;
         }
         self.registers[usize::from(PLACES[usize::from(number & 0xf)])] = value;
         self.changed = true;
@@ -445,11 +485,13 @@ impl X86Machine for VirtualMachine {
 
     fn inject(&mut self, exception: X86Exception) {
         match exception {
-            X86Exception::InvalidOpcode => self.raise(6, None),
-            X86Exception::GeneralProtection => self.raise(13, Some(0)),
+            X86Exception::InvalidOpcode => self.raise(vector::INVALID_OPCODE, None),
             // CR2 is neither in the VMCS nor otherwise the kernel's to give: a handler would
-            // read an old address. Only an access whose second page is not there leads here.
-            X86Exception::PageFault { .. } => self.raise(13, Some(0)),
+            // read an old address. What the hardware itself has checked does not lead here; the
+            // second page of an access may.
+            X86Exception::GeneralProtection | X86Exception::PageFault { .. } => {
+                self.raise(vector::GENERAL_PROTECTION, Some(0));
+            }
         }
     }
 
@@ -466,17 +508,14 @@ impl X86Machine for VirtualMachine {
             write_vmcs(register.limit(), limit);
             write_vmcs(register.base(), 0);
         }
+        require(Field::PIN_BASED_CONTROLS, PIN_PREEMPTION_TIMER);
+        let of_guest = secondary::WBINVD | secondary::UNRESTRICTED_GUEST;
+        require(Field::SECONDARY_CONTROLS, of_guest);
         for (field, value) in [
-            (Field::PIN_BASED_CONTROLS, PIN_PREEMPTION_TIMER),
             (Field::PREEMPTION_TIMER_VALUE, preemption_timer_value()),
             (Field::EXCEPTION_BITMAP, EXCEPTIONS),
-            (Field::EXIT_CONTROLS, EXIT_PAT_AND_EFER),
-            (
-                Field::SECONDARY_CONTROLS,
-                secondary::EPT | secondary::WBINVD | secondary::UNRESTRICTED_GUEST,
-            ),
             (Field::CR0_MASK, Word::MAX),
-            (Field::CR4_MASK, Word::MAX),
+            (Field::CR4_MASK, !CR4_PGE),
             (Field::GUEST_CR3, page_tables.0),
             (Field::GUEST_PAT, PAT_RESET),
             (Field::GUEST_GDTR_BASE, 0),
@@ -496,8 +535,8 @@ impl X86Machine for VirtualMachine {
             write_vmcs(field, value);
         }
         self.reset_system_call_registers();
-        self.control = LONG_MODE;
-        self.load_control_registers();
+        self.write_cr4(LONG_MODE.cr4);
+        self.set_control_registers(LONG_MODE);
         self.cr8 = 0;
         self.cr3 = page_tables.0;
         self.rflags = RFLAGS_FIXED;

@@ -22,8 +22,6 @@ impl Field {
     pub const PIN_BASED_CONTROLS: Self = Self(0x4000);
     /// Exceptions that leave the guest, a bit for each vector.
     pub const EXCEPTION_BITMAP: Self = Self(0x4004);
-    /// VM-exit controls.
-    pub const EXIT_CONTROLS: Self = Self(0x400c);
     /// VM-entry controls.
     pub const ENTRY_CONTROLS: Self = Self(0x4012);
     /// The error code of an event that is injected.
@@ -149,14 +147,10 @@ pub mod primary {
     pub const MOV_DR: u64 = 1 << 23;
     /// MONITOR.
     pub const MONITOR: u64 = 1 << 29;
-    /// The secondary controls count.
-    pub const SECONDARY: u64 = 1 << 31;
 }
 
 /// Secondary processor-based controls.
 pub mod secondary {
-    /// Guest-physical addresses are translated by the EPT.
-    pub const EPT: u64 = 1 << 1;
     /// WBINVD leaves the guest.
     pub const WBINVD: u64 = 1 << 6;
     /// The guest may run without paging, and in real mode.
@@ -173,9 +167,6 @@ pub mod entry {
     pub const LOAD_EFER: u64 = 1 << 15;
 }
 
-/// VM-exit controls: saves and loads IA32_PAT, then IA32_EFER. The kernel sets them too.
-pub const EXIT_PAT_AND_EFER: u64 = 0b1111 << 18;
-
 /// Format of the interruption-information fields.
 pub mod interruption {
     /// There is an event.
@@ -184,10 +175,24 @@ pub mod interruption {
     pub const ERROR_CODE: u64 = 1 << 11;
     /// Its type.
     pub const TYPE: u64 = 0b111 << 8;
+    /// The type of a non-maskable interrupt.
+    pub const NMI: u64 = 2 << 8;
     /// The type of an exception of the hardware.
     pub const HARDWARE_EXCEPTION: u64 = 3 << 8;
     /// Its vector.
     pub const VECTOR: u64 = 0xff;
+}
+
+/// Vectors of exceptions.
+pub mod vector {
+    /// #DB.
+    pub const DEBUG: u64 = 1;
+    /// #UD.
+    pub const INVALID_OPCODE: u64 = 6;
+    /// #GP.
+    pub const GENERAL_PROTECTION: u64 = 13;
+    /// #AC.
+    pub const ALIGNMENT_CHECK: u64 = 17;
 }
 
 /// Interruptibility: blocking by STI, by MOV SS.
