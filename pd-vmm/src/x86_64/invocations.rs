@@ -9,10 +9,10 @@
 //! Specification: seL4 reference manual, "X86 VCPU" invocations and `seL4_VMEnter`; the layout
 //! of its answer is libsel4's `sel4/arch/vmenter.h`.
 
-use super::vmcs::Field;
 use core::arch::asm;
 use sel4::sys::{invocation_label, syscall_id};
 use sel4::{Error, IpcBuffer, MessageInfoBuilder, Result, Word, cap};
+use vt_x::vmcs::Field;
 
 /// General registers of a guest that the kernel keeps, in its order: RAX, RBX, RCX, RDX, RSI,
 /// RDI, RBP, R8 to R15. RSP is in the VMCS.

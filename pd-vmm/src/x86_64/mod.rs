@@ -8,7 +8,6 @@ pub mod bench;
 mod invocations;
 mod processor;
 mod vcpu;
-mod vmcs;
 
 pub use vcpu::{Event, VirtualMachine};
 pub use vm_components::X86 as Instructions;

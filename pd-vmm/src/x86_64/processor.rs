@@ -10,12 +10,13 @@
 
 use super::invocations::VCpuInvocations;
 use super::vcpu::{RAX, RBX, RCX, RDX, VCPU, VirtualMachine, read_vmcs, write_vmcs};
-use super::vmcs::{Field, exit_reason, interruption, io, vector};
 use core::arch::x86_64::{__cpuid_count, CpuidResult};
-use guest_trap::{AccessWidth, Direction, GuestPhysAddr};
+use guest_trap::GuestPhysAddr;
 use pd_runtime::Counter;
 use sel4::Word;
 use vm_components::{Machine, X86ExitReason, X86Machine};
+use vt_x::vmcs::Field;
+use vt_x::{Cause, ControlRegisterAccess, Left, cause, left_by, vector};
 use x86_guest::{
     ControlRegisters, Cpuid, Registers, is_canonical, is_memory_types, visible_cpuid, written_efer,
 };
@@ -31,80 +32,61 @@ const FMASK: u32 = 0xc000_0084;
 /// Those that SYSCALL goes by, which the kernel loads with a guest.
 const SYSTEM_CALL_REGISTERS: [u32; 4] = [STAR, LSTAR, CSTAR, FMASK];
 
-/// Exit qualification of control registers.
-mod access {
-    pub const NUMBER: u64 = 0xf;
-    pub const TYPE_SHIFT: u32 = 4;
-    pub const TYPE: u64 = 3;
-    pub const FROM: u64 = 1;
-    pub const CLTS: u64 = 2;
-    pub const LMSW: u64 = 3;
-    pub const GPR_SHIFT: u32 = 8;
-    pub const GPR: u64 = 0xf;
-    pub const LMSW_SHIFT: u32 = 16;
-}
-
 impl VirtualMachine {
     /// What an exit is to the VMM component; `None` if it is done.
     pub(super) fn processor_exit(&mut self, reason: Word) -> Option<X86ExitReason> {
-        Some(match reason {
+        match cause(reason, self.qualification) {
             // What it is for is that the kernel had its turn.
-            exit_reason::PREEMPTION_TIMER => return None,
-            exit_reason::EXCEPTION_OR_NMI => return self.exception(),
-            exit_reason::CPUID => {
-                self.cpuid();
-                return None;
-            }
-            exit_reason::RDMSR => {
+            Cause::TurnEnded => {}
+            Cause::ExceptionOrNmi => match left_by(read_vmcs(Field::EXIT_INTERRUPTION_INFO)) {
+                Left::Nmi => {}
+                Left::Exception { vector } => self.raise(vector),
+                Left::Int1 => return Some(X86ExitReason::Instruction),
+            },
+            Cause::Cpuid => self.cpuid(),
+            Cause::ReadMsr => {
                 let number = self.gpr(RCX) as u32;
-                match self.read_msr(number) {
-                    Some(value) => {
-                        self.set_gpr(RAX, value & 0xffff_ffff);
-                        self.set_gpr(RDX, value >> 32);
-                        self.done();
-                        return None;
-                    }
-                    None => X86ExitReason::Register { number },
-                }
+                let Some(value) = self.read_msr(number) else {
+                    return Some(X86ExitReason::Register { number });
+                };
+                self.set_gpr(RAX, value & 0xffff_ffff);
+                self.set_gpr(RDX, value >> 32);
+                self.done();
             }
-            exit_reason::WRMSR => {
+            Cause::WriteMsr => {
                 let number = self.gpr(RCX) as u32;
                 let value = self.gpr(RDX) << 32 | self.gpr(RAX) & 0xffff_ffff;
-                match self.write_msr(number, value) {
-                    Some(taken) => {
-                        self.done_if(taken);
-                        return None;
-                    }
-                    None => X86ExitReason::Register { number },
-                }
-            }
-            exit_reason::CONTROL_REGISTER => {
-                let taken = self.control_register();
+                let Some(taken) = self.write_msr(number, value) else {
+                    return Some(X86ExitReason::Register { number });
+                };
                 self.done_if(taken);
-                return None;
             }
-            exit_reason::DEBUG_REGISTER => X86ExitReason::Register {
-                number: self.qualification as u32 & 7,
-            },
-            exit_reason::IO_INSTRUCTION if self.qualification & io::STRING == 0 => self.port(),
-            exit_reason::HLT => X86ExitReason::Halt,
-            exit_reason::VMCALL => X86ExitReason::Call,
-            exit_reason::TRIPLE_FAULT => X86ExitReason::Shutdown,
-            exit_reason::GETSEC
-            | exit_reason::INVD
-            | exit_reason::RDPMC
-            | exit_reason::FIRST_VMX_INSTRUCTION..=exit_reason::LAST_VMX_INSTRUCTION
-            | exit_reason::IO_INSTRUCTION
-            | exit_reason::MWAIT
-            | exit_reason::MONITOR
-            | exit_reason::INVEPT
-            | exit_reason::RDTSCP
-            | exit_reason::INVVPID
-            | exit_reason::WBINVD
-            | exit_reason::XSETBV => X86ExitReason::Instruction,
-            // Also that the hardware refuses what the guest has made of its registers.
-            code => X86ExitReason::Other { code },
-        })
+            Cause::ControlRegister(access) => {
+                let taken = self.control_register(access);
+                self.done_if(taken);
+            }
+            Cause::DebugRegister { number } => {
+                let number = number.into();
+                return Some(X86ExitReason::Register { number });
+            }
+            Cause::Port {
+                port,
+                direction,
+                width,
+            } => {
+                return Some(X86ExitReason::Port {
+                    port,
+                    direction,
+                    width,
+                });
+            }
+            Cause::Halt => return Some(X86ExitReason::Halt),
+            Cause::Call => return Some(X86ExitReason::Call),
+            Cause::TripleFault => return Some(X86ExitReason::Shutdown),
+            Cause::Instruction => return Some(X86ExitReason::Instruction),
+            Cause::Other { reason: code } => return Some(X86ExitReason::Other { code }),
+        }
+        None
     }
 
     /// The guest goes on behind the instruction that exited.
@@ -117,23 +99,8 @@ impl VirtualMachine {
         if taken {
             self.done();
         } else {
-            self.raise(vector::GENERAL_PROTECTION, Some(0));
+            self.raise(vector::GENERAL_PROTECTION);
         }
-    }
-
-    /// An exception that the guest caused itself is the guest's; an NMI is the machine's. What is
-    /// left is INT1, an instruction that only looks like an exception.
-    fn exception(&mut self) -> Option<X86ExitReason> {
-        let info = read_vmcs(Field::EXIT_INTERRUPTION_INFO);
-        match (info & interruption::TYPE, info & interruption::VECTOR) {
-            (interruption::NMI, _) => {}
-            (interruption::HARDWARE_EXCEPTION, vector::ALIGNMENT_CHECK) => {
-                self.raise(vector::ALIGNMENT_CHECK, Some(0));
-            }
-            (interruption::HARDWARE_EXCEPTION, _) => self.raise(vector::DEBUG, None),
-            _ => return Some(X86ExitReason::Instruction),
-        }
-        None
     }
 
     fn cpuid(&mut self) {
@@ -145,24 +112,6 @@ impl VirtualMachine {
             self.set_gpr(number, value.into());
         }
         self.done();
-    }
-
-    /// IN or OUT.
-    fn port(&self) -> X86ExitReason {
-        let qualification = self.qualification;
-        X86ExitReason::Port {
-            port: (qualification >> io::PORT_SHIFT) as u16,
-            direction: if qualification & io::IN != 0 {
-                Direction::Read
-            } else {
-                Direction::Write
-            },
-            width: match qualification & io::WIDTH {
-                0 => AccessWidth::Byte,
-                1 => AccessWidth::Halfword,
-                _ => AccessWidth::Word,
-            },
-        }
     }
 
     fn read_msr(&self, number: u32) -> Option<u64> {
@@ -210,34 +159,29 @@ impl VirtualMachine {
         }
     }
 
-    /// MOV to and from control registers, CLTS, LMSW. Returns whether the value is taken.
-    fn control_register(&mut self) -> bool {
-        let qualification = self.qualification;
-        let register = (qualification >> access::GPR_SHIFT & access::GPR) as u8;
+    /// Returns whether the value is taken.
+    fn control_register(&mut self, access: ControlRegisterAccess) -> bool {
+        use ControlRegisterAccess::{ClearTs, LoadMachineStatus, Read, Write};
         let mode = self.situation().mode();
-        let number = qualification & access::NUMBER;
-        let changed = match (qualification >> access::TYPE_SHIFT & access::TYPE, number) {
-            (access::CLTS, _) => Some(self.control.with_ts_clear()),
-            (access::LMSW, _) => {
-                let status = (qualification >> access::LMSW_SHIFT) as u16;
-                self.control.with_machine_status(status, mode)
-            }
-            (access::FROM, 8) => {
-                self.set_gpr(register, self.cr8);
+        let changed = match access {
+            ClearTs => Some(self.control.with_ts_clear()),
+            LoadMachineStatus { status } => self.control.with_machine_status(status, mode),
+            Read { number: 8, to } => {
+                self.set_gpr(to, self.cr8);
                 return true;
             }
-            (_, 8) => {
-                let value = self.gpr(register);
+            Write { number: 8, from } => {
+                let value = self.gpr(from);
                 let taken = value <= 0xf;
                 if taken {
                     self.cr8 = value;
                 }
                 return taken;
             }
-            (_, 0) => self.control.with_cr0(self.gpr(register), mode),
-            (_, 4) => self.control.with_cr4(self.gpr(register)),
+            Write { number: 0, from } => self.control.with_cr0(self.gpr(from), mode),
+            Write { number: 4, from } => self.control.with_cr4(self.gpr(from)),
             // Nothing else leaves the guest.
-            _ => None,
+            Read { .. } | Write { .. } => None,
         };
         let Some(control) = changed else {
             return false;

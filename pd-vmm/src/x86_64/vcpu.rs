@@ -22,19 +22,19 @@
 use super::invocations::{
     GENERAL_REGISTERS, VCpuInvocations, VmEntry, VmExit, exit_message, vm_enter,
 };
-use super::vmcs::{
-    Field, INTERRUPT_SHADOW, PIN_PREEMPTION_TIMER, SegmentRegister, entry, ept_violation,
-    exit_reason, interruption, primary, secondary, vector,
-};
 use crate::guest_ram::GuestRam;
 use core::cell::Cell;
-use guest_trap::{Direction, GuestPhysAddr};
+use guest_trap::GuestPhysAddr;
 use pd_runtime::{Counter, Signals};
 use sel4::{Word, cap};
 use vm_components::{
     Channel, ChannelSet, Host, Machine, X86Exception, X86Exit, X86ExitReason, X86Machine,
 };
 use vm_config::VmConfig;
+use vt_x::vmcs::{
+    Field, INTERRUPT_SHADOW, PIN_PREEMPTION_TIMER, SegmentRegister, entry, primary, secondary,
+};
+use vt_x::{EPT_VIOLATION, Event as Injected, MadeBy, memory_access, vector};
 use x86_guest::{ControlRegisters, Mode, Paging, Registers, Segment, Situation};
 
 // Capability slots that the Microkit gives a protection domain (its manual, "CSpace").
@@ -135,7 +135,7 @@ impl VirtualMachine {
             entry: VmEntry {
                 rip: 0,
                 primary_controls: PRIMARY_CONTROLS,
-                interruption_info: 0,
+                interruption_info: Injected::NONE.0,
             },
             delivers: false,
             registers: [0; GENERAL_REGISTERS],
@@ -164,7 +164,7 @@ impl VirtualMachine {
                 // Of a vCPU's capability there is no error.
                 VCPU.vcpu_write_registers(&self.registers).ok();
             }
-            self.delivers = self.entry.interruption_info & interruption::VALID != 0;
+            self.delivers = Injected(self.entry.interruption_info).is_there();
             match vm_enter(&mut self.entry) {
                 VmExit::Notified(badge) => {
                     return Event::Notified(ChannelSet::from_bits(badge));
@@ -193,7 +193,7 @@ impl VirtualMachine {
                 self.registers = *message.registers;
             }
         });
-        if reason == exit_reason::EPT_VIOLATION {
+        if reason == EPT_VIOLATION {
             return Some(self.ept_violation(GuestPhysAddr(address)));
         }
         self.other_exit(reason)
@@ -201,22 +201,14 @@ impl VirtualMachine {
 
     #[inline(always)]
     fn ept_violation(&self, address: GuestPhysAddr) -> X86Exit {
-        const BY_INSTRUCTION: u64 = ept_violation::LINEAR | ept_violation::FINAL;
-        let qualification = self.qualification;
-        let direction = if qualification & ept_violation::WRITE != 0 {
-            Direction::Write
-        } else {
-            Direction::Read
-        };
+        let (direction, made_by) = memory_access(self.qualification);
         X86Exit {
             rip: self.entry.rip,
             next_rip: None,
-            reason: if qualification & BY_INSTRUCTION != BY_INSTRUCTION {
-                X86ExitReason::OwnAccess { address, direction }
-            } else if qualification & ept_violation::FETCH != 0 {
-                X86ExitReason::Fetch { address }
-            } else {
-                X86ExitReason::Access { address, direction }
+            reason: match made_by {
+                MadeBy::Instruction => X86ExitReason::Access { address, direction },
+                MadeBy::Fetch => X86ExitReason::Fetch { address },
+                MadeBy::Processor => X86ExitReason::OwnAccess { address, direction },
             },
         }
     }
@@ -245,7 +237,7 @@ impl VirtualMachine {
         let X86ExitReason::Access { address, direction } = exit.reason else {
             return exit;
         };
-        if read_vmcs(Field::IDT_VECTORING_INFO) & interruption::VALID == 0 {
+        if !Injected(read_vmcs(Field::IDT_VECTORING_INFO)).is_there() {
             return exit;
         }
         X86Exit {
@@ -263,17 +255,13 @@ impl VirtualMachine {
         }
     }
 
-    /// Lets the guest take a hardware exception at RIP. Outside of protected mode there are no
-    /// error codes, and an entry with one is refused before anything of the guest's is loaded:
-    /// the kernel would not bring its own registers of SYSCALL back.
-    pub(super) fn raise(&mut self, vector: Word, error_code: Option<Word>) {
-        const CR0_PE: u64 = 1;
-        let mut event = interruption::VALID | interruption::HARDWARE_EXCEPTION | vector;
-        if let Some(code) = error_code.filter(|_| self.control.cr0 & CR0_PE != 0) {
-            event |= interruption::ERROR_CODE;
-            write_vmcs(Field::ENTRY_EXCEPTION_ERROR_CODE, code);
+    /// Lets the guest take a hardware exception at RIP, with an error code of 0 if it has one.
+    pub(super) fn raise(&mut self, vector: u8) {
+        let event = Injected::exception(vector, self.control.cr0);
+        if event.has_error_code() {
+            write_vmcs(Field::ENTRY_EXCEPTION_ERROR_CODE, 0);
         }
-        self.entry.interruption_info = event;
+        self.entry.interruption_info = event.0;
         self.leave_shadow();
         self.runs = true;
     }
@@ -485,12 +473,12 @@ impl X86Machine for VirtualMachine {
 
     fn inject(&mut self, exception: X86Exception) {
         match exception {
-            X86Exception::InvalidOpcode => self.raise(vector::INVALID_OPCODE, None),
+            X86Exception::InvalidOpcode => self.raise(vector::INVALID_OPCODE),
             // CR2 is neither in the VMCS nor otherwise the kernel's to give: a handler would
             // read an old address. What the hardware itself has checked does not lead here; the
             // second page of an access may.
             X86Exception::GeneralProtection | X86Exception::PageFault { .. } => {
-                self.raise(vector::GENERAL_PROTECTION, Some(0));
+                self.raise(vector::GENERAL_PROTECTION);
             }
         }
     }
@@ -546,7 +534,7 @@ impl X86Machine for VirtualMachine {
         self.set_gpr(RDI, rdi);
         self.set_gpr(RSI, rsi);
         self.entry.rip = entry;
-        self.entry.interruption_info = 0;
+        self.entry.interruption_info = Injected::NONE.0;
         self.runs = true;
     }
 }

@@ -1,11 +1,11 @@
-//! Names of the virtual-machine control structure, the VMCS: its fields, the bits of its
-//! controls, and why a guest was left.
+//! Names of the virtual-machine control structure, the VMCS: its fields, and the bits of its
+//! controls.
 //!
-//! Used by `vcpu` and `processor`. Invariant: the numbers are the manual's; which fields may be
-//! read and written, and which bits the hardware or the kernel fixes, is the kernel's to say.
+//! Used by whoever runs the vCPU. Invariant: the numbers are the manual's; which fields may be
+//! read and written, and which bits are fixed, the hardware says, and a kernel below.
 //!
-//! Specification: Intel SDM volume 3, chapters "Virtual Machine Control Structures" and "VM
-//! Exits", appendices B (field encodings) and C (basic exit reasons).
+//! Specification: Intel SDM volume 3, chapter "Virtual Machine Control Structures", appendix B
+//! (field encodings).
 
 /// A field, by its encoding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,109 +167,5 @@ pub mod entry {
     pub const LOAD_EFER: u64 = 1 << 15;
 }
 
-/// Format of the interruption-information fields.
-pub mod interruption {
-    /// There is an event.
-    pub const VALID: u64 = 1 << 31;
-    /// It has an error code.
-    pub const ERROR_CODE: u64 = 1 << 11;
-    /// Its type.
-    pub const TYPE: u64 = 0b111 << 8;
-    /// The type of a non-maskable interrupt.
-    pub const NMI: u64 = 2 << 8;
-    /// The type of an exception of the hardware.
-    pub const HARDWARE_EXCEPTION: u64 = 3 << 8;
-    /// Its vector.
-    pub const VECTOR: u64 = 0xff;
-}
-
-/// Vectors of exceptions.
-pub mod vector {
-    /// #DB.
-    pub const DEBUG: u64 = 1;
-    /// #UD.
-    pub const INVALID_OPCODE: u64 = 6;
-    /// #GP.
-    pub const GENERAL_PROTECTION: u64 = 13;
-    /// #AC.
-    pub const ALIGNMENT_CHECK: u64 = 17;
-}
-
 /// Interruptibility: blocking by STI, by MOV SS.
 pub const INTERRUPT_SHADOW: u64 = 0b11;
-
-/// Basic exit reasons.
-pub mod exit_reason {
-    /// An exception that the bitmap names, or an NMI.
-    pub const EXCEPTION_OR_NMI: u64 = 0;
-    /// The triple fault.
-    pub const TRIPLE_FAULT: u64 = 2;
-    /// CPUID.
-    pub const CPUID: u64 = 10;
-    /// GETSEC.
-    pub const GETSEC: u64 = 11;
-    /// HLT.
-    pub const HLT: u64 = 12;
-    /// INVD.
-    pub const INVD: u64 = 13;
-    /// RDPMC.
-    pub const RDPMC: u64 = 15;
-    /// VMCALL.
-    pub const VMCALL: u64 = 18;
-    /// VMCLEAR: the first of the instructions for monitors.
-    pub const FIRST_VMX_INSTRUCTION: u64 = 19;
-    /// VMXON: the last of them.
-    pub const LAST_VMX_INSTRUCTION: u64 = 27;
-    /// MOV to and from control registers, CLTS, LMSW.
-    pub const CONTROL_REGISTER: u64 = 28;
-    /// MOV to and from debug registers.
-    pub const DEBUG_REGISTER: u64 = 29;
-    /// IN, OUT and their string forms.
-    pub const IO_INSTRUCTION: u64 = 30;
-    /// RDMSR.
-    pub const RDMSR: u64 = 31;
-    /// WRMSR.
-    pub const WRMSR: u64 = 32;
-    /// MWAIT.
-    pub const MWAIT: u64 = 36;
-    /// MONITOR.
-    pub const MONITOR: u64 = 39;
-    /// The EPT has no translation.
-    pub const EPT_VIOLATION: u64 = 48;
-    /// INVEPT: the first of several instructions; the preemption timer is between them.
-    pub const INVEPT: u64 = 50;
-    /// RDTSCP.
-    pub const RDTSCP: u64 = 51;
-    /// The VMX-preemption timer has run out.
-    pub const PREEMPTION_TIMER: u64 = 52;
-    /// INVVPID.
-    pub const INVVPID: u64 = 53;
-    /// WBINVD.
-    pub const WBINVD: u64 = 54;
-    /// XSETBV.
-    pub const XSETBV: u64 = 55;
-}
-
-/// Exit qualification of an EPT violation.
-pub mod ept_violation {
-    /// It was a write.
-    pub const WRITE: u64 = 1 << 1;
-    /// It was an instruction fetch.
-    pub const FETCH: u64 = 1 << 2;
-    /// A linear address led there.
-    pub const LINEAR: u64 = 1 << 7;
-    /// It is what that address translates to; otherwise a table on the way.
-    pub const FINAL: u64 = 1 << 8;
-}
-
-/// Exit qualification of an I/O instruction.
-pub mod io {
-    /// Width in bytes, less one.
-    pub const WIDTH: u64 = 0b111;
-    /// IN.
-    pub const IN: u64 = 1 << 3;
-    /// INS or OUTS.
-    pub const STRING: u64 = 1 << 4;
-    /// Where the port begins.
-    pub const PORT_SHIFT: u32 = 16;
-}
