@@ -29,8 +29,9 @@ const CR0_PG: u64 = 1 << 31;
 const CR0_WRITABLE: u64 = 0b10_1111 | 1 << 16 | 1 << 18 | CR0_NW | CR0_CD | CR0_PG;
 
 const CR4_PAE: u64 = 1 << 5;
-/// VME, PVI, TSD, DE, PSE, PAE, PGE, OSFXSR, OSXMMEXCPT: what a guest's CPUID has.
-const CR4_WRITABLE: u64 = 0b11_1111 | 1 << 7 | 1 << 9 | 1 << 10;
+/// VME, PVI, TSD, DE, PSE, PAE, PGE, OSFXSR, OSXMMEXCPT: what a guest's CPUID has; and PCE,
+/// which every CPU has.
+const CR4_WRITABLE: u64 = 0b11_1111 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10;
 
 const EFER_LME: u64 = 1 << 8;
 const EFER_LMA: u64 = 1 << 10;
