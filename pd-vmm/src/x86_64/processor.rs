@@ -18,7 +18,8 @@ use vm_components::{Machine, X86ExitReason, X86Machine};
 use vt_x::vmcs::Field;
 use vt_x::{Cause, ControlRegisterAccess, Left, cause, left_by, vector};
 use x86_guest::{
-    ControlRegisters, Cpuid, Registers, is_canonical, is_memory_types, visible_cpuid, written_efer,
+    ControlRegisters, Cpuid, Mode, Registers, is_canonical, is_memory_types, visible_cpuid,
+    written_efer,
 };
 
 // Model-specific registers.
@@ -178,8 +179,8 @@ impl VirtualMachine {
                 }
                 return taken;
             }
-            Write { number: 0, from } => self.control.with_cr0(self.gpr(from), mode),
-            Write { number: 4, from } => self.control.with_cr4(self.gpr(from)),
+            Write { number: 0, from } => self.control.with_cr0(self.written(from, mode), mode),
+            Write { number: 4, from } => self.control.with_cr4(self.written(from, mode)),
             // Nothing else leaves the guest.
             Read { .. } | Write { .. } => None,
         };
@@ -188,6 +189,15 @@ impl VirtualMachine {
         };
         self.set_control_registers(control);
         !control.has_page_directory_pointers() || self.load_page_directory_pointers()
+    }
+
+    /// What MOV to a control register takes of a general register: 32-bit code its lower half.
+    fn written(&self, register: u8, mode: Mode) -> u64 {
+        let value = self.gpr(register);
+        match mode {
+            Mode::Long => value,
+            Mode::Protected | Mode::Real => value & 0xffff_ffff,
+        }
     }
 
     /// With PAE paging the CPU keeps the four entries at CR3.
