@@ -29,9 +29,11 @@ const CR0_PG: u64 = 1 << 31;
 const CR0_WRITABLE: u64 = 0b10_1111 | 1 << 16 | 1 << 18 | CR0_NW | CR0_CD | CR0_PG;
 
 const CR4_PAE: u64 = 1 << 5;
+const CR4_PSE: u64 = 1 << 4;
+const CR4_PGE: u64 = 1 << 7;
 /// VME, PVI, TSD, DE, PSE, PAE, PGE, OSFXSR, OSXMMEXCPT: what a guest's CPUID has; and PCE,
 /// which every CPU has.
-const CR4_WRITABLE: u64 = 0b11_1111 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10;
+const CR4_WRITABLE: u64 = 0b11_1111 | CR4_PGE | 1 << 8 | 1 << 9 | 1 << 10;
 
 const EFER_LME: u64 = 1 << 8;
 const EFER_LMA: u64 = 1 << 10;
@@ -97,6 +99,24 @@ impl ControlRegisters {
     pub const fn has_page_directory_pointers(&self) -> bool {
         self.cr0 & CR0_PG != 0 && self.cr4 & CR4_PAE != 0 && !self.is_long()
     }
+
+    /// Whether the CPU loads these entries when `before` becomes this by a write of CR0 or CR4.
+    pub const fn loads_page_directory_pointers(&self, before: &Self) -> bool {
+        let changed_0 = (self.cr0 ^ before.cr0) & (CR0_PG | CR0_CD | CR0_NW);
+        let changed_4 = (self.cr4 ^ before.cr4) & (CR4_PAE | CR4_PGE | CR4_PSE);
+        self.has_page_directory_pointers() && (changed_0 | changed_4) != 0
+    }
+}
+
+/// Whether a CPU with physical addresses of so many bits takes this one of the four entries.
+pub const fn is_page_directory_pointer(entry: u64, physical_address_bits: u32) -> bool {
+    const PRESENT: u64 = 1 << 0;
+    const RESERVED: u64 = 0b1_1110_0110;
+    let beyond = match u64::MAX.checked_shl(physical_address_bits) {
+        Some(beyond) => beyond,
+        None => 0,
+    };
+    entry & PRESENT == 0 || entry & (RESERVED | beyond) == 0
 }
 
 /// Whether PAT takes this value: each byte is a memory type.
@@ -155,6 +175,35 @@ mod tests {
         let paged = legacy.with_cr0(0x8000_0011, Mode::Protected).unwrap();
         assert!(paged.has_page_directory_pointers());
         assert!(!paged.with_cr4(0).unwrap().has_page_directory_pointers());
+    }
+
+    #[test]
+    fn these_entries_are_loaded_by_a_change_that_may_concern_them() {
+        let paged = ControlRegisters {
+            efer: 0,
+            cr0: 0x8000_0011,
+            cr4: 0x20,
+        };
+        let without_paging = paged.with_cr0(0x11, Mode::Protected).unwrap();
+        assert!(paged.loads_page_directory_pointers(&without_paging));
+        assert!(!without_paging.loads_page_directory_pointers(&paged));
+        let global = paged.with_cr4(0xa0).unwrap();
+        assert!(global.loads_page_directory_pointers(&paged));
+        let uncached = paged.with_cr0(0xc000_0011, Mode::Protected).unwrap();
+        assert!(uncached.loads_page_directory_pointers(&paged));
+        let switched = paged.with_machine_status(0xb, Mode::Protected).unwrap();
+        assert!(!switched.loads_page_directory_pointers(&paged));
+        assert!(!LONG.loads_page_directory_pointers(&paged));
+    }
+
+    #[test]
+    fn an_entry_of_the_four_that_is_present_has_no_reserved_bit() {
+        assert!(is_page_directory_pointer(0x4000_0001, 40));
+        assert!(is_page_directory_pointer(0x4000_0e19, 40));
+        for bit in [1, 2, 5, 6, 7, 8, 40, 63] {
+            assert!(!is_page_directory_pointer(0x4000_0001 | 1 << bit, 40));
+            assert!(is_page_directory_pointer(0x4000_0000 | 1 << bit, 40));
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@
 
 use super::invocations::VCpuInvocations;
 use super::vcpu::{RAX, RBX, RCX, RDX, VCPU, VirtualMachine, read_vmcs, write_vmcs};
-use core::arch::x86_64::{__cpuid_count, CpuidResult};
+use core::arch::x86_64::{__cpuid, __cpuid_count, CpuidResult};
 use guest_trap::GuestPhysAddr;
 use pd_runtime::Counter;
 use sel4::Word;
@@ -18,8 +18,8 @@ use vm_components::{Machine, X86ExitReason, X86Machine};
 use vt_x::vmcs::Field;
 use vt_x::{Cause, ControlRegisterAccess, Left, cause, left_by, vector};
 use x86_guest::{
-    ControlRegisters, Cpuid, Mode, Registers, is_canonical, is_memory_types, visible_cpuid,
-    written_efer,
+    ControlRegisters, Cpuid, Mode, Registers, is_canonical, is_memory_types,
+    is_page_directory_pointer, visible_cpuid, written_efer,
 };
 
 // Model-specific registers.
@@ -187,8 +187,16 @@ impl VirtualMachine {
         let Some(control) = changed else {
             return false;
         };
+        if control.loads_page_directory_pointers(&self.control) {
+            let Some(entries) = self.page_directory_pointers() else {
+                return false;
+            };
+            for (entry, index) in entries.into_iter().zip(0..) {
+                write_vmcs(Field(Field::GUEST_PDPTE0.0 + 2 * index), entry);
+            }
+        }
         self.set_control_registers(control);
-        !control.has_page_directory_pointers() || self.load_page_directory_pointers()
+        true
     }
 
     /// What MOV to a control register takes of a general register: 32-bit code its lower half.
@@ -200,17 +208,19 @@ impl VirtualMachine {
         }
     }
 
-    /// With PAE paging the CPU keeps the four entries at CR3.
-    fn load_page_directory_pointers(&mut self) -> bool {
+    /// The four entries at CR3 that the CPU keeps with PAE paging, if a CPU takes them.
+    fn page_directory_pointers(&self) -> Option<[u64; 4]> {
+        const ADDRESS_SIZES: u32 = 0x8000_0008;
+        let physical_address_bits = __cpuid(ADDRESS_SIZES).eax & 0xff;
         let first = self.presumed_situation().paging.cr3 & 0xffff_ffe0;
         let words = self.ram.words();
-        for (index, offset) in (0..4_u32).zip((0..).step_by(8)) {
-            let Some(entry) = words(GuestPhysAddr(first + offset)) else {
-                return false;
-            };
-            let field = Field(Field::GUEST_PDPTE0.0 + 2 * index);
-            write_vmcs(field, entry);
+        let mut entries = [0; 4];
+        for (entry, offset) in entries.iter_mut().zip((0..).step_by(8)) {
+            *entry = words(GuestPhysAddr(first + offset))?;
+            if !is_page_directory_pointer(*entry, physical_address_bits) {
+                return None;
+            }
         }
-        true
+        Some(entries)
     }
 }
