@@ -1,9 +1,9 @@
 //! The disk and the option ROM from which Bochs boots a kernel and its one module, without a
 //! boot loader. `tools/boot-rom` is the program that reads the disk.
 //!
-//! Called by `bochs`, once for each run. Multiboot specification 0.6.96, sections 3.2 to 3.4. Invariant: what the
-//! kernel gets lies above all that it takes for itself, its zeroed memory included, and does
-//! not overlap: a kernel that has gaps between its segments uses them.
+//! Called by `bochs`, once for each run. Multiboot specification 0.6.96, sections 3.2 to 3.4.
+//! Invariant: what the kernel gets lies above all that it takes for itself, its zeroed memory
+//! included, and does not overlap: a kernel that has gaps between its segments uses them.
 //!
 //! ```text
 //! disk:   kernel, zeros filled in | information | module

@@ -610,7 +610,7 @@ fn an_x86_guest_whose_cpu_cannot_go_on_ends_and_the_log_says_where() {
         let config = root().join(format!("tools/runner/scenarios/{scenario}.conf"));
         let platforms = on_architecture(scenario, 1, Architecture::X86_64);
         on(platforms, &[config], None, |outcome| {
-            // Bochs, as a CPU, lets no guest set a bit of CR4 that is reserved.
+            // Every change of CR4 leaves the guest there, and the VMM refuses as a CPU does.
             let why = match scenario {
                 "lost-mode" if outcome.on_sel4 => "the guest says that it failed, code 4",
                 _ => why,
