@@ -6,9 +6,8 @@
 //! Invariants: what is printed never exceeds what a serial line carries, so a storm of
 //! accesses shows as a few lines and a count of those that are missing; the numbers add up;
 //! a line that takes its time is never behind by more than it takes for a burst, and says
-//! what is missing meanwhile;
-//! each VM has its share of the line, which no other can take from it;
-//! no guest can forge another's lines or ours, since what it prints follows its VM's name
+//! what is missing meanwhile; each VM has its share of the line, which no other can take from
+//! it; no guest can forge another's lines or ours, since what it prints follows its VM's name
 //! and holds no control characters. Sums, ends and messages of a VMM are always printed.
 
 use crate::channel::{self, ChannelSet};
@@ -28,7 +27,8 @@ use vm_config::VmConfig;
 const BYTES_PER_SECOND: u64 = 11_520;
 /// How much may be printed at once after a time of silence.
 const BURST_BYTES: i64 = 4096;
-/// How much one VM prints before it is another's turn: on a slow line others wait meanwhile.
+/// How much of its trace and how much of its lines one VM sends before it is another's turn: on a
+/// slow line others wait meanwhile.
 const TURN_BYTES: i64 = 512;
 /// How often lines that are missing are told at least, in parts of a second.
 const REPORTS_PER_SECOND: u64 = 10;
@@ -170,8 +170,8 @@ impl Console {
             self.budget.refill(now, self.clock.hz);
             let mut vms = self.vms.iter().zip(&self.budget.shares);
             let is_report_due = now.saturating_sub(began) >= self.clock.hz / REPORTS_PER_SECOND;
-            goes_on = !is_system_asleep
-                || vms.any(|(vm, share)| !vm.is_asleep && *share > 0) && !is_report_due;
+            let has_more = vms.any(|(vm, share)| !vm.is_asleep && *share > 0);
+            goes_on = !is_system_asleep || has_more && !is_report_due;
         }
         for (vm, share) in self.vms.iter_mut().zip(&mut self.budget.shares) {
             let mut printer = Printer {
@@ -200,7 +200,8 @@ impl Console {
     /// system's ring wakes us.
     fn print(&mut self, host: &mut impl Host, output: &mut impl Output) -> bool {
         for (vm, share) in self.vms.iter_mut().zip(&mut self.budget.shares) {
-            vm.send_trace(*share / 2, share, &mut self.encoder, output);
+            let spared = (*share / 2).max(*share - TURN_BYTES);
+            vm.send_trace(spared, share, &mut self.encoder, output);
         }
         let mut is_system_asleep = true;
         if let Some(system) = &mut self.system {
