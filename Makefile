@@ -45,13 +45,15 @@ VDEV_TRACE = cargo run --quiet --package vdev-trace --
 TRACES = --text out/trace.txt --ctf out/ctf --json out/trace.json --html out/trace.html
 IMAGES  = --images $(FIRMWARE) --kernel $(FIRMWARE)/unikernel --arch $(ARCH) --platform $(PLATFORM) \
           --board $(BOARD) --config-name $(CONFIG) $(if $(SYSTEM),--system $(SYSTEM)) --domains $(DOMAINS)/$(BOARD)/$(CONFIG)
-# Guests that are about one architecture (guest/Cargo.toml).
-GUESTS_OF_aarch64 = $(shell sed -n 's/.*{ name = "\([a-z-]*\)".*aarch64-programs.*/\1/p' guest/Cargo.toml)
-GUESTS = $(filter-out $(if $(filter aarch64,$(ARCH)),,$(GUESTS_OF_aarch64)),$(patsubst guest/src/bin/%.rs,%,$(wildcard guest/src/bin/*.rs)))
+# Guests that are about the other architecture (guest/Cargo.toml).
+OTHER_aarch64 := x86_64
+OTHER_x86_64  := aarch64
+GUESTS_OF_THE_OTHER = $(shell sed -n 's/.*{ name = "\([a-z-]*\)".*$(OTHER_$(ARCH))-programs.*/\1/p' guest/Cargo.toml)
+GUESTS = $(filter-out $(GUESTS_OF_THE_OTHER),$(patsubst guest/src/bin/%.rs,%,$(wildcard guest/src/bin/*.rs)))
 # What is built for bare metal in one go: for x86_64 also the ROM from which Bochs boots.
 ROM_x86_64 := boot-rom
 BARE_METAL_aarch64 := --package unikernel --package guest --features guest/aarch64-programs
-BARE_METAL_x86_64  := --package unikernel --package guest --package $(ROM_x86_64)
+BARE_METAL_x86_64  := --package unikernel --package guest --features guest/x86_64-programs --package $(ROM_x86_64)
 
 EMULATED = $(if $(EMULATOR),--emulator $(EMULATOR))
 

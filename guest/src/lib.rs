@@ -55,6 +55,8 @@ pub mod ticks;
 pub mod trace_location;
 
 pub(crate) use arch::call;
+#[cfg(target_arch = "x86_64")]
+pub use arch::segments;
 pub use arch::{access_forms, code, console, cpu, exceptions, page_tables, timer_registers};
 #[cfg(target_arch = "aarch64")]
 pub use arch::{addressing_forms, paging};

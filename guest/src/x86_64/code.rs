@@ -51,7 +51,13 @@ impl CodePage {
 
     /// Puts instructions at the page's start, and a RET behind them.
     pub fn write(&'static self, instructions: &[u8]) {
-        for (place, byte) in self.0.iter().zip(instructions.iter().chain([&RET])) {
+        self.write_at(0, instructions);
+    }
+
+    /// The same, so far from the page's start.
+    pub fn write_at(&'static self, offset_bytes: usize, instructions: &[u8]) {
+        let places = &self.0[offset_bytes..];
+        for (place, byte) in places.iter().zip(instructions.iter().chain([&RET])) {
             place.store(*byte, Ordering::Relaxed);
         }
     }

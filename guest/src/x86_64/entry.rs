@@ -1,5 +1,5 @@
-//! From the VM's entry to `boot::start`, and from an exception to its handler: the only
-//! assembly that is not a single access.
+//! From the VM's entry to `boot::start`, and from an exception to its handler: with `segments`
+//! the only assembly that is more than a few instructions.
 //!
 //! Called by the VM, once, in the state that the contract in the crate's documentation
 //! gives; and by the CPU on an exception. AMD APM volume 2, 4.8 (descriptors), 8.9 (long-mode

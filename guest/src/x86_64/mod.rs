@@ -9,4 +9,5 @@ pub mod cpu;
 mod entry;
 pub mod exceptions;
 pub mod page_tables;
+pub mod segments;
 pub mod timer_registers;

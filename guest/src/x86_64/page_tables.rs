@@ -9,8 +9,9 @@
 //!   0xc000_0000  the VM's       the same                the trace devices
 //! ```
 //!
-//! Called by a program, on one vCPU. Invariant: of the VM's own tables one entry is changed,
-//! that of the window. AMD APM volume 2, 5.3 (long-mode page translation), 5.5 (TLB).
+//! Called by a program, on one vCPU. Invariant: of the VM's own tables only entries that lead to
+//! the window are changed. AMD APM volume 2, 5.2.3 (PAE paging), 5.3 (long-mode page translation),
+//! 5.5 (TLB).
 
 use core::arch::asm;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -23,6 +24,9 @@ pub const WINDOW_ENTRY_BYTES: u64 = 2 << 20;
 const ENTRIES: usize = 512;
 const PRESENT: u64 = 1 << 0;
 const WRITABLE: u64 = 1 << 1;
+const USER: u64 = 1 << 2;
+/// Level 3 tables, of which PAE paging has one, in 32 bits.
+const GIGABYTES: usize = 4;
 const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 
 /// One level's table.
@@ -50,33 +54,76 @@ pub static WINDOW_LEVEL_2: Table = Table::new();
 /// The table of pages that the window's first entry names.
 pub static WINDOW_LEVEL_3: Table = Table::new();
 
-/// An entry that names the next table.
+/// An entry that names the next table, which says who may use its pages.
 pub const fn table(address: u64) -> u64 {
+    address | PRESENT | WRITABLE | USER
+}
+
+/// An entry of a page of privilege level 0.
+pub const fn page(address: u64) -> u64 {
     address | PRESENT | WRITABLE
 }
 
-/// An entry of a page.
-pub const fn page(address: u64) -> u64 {
-    address | PRESENT | WRITABLE
+/// An entry of a page that privilege level 3 may use, too.
+pub const fn user_page(address: u64) -> u64 {
+    page(address) | USER
+}
+
+/// The same, which nobody may write.
+pub const fn user_page_to_read(address: u64) -> u64 {
+    address | PRESENT | USER
 }
 
 /// Opens the window, empty, with a first entry that names [`WINDOW_LEVEL_3`].
 pub fn turn_on() {
     WINDOW_LEVEL_2.set(0, table(WINDOW_LEVEL_3.address()));
+    // Whether privilege level 3 may go on is each page's to say.
+    change(root(), 0, |first| first | USER);
+    show_window_at(WINDOW);
+}
+
+/// Lets the window be seen at another multiple of 1 GiB below 4 GiB as well, in place of what the
+/// VM mapped there, of which the program uses nothing.
+pub fn show_window_at(linear: u64) {
+    let pointers = change(root(), 0, |first| first) & ADDRESS;
+    let index = (linear >> 30) as usize % GIGABYTES;
+    change(pointers, index, |_| table(WINDOW_LEVEL_2.address()));
+    forget_translations();
+}
+
+/// The four entries that PAE paging begins with, for the same translations: where they are, below
+/// 4 GiB.
+pub fn pae_root() -> u64 {
+    #[repr(C, align(32))]
+    struct Pointers([AtomicU64; GIGABYTES]);
+    static POINTERS: Pointers = Pointers([const { AtomicU64::new(0) }; GIGABYTES]);
+    let pointers = change(root(), 0, |first| first) & ADDRESS;
+    for (index, place) in POINTERS.0.iter().enumerate() {
+        let entry = change(pointers, index, |entry| entry);
+        place.store(entry & ADDRESS | PRESENT, Ordering::SeqCst);
+    }
+    (&raw const POINTERS).addr() as u64
+}
+
+/// The guest-physical address of the first table.
+fn root() -> u64 {
     let root: u64;
     // SAFETY: reads CR3.
     unsafe { asm!("mov {0}, cr3", out(reg) root, options(nomem, nostack, preserves_flags)) };
-    let root = (root & ADDRESS) as *mut u64;
+    root & ADDRESS
+}
+
+/// Changes an entry of one of the VM's tables; gives the new one.
+fn change(table: u64, index: usize, new: impl FnOnce(u64) -> u64) -> u64 {
+    let first = table as *mut u64;
     // SAFETY: by the crate's contract the VM's tables are in RAM, mapped to themselves, and
     // nobody else's.
-    let first = unsafe { root.read_volatile() };
-    let pointers = (first & ADDRESS) as *mut u64;
-    let index = (WINDOW >> 30) as usize;
+    let place = unsafe { first.add(index) };
     // SAFETY: the same.
-    let entry = unsafe { pointers.add(index) };
-    // SAFETY: the program uses nothing that was mapped there.
-    unsafe { entry.write_volatile(table(WINDOW_LEVEL_2.address())) };
-    forget_translations();
+    let entry = new(unsafe { place.read_volatile() });
+    // SAFETY: the same; callers change nothing of what the program uses.
+    unsafe { place.write_volatile(entry) };
+    entry
 }
 
 /// Makes the CPU look at the tables again.

@@ -1,0 +1,457 @@
+//! Segments of a program's own, and code that runs in them: in every mode that a CPU has, at
+//! privilege level 3, after SYSRET.
+//!
+//! Called by the program `modes`, on one vCPU, with interrupts masked. Invariant: after each
+//! call the CPU is as before, in 64-bit mode at privilege level 0 on the same tables, whatever
+//! the code was; an exception where there is long mode ends the attempt that it came in.
+//!
+//! ```text
+//!   64-bit mode ─ far call ─► 32-bit code ─ far call ─► the code, in the segment that it wants
+//!               ◄─ RETF ────  at an entry  ◄─ RETF ───
+//!                             │
+//!                             ├ compatibility
+//!                             ├ without paging: CR0.PG cleared, and set again afterwards
+//!                             └ PAE: besides, EFER.LME cleared and another CR3
+//! ```
+//!
+//! AMD APM volume 2, 4.7 and 4.8 (descriptors), 6.1.1 (SYSCALL, SYSRET), 12.2.5 (task state
+//! segment), 14.6 and 14.8 (entering and leaving long mode); volume 3, far CALL, RET, IRET.
+
+use core::arch::asm;
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use crate::code::Registers;
+use crate::page_tables;
+
+/// A selector of 64-bit code, the segment that a program is entered in.
+pub const CODE_64: u16 = 0x08;
+/// Of data: 4 GiB from 0.
+pub const DATA: u16 = 0x10;
+/// Of 32-bit code: 4 GiB from 0.
+pub const CODE_32: u16 = 0x18;
+/// Of 32-bit code: 64 KiB from where [`place`] says.
+pub const CODE_32_AT: u16 = 0x20;
+/// Of 16-bit code: the same.
+pub const CODE_16_AT: u16 = 0x28;
+/// Of data: the same.
+pub const DATA_AT: u16 = 0x30;
+/// Of 32-bit code of privilege level 3; SYSRET wants the next two behind it.
+pub const USER_CODE_32: u16 = 0x38 | 3;
+/// Of data of privilege level 3.
+pub const USER_DATA: u16 = 0x40 | 3;
+/// Of 64-bit code of privilege level 3.
+pub const USER_CODE_64: u16 = 0x48 | 3;
+/// Of the task state segment, two entries.
+const TASK: u16 = 0x50;
+
+// Descriptors: 4 GiB from 0 but for those whose base is set, which have 64 KiB.
+const DESCRIPTORS: [u64; 12] = [
+    0,
+    0x00af_9b00_0000_ffff,
+    0x00cf_9300_0000_ffff,
+    0x00cf_9b00_0000_ffff,
+    0x0040_9b00_0000_ffff,
+    0x0000_9b00_0000_ffff,
+    0x0040_9300_0000_ffff,
+    0x00cf_fb00_0000_ffff,
+    0x00cf_f300_0000_ffff,
+    0x00af_fb00_0000_ffff,
+    0x0000_8900_0000_0067,
+    0,
+];
+
+static TABLE: [AtomicU64; DESCRIPTORS.len()] = [const { AtomicU64::new(0) }; DESCRIPTORS.len()];
+/// The task state segment: in words 1 and 2 the stack that an exception at privilege level 3
+/// is taken on.
+static TASK_STATE: [AtomicU32; 26] = [const { AtomicU32::new(0) }; 26];
+
+#[repr(C, align(16))]
+struct Stack([AtomicU64; 1024]);
+static EXCEPTION_STACK: Stack = Stack([const { AtomicU64::new(0) }; 1024]);
+
+/// Loads the table and the task register.
+pub fn turn_on() {
+    for (place, descriptor) in TABLE.iter().zip(DESCRIPTORS) {
+        place.store(descriptor, Ordering::Relaxed);
+    }
+    let stack = (&raw const EXCEPTION_STACK).addr() + size_of::<Stack>();
+    TASK_STATE[1].store(stack as u32, Ordering::Relaxed);
+    set_base(TASK, (&raw const TASK_STATE).addr() as u32);
+    let table = (&raw const TABLE).addr() as u64;
+    // Limit and base, as LGDT has them.
+    let pointer = [(size_of_val(&TABLE) as u64 - 1) << 48, table];
+    // SAFETY: the first entries are those that the program was entered with.
+    unsafe { asm!("lgdt [{0} + 6]", in(reg) &pointer, options(nostack)) };
+    // SAFETY: the entry describes the task state segment above.
+    unsafe { asm!("ltr {0:x}", in(reg) TASK, options(nostack)) };
+}
+
+/// Lets the segment of `selector`, one with a base, begin at a linear address.
+pub fn place(selector: u16, base: u64) {
+    assert!(matches!(selector, CODE_32_AT | CODE_16_AT | DATA_AT));
+    set_base(selector, base as u32);
+}
+
+fn set_base(selector: u16, base: u32) {
+    let index = usize::from(selector >> 3);
+    let base = u64::from(base);
+    let descriptor = DESCRIPTORS[index] | (base & 0xff_ffff) << 16 | (base >> 24) << 56;
+    TABLE[index].store(descriptor, Ordering::Relaxed);
+}
+
+/// What the CPU is in while the code runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Around {
+    /// Long mode.
+    LongMode,
+    /// Protected mode without paging.
+    Unpaged,
+    /// Protected mode with PAE paging, on the tables of [`page_tables::pae_root`].
+    Pae,
+}
+
+/// Code in a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub struct FarPointer {
+    /// Its offset there.
+    pub offset: u32,
+    /// The segment's selector.
+    pub selector: u16,
+}
+
+/// Runs code that ends with a far return of 32 bits, with these registers and with DS as `data`
+/// says. In 32-bit code the general registers but RSP are loaded and stored, the lower halves of
+/// them, and RFLAGS; RBP and R8 to R15 are wholly what they were in 64-bit mode.
+pub fn far_call(around: Around, code: FarPointer, data: u16, registers: &mut Registers) {
+    let root = match around {
+        Around::Pae => page_tables::pae_root(),
+        Around::LongMode | Around::Unpaged => 0,
+    };
+    #[cfg(target_os = "none")]
+    {
+        unsafe extern "C" {
+            fn in_compatibility_mode();
+            fn in_unpaged_mode();
+            fn in_pae_mode();
+            fn call_by_32_bit_code(entry: &FarPointer, call: *mut Call);
+            static mut call_of_32_bit_code: Call;
+        }
+        let entry: unsafe extern "C" fn() = match around {
+            Around::LongMode => in_compatibility_mode,
+            Around::Unpaged => in_unpaged_mode,
+            Around::Pae => in_pae_mode,
+        };
+        let entry = FarPointer {
+            offset: entry as usize as u32,
+            selector: CODE_32,
+        };
+        let call = &raw mut call_of_32_bit_code;
+        let wanted = Call {
+            registers: *registers,
+            code,
+            data: data.into(),
+            root: root as u32,
+        };
+        // SAFETY: nobody else uses the place, on one vCPU and with interrupts masked.
+        unsafe { call.write_volatile(wanted) };
+        // SAFETY: by the function's contract the code returns; what it may change is stored.
+        unsafe { call_by_32_bit_code(&entry, call) };
+        // SAFETY: as above.
+        *registers = unsafe { call.read_volatile() }.registers;
+    }
+    #[cfg(not(target_os = "none"))]
+    unimplemented!("{around:?} {code:?} {data:#x} {registers:?} {root:#x}")
+}
+
+/// What the assembly is told, and where it leaves the registers.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Call {
+    registers: Registers,
+    code: FarPointer,
+    data: u32,
+    root: u32,
+}
+const _: () = assert!(core::mem::offset_of!(Call, code) == 136);
+const _: () = assert!(core::mem::offset_of!(Call, data) == 144);
+const _: () = assert!(core::mem::offset_of!(Call, root) == 148);
+
+/// Goes to privilege level 3 by IRETQ, to `rip` in the code segment `selector`. Ends by an
+/// exception alone, so an attempt is under way.
+pub fn run_as_user(selector: u16, rip: u64, registers: &Registers) -> ! {
+    #[cfg(target_os = "none")]
+    {
+        unsafe extern "C" {
+            fn return_to_user(selector: u64, rip: u64, registers: &Registers) -> !;
+        }
+        // SAFETY: privilege level 3 reaches only what the page tables let it.
+        unsafe { return_to_user(selector.into(), rip, registers) }
+    }
+    #[cfg(not(target_os = "none"))]
+    unimplemented!("{selector:#x} {rip:#x} {registers:?}")
+}
+
+/// What SYSCALL left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub struct SystemCall {
+    /// The registers at the entry; RFLAGS are those of the entry, too.
+    pub registers: Registers,
+    /// CS and SS.
+    pub selectors: [u64; 2],
+}
+
+/// Goes to privilege level 3 by SYSRET, to RCX in 64-bit code, with R11 as RFLAGS; until SYSCALL.
+/// STAR and LSTAR must be [`STAR`] and [`system_call_entry`].
+pub fn run_until_system_call(registers: &Registers) -> SystemCall {
+    #[cfg(target_os = "none")]
+    {
+        unsafe extern "C" {
+            fn return_by_sysret(call: &mut SystemCall);
+        }
+        let mut call = SystemCall {
+            registers: *registers,
+            selectors: [0; 2],
+        };
+        // SAFETY: as above; the entry stores what the code may change.
+        unsafe { return_by_sysret(&mut call) };
+        call
+    }
+    #[cfg(not(target_os = "none"))]
+    unimplemented!("{registers:?}")
+}
+
+/// STAR: the segments of SYSCALL and of SYSRET.
+pub const STAR: u64 = (USER_CODE_32 as u64) << 48 | (CODE_64 as u64) << 32;
+
+/// Where SYSCALL goes.
+pub fn system_call_entry() -> u64 {
+    #[cfg(target_os = "none")]
+    {
+        unsafe extern "C" {
+            fn from_system_call();
+        }
+        from_system_call as *const () as u64
+    }
+    #[cfg(not(target_os = "none"))]
+    unimplemented!()
+}
+
+// call_by_32_bit_code(RDI = far pointer of an entry, RSI = Call): keeps RBX, RBP, R12 to R15.
+//
+// The entries, in 32-bit code, entered by a far call: change what is around, call `by_32_bit_code`,
+// and change it back. That loads and stores all registers by way of SS, which is flat.
+//
+// return_to_user(RDI = selector, RSI = RIP, RDX = registers): ends by an exception.
+//
+// return_by_sysret(RDI = SystemCall): keeps RBX, RBP, R12 to R15. SYSCALL, without a stack of its
+// own, finds RSP as it was.
+#[cfg(target_os = "none")]
+core::arch::global_asm!(
+    r#"
+    .section .text.segments, "ax"
+    .global call_by_32_bit_code
+call_by_32_bit_code:
+    push    rbp
+    push    rbx
+    push    r12
+    push    r13
+    push    r14
+    push    r15
+    mov     eax, {DATA}
+    mov     ss, eax
+    mov     es, eax
+    mov     rbp, [rsi + 40]
+    mov     r8, [rsi + 64]
+    mov     r9, [rsi + 72]
+    mov     r10, [rsi + 80]
+    mov     r11, [rsi + 88]
+    mov     r12, [rsi + 96]
+    mov     r13, [rsi + 104]
+    mov     r14, [rsi + 112]
+    mov     r15, [rsi + 120]
+    call    fword ptr [rdi]
+    lea     rsi, [rip + call_of_32_bit_code]
+    mov     [rsi + 40], rbp
+    mov     [rsi + 64], r8
+    mov     [rsi + 72], r9
+    mov     [rsi + 80], r10
+    mov     [rsi + 88], r11
+    mov     [rsi + 96], r12
+    mov     [rsi + 104], r13
+    mov     [rsi + 112], r14
+    mov     [rsi + 120], r15
+3:  pop     r15
+    pop     r14
+    pop     r13
+    pop     r12
+    pop     rbx
+    pop     rbp
+    ret
+
+    .global return_to_user
+return_to_user:
+    mov     eax, {USER_DATA}
+    mov     ds, eax
+    mov     es, eax
+    push    rax                         // SS
+    push    0                           // RSP: there is no stack
+    push    [rdx + 128]                 // RFLAGS
+    push    rdi                         // CS
+    push    rsi                         // RIP
+    mov     rax, [rdx]
+    mov     rcx, [rdx + 8]
+    mov     rbx, [rdx + 24]
+    mov     rbp, [rdx + 40]
+    mov     rsi, [rdx + 48]
+    mov     rdi, [rdx + 56]
+    mov     r8, [rdx + 64]
+    mov     r9, [rdx + 72]
+    mov     r10, [rdx + 80]
+    mov     r11, [rdx + 88]
+    mov     r12, [rdx + 96]
+    mov     r13, [rdx + 104]
+    mov     r14, [rdx + 112]
+    mov     r15, [rdx + 120]
+    mov     rdx, [rdx + 16]
+    iretq
+
+    .global return_by_sysret
+return_by_sysret:
+    push    rbp
+    push    rbx
+    push    r12
+    push    r13
+    push    r14
+    push    r15
+    mov     [rip + system_call], rdi
+    mov     eax, {DATA}
+    mov     ss, eax
+    mov     rax, [rdi]
+    mov     rcx, [rdi + 8]
+    mov     rdx, [rdi + 16]
+    mov     rbx, [rdi + 24]
+    mov     rbp, [rdi + 40]
+    mov     rsi, [rdi + 48]
+    mov     r8, [rdi + 64]
+    mov     r9, [rdi + 72]
+    mov     r10, [rdi + 80]
+    mov     r11, [rdi + 88]
+    mov     r12, [rdi + 96]
+    mov     r13, [rdi + 104]
+    mov     r14, [rdi + 112]
+    mov     r15, [rdi + 120]
+    mov     rdi, [rdi + 56]
+    sysretq
+
+    .global from_system_call
+from_system_call:
+    pushfq
+    push    rdi
+    mov     rdi, [rip + system_call]
+    mov     [rdi], rax
+    mov     [rdi + 8], rcx
+    mov     [rdi + 16], rdx
+    mov     [rdi + 24], rbx
+    mov     [rdi + 40], rbp
+    mov     [rdi + 48], rsi
+    pop     [rdi + 56]
+    mov     [rdi + 64], r8
+    mov     [rdi + 72], r9
+    mov     [rdi + 80], r10
+    mov     [rdi + 88], r11
+    mov     [rdi + 96], r12
+    mov     [rdi + 104], r13
+    mov     [rdi + 112], r14
+    mov     [rdi + 120], r15
+    pop     [rdi + 128]
+    mov     eax, cs
+    mov     [rdi + 136], rax
+    mov     eax, ss
+    mov     [rdi + 144], rax
+    jmp     3b
+
+    .code32
+    .global in_compatibility_mode
+in_compatibility_mode:
+    call    by_32_bit_code
+    retf
+
+    .global in_unpaged_mode
+in_unpaged_mode:
+    mov     eax, cr0
+    btr     eax, 31
+    mov     cr0, eax
+    call    by_32_bit_code
+    mov     eax, cr0
+    bts     eax, 31
+    mov     cr0, eax
+    retf
+
+    .global in_pae_mode
+in_pae_mode:
+    mov     eax, cr0
+    btr     eax, 31
+    mov     cr0, eax
+    mov     eax, cr3
+    push    eax
+    mov     ecx, 0xc0000080             // EFER
+    rdmsr
+    btr     eax, 8                      // LME
+    wrmsr
+    mov     eax, ss:[call_of_32_bit_code + 148]
+    mov     cr3, eax
+    mov     eax, cr0
+    bts     eax, 31
+    mov     cr0, eax
+    call    by_32_bit_code
+    mov     eax, cr0
+    btr     eax, 31
+    mov     cr0, eax
+    mov     ecx, 0xc0000080
+    rdmsr
+    bts     eax, 8
+    wrmsr
+    pop     eax
+    mov     cr3, eax
+    mov     eax, cr0
+    bts     eax, 31
+    mov     cr0, eax
+    retf
+
+by_32_bit_code:
+    mov     ds, ss:[call_of_32_bit_code + 144]
+    push    dword ptr ss:[call_of_32_bit_code + 128]
+    popfd
+    mov     eax, ss:[call_of_32_bit_code]
+    mov     ecx, ss:[call_of_32_bit_code + 8]
+    mov     edx, ss:[call_of_32_bit_code + 16]
+    mov     ebx, ss:[call_of_32_bit_code + 24]
+    mov     esi, ss:[call_of_32_bit_code + 48]
+    mov     edi, ss:[call_of_32_bit_code + 56]
+    call    fword ptr ss:[call_of_32_bit_code + 136]
+    mov     ss:[call_of_32_bit_code], eax
+    mov     ss:[call_of_32_bit_code + 8], ecx
+    mov     ss:[call_of_32_bit_code + 16], edx
+    mov     ss:[call_of_32_bit_code + 24], ebx
+    mov     ss:[call_of_32_bit_code + 48], esi
+    mov     ss:[call_of_32_bit_code + 56], edi
+    pushfd
+    pop     dword ptr ss:[call_of_32_bit_code + 128]
+    mov     eax, {DATA}
+    mov     ds, eax
+    cld
+    ret
+    .code64
+
+    .section .bss.segments, "aw", @nobits
+    .balign 8
+    .global call_of_32_bit_code
+call_of_32_bit_code:
+                .skip 152
+system_call:    .skip 8
+"#,
+    DATA = const DATA,
+    USER_DATA = const USER_DATA,
+);
