@@ -14,7 +14,7 @@ use runner::{
 };
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use trace_records::{Kind, Record};
+use trace_records::{Flags, Kind, Record};
 use vdev_trace::dump::{Ring, TRACE, rings};
 
 /// What a scenario left behind.
@@ -787,6 +787,56 @@ fn an_instruction_leaves_the_same_on_ram_and_on_the_device() {
 #[test]
 fn a_program_at_el0_gains_nothing_by_using_the_device() {
     assert_that_the_guest_is_content("user-mode");
+}
+
+/// The guest says of each access in which lane of the word it was and what its register holds.
+#[test]
+fn the_device_sees_what_the_code_does_in_every_mode_of_an_x86_cpu() {
+    let said = Regex::new(r"([RW])(\d)\+(\d)=0x([0-9a-f]+)").unwrap();
+    // QEMU's CPU takes some of what no CPU takes; Bochs's is as exact as one.
+    for (scenario, wants_sel4) in [("modes", false), ("modes-exact", true)] {
+        let config = root().join(format!("tools/runner/scenarios/{scenario}.conf"));
+        let mut platforms = on_architecture(scenario, 1, Architecture::X86_64);
+        platforms.retain(|platform| is_sel4(platform) == wants_sel4);
+        on(platforms, &[config], None, |outcome| {
+            outcome.assert_guest_is_done();
+            let guest = format!("{scenario}| guest: ");
+            let lines = outcome.lines().iter().filter(|line| line.contains(&guest));
+            let made: Vec<_> = lines
+                .flat_map(|line| said.captures_iter(line))
+                .map(|access| {
+                    let number = |index: usize| access[index].parse::<u64>().unwrap();
+                    let value = u32::from_str_radix(&access[4], 16).unwrap();
+                    (&access[1] == "W", number(2), number(3), value)
+                })
+                .collect();
+            let records = outcome.traced().into_iter();
+            let seen: Vec<_> = records
+                .filter(|record| !record.tag.flags().contains(Flags::REFUSED))
+                .map(|record| {
+                    let width = record.tag.width().unwrap();
+                    let lane = record.address.0 - 0xfa00_0000;
+                    let is_write = record.tag.direction() == Direction::Write;
+                    // A record of a write has the whole word.
+                    let shift = if is_write { 8 * lane } else { 0 };
+                    let value = record.value >> shift & width.mask() as u32;
+                    (is_write, width.bytes(), lane, value)
+                })
+                .collect();
+            assert!(made.len() > 200, "{}: {}", outcome.platform, made.len());
+            assert_eq!(made.len(), seen.len(), "{}", outcome.platform);
+            for (made, seen) in made.iter().zip(&seen) {
+                let alike = |one: &(bool, u64, u64, u32)| (one.0, one.1, one.2);
+                // A guest does not know of ticks that came before it added to the word.
+                let ticks = seen.3.wrapping_sub(made.3);
+                assert!(
+                    alike(made) == alike(seen) && (ticks == 0 || seen.2 == 0 && ticks <= 4),
+                    "{}: {made:x?} made, {seen:x?} seen",
+                    outcome.platform
+                );
+            }
+        });
+    }
 }
 
 #[test]
