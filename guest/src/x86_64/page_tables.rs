@@ -10,11 +10,11 @@
 //! ```
 //!
 //! Called by a program, on one vCPU. Invariant: of the VM's own tables only entries that lead to
-//! the window are changed. AMD APM volume 2, 5.2.3 (PAE paging), 5.3 (long-mode page translation),
+//! the window are changed. AMD APM volume 2, 5.2 (legacy-mode page translation), 5.3 (long-mode page translation),
 //! 5.5 (TLB).
 
 use core::arch::asm;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// Linear start of the window; it has one table of 2 MiB entries.
 pub const WINDOW: u64 = 0x8000_0000;
@@ -103,6 +103,37 @@ pub fn pae_root() -> u64 {
         place.store(entry & ADDRESS | PRESENT, Ordering::SeqCst);
     }
     (&raw const POINTERS).addr() as u64
+}
+
+/// A table of 32-bit entries, each of a page of 4 MiB: what the VM maps, to itself.
+#[repr(C, align(4096))]
+struct Directory([AtomicU32; 1024]);
+static DIRECTORY: Directory = Directory([const { AtomicU32::new(0) }; 1024]);
+const LOG2_4_MIB: u32 = 22;
+
+/// The table of pages of 4 MiB that 32-bit paging begins with: everything where it is, but at the
+/// window what [`show_4_mib_at_window`] says. Where it is, below 4 GiB.
+pub fn root_of_4_mib() -> u64 {
+    for (index, place) in (0..).zip(&DIRECTORY.0) {
+        if index != WINDOW >> LOG2_4_MIB {
+            place.store(page_of_4_mib(index << LOG2_4_MIB), Ordering::SeqCst);
+        }
+    }
+    (&raw const DIRECTORY).addr() as u64
+}
+
+/// Lets the window of [`root_of_4_mib`] lead to the 4 MiB around a guest-physical address below
+/// 4 GiB; where that is seen there.
+pub fn show_4_mib_at_window(address: u64) -> u64 {
+    let index = (WINDOW >> LOG2_4_MIB) as usize;
+    DIRECTORY.0[index].store(page_of_4_mib(address), Ordering::SeqCst);
+    WINDOW + address % (1 << LOG2_4_MIB)
+}
+
+const fn page_of_4_mib(address: u64) -> u32 {
+    const LARGE: u64 = 1 << 7;
+    let start = address >> LOG2_4_MIB << LOG2_4_MIB;
+    (page(start) | LARGE) as u32
 }
 
 /// The guest-physical address of the first table.

@@ -11,7 +11,8 @@
 //!                             │
 //!                             ├ compatibility
 //!                             ├ without paging: CR0.PG cleared, and set again afterwards
-//!                             └ PAE: besides, EFER.LME cleared and another CR3
+//!                             └ PAE and 32-bit paging: besides, EFER.LME cleared, another CR3,
+//!                               and for the latter CR4.PAE cleared, PSE set
 //! ```
 //!
 //! AMD APM volume 2, 4.7 and 4.8 (descriptors), 6.1.1 (SYSCALL, SYSRET), 12.2.5 (task state
@@ -108,6 +109,8 @@ pub enum Around {
     Unpaged,
     /// Protected mode with PAE paging, on the tables of [`page_tables::pae_root`].
     Pae,
+    /// Protected mode with paging of 32-bit entries, those of [`page_tables::root_of_4_mib`].
+    Legacy,
 }
 
 /// Code in a segment.
@@ -124,23 +127,25 @@ pub struct FarPointer {
 /// says. In 32-bit code the general registers but RSP are loaded and stored, the lower halves of
 /// them, and RFLAGS; RBP and R8 to R15 are wholly what they were in 64-bit mode.
 pub fn far_call(around: Around, code: FarPointer, data: u16, registers: &mut Registers) {
-    let root = match around {
-        Around::Pae => page_tables::pae_root(),
-        Around::LongMode | Around::Unpaged => 0,
+    const CR4_PAE_PSE: u32 = 1 << 5 | 1 << 4;
+    let (root, cr4_change) = match around {
+        Around::Pae => (page_tables::pae_root(), 0),
+        Around::Legacy => (page_tables::root_of_4_mib(), CR4_PAE_PSE),
+        Around::LongMode | Around::Unpaged => (0, 0),
     };
     #[cfg(target_os = "none")]
     {
         unsafe extern "C" {
             fn in_compatibility_mode();
             fn in_unpaged_mode();
-            fn in_pae_mode();
+            fn in_legacy_mode();
             fn call_by_32_bit_code(entry: &FarPointer, call: *mut Call);
             static mut call_of_32_bit_code: Call;
         }
         let entry: unsafe extern "C" fn() = match around {
             Around::LongMode => in_compatibility_mode,
             Around::Unpaged => in_unpaged_mode,
-            Around::Pae => in_pae_mode,
+            Around::Pae | Around::Legacy => in_legacy_mode,
         };
         let entry = FarPointer {
             offset: entry as usize as u32,
@@ -152,6 +157,7 @@ pub fn far_call(around: Around, code: FarPointer, data: u16, registers: &mut Reg
             code,
             data: data.into(),
             root: root as u32,
+            cr4_change,
         };
         // SAFETY: nobody else uses the place, on one vCPU and with interrupts masked.
         unsafe { call.write_volatile(wanted) };
@@ -161,7 +167,7 @@ pub fn far_call(around: Around, code: FarPointer, data: u16, registers: &mut Reg
         *registers = unsafe { call.read_volatile() }.registers;
     }
     #[cfg(not(target_os = "none"))]
-    unimplemented!("{around:?} {code:?} {data:#x} {registers:?} {root:#x}")
+    unimplemented!("{around:?} {code:?} {data:#x} {registers:?} {root:#x} {cr4_change:#x}")
 }
 
 /// What the assembly is told, and where it leaves the registers.
@@ -172,10 +178,13 @@ struct Call {
     code: FarPointer,
     data: u32,
     root: u32,
+    /// Bits that change with long mode off; what was changed is changed back.
+    cr4_change: u32,
 }
 const _: () = assert!(core::mem::offset_of!(Call, code) == 136);
 const _: () = assert!(core::mem::offset_of!(Call, data) == 144);
 const _: () = assert!(core::mem::offset_of!(Call, root) == 148);
+const _: () = assert!(core::mem::offset_of!(Call, cr4_change) == 152);
 
 /// Goes to privilege level 3 by IRETQ, to `rip` in the code segment `selector`. Ends by an
 /// exception alone, so an attempt is under way.
@@ -389,8 +398,8 @@ in_unpaged_mode:
     mov     cr0, eax
     retf
 
-    .global in_pae_mode
-in_pae_mode:
+    .global in_legacy_mode
+in_legacy_mode:
     mov     eax, cr0
     btr     eax, 31
     mov     cr0, eax
@@ -400,6 +409,9 @@ in_pae_mode:
     rdmsr
     btr     eax, 8                      // LME
     wrmsr
+    mov     eax, cr4
+    xor     eax, ss:[call_of_32_bit_code + 152]
+    mov     cr4, eax
     mov     eax, ss:[call_of_32_bit_code + 148]
     mov     cr3, eax
     mov     eax, cr0
@@ -409,6 +421,9 @@ in_pae_mode:
     mov     eax, cr0
     btr     eax, 31
     mov     cr0, eax
+    mov     eax, cr4
+    xor     eax, ss:[call_of_32_bit_code + 152]
+    mov     cr4, eax
     mov     ecx, 0xc0000080
     rdmsr
     bts     eax, 8
@@ -449,7 +464,7 @@ by_32_bit_code:
     .balign 8
     .global call_of_32_bit_code
 call_of_32_bit_code:
-                .skip 152
+                .skip 160
 system_call:    .skip 8
 "#,
     DATA = const DATA,

@@ -6,6 +6,7 @@
 use guest::check;
 use guest::code::{self, RFLAGS_CLEAR, Registers};
 use guest::exceptions::{attempt, interrupted_registers};
+use guest::page_tables;
 use guest::segments::{
     self, Around, CODE_16_AT, CODE_32, CODE_32_AT, DATA, DATA_AT, FarPointer, USER_CODE_32,
     USER_CODE_64,
@@ -93,7 +94,7 @@ pub fn in_every_mode(location: &mut Location) {
     segments::place(CODE_16_AT, CODE.address());
     segments::place(DATA_AT, physical - BELOW);
     control::allow_system_calls(!0);
-    use Around::{LongMode, Pae, Unpaged};
+    use Around::{Legacy, LongMode, Pae, Unpaged};
     use Bits::{Sixteen, SixtyFour, ThirtyTwo};
     let ways = [
         ("64-bit code", SixtyFour, Way::Call, physical),
@@ -139,6 +140,12 @@ pub fn in_every_mode(location: &mut Location) {
             ThirtyTwo,
             Way::Far(Pae, CODE_32, DATA),
             elsewhere(DEVICE),
+        ),
+        (
+            "32-bit paging",
+            ThirtyTwo,
+            Way::Far(Legacy, CODE_32, DATA),
+            page_tables::show_4_mib_at_window(physical),
         ),
         (
             "privilege level 3",

@@ -14,7 +14,7 @@ use guest::segments::{
 };
 use guest::trace_location::PAGE_LEN_BYTES;
 
-use super::{CODE, DEVICE_TO_READ, Location, USER_CODE};
+use super::{CODE, DEVICE_TO_READ, Location, USER_CODE, USER_DEVICE};
 
 const RAX: usize = 0;
 const RCX: usize = 1;
@@ -210,6 +210,7 @@ pub fn is_a_cpus(location: &mut Location, is_exact: bool) {
     features();
     if is_exact {
         upper_halves_in_32_bit_code();
+        alignment(location);
         what_no_cpu_takes();
     }
     location.say("registers");
@@ -489,6 +490,31 @@ fn upper_halves_in_32_bit_code() {
         );
         register.holds(before);
     }
+}
+
+/// Privilege level 3 can have its accesses checked, the device's as any other.
+fn alignment(location: &Location) {
+    const ALIGNMENT_CHECK: u64 = 17;
+    const AC: u64 = 1 << 18;
+    // mov eax, [rsi].
+    const LOAD: &[u8] = &[0x8b, 0x06];
+    let cr0 = CR0.read();
+    CR0.holds(cr0 | CR0_AM);
+    for address in [USER_CODE + 1, USER_DEVICE + location.in_page() + 1] {
+        CODE.write(LOAD);
+        let mut registers = Registers {
+            gpr: [0; 16],
+            rflags: RFLAGS_CLEAR | AC,
+        };
+        registers.gpr[RSI] = address;
+        let refused = attempt::<()>(|| segments::run_as_user(USER_CODE_64, USER_CODE, &registers));
+        check!(
+            refused.is_err_and(|exception| exception.vector == ALIGNMENT_CHECK
+                && (exception.error_code, exception.rip) == (0, USER_CODE)),
+            "a load at {address:#x} whose alignment is checked: {refused:x?}"
+        );
+    }
+    CR0.holds(cr0);
 }
 
 /// What a CPU refuses, and what it does not take of CR0.
