@@ -91,16 +91,17 @@ pub fn show_window_at(linear: u64) {
     forget_translations();
 }
 
-/// The four entries that PAE paging begins with, for the same translations: where they are, below
-/// 4 GiB.
-pub fn pae_root() -> u64 {
+/// The four entries that PAE paging begins with, for the same translations, the first with `more`
+/// bits: where they are, below 4 GiB.
+pub fn pae_root(more: u64) -> u64 {
     #[repr(C, align(32))]
     struct Pointers([AtomicU64; GIGABYTES]);
     static POINTERS: Pointers = Pointers([const { AtomicU64::new(0) }; GIGABYTES]);
     let pointers = change(root(), 0, |first| first) & ADDRESS;
     for (index, place) in POINTERS.0.iter().enumerate() {
         let entry = change(pointers, index, |entry| entry);
-        place.store(entry & ADDRESS | PRESENT, Ordering::SeqCst);
+        let more = if index == 0 { more } else { 0 };
+        place.store(entry & ADDRESS | PRESENT | more, Ordering::SeqCst);
     }
     (&raw const POINTERS).addr() as u64
 }

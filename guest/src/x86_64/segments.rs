@@ -109,6 +109,8 @@ pub enum Around {
     Unpaged,
     /// Protected mode with PAE paging, on the tables of [`page_tables::pae_root`].
     Pae,
+    /// The same, but the first of the four entries of the root has this bit, too.
+    PaeWith(u32),
     /// Protected mode with paging of 32-bit entries, those of [`page_tables::root_of_4_mib`].
     Legacy,
 }
@@ -126,10 +128,13 @@ pub struct FarPointer {
 /// Runs code that ends with a far return of 32 bits, with these registers and with DS as `data`
 /// says. In 32-bit code the general registers but RSP are loaded and stored, the lower halves of
 /// them, and RFLAGS; RBP and R8 to R15 are wholly what they were in 64-bit mode.
-pub fn far_call(around: Around, code: FarPointer, data: u16, registers: &mut Registers) {
+///
+/// `false` if the CPU refuses to switch paging on; then the code has not run.
+pub fn far_call(around: Around, code: FarPointer, data: u16, registers: &mut Registers) -> bool {
     const CR4_PAE_PSE: u32 = 1 << 5 | 1 << 4;
     let (root, cr4_change) = match around {
-        Around::Pae => (page_tables::pae_root(), 0),
+        Around::Pae => (page_tables::pae_root(0), 0),
+        Around::PaeWith(bit) => (page_tables::pae_root(1 << bit), 0),
         Around::Legacy => (page_tables::root_of_4_mib(), CR4_PAE_PSE),
         Around::LongMode | Around::Unpaged => (0, 0),
     };
@@ -145,7 +150,7 @@ pub fn far_call(around: Around, code: FarPointer, data: u16, registers: &mut Reg
         let entry: unsafe extern "C" fn() = match around {
             Around::LongMode => in_compatibility_mode,
             Around::Unpaged => in_unpaged_mode,
-            Around::Pae | Around::Legacy => in_legacy_mode,
+            Around::Pae | Around::PaeWith(_) | Around::Legacy => in_legacy_mode,
         };
         let entry = FarPointer {
             offset: entry as usize as u32,
@@ -158,13 +163,16 @@ pub fn far_call(around: Around, code: FarPointer, data: u16, registers: &mut Reg
             data: data.into(),
             root: root as u32,
             cr4_change,
+            refused: 0,
         };
         // SAFETY: nobody else uses the place, on one vCPU and with interrupts masked.
         unsafe { call.write_volatile(wanted) };
         // SAFETY: by the function's contract the code returns; what it may change is stored.
         unsafe { call_by_32_bit_code(&entry, call) };
         // SAFETY: as above.
-        *registers = unsafe { call.read_volatile() }.registers;
+        let call = unsafe { call.read_volatile() };
+        *registers = call.registers;
+        call.refused == 0
     }
     #[cfg(not(target_os = "none"))]
     unimplemented!("{around:?} {code:?} {data:#x} {registers:?} {root:#x} {cr4_change:#x}")
@@ -180,11 +188,14 @@ struct Call {
     root: u32,
     /// Bits that change with long mode off; what was changed is changed back.
     cr4_change: u32,
+    /// Not 0 if paging was refused.
+    refused: u32,
 }
 const _: () = assert!(core::mem::offset_of!(Call, code) == 136);
 const _: () = assert!(core::mem::offset_of!(Call, data) == 144);
 const _: () = assert!(core::mem::offset_of!(Call, root) == 148);
 const _: () = assert!(core::mem::offset_of!(Call, cr4_change) == 152);
+const _: () = assert!(core::mem::offset_of!(Call, refused) == 156);
 
 /// Goes to privilege level 3 by IRETQ, to `rip` in the code segment `selector`. Ends by an
 /// exception alone, so an attempt is under way.
@@ -250,7 +261,8 @@ pub fn system_call_entry() -> u64 {
 // call_by_32_bit_code(RDI = far pointer of an entry, RSI = Call): keeps RBX, RBP, R12 to R15.
 //
 // The entries, in 32-bit code, entered by a far call: change what is around, call `by_32_bit_code`,
-// and change it back. That loads and stores all registers by way of SS, which is flat.
+// and change it back. That loads and stores all registers by way of SS, which is flat. Without long
+// mode there is one exception that has a handler, #GP where paging is switched on.
 //
 // return_to_user(RDI = selector, RSI = RIP, RDX = registers): ends by an exception.
 //
@@ -414,10 +426,22 @@ in_legacy_mode:
     mov     cr4, eax
     mov     eax, ss:[call_of_32_bit_code + 148]
     mov     cr3, eax
+    sub     esp, 8
+    sidt    [esp]
+    mov     eax, offset legacy_general_protection
+    mov     ss:[legacy_gate], ax            // offset 15..0
+    mov     word ptr ss:[legacy_gate + 2], {CODE_32}
+    mov     word ptr ss:[legacy_gate + 4], 0x8e00
+    shr     eax, 16
+    mov     ss:[legacy_gate + 6], ax        // offset 31..16
+    lidt    ss:[legacy_table_pointer]
     mov     eax, cr0
     bts     eax, 31
     mov     cr0, eax
     call    by_32_bit_code
+leave_legacy_mode:
+    lidt    [esp]
+    add     esp, 8
     mov     eax, cr0
     btr     eax, 31
     mov     cr0, eax
@@ -434,6 +458,12 @@ in_legacy_mode:
     bts     eax, 31
     mov     cr0, eax
     retf
+
+legacy_general_protection:
+    add     esp, 4                          // its error code
+    mov     dword ptr [esp], offset leave_legacy_mode
+    mov     dword ptr ss:[call_of_32_bit_code + 156], 1
+    iretd
 
 by_32_bit_code:
     mov     ds, ss:[call_of_32_bit_code + 144]
@@ -460,13 +490,22 @@ by_32_bit_code:
     ret
     .code64
 
+    .section .rodata.segments, "a"
+    .balign 4
+legacy_table_pointer:
+    .word   14 * 8 - 1
+    .long   legacy_table
+
     .section .bss.segments, "aw", @nobits
     .balign 8
+legacy_table:   .skip 13 * 8
+legacy_gate:    .skip 8
     .global call_of_32_bit_code
 call_of_32_bit_code:
                 .skip 160
 system_call:    .skip 8
 "#,
+    CODE_32 = const CODE_32,
     DATA = const DATA,
     USER_DATA = const USER_DATA,
 );

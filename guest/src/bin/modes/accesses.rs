@@ -287,7 +287,10 @@ impl Code {
                     _ => 0,
                 };
                 let code = FarPointer { offset, selector };
-                segments::far_call(around, code, data, registers);
+                check!(
+                    segments::far_call(around, code, data, registers),
+                    "{around:?} is refused"
+                );
             }
             Way::Real => {
                 let code = FarPointer {

@@ -549,4 +549,26 @@ fn what_no_cpu_takes() {
         }
     }
     FMASK.refuses(1 << 32);
+
+    // Of the four entries that PAE paging begins with.
+    const RETF: &[u8] = &[0xcb];
+    CODE.write(RETF);
+    let mut registers = Registers {
+        gpr: [0; 16],
+        rflags: RFLAGS_CLEAR,
+    };
+    let code = FarPointer {
+        offset: CODE.address() as u32,
+        selector: CODE_32,
+    };
+    for (bits, is_taken) in [([9, 10, 11, 3], true), ([1, 2, 5, 63], false)] {
+        for bit in bits {
+            let around = Around::PaeWith(bit);
+            let taken = segments::far_call(around, code, DATA, &mut registers);
+            check!(
+                taken == is_taken,
+                "bit {bit} of a page directory pointer: {taken}"
+            );
+        }
+    }
 }
