@@ -17,7 +17,7 @@ mod vms;
 
 pub use board::{BoardModel, VtX};
 pub use system::{Architecture, Microkit, Platform, Unikernel};
-pub use vms::{configurations, system_description};
+pub use vms::{configurations, on_architecture, system_description};
 
 use std::fmt;
 use std::path::{Path, PathBuf};

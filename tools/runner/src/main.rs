@@ -3,7 +3,7 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use runner::{
     Architecture, BoardModel, Failure, Microkit, Platform, Request, Unikernel, VtX, bench,
-    compile_for, configurations, run, system_description,
+    compile_for, configurations, on_architecture, run, system_description,
 };
 use shared_ring::RingKind;
 use std::io::{self, Write};
@@ -151,7 +151,14 @@ fn main() -> ExitCode {
 
 impl Boot {
     fn configurations(&self) -> Result<Vec<PathBuf>, Failure> {
-        configurations(&self.vms, &self.scenarios).map_err(Failure::Host)
+        let configs = configurations(&self.vms, &self.scenarios).map_err(Failure::Host)?;
+        if !configs
+            .iter()
+            .all(|config| config.starts_with(&self.scenarios))
+        {
+            return Ok(configs);
+        }
+        on_architecture(self.host.arch.into(), configs, &self.work).map_err(Failure::Host)
     }
 }
 

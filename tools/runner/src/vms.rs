@@ -4,6 +4,7 @@
 //! Used by the `runner` program and by the system tests. Invariant: the order of the files'
 //! names is the order of the VMs' numbers.
 
+use crate::Architecture;
 use std::path::{Path, PathBuf};
 
 /// What a configuration's name ends with.
@@ -48,6 +49,33 @@ pub fn configurations(what: &Path, scenarios: &Path) -> Result<Vec<PathBuf>, Str
     }
     files.sort();
     Ok(files)
+}
+
+/// Scenarios are written for the console of an aarch64 guest; on another architecture copies of
+/// them in `work` have its own. What is the same there stays where it is.
+///
+/// # Errors
+///
+/// What cannot be read or written.
+pub fn on_architecture(
+    architecture: Architecture,
+    configs: Vec<PathBuf>,
+    work: &Path,
+) -> Result<Vec<PathBuf>, String> {
+    let adapt = |config: PathBuf| {
+        let text = std::fs::read_to_string(&config)
+            .map_err(|error| format!("cannot read {}: {error}", config.display()))?;
+        let adapted = architecture.with_console(&text);
+        let Some(name) = config.file_name().filter(|_| adapted != text) else {
+            return Ok(config);
+        };
+        let copy = work.join(name);
+        std::fs::create_dir_all(work)
+            .and_then(|()| std::fs::write(&copy, adapted))
+            .map_err(|error| format!("cannot write {}: {error}", copy.display()))?;
+        Ok(copy)
+    };
+    configs.into_iter().map(adapt).collect()
 }
 
 /// The system description for so many VMs on a board, relative to the project's folder.

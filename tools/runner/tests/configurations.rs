@@ -1,7 +1,7 @@
 //! Which VMs a run is of, and how they are held against each other and the system description.
 //! Needs no emulator and no SDK: everything here is told before anything boots.
 
-use runner::{Failure, compile_for, configurations};
+use runner::{Architecture, Failure, compile_for, configurations, on_architecture};
 use std::path::{Path, PathBuf};
 
 /// A folder with a configuration for each of the texts, in their order.
@@ -63,6 +63,22 @@ fn a_bare_name_is_a_scenario_with_one_vm_or_several() {
     assert_eq!(of("pair").len(), 2);
     // Whoever reads it says that it is not there, by the name that was given.
     assert_eq!(of("no-such-scenario"), [Path::new("no-such-scenario")]);
+}
+
+#[test]
+fn a_scenario_has_the_console_of_the_architecture_and_its_file_stays_as_it_is() {
+    let pl011 = "cmdline \"console=0x9000000\"\nvdev pl011\n    loc 0x9000000\n";
+    let (folder, files) = folder_of(&[FIRST, pl011]);
+    let work = folder.path().join("work");
+    let on = |architecture| on_architecture(architecture, files.clone(), &work).unwrap();
+    assert_eq!(on(Architecture::Aarch64), files);
+    let adapted = on(Architecture::X86_64);
+    assert_eq!(adapted[0], files[0], "nothing to change");
+    assert_eq!(
+        std::fs::read_to_string(&adapted[1]).unwrap(),
+        "cmdline \"console=io:0x3f8\"\nvdev ser8250\n    loc io:0x3f8\n"
+    );
+    assert_eq!(std::fs::read_to_string(&files[1]).unwrap(), pl011);
 }
 
 #[test]

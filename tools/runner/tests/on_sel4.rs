@@ -8,7 +8,10 @@ mod platforms;
 
 use platforms::{BOARDS, guests, instruction_ns_log2, microkit, root, set_by_make};
 use regex::Regex;
-use runner::{Failure, Platform, Request, Transcript, configurations, run, system_description};
+use runner::{
+    Failure, Platform, Request, Transcript, configurations, on_architecture, run,
+    system_description,
+};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -98,15 +101,9 @@ fn boot_on_board(
 }
 
 fn boot_on(scenario: &str, work: &Path, platform: &Platform, icount: Option<u32>) -> Run {
-    let configs = configs_of(scenario).into_iter().zip(0..);
-    let with_console = |(config, number): (PathBuf, u32)| {
-        let text = std::fs::read_to_string(config).unwrap();
-        let copy = work.join(format!("{number}.conf"));
-        std::fs::write(&copy, platform.architecture().with_console(&text)).unwrap();
-        copy
-    };
+    let configs = on_architecture(platform.architecture(), configs_of(scenario), work).unwrap();
     let request = Request {
-        configs: &configs.map(with_console).collect::<Vec<_>>(),
+        configs: &configs,
         images: &guests(platform),
         work,
         platform,
