@@ -1,6 +1,9 @@
 //! The trace component with readers of its rings that are honest, slow, lying and gone: what
 //! it does for the guest and what it writes to the trace ring are the same, word for word.
 
+mod fixtures;
+
+use fixtures::{compiled, contents, leak, trace_device};
 use guest_trap::{AccessWidth, Direction, GuestPhysAddr};
 use shared_ring::{
     BoundedProducer, Consumer, ConsumerPage, Observation, Observer, RingKind, RingMemory,
@@ -9,10 +12,7 @@ use trace_records::{
     ACCESS_SLOTS, DeviceState, Kind, LOG_SLOTS, Record, StatePage, TRACE_SLOTS, Tag,
 };
 use vm_components::{Channel, ChannelSet, Clock, Host, Trace, TracePort, channel};
-use vm_config::{
-    Contents, Device, DeviceKind, RamRange, SeverityMask, Trace as TraceOptions, TraceNumber,
-    Unsupported, VmConfig, encode,
-};
+use vm_config::{Contents, RamRange, VmConfig};
 
 const HZ: u64 = 1_000_000;
 /// More than any ring has room for.
@@ -21,10 +21,6 @@ const CLOCK: Clock = Clock {
     hz: HZ,
     start_ticks: 0,
 };
-
-fn leak<T>(memory: T) -> &'static T {
-    Box::leak(Box::new(memory))
-}
 
 struct Machine {
     now: u64,
@@ -77,29 +73,14 @@ struct Seen {
 }
 
 fn config() -> VmConfig<'static> {
-    let blob = encode(&Contents {
-        vm: 0,
-        name: "demo",
-        load_name: "guest",
-        image_len_bytes: 1,
-        cmdline: "",
-        logger: SeverityMask::default(),
-        unsupported: Unsupported::default(),
+    compiled(&Contents {
         ram: &[RamRange {
             base: 0x4000_0000,
             len_bytes: 0x1000,
         }],
-        devices: &[Device {
-            name: "trace0",
-            loc: 0xfa00_0000,
-            severities: None,
-            kind: DeviceKind::Trace(TraceOptions {
-                emit_logger: true,
-                emit_trace: TraceNumber::new(12),
-            }),
-        }],
-    });
-    VmConfig::parse(leak(blob.unwrap())).unwrap()
+        devices: &[trace_device(0xfa00_0000, true, Some(12))],
+        ..contents()
+    })
 }
 
 fn run(

@@ -1,15 +1,15 @@
 //! The console component on a line that takes its time, as a real serial port does: a character
 //! has to be waited for, and meanwhile the guest goes on.
 
+mod fixtures;
+
+use fixtures::{compiled, contents, leak, trace_device};
 use guest_trap::{AccessWidth, Direction, GuestPhysAddr};
 use shared_ring::{BoundedProducer, ConsumerPage, RingKind, RingMemory, Wake};
 use std::cell::RefCell;
 use trace_records::{Kind, LOG_SLOTS, Record, Tag};
 use vm_components::{Channel, ChannelSet, Clock, Console, ConsolePort, Host, Output, channel};
-use vm_config::{
-    Contents, Device, DeviceKind, RamRange, SeverityMask, Trace as TraceOptions, Unsupported,
-    VmConfig, encode,
-};
+use vm_config::{Contents, VmConfig};
 
 const HZ: u64 = 115_200 * 100;
 const MS: u64 = HZ / 1000;
@@ -20,34 +20,13 @@ const CLOCK: Clock = Clock {
 /// 115200 baud, ten bits a character.
 const CHARACTER_TICKS: u64 = HZ / 11_520;
 
-fn leak<T>(value: T) -> &'static T {
-    Box::leak(Box::new(value))
-}
-
 fn config(vm: u8) -> VmConfig<'static> {
-    let blob = encode(&Contents {
+    compiled(&Contents {
         vm,
         name: NAMES[usize::from(vm)],
-        load_name: "guest",
-        image_len_bytes: 1,
-        cmdline: "",
-        logger: SeverityMask::default(),
-        unsupported: Unsupported::default(),
-        ram: &[RamRange {
-            base: 0x4000_0000,
-            len_bytes: 0x10_0000,
-        }],
-        devices: &[Device {
-            name: "trace0",
-            loc: 0xfa00_0000,
-            severities: None,
-            kind: DeviceKind::Trace(TraceOptions {
-                emit_logger: true,
-                emit_trace: None,
-            }),
-        }],
-    });
-    VmConfig::parse(leak(blob.unwrap())).unwrap()
+        devices: &[trace_device(0xfa00_0000, true, None)],
+        ..contents()
+    })
 }
 
 const NAMES: [&str; 2] = ["one", "other"];

@@ -1,6 +1,9 @@
 //! The console with a trace ring on its serial line: lines and frames share it, nothing is
 //! forged, and what does not fit is counted.
 
+mod fixtures;
+
+use fixtures::{compiled, contents, leak};
 use guest_trap::GuestPhysAddr;
 use shared_ring::{BoundedProducer, ConsumerPage, OverwritingProducer, RingKind, RingMemory};
 use trace_records::{
@@ -10,17 +13,13 @@ use trace_stream::{Content, Decoder, Encoder, Received};
 use vm_components::{
     Channel, ChannelSet, Clock, Console, ConsolePort, Host, Output, Verdict, channel,
 };
-use vm_config::{Contents, RamRange, SeverityMask, Unsupported, VmConfig, encode};
+use vm_config::{Contents, RamRange};
 
 const HZ: u64 = 1_000_000;
 const CLOCK: Clock = Clock {
     hz: HZ,
     start_ticks: 0,
 };
-
-fn leak<T>(memory: T) -> &'static T {
-    Box::leak(Box::new(memory))
-}
 
 struct Now(u64);
 
@@ -51,21 +50,13 @@ struct System {
 }
 
 fn system() -> System {
-    let blob = encode(&Contents {
-        vm: 0,
-        name: "demo",
-        load_name: "guest",
-        image_len_bytes: 1,
-        cmdline: "",
-        logger: SeverityMask::default(),
-        unsupported: Unsupported::default(),
+    let config = compiled(&Contents {
         ram: &[RamRange {
             base: 0x4000_0000,
             len_bytes: 0x1000,
         }],
-        devices: &[],
+        ..contents()
     });
-    let config = VmConfig::parse(leak(blob.unwrap())).unwrap();
     let (log, log_reader) = (leak(RingMemory::new()), leak(ConsumerPage::new()));
     let (text, text_reader) = (leak(RingMemory::new()), leak(ConsumerPage::new()));
     let trace = leak(RingMemory::new());

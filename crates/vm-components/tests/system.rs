@@ -1,6 +1,9 @@
 //! The components together on a simulated machine: every hop of an access, without a CPU.
 
+mod fixtures;
+
 use a64_guest::stage1::Regime;
+use fixtures::{compiled, contents, image, leak};
 use guest_trap::{Direction, Gpr, GuestPhysAddr};
 use shared_ring::{ConsumerPage, Observation, Observer, RingMemory};
 use trace_records::{ACCESS_SLOTS, Entry, Kind, Record, StatePage, TRACE_SLOTS};
@@ -8,10 +11,7 @@ use vm_components::{
     A64, A64Machine, Channel, ChannelSet, Clock, Console, ConsolePort, Exit, GuestException, Host,
     Machine, Output, StackPointer, Trace, TracePort, Vmm, VmmPorts, channel,
 };
-use vm_config::{
-    Action, Contents, Device, DeviceKind, RamRange, SeverityMask, Trace as TraceOptions,
-    TraceNumber, Unsupported, VmConfig, encode,
-};
+use vm_config::{Action, Contents, Device, DeviceKind, Unsupported, VmConfig};
 
 #[path = "system/undescribed.rs"]
 mod undescribed;
@@ -193,20 +193,8 @@ struct System {
     wakes: u64,
 }
 
-fn leak<T>(value: T) -> &'static T {
-    Box::leak(Box::new(value))
-}
-
 fn trace_device(logger: bool, event: Option<u16>) -> Device<'static> {
-    Device {
-        name: "trace0",
-        loc: LOC,
-        severities: None,
-        kind: DeviceKind::Trace(TraceOptions {
-            emit_logger: logger,
-            emit_trace: event.map(|number| TraceNumber::new(number).unwrap()),
-        }),
-    }
+    fixtures::trace_device(LOC, logger, event)
 }
 
 fn config(devices: &[Device<'_>], unsupported: Unsupported) -> VmConfig<'static> {
@@ -216,45 +204,17 @@ fn config(devices: &[Device<'_>], unsupported: Unsupported) -> VmConfig<'static>
         severities: None,
         kind: DeviceKind::Pl011,
     };
-    let blob = encode(&Contents {
-        vm: 0,
-        name: "demo",
-        load_name: "guest",
-        image_len_bytes: 1,
+    compiled(&Contents {
         cmdline: "trace=0xfa000000",
-        logger: SeverityMask::default(),
         unsupported,
-        ram: &[RamRange {
-            base: RAM,
-            len_bytes: 0x10_0000,
-        }],
         devices: &[devices, &[uart]].concat(),
-    });
-    VmConfig::parse(leak(blob.unwrap())).unwrap()
+        ..contents()
+    })
 }
 
-/// The smallest ELF file with one segment that holds four bytes at `PC`.
-fn image() -> &'static [u8] {
-    let mut file = vec![0u8; 64 + 56];
-    file[..20].copy_from_slice(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\xb7\0");
-    let mut put = |at: usize, value: u64, len: usize| {
-        file[at..at + len].copy_from_slice(&value.to_le_bytes()[..len]);
-    };
-    put(20, 1, 4); // version
-    put(24, PC, 8); // entry
-    put(32, 64, 8); // program headers
-    put(52, 64, 2);
-    put(54, 56, 2); // size of a program header
-    put(56, 1, 2); // how many
-    put(64, 1, 4); // PT_LOAD
-    put(64 + 8, 120, 8); // offset
-    put(64 + 16, PC, 8); // virtual
-    put(64 + 24, PC, 8); // physical
-    put(64 + 32, 4, 8); // in the file
-    put(64 + 40, 4, 8); // in memory
-    file.extend([0x1f, 0x20, 0x03, 0xd5]);
-    file.leak()
-}
+/// NOP.
+const CODE: [u8; 4] = [0x1f, 0x20, 0x03, 0xd5];
+const EM_AARCH64: u8 = 183;
 
 impl System {
     fn new() -> Self {
@@ -306,7 +266,13 @@ impl System {
         Self {
             trace: Trace::init([(port, config)], CLOCK, START),
             console: Console::init([(console_port, config)], None, CLOCK),
-            vmm: Vmm::init(config, image(), ports, CLOCK, &mut platform),
+            vmm: Vmm::init(
+                config,
+                image(EM_AARCH64, PC, &CODE),
+                ports,
+                CLOCK,
+                &mut platform,
+            ),
             platform,
             screen: Screen::default(),
             trace_ring: Observer::new(trace_memory),

@@ -2,16 +2,16 @@
 //! other loses by it (nothing) and how long it waits. The VMMs are played by the test, which
 //! writes the access rings as a VMM does.
 
+mod fixtures;
+
+use fixtures::{compiled, contents, leak, trace_device};
 use guest_trap::{AccessWidth, Direction, GuestPhysAddr};
 use shared_ring::{BoundedProducer, ConsumerPage, RingKind, RingMemory, Wake};
 use trace_records::{ACCESS_SLOTS, Kind, Record, StatePage, Tag};
 use vm_components::{
     Channel, ChannelSet, Clock, Console, ConsolePort, Host, Output, Trace, TracePort, channel,
 };
-use vm_config::{
-    Contents, Device, DeviceKind, RamRange, SeverityMask, Trace as TraceOptions, Unsupported,
-    VmConfig, encode,
-};
+use vm_config::{Contents, VmConfig};
 
 const HZ: u64 = 1_000_000;
 const MS: u64 = HZ / 1000;
@@ -25,34 +25,13 @@ const LINE_RATE: usize = 11_520;
 /// What may be printed at once after a silence, and the line that overdraws it.
 const BURST: usize = 4096 + 400;
 
-fn leak<T>(value: T) -> &'static T {
-    Box::leak(Box::new(value))
-}
-
 fn config(vm: u8, name: &str) -> VmConfig<'static> {
-    let blob = encode(&Contents {
+    compiled(&Contents {
         vm,
         name,
-        load_name: "guest",
-        image_len_bytes: 1,
-        cmdline: "",
-        logger: SeverityMask::default(),
-        unsupported: Unsupported::default(),
-        ram: &[RamRange {
-            base: 0x4000_0000,
-            len_bytes: 0x10_0000,
-        }],
-        devices: &[Device {
-            name: "trace0",
-            loc: LOC,
-            severities: None,
-            kind: DeviceKind::Trace(TraceOptions {
-                emit_logger: true,
-                emit_trace: None,
-            }),
-        }],
-    });
-    VmConfig::parse(leak(blob.unwrap())).unwrap()
+        devices: &[trace_device(LOC, true, None)],
+        ..contents()
+    })
 }
 
 /// A VM as the components see it: somebody who writes accesses.

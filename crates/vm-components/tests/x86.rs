@@ -1,6 +1,9 @@
 //! The VMM component with an x86 guest on a simulated machine: what it makes of each exit,
 //! without a CPU. What instructions do is x86-guest's affair and tested there.
 
+mod fixtures;
+
+use fixtures::{compiled, contents, image, leak, trace_device};
 use guest_trap::{AccessWidth, Direction, GuestPhysAddr};
 use shared_ring::{ConsumerPage, Observation, Observer, RingMemory};
 use std::cell::{Cell, RefCell};
@@ -9,10 +12,7 @@ use vm_components::{
     Channel, ChannelSet, Clock, Host, Machine, Trace, TracePort, Vmm, VmmPorts, X86, X86Exception,
     X86Exit, X86ExitReason, X86Machine, channel,
 };
-use vm_config::{
-    Action, Contents, Device, DeviceKind, RamRange, SeverityMask, Trace as TraceOptions,
-    TraceNumber, Unsupported, VmConfig, encode,
-};
+use vm_config::{Action, Contents, Device, DeviceKind, RamRange, Unsupported, VmConfig};
 use x86_guest::{Paging, Registers, Segment, Situation};
 
 const CLOCK: Clock = Clock {
@@ -162,10 +162,6 @@ impl<const SEES: bool> X86Machine for Platform<SEES> {
     }
 }
 
-fn leak<T>(value: T) -> &'static T {
-    Box::leak(Box::new(value))
-}
-
 struct System<const SEES_CODE_SEGMENT: bool = true> {
     platform: Platform<SEES_CODE_SEGMENT>,
     vmm: Vmm<X86>,
@@ -174,60 +170,26 @@ struct System<const SEES_CODE_SEGMENT: bool = true> {
 }
 
 fn config(unsupported: Unsupported) -> VmConfig<'static> {
-    let device = |name, loc, kind| Device {
-        name,
-        loc,
+    let serial = Device {
+        name: "com1",
+        loc: 0x3f8,
         severities: None,
-        kind,
+        kind: DeviceKind::Ser8250,
     };
-    let options = TraceOptions {
-        emit_logger: false,
-        emit_trace: TraceNumber::new(12),
-    };
-    let blob = encode(&Contents {
-        vm: 0,
-        name: "demo",
-        load_name: "guest",
-        image_len_bytes: 1,
+    compiled(&Contents {
         cmdline: "trace=0xfa000000",
-        logger: SeverityMask::default(),
         unsupported,
         ram: &[RamRange {
             base: RAM,
             len_bytes: RAM_BYTES as u64,
         }],
-        devices: &[
-            device("trace0", LOC, DeviceKind::Trace(options)),
-            device("com1", 0x3f8, DeviceKind::Ser8250),
-        ],
-    });
-    VmConfig::parse(leak(blob.unwrap())).unwrap()
+        devices: &[trace_device(LOC, false, Some(12)), serial],
+        ..contents()
+    })
 }
 
-/// The smallest ELF file with one segment that holds one byte at `RIP`.
-fn image(machine: u8) -> &'static [u8] {
-    let mut file = vec![0u8; 64 + 56];
-    file[..20].copy_from_slice(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\0\0");
-    file[18] = machine;
-    let mut put = |at: usize, value: u64, len: usize| {
-        file[at..at + len].copy_from_slice(&value.to_le_bytes()[..len]);
-    };
-    put(20, 1, 4); // version
-    put(24, RIP, 8); // entry
-    put(32, 64, 8); // program headers
-    put(52, 64, 2);
-    put(54, 56, 2); // size of a program header
-    put(56, 1, 2); // how many
-    put(64, 1, 4); // PT_LOAD
-    put(64 + 8, 120, 8); // offset
-    put(64 + 16, RIP, 8); // virtual
-    put(64 + 24, RIP, 8); // physical
-    put(64 + 32, 1, 8); // in the file
-    put(64 + 40, 1, 8); // in memory
-    file.push(0xf4);
-    file.leak()
-}
-
+/// HLT.
+const CODE: [u8; 1] = [0xf4];
 const EM_X86_64: u8 = 62;
 /// Present, readable code: 64-bit, and 32-bit.
 const CODE_64: u16 = 0xa9b;
@@ -235,7 +197,7 @@ const CODE_32: u16 = 0xc9b;
 
 impl System {
     fn new() -> Self {
-        Self::with(Unsupported::default(), image(EM_X86_64))
+        Self::with(Unsupported::default(), image(EM_X86_64, RIP, &CODE))
     }
 
     fn with(unsupported: Unsupported, image: &'static [u8]) -> Self {
@@ -246,7 +208,7 @@ impl System {
 impl System<false> {
     /// A system whose CS costs something.
     fn blind() -> Self {
-        Self::init(Unsupported::default(), image(EM_X86_64))
+        Self::init(Unsupported::default(), image(EM_X86_64, RIP, &CODE))
     }
 }
 
@@ -390,7 +352,7 @@ fn a_guest_starts_on_tables_that_map_four_gib_to_themselves() {
 #[test]
 fn an_image_for_another_machine_is_refused() {
     const EM_AARCH64: u8 = 183;
-    let system = System::with(Unsupported::default(), image(EM_AARCH64));
+    let system = System::with(Unsupported::default(), image(EM_AARCH64, RIP, &CODE));
     assert!(!system.platform.running);
 }
 
@@ -571,12 +533,12 @@ fn policy_answers_what_is_not_carried_out() {
     assert_eq!(system.platform.injected, [X86Exception::InvalidOpcode]);
     assert_eq!(system.platform.rip, RIP);
 
-    let mut system = System::with(unsupported(Action::Ignore), image(EM_X86_64));
+    let mut system = System::with(unsupported(Action::Ignore), image(EM_X86_64, RIP, &CODE));
     system.platform.gprs[RDI] = LOC;
     system.access(&LOCK_ADD, Direction::Write);
     assert!(system.was_completed(&LOCK_ADD) && system.platform.injected.is_empty());
 
-    let mut system = System::with(unsupported(Action::Abort), image(EM_X86_64));
+    let mut system = System::with(unsupported(Action::Abort), image(EM_X86_64, RIP, &CODE));
     system.platform.gprs[RDI] = LOC;
     system.access(&LOCK_ADD, Direction::Write);
     assert!(!system.platform.running);
@@ -584,7 +546,7 @@ fn policy_answers_what_is_not_carried_out() {
 
 #[test]
 fn eight_bytes_are_more_than_the_device_has() {
-    let mut system = System::with(unsupported(Action::Fail), image(EM_X86_64));
+    let mut system = System::with(unsupported(Action::Fail), image(EM_X86_64, RIP, &CODE));
     system.platform.gprs[RDI] = LOC;
     system.access(&LOAD_64, Direction::Read);
     assert_eq!(system.platform.injected, [X86Exception::GeneralProtection]);
