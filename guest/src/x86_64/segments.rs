@@ -271,38 +271,50 @@ pub fn system_call_entry() -> u64 {
 #[cfg(target_os = "none")]
 core::arch::global_asm!(
     r#"
+    // What the caller keeps.
+    .macro push_callers
+        push    rbp
+        push    rbx
+        push    r12
+        push    r13
+        push    r14
+        push    r15
+    .endm
+    // R8 to R15 from and to the registers at \base.
+    .macro load_r8_to_r15 base
+        mov     r8, [\base + 64]
+        mov     r9, [\base + 72]
+        mov     r10, [\base + 80]
+        mov     r11, [\base + 88]
+        mov     r12, [\base + 96]
+        mov     r13, [\base + 104]
+        mov     r14, [\base + 112]
+        mov     r15, [\base + 120]
+    .endm
+    .macro store_r8_to_r15 base
+        mov     [\base + 64], r8
+        mov     [\base + 72], r9
+        mov     [\base + 80], r10
+        mov     [\base + 88], r11
+        mov     [\base + 96], r12
+        mov     [\base + 104], r13
+        mov     [\base + 112], r14
+        mov     [\base + 120], r15
+    .endm
+
     .section .text.segments, "ax"
     .global call_by_32_bit_code
 call_by_32_bit_code:
-    push    rbp
-    push    rbx
-    push    r12
-    push    r13
-    push    r14
-    push    r15
+    push_callers
     mov     eax, {DATA}
     mov     ss, eax
     mov     es, eax
     mov     rbp, [rsi + 40]
-    mov     r8, [rsi + 64]
-    mov     r9, [rsi + 72]
-    mov     r10, [rsi + 80]
-    mov     r11, [rsi + 88]
-    mov     r12, [rsi + 96]
-    mov     r13, [rsi + 104]
-    mov     r14, [rsi + 112]
-    mov     r15, [rsi + 120]
+    load_r8_to_r15 rsi
     call    fword ptr [rdi]
     lea     rsi, [rip + call_of_32_bit_code]
     mov     [rsi + 40], rbp
-    mov     [rsi + 64], r8
-    mov     [rsi + 72], r9
-    mov     [rsi + 80], r10
-    mov     [rsi + 88], r11
-    mov     [rsi + 96], r12
-    mov     [rsi + 104], r13
-    mov     [rsi + 112], r14
-    mov     [rsi + 120], r15
+    store_r8_to_r15 rsi
 3:  pop     r15
     pop     r14
     pop     r13
@@ -327,25 +339,13 @@ return_to_user:
     mov     rbp, [rdx + 40]
     mov     rsi, [rdx + 48]
     mov     rdi, [rdx + 56]
-    mov     r8, [rdx + 64]
-    mov     r9, [rdx + 72]
-    mov     r10, [rdx + 80]
-    mov     r11, [rdx + 88]
-    mov     r12, [rdx + 96]
-    mov     r13, [rdx + 104]
-    mov     r14, [rdx + 112]
-    mov     r15, [rdx + 120]
+    load_r8_to_r15 rdx
     mov     rdx, [rdx + 16]
     iretq
 
     .global return_by_sysret
 return_by_sysret:
-    push    rbp
-    push    rbx
-    push    r12
-    push    r13
-    push    r14
-    push    r15
+    push_callers
     mov     [rip + system_call], rdi
     mov     eax, {DATA}
     mov     ss, eax
@@ -355,14 +355,7 @@ return_by_sysret:
     mov     rbx, [rdi + 24]
     mov     rbp, [rdi + 40]
     mov     rsi, [rdi + 48]
-    mov     r8, [rdi + 64]
-    mov     r9, [rdi + 72]
-    mov     r10, [rdi + 80]
-    mov     r11, [rdi + 88]
-    mov     r12, [rdi + 96]
-    mov     r13, [rdi + 104]
-    mov     r14, [rdi + 112]
-    mov     r15, [rdi + 120]
+    load_r8_to_r15 rdi
     mov     rdi, [rdi + 56]
     sysretq
 
@@ -378,14 +371,7 @@ from_system_call:
     mov     [rdi + 40], rbp
     mov     [rdi + 48], rsi
     pop     [rdi + 56]
-    mov     [rdi + 64], r8
-    mov     [rdi + 72], r9
-    mov     [rdi + 80], r10
-    mov     [rdi + 88], r11
-    mov     [rdi + 96], r12
-    mov     [rdi + 104], r13
-    mov     [rdi + 112], r14
-    mov     [rdi + 120], r15
+    store_r8_to_r15 rdi
     pop     [rdi + 128]
     mov     eax, cs
     mov     [rdi + 136], rax
