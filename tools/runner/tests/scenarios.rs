@@ -132,22 +132,27 @@ fn divisor(platform: &Platform) -> u64 {
 /// The configurations with the console that the platform's guests have, and with storms as long
 /// as they are there; as they are where that makes no difference.
 fn configs_for(platform: &Platform, configs: &[PathBuf], work: &Path) -> Vec<PathBuf> {
-    let divided = |text: String, key: &str, number: u64| {
-        let shorter = number / divisor(platform);
-        text.replace(&format!(" {key}={number} "), &format!(" {key}={shorter} "))
-    };
-    let copies = configs.iter().zip(0..).map(|(config, number)| {
+    let architecture = platform.architecture();
+    let configs = runner::on_architecture(architecture, configs.to_vec(), work).unwrap();
+    let divisor = divisor(platform);
+    if divisor == 1 {
+        return configs;
+    }
+    let shortened = |config: &PathBuf| {
         let text = std::fs::read_to_string(config).unwrap();
-        let adapted = platform.architecture().with_console(&text);
-        let adapted = divided(divided(adapted, "n", STORM), "rounds", ROUNDS);
-        if adapted == text {
+        let divided = |text: String, key: &str, number: u64| {
+            let shorter = number / divisor;
+            text.replace(&format!(" {key}={number} "), &format!(" {key}={shorter} "))
+        };
+        let shorter = divided(divided(text.clone(), "n", STORM), "rounds", ROUNDS);
+        if shorter == text {
             return config.clone();
         }
-        let copy = work.join(format!("{number}.conf"));
-        std::fs::write(&copy, adapted).unwrap();
+        let copy = work.join(config.file_name().unwrap());
+        std::fs::write(&copy, shorter).unwrap();
         copy
-    });
-    copies.collect()
+    };
+    configs.iter().map(shortened).collect()
 }
 
 impl Outcome {
