@@ -7,7 +7,7 @@
 mod platforms;
 
 use guest_trap::Direction;
-use platforms::{BOARDS, guests, instruction_ns_log2, microkit, root, unikernel};
+use platforms::{BOARDS, guests, instruction_ns_log2, microkit, root, say, unikernel};
 use regex::Regex;
 use runner::{
     Architecture, Failure, Platform, Request, Transcript, configurations, run, system_description,
@@ -44,7 +44,7 @@ fn platforms(scenario: &str, vms: usize) -> Vec<Platform> {
         .iter()
         .find(|(name, _)| scenario.starts_with(name))
     {
-        Some((_, reason)) => println!("left out: {scenario} on x86_64: {reason}"),
+        Some((_, reason)) => say(&format!("left out: {scenario} on x86_64: {reason}")),
         None => platforms.extend(on_architecture(scenario, vms, Architecture::X86_64)),
     }
     platforms

@@ -2,6 +2,7 @@
 //! the tests; seL4 is when `MICROKIT_SDK` is set. A test that leaves one out says so by name.
 
 use runner::{Architecture, BoardModel, Microkit, Platform, Unikernel};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// The boards that the scenarios run on.
@@ -10,6 +11,11 @@ pub const BOARDS: [&str; 2] = ["qemu_virt_aarch64", "x86_64_generic_vtx"];
 /// The project's folder.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// Says what a test leaves out. Not by `println`, which the test harness keeps to itself.
+pub fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// An environment variable that the Makefile sets.
@@ -33,7 +39,9 @@ fn firmware(architecture: Architecture) -> Option<PathBuf> {
 pub fn unikernel(scenario: &str, architecture: Architecture) -> Option<Platform> {
     let Some(folder) = firmware(architecture) else {
         let name = architecture.name();
-        println!("skipped: {scenario} on {name} (`make system` builds what it needs)");
+        say(&format!(
+            "skipped: {scenario} on {name} (`make system` builds what it needs)"
+        ));
         return None;
     };
     Some(Platform::Unikernel(Unikernel {
@@ -52,13 +60,17 @@ pub fn guests(platform: &Platform) -> PathBuf {
 /// there is none, nor with one that has not that board, and the scenario's name is printed.
 pub fn microkit(scenario: &str, board: &str, configs: &[&str], system: &Path) -> Vec<Platform> {
     let Some(sdk) = std::env::var_os("MICROKIT_SDK").filter(|sdk| !sdk.is_empty()) else {
-        println!("skipped: {scenario} on seL4 (MICROKIT_SDK is not set)");
+        say(&format!(
+            "skipped: {scenario} on seL4, {board} (MICROKIT_SDK is not set)"
+        ));
         return Vec::new();
     };
     let platform = |config: &&str| {
         let sdk = PathBuf::from(&sdk);
         if !sdk.join("board").join(board).join(config).is_dir() {
-            println!("skipped: {scenario} on seL4, {board} {config} (the SDK does not have it)");
+            say(&format!(
+                "skipped: {scenario} on seL4, {board} {config} (the SDK does not have it)"
+            ));
             return None;
         }
         let microkit = Microkit {
