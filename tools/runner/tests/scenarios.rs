@@ -990,7 +990,7 @@ fn a_vm_that_floods_its_ring_takes_no_line_of_the_others_and_delays_it_within_a_
                 .unwrap();
             let longest = line.split_once("longest ").unwrap().1;
             let longest: u64 = longest.trim_end_matches(" ns").parse().unwrap();
-            println!("{}: {line}", outcome.platform);
+            say(&format!("{}: {line}", outcome.platform));
             let bound = longest_wait_ns(outcome.on_sel4);
             assert!(longest <= bound, "{}: {line}", outcome.platform);
         }
