@@ -1,4 +1,5 @@
-//! The records of a console ring: what the guest prints, and what its VMM has to say.
+//! The records of a console ring: what the guest prints, and what its VMM has to say; and, in the
+//! ring of whoever watches over the components, what becomes of the run.
 //!
 //! ```text
 //! word  text                               notice
@@ -7,8 +8,10 @@
 //!  5    tag                                tag
 //!  6    time in ticks « 8 │ length         which notice
 //! ```
+//!
+//! A verdict has its number in word 1. The death of a VMM has its VM's number in word 1.
 
-use crate::{EndReason, Kind, TAG_WORD, Tag};
+use crate::{EndReason, Kind, TAG_WORD, Tag, Verdict};
 use shared_ring::Payload;
 
 /// Characters that one record holds.
@@ -78,6 +81,15 @@ pub enum ConsoleRecord {
         /// The guest's program counter.
         pc: u64,
     },
+    /// How the run went. Never said by a VMM.
+    Verdict(Verdict),
+    /// The VMM of a VM has died. Never said by a VMM.
+    VmDied {
+        /// When, in ticks.
+        time: u64,
+        /// The VM's number.
+        vm: u8,
+    },
 }
 
 const ENDED: u64 = 0x100;
@@ -112,6 +124,10 @@ impl ConsoleRecord {
                 };
                 let tag = Tag::new(Kind::Notice).0;
                 [time, number, address, pc, 0, tag, which]
+            }
+            Self::Verdict(verdict) => [0, verdict.number(), 0, 0, 0, Tag::new(Kind::Verdict).0, 0],
+            Self::VmDied { time, vm } => {
+                [time, u64::from(vm), 0, 0, 0, Tag::new(Kind::VmDied).0, 0]
             }
         }
     }
@@ -149,6 +165,11 @@ impl ConsoleRecord {
                     pc,
                 })
             }
+            Kind::Verdict => Some(Self::Verdict(Verdict::from_number(words[1])?)),
+            Kind::VmDied => Some(Self::VmDied {
+                time: words[0],
+                vm: u8::try_from(words[1]).ok()?,
+            }),
             _ => None,
         }
     }

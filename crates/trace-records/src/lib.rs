@@ -17,18 +17,23 @@
 //!  6    state seen │ epoch                value │ refused    misbehaviour │ reserved
 //!       (low 32 bits │ high 32 bits)
 //!
-//! A span has time, first, last and recorded in words 0 to 3, and its tag.
+//! A span has time, first, last and recorded in words 0 to 3, and its tag. What a misbehaviour
+//! has stands in `misbehaviour.rs`.
 //! ```
 #![no_std]
 #![forbid(unsafe_code)]
 
 mod console;
+mod misbehaviour;
 mod state_page;
 mod tag;
+mod verdict;
 
 pub use console::{ConsoleRecord, Notice, TEXT_BYTES, Text};
+pub use misbehaviour::{Misbehaviour, Misdeed, RingFate};
 pub use state_page::{DeviceState, MAX_DEVICES, StatePage};
 pub use tag::{EVENT_NONE, Flags, Kind, Stamp, Tag};
+pub use verdict::Verdict;
 
 use guest_trap::GuestPhysAddr;
 use shared_ring::Payload;
@@ -234,17 +239,21 @@ pub enum Entry {
     Vm(VmSummary),
     /// [`Kind::Span`], and when it was summed up.
     Span(u64, Span),
+    /// [`Kind::Misbehaviour`].
+    Misbehaviour(Misbehaviour),
 }
 
 impl Entry {
-    /// Reads a slot; `None` if its kind is none that this layout knows.
+    /// Reads a slot; `None` if its kind is none that these rings have, or it holds what cannot
+    /// be.
     pub fn from_words(words: &Payload) -> Option<Self> {
         let tag = Tag(words[TAG_WORD]);
         Some(match tag.kind()? {
             Kind::DeviceSummary => Self::Device(tag.instance(), DeviceSummary::from_words(words)),
             Kind::VmSummary => Self::Vm(VmSummary::from_words(words)),
             Kind::Span => Self::Span(words[0], Span::from_words(words)),
-            Kind::Text | Kind::Notice => return None,
+            Kind::Misbehaviour => Self::Misbehaviour(Misbehaviour::from_words(words)?),
+            Kind::Text | Kind::Notice | Kind::Verdict | Kind::VmDied => return None,
             kind => Self::Event(kind, Record::from_words(words)),
         })
     }
@@ -271,10 +280,15 @@ pub enum EndReason {
     UnknownExit,
     /// The guest's image does not fit its RAM.
     BadImage,
+    /// Its VMM claimed what cannot be, so often that nobody listens to it any more; the address
+    /// field holds how often. Never said by a VMM.
+    VmmMisbehaved,
+    /// Its VMM has died. Never said by a VMM.
+    VmmDied,
 }
 
 impl EndReason {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 11] = [
         Self::PoweredOff,
         Self::GuestFailed,
         Self::UnsupportedInstruction,
@@ -284,6 +298,8 @@ impl EndReason {
         Self::MemoryError,
         Self::UnknownExit,
         Self::BadImage,
+        Self::VmmMisbehaved,
+        Self::VmmDied,
     ];
 
     /// Its number in a record's value.
@@ -294,6 +310,11 @@ impl EndReason {
     /// From a record's value.
     pub fn from_number(number: u32) -> Option<Self> {
         Self::ALL.get(number as usize).copied()
+    }
+
+    /// Whether a VMM can say so of its VM.
+    pub const fn is_a_vmms(self) -> bool {
+        !matches!(self, Self::VmmMisbehaved | Self::VmmDied)
     }
 
     /// Whether the guest ended as it wanted to.

@@ -35,6 +35,12 @@ pub enum Kind {
     Text = 7,
     /// A message of the VMM itself (console ring).
     Notice = 8,
+    /// A VMM claims what cannot be.
+    Misbehaviour = 10,
+    /// How the run went (the console ring of whoever watches over the components).
+    Verdict = 11,
+    /// A VM's VMM has died (the same ring).
+    VmDied = 12,
 }
 
 /// Marks on an access, one bit each.
@@ -119,6 +125,9 @@ impl Tag {
             7 => Kind::Text,
             8 => Kind::Notice,
             9 => Kind::Span,
+            10 => Kind::Misbehaviour,
+            11 => Kind::Verdict,
+            12 => Kind::VmDied,
             _ => return None,
         })
     }

@@ -27,10 +27,18 @@ fn the_tag_packs_as_its_diagram_says() {
 
 #[test]
 fn every_end_reason_survives_its_number() {
-    for number in 0..9 {
+    for number in 0..11 {
         assert_eq!(EndReason::from_number(number).unwrap().number(), number);
     }
-    assert_eq!(EndReason::from_number(9), None);
+    assert_eq!(EndReason::from_number(11), None);
+    // What is said of a VMM, it does not say itself.
+    for (number, is_a_vmms) in [(8, true), (9, false), (10, false)] {
+        let reason = EndReason::from_number(number).unwrap();
+        assert_eq!(
+            (reason.is_a_vmms(), reason.is_success()),
+            (is_a_vmms, false)
+        );
+    }
 }
 
 #[test]
@@ -102,7 +110,33 @@ proptest! {
     }
 
     #[test]
-    fn notices_survive_their_records(time: u64, number: u64, which in 0usize..5, reason in 0u32..9) {
+    fn misbehaviour_survives_its_record(time: u64, count: u64, what in 0u64..11, closed: bool) {
+        let Some(last) = Misdeed::from_number(what) else {
+            prop_assert_eq!(what, 10);
+            return Ok(());
+        };
+        let ring = if closed { RingFate::Closed } else { RingFate::Open };
+        let told = Misbehaviour { time, count, last, ring };
+        let words = told.to_words(Stamp::new(3, EVENT_NONE));
+        prop_assert_eq!(Tag(words[5]).vm(), 3);
+        prop_assert_eq!(Entry::from_words(&words), Some(Entry::Misbehaviour(told)));
+    }
+
+    #[test]
+    fn what_the_monitor_says_survives_its_records(time: u64, vm: u8) {
+        for record in [
+            ConsoleRecord::Verdict(Verdict::Ok),
+            ConsoleRecord::Verdict(Verdict::Failed),
+            ConsoleRecord::VmDied { time, vm },
+        ] {
+            let words = record.to_words();
+            prop_assert_eq!(ConsoleRecord::from_words(&words), Some(record));
+            prop_assert_eq!(Entry::from_words(&words), None, "no record of a log ring");
+        }
+    }
+
+    #[test]
+    fn notices_survive_their_records(time: u64, number: u64, which in 0usize..5, reason in 0u32..11) {
         let ended = Notice::Ended(EndReason::from_number(reason).unwrap());
         let notice = [Notice::TraceGone, Notice::TraceBack, Notice::TextLost, Notice::Refused, ended][which];
         let record = ConsoleRecord::Notice { time, notice, number, address: 1, pc: 2 };

@@ -11,14 +11,16 @@
 //! and holds no control characters. Sums, ends and messages of a VMM are always printed.
 
 use crate::channel::{self, ChannelSet};
-use crate::lines::{DeviceSums, Event, NoticeText, Reason, SpanText, Stamp, VmSums, severity_of};
+use crate::lines::{
+    DeviceSums, Event, MisbehaviourText, NoticeText, Reason, SpanText, Stamp, VmSums, severity_of,
+};
 use crate::{Clock, Host};
 use core::fmt::{self, Write};
 use heapless::{String, Vec};
 use shared_ring::{Consumer, ConsumerPage, RingKind, RingMemory};
 use trace_records::{
     CONSOLE_SLOTS, ConsoleRecord, EndReason, Entry, Kind, LOG_SLOTS, MAX_VMS, Notice, TRACE_SLOTS,
-    Text,
+    Text, Verdict,
 };
 use trace_stream::{Encoder, RingIdentity, RingSender};
 use vm_config::VmConfig;
@@ -255,25 +257,6 @@ enum NoRoom {
     Drops,
 }
 
-/// How a run went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// Every guest ended as it wanted to.
-    Ok,
-    /// One did not, or a part of the system has died.
-    Failed,
-}
-
-impl Verdict {
-    /// The line that ends a run; whoever runs the system waits for it.
-    pub const fn line(self) -> &'static str {
-        match self {
-            Self::Ok => "verdict: ok\n",
-            Self::Failed => "verdict: failed\n",
-        }
-    }
-}
-
 /// Characters that the serial line could have carried and has not, in equal shares.
 ///
 /// A VM that prints more than its share has its share alone to answer for it: others lose
@@ -413,7 +396,8 @@ impl VmConsole {
                     printer.print(time, format_args!("{severity} {name}: {text}"));
                 }
             }
-            None => {}
+            // Nothing that a VMM can say.
+            Some(ConsoleRecord::Verdict(_) | ConsoleRecord::VmDied { .. }) | None => {}
         }
         true
     }
@@ -502,6 +486,13 @@ impl VmConsole {
                     };
                     let severity = severity_of(kind, &record);
                     printer.print(record.time, format_args!("{severity} {name} {event}"));
+                }
+                Some(Entry::Misbehaviour(misbehaviour)) => {
+                    let text = MisbehaviourText {
+                        who: "its VMM",
+                        misbehaviour,
+                    };
+                    printer.print(misbehaviour.time, format_args!("error {name}: {text}"));
                 }
                 Some(Entry::Event(..)) | None => {
                     self.missing = self.missing.saturating_add(1);

@@ -40,10 +40,10 @@ mod x86;
 
 pub use a64::A64;
 pub use channel::{Channel, ChannelSet};
-pub use console::{Console, ConsolePort, Output, SystemPort, Verdict};
+pub use console::{Console, ConsolePort, Output, SystemPort};
 pub use host::{A64Machine, Clock, Exit, GuestException, Host, Machine, StackPointer};
 pub use image::ImageError;
 pub use trace::{Trace, TracePort};
-pub use trace_records::MAX_VMS;
+pub use trace_records::{MAX_VMS, Verdict};
 pub use vmm::{Vmm, VmmPorts};
 pub use x86::{X86, X86Exception, X86Exit, X86ExitReason, X86Machine};

@@ -6,7 +6,10 @@
 use crate::Clock;
 use core::fmt;
 use guest_trap::Direction;
-use trace_records::{DeviceSummary, EndReason, Flags, Kind, Notice, Record, Span, Tag, VmSummary};
+use trace_records::{
+    DeviceSummary, EndReason, Flags, Kind, Misbehaviour, Misdeed, Notice, Record, RingFate, Span,
+    Tag, VmSummary,
+};
 use vm_config::SeverityMask;
 
 /// A time as seconds and microseconds since the start.
@@ -172,6 +175,39 @@ impl fmt::Display for SpanText {
     }
 }
 
+/// What a component claimed that cannot be.
+pub struct MisbehaviourText<'a> {
+    /// The component: `its VMM`.
+    pub who: &'a str,
+    /// What it did.
+    pub misbehaviour: Misbehaviour,
+}
+
+impl fmt::Display for MisbehaviourText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Misbehaviour {
+            count, last, ring, ..
+        } = self.misbehaviour;
+        let what = match last {
+            Misdeed::Header => "the header of its ring names another layout, size or purpose",
+            Misdeed::Position => "a position of its ring that cannot be",
+            Misdeed::Slot => "a position of its ring without a new record",
+            Misdeed::Gap => "records of its ring that are missing",
+            Misdeed::Kind => "a record that cannot be in its ring",
+            Misdeed::Device => "an access to a device that there is not",
+            Misdeed::Number => "an access whose number does not follow",
+            Misdeed::Location => "an access beside its device or of an impossible width",
+            Misdeed::AfterEnd => "something after the end",
+            Misdeed::Reader => "a reader of what is not written",
+        };
+        write!(f, "{} misbehaves: {count} times, last {what}", self.who)?;
+        match ring {
+            RingFate::Open => Ok(()),
+            RingFate::Closed => f.write_str("; its ring is closed"),
+        }
+    }
+}
+
 /// A message of a VMM.
 pub(crate) struct NoticeText {
     pub notice: Notice,
@@ -269,6 +305,8 @@ impl fmt::Display for Reason {
                 f,
                 "the image is no ELF file for this machine, or not in the VM's RAM ({number:#x})"
             ),
+            EndReason::VmmMisbehaved => write!(f, "its VMM misbehaved {number} times"),
+            EndReason::VmmDied => f.write_str("its VMM has died"),
         }
     }
 }

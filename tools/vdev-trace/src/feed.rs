@@ -8,7 +8,9 @@ use crate::ring::RingReader;
 use crate::serial::{Line, LineSums};
 use shared_ring::{Payload, RingKind};
 use std::io::{self, Read};
-use trace_records::{ConsoleRecord, DeviceSummary, Entry, Kind, Record, Span, VmSummary};
+use trace_records::{
+    ConsoleRecord, DeviceSummary, Entry, Kind, Misbehaviour, Record, Span, VmSummary,
+};
 use vm_components::Clock;
 
 /// What is known about a ring before its first record.
@@ -93,6 +95,8 @@ pub enum Meaning {
     Vm(VmSummary),
     /// When the accesses were.
     Span(Span),
+    /// What a VMM claimed that cannot be.
+    Misbehaviour(Misbehaviour),
     /// A record of the console ring.
     Console(ConsoleRecord),
     /// Nothing that this tool knows.
@@ -114,6 +118,7 @@ impl Meaning {
             Some(Entry::Device(instance, sums)) => Self::Device(instance, sums),
             Some(Entry::Vm(sums)) => Self::Vm(sums),
             Some(Entry::Span(_, span)) => Self::Span(span),
+            Some(Entry::Misbehaviour(misbehaviour)) => Self::Misbehaviour(misbehaviour),
             None => Self::Unknown,
         };
         (words[0], meaning)

@@ -11,7 +11,7 @@ use guest_trap::Direction;
 use std::fmt;
 use std::io::{self, Write};
 use trace_records::{ConsoleRecord, EVENT_NONE, Flags, Kind, Record};
-use vm_components::lines::{DeviceSums, Event, SpanText, Stamp, VmSums};
+use vm_components::lines::{DeviceSums, Event, MisbehaviourText, SpanText, Stamp, VmSums};
 
 /// How the lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -217,6 +217,15 @@ impl fmt::Display for Words<'_> {
                 clock: self.stream.clock,
             }
             .fmt(f),
+            Meaning::Misbehaviour(misbehaviour) => MisbehaviourText {
+                who: "its VMM",
+                misbehaviour: *misbehaviour,
+            }
+            .fmt(f),
+            Meaning::Console(ConsoleRecord::Verdict(verdict)) => write!(f, "verdict {verdict:?}"),
+            Meaning::Console(ConsoleRecord::VmDied { vm, .. }) => {
+                write!(f, "the VMM of VM {vm} has died")
+            }
             Meaning::Console(ConsoleRecord::Text(text)) => {
                 write!(f, "printed {:?}", String::from_utf8_lossy(text.bytes()))
             }

@@ -350,7 +350,10 @@ impl StreamFile {
                     self.put(&value.to_le_bytes());
                 }
             }
-            Meaning::Unknown => {
+            // As their words stand.
+            Meaning::Misbehaviour(_)
+            | Meaning::Console(ConsoleRecord::Verdict(_) | ConsoleRecord::VmDied { .. })
+            | Meaning::Unknown => {
                 self.event(id::UNKNOWN);
                 for word in item.payload {
                     self.put(&word.to_le_bytes());
