@@ -21,16 +21,15 @@
 
 use crate::arch::boot::Machine as Board;
 use crate::arch::guest_ram::GuestRam;
-use crate::arch::{
-    InstructionSet, SavedVm, Vcpu, acknowledge_wakeup, clock, power, uart, wait_for_interrupt,
-};
+use crate::arch::{SavedVm, Vcpu, acknowledge_wakeup, clock, power, uart, wait_for_interrupt};
+use crate::vmm::Vmm;
 use crate::{places, print_line, rings, vm_parts};
 use core::ops::Range;
 use guest_trap::GuestPhysAddr;
 use heapless::Vec;
 use hermit_sync::ExclusiveCell;
 use vm_components::{
-    Channel, ChannelSet, Clock, Console, Host, MAX_VMS, Machine, Output, Trace, Vmm, channel,
+    Channel, ChannelSet, Clock, Console, Host, MAX_VMS, Machine, Output, Trace, channel,
 };
 
 /// The clock wakes the components other than `Trace` at every so many of its wake-ups.
@@ -44,7 +43,7 @@ static HOST: ExclusiveCell<Option<ComponentHost>> = ExclusiveCell::new(None);
 #[repr(C)]
 pub struct ComponentHost {
     /// Of the VM that is in the CPU, as is `platform.vm`.
-    pub(crate) vmm: Vmm<InstructionSet>,
+    pub(crate) vmm: Vmm,
     pub(crate) platform: Platform,
     /// Where that VM goes when another one's turn begins.
     saved: SavedVm,
@@ -59,7 +58,7 @@ pub struct ComponentHost {
 
 /// A VM that is not in the CPU.
 struct WaitingVm {
-    vmm: Vmm<InstructionSet>,
+    vmm: Vmm,
     vm: Vm,
     saved: SavedVm,
 }

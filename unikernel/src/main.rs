@@ -43,21 +43,16 @@ mod panic;
 #[cfg(target_os = "none")]
 mod places;
 #[cfg(target_os = "none")]
+mod print;
+#[cfg(target_os = "none")]
 mod rings;
 #[cfg(target_os = "none")]
 mod vm_parts;
+#[cfg(target_os = "none")]
+mod vmm;
 
 #[cfg(target_os = "none")]
 use component_host::main;
 
 #[cfg(not(target_os = "none"))]
 fn main() {}
-
-/// Prints one line, formatted as by `format!`.
-#[cfg(target_os = "none")]
-#[macro_export]
-macro_rules! print_line {
-    ($($text:tt)*) => {
-        $crate::arch::uart::print(format_args!("{}\n", format_args!($($text)*)))
-    };
-}
