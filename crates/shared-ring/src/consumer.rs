@@ -2,7 +2,9 @@
 //!
 //! [`Consumer`] takes records out and tells the producer so; [`Observer`] only looks, and
 //! the producer never learns of it. Invariant: whatever the producer's memory says, a
-//! reader stays inside the ring, makes progress, and never hands out a torn record.
+//! reader stays inside the ring, makes progress, and never hands out a torn record. A consumer
+//! reads one slot for each record that its producer has written, and one more for each claim
+//! that turns out wrong: a number stored in a header costs no more than that.
 
 use crate::memory::{ConsumerPage, Payload, RingKind, RingMemory, Word, header_word};
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -18,6 +20,17 @@ pub struct Item {
     pub payload: Payload,
 }
 
+/// What a consumer found in its producer's memory that no honest producer leaves there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RingFault {
+    /// The header names another layout, size or purpose.
+    Header,
+    /// The head is behind what was taken, or more than a ring ahead of it.
+    Position,
+    /// Behind the head there is no record that is newer than the last one taken.
+    Slot,
+}
+
 /// Takes records out of a ring that a [`crate::BoundedProducer`] fills.
 pub struct Consumer<const SLOTS: usize, W: 'static = AtomicU64> {
     ring: &'static RingMemory<SLOTS, W>,
@@ -30,6 +43,7 @@ pub struct Consumer<const SLOTS: usize, W: 'static = AtomicU64> {
     waits_seen: u64,
     lost: u64,
     misbehaviour: u64,
+    last_fault: Option<RingFault>,
 }
 
 impl<const SLOTS: usize, W: Word> Consumer<SLOTS, W> {
@@ -49,39 +63,49 @@ impl<const SLOTS: usize, W: Word> Consumer<SLOTS, W> {
             waits_seen: 0,
             lost: 0,
             misbehaviour: 0,
+            last_fault: None,
         }
     }
 
     /// Takes the oldest record out.
     ///
-    /// Slots that the producer filled wrongly are counted as its misbehaviour and skipped,
-    /// at most a ring's worth in one call.
+    /// Where it should be and is not, the producer has lied about its head: all that it claimed
+    /// is skipped unread, and counts once as its misbehaviour.
     #[inline(always)]
     pub fn pop(&mut self) -> Option<Item> {
         if self.tail == self.head && !self.refresh_head() {
             return None;
         }
-        while self.tail != self.head {
-            let read = self.ring.read(self.tail);
-            self.tail += 1;
-            self.page.tail.store(self.tail, Ordering::Release);
-            match read {
-                Some((sequence, payload)) if sequence > self.sequence => {
-                    let lost_before = sequence - self.sequence - 1;
-                    self.sequence = sequence;
-                    if lost_before != 0 {
-                        self.lost = self.lost.saturating_add(lost_before);
-                    }
-                    return Some(Item {
-                        sequence,
-                        lost_before,
-                        payload,
-                    });
-                }
-                _ => self.misbehaviour += 1,
-            }
+        let read = self.ring.read(self.tail);
+        let Some((sequence, payload)) = read.filter(|(number, _)| *number > self.sequence) else {
+            self.reject_claim();
+            return None;
+        };
+        self.tail += 1;
+        self.page.tail.store(self.tail, Ordering::Release);
+        let lost_before = sequence - self.sequence - 1;
+        self.sequence = sequence;
+        if lost_before != 0 {
+            self.lost = self.lost.saturating_add(lost_before);
         }
-        None
+        Some(Item {
+            sequence,
+            lost_before,
+            payload,
+        })
+    }
+
+    /// Goes on behind all that was claimed. To stay would be to look at the same slot for ever.
+    #[cold]
+    fn reject_claim(&mut self) {
+        self.tail = self.head;
+        self.page.tail.store(self.tail, Ordering::Release);
+        self.blame(RingFault::Slot);
+    }
+
+    fn blame(&mut self, fault: RingFault) {
+        self.misbehaviour = self.misbehaviour.saturating_add(1);
+        self.last_fault = Some(fault);
     }
 
     #[cold]
@@ -92,8 +116,12 @@ impl<const SLOTS: usize, W: Word> Consumer<SLOTS, W> {
         }
         // The range check keeps `tail` and `head` at most one ring apart, so `pop` ends.
         let possible = claim > self.tail && claim - self.tail <= SLOTS as u64;
-        if !possible || !self.ring.is_published(self.kind) {
-            self.misbehaviour += 1;
+        if !possible {
+            self.blame(RingFault::Position);
+            return false;
+        }
+        if !self.ring.is_published(self.kind) {
+            self.blame(RingFault::Header);
             return false;
         }
         self.head = claim;
@@ -127,9 +155,14 @@ impl<const SLOTS: usize, W: Word> Consumer<SLOTS, W> {
         self.lost
     }
 
-    /// Records and positions of the producer that cannot be.
+    /// Claims of the producer that cannot be.
     pub fn misbehaviour(&self) -> u64 {
         self.misbehaviour
+    }
+
+    /// What was wrong with the last of them.
+    pub fn last_fault(&self) -> Option<RingFault> {
+        self.last_fault
     }
 }
 

@@ -18,7 +18,9 @@
 //! Writing a slot: sequence number := 0, release fence, payload, sequence number := n with
 //! release. Reading it: load the number with acquire, copy, acquire fence, load it again;
 //! zero or changed means the copy is torn and is thrown away. Only the copy is ever looked
-//! at. Numbers start at 1 and never repeat, so a gap between two records *is* the loss.
+//! at. Numbers start at 1 and never repeat, so a gap between two records *is* the loss. A
+//! consumer that finds no new record where the head says that there is one throws away all that
+//! was claimed with it: an honest producer moves the head behind what it has written.
 //!
 //! Two producers write the same layout: [`BoundedProducer`] respects the consumer and says
 //! when there is no room; [`OverwritingProducer`] never waits and overwrites the oldest.
@@ -38,7 +40,7 @@ mod consumer;
 mod memory;
 mod producer;
 
-pub use consumer::{Consumer, Item, Observation, Observer};
+pub use consumer::{Consumer, Item, Observation, Observer, RingFault};
 pub use core::sync::atomic::{AtomicU64, Ordering};
 pub use memory::{
     ConsumerPage, Identity, LAYOUT_VERSION, MAGIC, PAYLOAD_WORDS, Payload, RingKind, RingMemory,

@@ -3,8 +3,9 @@
 use proptest::prelude::*;
 use shared_ring::{
     AtomicU64, BoundedProducer, Consumer, ConsumerPage, Full, Identity, Observation, Observer,
-    Ordering, OverwritingProducer, RingKind, RingMemory, Wake, Word,
+    Ordering, OverwritingProducer, RingFault, RingKind, RingMemory, Wake, Word,
 };
+use std::cell::Cell;
 
 const IDENTITY: Identity = Identity {
     kind: RingKind::Log,
@@ -26,6 +27,11 @@ fn memory<const SLOTS: usize>() -> (&'static RingMemory<SLOTS>, &'static Consume
     )
 }
 
+std::thread_local! {
+    /// Words read since the test last looked.
+    static LOADS: Cell<u32> = const { Cell::new(0) };
+}
+
 /// A word of memory whose peer answers what the test wants it to.
 #[derive(Default)]
 struct Claimed {
@@ -35,6 +41,7 @@ struct Claimed {
 
 impl Word for Claimed {
     fn load(&self, order: Ordering) -> u64 {
+        LOADS.set(LOADS.get() + 1);
         self.value.load(order) ^ self.lie.load(order)
     }
 
@@ -216,6 +223,80 @@ fn records_in_a_ring_that_is_not_set_up_keep_nobody_awake() {
     }
 }
 
+/// What one call may cost: the header's six words, the eight of a slot, its number again.
+const MOST_LOADS: u32 = 6 + 8 + 1;
+
+/// A ring that has been filled and emptied once, so that its slots hold old records.
+fn stale() -> (
+    &'static RingMemory<8, Claimed>,
+    BoundedProducer<8, Claimed>,
+    Consumer<8, Claimed>,
+) {
+    let ring: &'static RingMemory<8, Claimed> = Box::leak(Box::new(RingMemory::zeroed()));
+    let page: &'static ConsumerPage<Claimed> = Box::leak(Box::default());
+    let mut producer = BoundedProducer::new(ring, page, IDENTITY);
+    let mut consumer = Consumer::new(ring, page, RingKind::Log);
+    for value in 1..=8 {
+        assert!(producer.push(&[value; 7]).is_ok());
+    }
+    while consumer.pop().is_some() {}
+    assert_eq!((consumer.misbehaviour(), consumer.last_fault()), (0, None));
+    (ring, producer, consumer)
+}
+
+#[test]
+fn a_claim_of_a_whole_ring_without_records_costs_one_look_and_counts_once() {
+    let (ring, _, mut consumer) = stale();
+    let head = &words(ring)[HEAD].value;
+    for claims in 1..=5 {
+        head.store(8 + 8 * claims, Ordering::Relaxed);
+        LOADS.set(0);
+        assert_eq!(consumer.pop(), None);
+        let loads = LOADS.replace(0);
+        assert!(loads <= MOST_LOADS, "{loads} loads for one store");
+        assert_eq!(consumer.misbehaviour(), claims);
+        assert_eq!(consumer.last_fault(), Some(RingFault::Slot));
+        // What is rejected is done with: the next look finds nothing, and the reader sleeps.
+        assert_eq!(consumer.pop(), None);
+        assert!(consumer.sleep_until(1));
+        assert_eq!(consumer.misbehaviour(), claims);
+    }
+}
+
+#[test]
+fn behind_a_hole_nothing_is_read_and_what_is_written_after_it_is() {
+    let (ring, mut producer, mut consumer) = stale();
+    // Five records, of which the third was never written.
+    for value in 9..=13 {
+        assert!(producer.push(&[value; 7]).is_ok());
+    }
+    let slot = |index: usize| &words(ring)[4096 / size_of::<Claimed>() + index * 8];
+    slot(2).value.store(3, Ordering::Relaxed);
+    let taken: Vec<u64> = std::iter::from_fn(|| consumer.pop().map(|item| item.sequence)).collect();
+    assert_eq!(taken, [9, 10]);
+    assert_eq!(consumer.misbehaviour(), 1);
+    assert!(producer.push(&[14; 7]).is_ok());
+    let item = consumer.pop().unwrap();
+    assert_eq!((item.sequence, item.lost_before), (14, 3));
+}
+
+#[test]
+fn what_was_wrong_has_a_name() {
+    let (ring, mut producer, mut consumer) = stale();
+    for impossible in [7, 17, u64::MAX] {
+        words(ring)[HEAD].value.store(impossible, Ordering::Relaxed);
+        assert_eq!(consumer.pop(), None);
+        assert_eq!(consumer.last_fault(), Some(RingFault::Position));
+    }
+    assert!(producer.push(&[9; 7]).is_ok());
+    words(ring)[0].lie.store(1, Ordering::Relaxed);
+    assert_eq!(consumer.pop(), None);
+    assert_eq!(consumer.last_fault(), Some(RingFault::Header));
+    assert_eq!(consumer.misbehaviour(), 4);
+    words(ring)[0].lie.store(0, Ordering::Relaxed);
+    assert_eq!(consumer.pop().unwrap().sequence, 9);
+}
+
 proptest! {
     /// A consumer whose producer's memory holds arbitrary lies ends each call, stays inside
     /// the ring and never goes back.
@@ -237,10 +318,14 @@ proptest! {
             consumer.sleep_until(lie % 4);
             consumer.take_waiter();
             for _ in 0..6 {
+                let before = consumer.misbehaviour();
+                LOADS.set(0);
                 if let Some(item) = consumer.pop() {
                     prop_assert!(item.sequence > last);
                     last = item.sequence;
                 }
+                prop_assert!(LOADS.replace(0) <= MOST_LOADS);
+                prop_assert!(consumer.misbehaviour() - before <= 1);
             }
         }
     }

@@ -12,8 +12,9 @@ use std::cell::Cell;
 
 const SLOTS: usize = 8;
 const KIND: RingKind = RingKind::Log;
-/// More loads than a call may need: a ring's worth of slots, and the header.
-const MOST_LOADS: u64 = (SLOTS * (SLOT_WORDS + 1) + header_word::COUNT) as u64;
+/// More loads than a call may need, whatever is claimed: one slot, its number again, and the
+/// header.
+const MOST_LOADS: u64 = (SLOT_WORDS + 1 + header_word::COUNT) as u64;
 
 /// A word that its peer may change just before a load.
 #[repr(transparent)]
@@ -92,6 +93,7 @@ fn read(memory: Memory, ring: RingPeer, page: Words, script: &mut Script<'_>) {
     let mut seen = 0u64;
     while !script.is_over() {
         let tail = page[TAIL].load(Ordering::Relaxed);
+        let faults = consumer.misbehaviour();
         LOADS.set(0);
         match script.byte() % 8 {
             0 | 1 => ring.poke(script),
@@ -122,12 +124,15 @@ fn read(memory: Memory, ring: RingPeer, page: Words, script: &mut Script<'_>) {
             },
         }
         assert!(LOADS.get() <= MOST_LOADS);
+        let faults = consumer.misbehaviour() - faults;
+        assert!(faults <= 1 && (faults == 0 || consumer.last_fault().is_some()));
+        // One record is taken, or none and all that was claimed: that is a fault.
         let taken = page[TAIL].load(Ordering::Relaxed) - tail;
-        assert!(taken <= SLOTS as u64);
+        assert!(taken <= 1 || taken <= SLOTS as u64 && faults == 1);
     }
     // The producer stands still now: its consumer comes to an end and can sleep.
     CHANGE.set((0, 0));
-    // It takes what it believed before and then what is claimed now, and skips what is none.
+    // It takes what it believed before and then what is claimed now, or skips it.
     for _ in 0..=2 * SLOTS {
         consumer.pop();
     }
