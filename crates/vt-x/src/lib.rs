@@ -1,5 +1,5 @@
 //! Intel's virtualization, VT-x, as far as it is neither the CPU's nor a kernel's: the names of
-//! the VMCS, what an exit means, and what an entry injects.
+//! the VMCS, what an exit means, what an entry injects, and what it refuses.
 //!
 //! Called by the platform on every exit of a guest. A crate of its own because all of it is the
 //! manual's: whoever runs the vCPU, a kernel's system call or the instructions themselves, finds
@@ -12,10 +12,14 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+mod check;
 mod event;
 mod exit;
 pub mod vmcs;
 
+pub use check::{
+    ModeRegisters, Refused, is_canonical, may_enter_ia32e_mode, may_load, may_write, msr,
+};
 pub use event::{Event, vector};
 pub use exit::{
     Cause, ControlRegisterAccess, EPT_VIOLATION, Left, MadeBy, cause, left_by, memory_access,

@@ -20,6 +20,8 @@ impl Field {
     pub const GUEST_PDPTE0: Self = Self(0x280a);
     /// Pin-based execution controls.
     pub const PIN_BASED_CONTROLS: Self = Self(0x4000);
+    /// Primary processor-based execution controls.
+    pub const PRIMARY_CONTROLS: Self = Self(0x4002);
     /// Exceptions that leave the guest, a bit for each vector.
     pub const EXCEPTION_BITMAP: Self = Self(0x4004);
     /// VM-entry controls.
@@ -103,29 +105,80 @@ impl SegmentRegister {
         Self::Tr,
     ];
 
-    const fn field(self, first: u32) -> Field {
-        Field(first + 2 * self as u32)
+    const fn field(self, part: SegmentField) -> Field {
+        Field(part as u32 + 2 * self as u32)
     }
 
     /// The selector's field.
     pub const fn selector(self) -> Field {
-        self.field(0x800)
+        self.field(SegmentField::Selector)
     }
 
     /// The limit's field.
     pub const fn limit(self) -> Field {
-        self.field(0x4800)
+        self.field(SegmentField::Limit)
     }
 
     /// The access rights' field.
     pub const fn access_rights(self) -> Field {
-        self.field(0x4814)
+        self.field(SegmentField::AccessRights)
     }
 
     /// The base's field.
     pub const fn base(self) -> Field {
-        self.field(0x6806)
+        self.field(SegmentField::Base)
     }
+}
+
+/// What is kept of a segment: the encoding of ES's field, the first of eight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SegmentField {
+    Selector = 0x800,
+    Limit = 0x4800,
+    AccessRights = 0x4814,
+    Base = 0x6806,
+}
+
+impl SegmentField {
+    /// Which segment's field this is, and which of its fields.
+    pub(crate) const fn of(field: Field) -> Option<(SegmentRegister, Self)> {
+        const PARTS: [SegmentField; 4] = [
+            SegmentField::Selector,
+            SegmentField::Limit,
+            SegmentField::AccessRights,
+            SegmentField::Base,
+        ];
+        let mut index = 0;
+        while index < PARTS.len() {
+            let offset = field.0.wrapping_sub(PARTS[index] as u32);
+            let register = (offset / 2) as usize;
+            if offset.is_multiple_of(2) && register < SegmentRegister::ALL.len() {
+                return Some((SegmentRegister::ALL[register], PARTS[index]));
+            }
+            index += 1;
+        }
+        None
+    }
+}
+
+/// Access rights of a segment, as the VMCS has them.
+pub mod access_rights {
+    /// The type.
+    pub const TYPE: u64 = 0b1111;
+    /// The type of a task of 32 or 64 bits that is under way. One of 16 bits is 3.
+    pub const BUSY_TASK: u64 = 11;
+    /// Code or data; clear of a system segment.
+    pub const CODE_OR_DATA: u64 = 1 << 4;
+    /// Present.
+    pub const PRESENT: u64 = 1 << 7;
+    /// 64-bit code.
+    pub const LONG: u64 = 1 << 13;
+    /// D of code, B of a stack.
+    pub const BIG: u64 = 1 << 14;
+    /// Nothing was loaded.
+    pub const UNUSABLE: u64 = 1 << 16;
+    /// All that are not reserved.
+    pub const BITS: u64 = 0x1_f0ff;
 }
 
 /// Pin-based controls: the VMX-preemption timer runs.
@@ -147,6 +200,8 @@ pub mod primary {
     pub const MOV_DR: u64 = 1 << 23;
     /// MONITOR.
     pub const MONITOR: u64 = 1 << 29;
+    /// What a guest must not do by itself. A kernel adds what it needs.
+    pub const OF_A_GUEST: u64 = HLT | MWAIT | RDPMC | CR8_LOAD | CR8_STORE | MOV_DR | MONITOR;
 }
 
 /// Secondary processor-based controls.
@@ -155,6 +210,8 @@ pub mod secondary {
     pub const WBINVD: u64 = 1 << 6;
     /// The guest may run without paging, and in real mode.
     pub const UNRESTRICTED_GUEST: u64 = 1 << 7;
+    /// What a guest runs with. A kernel adds what it needs.
+    pub const OF_A_GUEST: u64 = WBINVD | UNRESTRICTED_GUEST;
 }
 
 /// VM-entry controls.
@@ -165,6 +222,8 @@ pub mod entry {
     pub const LOAD_PAT: u64 = 1 << 14;
     /// Loads IA32_EFER.
     pub const LOAD_EFER: u64 = 1 << 15;
+    /// What a guest is entered with, in whatever mode.
+    pub const OF_A_GUEST: u64 = LOAD_PAT | LOAD_EFER;
 }
 
 /// Interruptibility: blocking by STI, by MOV SS.

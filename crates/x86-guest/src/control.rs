@@ -119,24 +119,6 @@ pub const fn is_page_directory_pointer(entry: u64, physical_address_bits: u32) -
     entry & PRESENT == 0 || entry & (RESERVED | beyond) == 0
 }
 
-/// Whether PAT takes this value: each byte is a memory type.
-pub const fn is_memory_types(pat: u64) -> bool {
-    let types = pat.to_le_bytes();
-    let mut index = 0;
-    while index < types.len() {
-        if !matches!(types[index], 0 | 1 | 4..=7) {
-            return false;
-        }
-        index += 1;
-    }
-    true
-}
-
-/// Whether a linear address of 48 bits is canonical.
-pub const fn is_canonical(address: u64) -> bool {
-    (address as i64) << 16 >> 16 == address as i64
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -240,14 +222,5 @@ mod tests {
         let switched = LONG.with_machine_status(0xfff8, Mode::Long).unwrap();
         assert_eq!(switched.cr0, 0x8001_0039);
         assert_eq!(switched.with_ts_clear(), LONG);
-    }
-
-    #[test]
-    fn a_memory_type_that_does_not_exist_is_none_and_neither_is_a_hole_between_addresses() {
-        assert!(is_memory_types(0x0007_0406_0007_0406));
-        assert!(!is_memory_types(0x0007_0406_0007_0402));
-        assert!(!is_memory_types(0x0800_0000_0000_0000));
-        assert!(is_canonical(0x7fff_ffff_ffff) && is_canonical(0xffff_8000_0000_0000));
-        assert!(!is_canonical(0x8000_0000_0000) && !is_canonical(1 << 63));
     }
 }

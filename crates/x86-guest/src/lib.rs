@@ -36,7 +36,7 @@ mod instruction;
 mod paging;
 
 pub use cache::{AccessCache, Found, Recalled, Situation};
-pub use control::{ControlRegisters, is_canonical, is_memory_types, is_page_directory_pointer};
+pub use control::{ControlRegisters, is_page_directory_pointer};
 pub use cpuid::{Cpuid, visible_cpuid};
 pub use decode::{decode, instruction_len};
 pub use efer::written_efer;

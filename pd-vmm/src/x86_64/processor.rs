@@ -3,33 +3,33 @@
 //!
 //! Called by `vcpu` for every exit but those of devices. The invariant: a guest changes nothing
 //! of the machine's. Its values are checked before the kernel gets them, since the kernel loads
-//! the registers of SYSCALL as they are.
+//! the registers of SYSCALL as they are; what no CPU takes is #GP, as on one.
 //!
 //! Specification: Intel SDM volume 3, "VM Exits" (exit qualifications); volume 4
 //! (model-specific registers).
 
 use super::invocations::VCpuInvocations;
-use super::vcpu::{RAX, RBX, RCX, RDX, VCPU, VirtualMachine, read_vmcs, write_vmcs};
+use super::vcpu::{RAX, RBX, RCX, RDX, VCPU, VirtualMachine, read_vmcs, write_msr, write_vmcs};
 use core::arch::x86_64::{__cpuid, __cpuid_count, CpuidResult};
 use guest_trap::GuestPhysAddr;
 use pd_runtime::Counter;
 use sel4::Word;
 use vm_components::{Machine, X86ExitReason, X86Machine};
-use vt_x::vmcs::Field;
-use vt_x::{Cause, ControlRegisterAccess, Left, cause, left_by, vector};
+use vt_x::msr::{CSTAR, FMASK, LSTAR, STAR};
+use vt_x::vmcs::{Field, SegmentRegister};
+use vt_x::{
+    Cause, ControlRegisterAccess, Left, cause, left_by, may_enter_ia32e_mode, may_load, may_write,
+    vector,
+};
 use x86_guest::{
-    ControlRegisters, Cpuid, Mode, Registers, is_canonical, is_memory_types,
-    is_page_directory_pointer, visible_cpuid, written_efer,
+    ControlRegisters, Cpuid, Mode, Registers, is_page_directory_pointer, visible_cpuid,
+    written_efer,
 };
 
 // Model-specific registers.
 const TIME_STAMP_COUNTER: u32 = 0x10;
 const PAT: u32 = 0x277;
 const EFER: u32 = 0xc000_0080;
-const STAR: u32 = 0xc000_0081;
-const LSTAR: u32 = 0xc000_0082;
-const CSTAR: u32 = 0xc000_0083;
-const FMASK: u32 = 0xc000_0084;
 /// Those that SYSCALL goes by, which the kernel loads with a guest.
 const SYSTEM_CALL_REGISTERS: [u32; 4] = [STAR, LSTAR, CSTAR, FMASK];
 
@@ -129,34 +129,37 @@ impl VirtualMachine {
 
     /// Whether the register takes the value; `None` if the guest does not have it.
     fn write_msr(&mut self, number: u32, value: u64) -> Option<bool> {
-        let taken = match number {
-            PAT => is_memory_types(value),
-            STAR => true,
-            LSTAR | CSTAR => is_canonical(value),
-            FMASK => value >> 32 == 0,
+        Some(match number {
+            PAT => {
+                let taken = may_write(Field::GUEST_PAT, value).is_ok();
+                if taken {
+                    write_vmcs(Field::GUEST_PAT, value);
+                }
+                taken
+            }
+            STAR | LSTAR | CSTAR | FMASK => {
+                let taken = may_load(number, value).is_ok();
+                if taken {
+                    write_msr(number, value);
+                }
+                taken
+            }
             EFER => {
                 let control = self.control;
                 let written = written_efer(control.efer, value, control.cr0);
                 if let Some(efer) = written {
                     self.set_control_registers(ControlRegisters { efer, ..control });
                 }
-                return Some(written.is_some());
+                written.is_some()
             }
             _ => return None,
-        };
-        if taken && number == PAT {
-            write_vmcs(Field::GUEST_PAT, value);
-        } else if taken {
-            // As above.
-            VCPU.vcpu_write_msr(number, value).ok();
-        }
-        Some(taken)
+        })
     }
 
     /// The registers of SYSCALL as they are at a VM's start.
     pub(super) fn reset_system_call_registers(&mut self) {
         for number in SYSTEM_CALL_REGISTERS {
-            VCPU.vcpu_write_msr(number, 0).ok();
+            write_msr(number, 0);
         }
     }
 
@@ -187,6 +190,12 @@ impl VirtualMachine {
         let Some(control) = changed else {
             return false;
         };
+        if control.is_long() && !self.control.is_long() {
+            let rights = |register: SegmentRegister| read_vmcs(register.access_rights());
+            if !may_enter_ia32e_mode(rights(SegmentRegister::Cs), rights(SegmentRegister::Tr)) {
+                return false;
+            }
+        }
         if control.loads_page_directory_pointers(&self.control) {
             let Some(entries) = self.page_directory_pointers() else {
                 return false;

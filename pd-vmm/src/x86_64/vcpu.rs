@@ -13,7 +13,9 @@
 //!
 //! Invariants: message registers are copied before anything else is called; CR0, CR4 and EFER
 //! change only by `processor`, since every bit of theirs leaves the guest, so they are known
-//! without asking; a guest that spins with its interrupts off leaves by the preemption timer.
+//! without asking; a guest that spins with its interrupts off leaves by the preemption timer; no
+//! value goes to the kernel that an entry would fail by (`vt_x::may_write`): what a guest asks for
+//! is refused before, so one that comes here is this program's bug, and a panic ends this VM alone.
 //! This protection domain has no interrupts, so there are none to acknowledge.
 //!
 //! Specification: Intel SDM volume 3, "VM Entries", "VM Exits"; seL4 reference manual, "X86
@@ -34,7 +36,10 @@ use vm_config::VmConfig;
 use vt_x::vmcs::{
     Field, INTERRUPT_SHADOW, PIN_PREEMPTION_TIMER, SegmentRegister, entry, primary, secondary,
 };
-use vt_x::{EPT_VIOLATION, Event as Injected, MadeBy, memory_access, vector};
+use vt_x::{
+    EPT_VIOLATION, Event as Injected, MadeBy, ModeRegisters, is_canonical, may_load, may_write,
+    memory_access, vector,
+};
 use x86_guest::{ControlRegisters, Mode, Paging, Registers, Segment, Situation};
 
 // Capability slots that the Microkit gives a protection domain (its manual, "CSpace").
@@ -42,14 +47,6 @@ const INPUT: cap::Endpoint = sel4::Cap::from_bits(1);
 const REPLY: cap::Reply = sel4::Cap::from_bits(4);
 pub(super) const VCPU: cap::VCpu = sel4::Cap::from_bits(330);
 
-/// What a guest must not do by itself. The kernel adds what it needs.
-const PRIMARY_CONTROLS: Word = primary::HLT
-    | primary::MWAIT
-    | primary::RDPMC
-    | primary::CR8_LOAD
-    | primary::CR8_STORE
-    | primary::MOV_DR
-    | primary::MONITOR;
 /// #DB and #AC: a guest whose handlers cause them again would never be left.
 const EXCEPTIONS: Word = 1 << vector::DEBUG | 1 << vector::ALIGNMENT_CHECK;
 
@@ -134,7 +131,7 @@ impl VirtualMachine {
             runs: false,
             entry: VmEntry {
                 rip: 0,
-                primary_controls: PRIMARY_CONTROLS,
+                primary_controls: primary::OF_A_GUEST,
                 interruption_info: Injected::NONE.0,
             },
             delivers: false,
@@ -258,6 +255,7 @@ impl VirtualMachine {
     /// Lets the guest take a hardware exception at RIP, with an error code of 0 if it has one.
     pub(super) fn raise(&mut self, vector: u8) {
         let event = Injected::exception(vector, self.control.cr0);
+        assert!(event.is_taken(self.control.cr0), "injecting {event:x?}");
         if event.has_error_code() {
             write_vmcs(Field::ENTRY_EXCEPTION_ERROR_CODE, 0);
         }
@@ -281,7 +279,7 @@ impl VirtualMachine {
             self.write_cr4(control.cr4);
         }
         self.control = control;
-        let ControlRegisters { cr0, efer, .. } = control;
+        let ControlRegisters { cr0, cr4, efer } = control;
         // As below.
         write_vmcs(Field::GUEST_CR0, cr0);
         write_vmcs(Field::CR0_READ_SHADOW, cr0);
@@ -291,10 +289,11 @@ impl VirtualMachine {
         } else {
             0
         };
-        write_vmcs(
-            Field::ENTRY_CONTROLS,
-            entry::LOAD_PAT | entry::LOAD_EFER | mode,
-        );
+        let controls = entry::OF_A_GUEST | mode;
+        if let Err(refused) = (ModeRegisters { cr0, cr4, efer }).are_taken(controls) {
+            panic!("entering with {control:x?}: {refused}");
+        }
+        require(Field::ENTRY_CONTROLS, controls);
     }
 
     /// CR4.PGE is the guest's: only its own write makes the hardware forget what it remembers
@@ -329,10 +328,22 @@ pub(super) fn read_vmcs(field: Field) -> Word {
 /// Writes a field that the kernel lets be written. Gives what is there after the bits that the
 /// kernel and the hardware fix.
 pub(super) fn write_vmcs(field: Field, value: Word) -> Word {
+    if let Err(refused) = may_write(field, value) {
+        panic!("writing {field:x?} of the VMCS: {refused}");
+    }
     match VCPU.vcpu_write_vmcs(field, value) {
         Ok(written) => written,
         Err(error) => panic!("writing {value:#x} to {field:x?} of the VMCS: {error}"),
     }
+}
+
+/// Writes a register of SYSCALL, which the kernel loads with the guest as it is given it.
+pub(super) fn write_msr(number: u32, value: Word) {
+    if let Err(refused) = may_load(number, value) {
+        panic!("writing register {number:#x}: {refused}");
+    }
+    // The kernel has it: no error is possible.
+    VCPU.vcpu_write_msr(number, value).ok();
 }
 
 /// Sets bits of a control, all of which the hardware must have.
@@ -497,8 +508,8 @@ impl X86Machine for VirtualMachine {
             write_vmcs(register.base(), 0);
         }
         require(Field::PIN_BASED_CONTROLS, PIN_PREEMPTION_TIMER);
-        let of_guest = secondary::WBINVD | secondary::UNRESTRICTED_GUEST;
-        require(Field::SECONDARY_CONTROLS, of_guest);
+        require(Field::PRIMARY_CONTROLS, primary::OF_A_GUEST);
+        require(Field::SECONDARY_CONTROLS, secondary::OF_A_GUEST);
         for (field, value) in [
             (Field::PREEMPTION_TIMER_VALUE, preemption_timer_value()),
             (Field::EXCEPTION_BITMAP, EXCEPTIONS),
@@ -533,6 +544,7 @@ impl X86Machine for VirtualMachine {
         self.registers = [0; GENERAL_REGISTERS];
         self.set_gpr(RDI, rdi);
         self.set_gpr(RSI, rsi);
+        assert!(is_canonical(entry), "a guest that begins at {entry:#x}");
         self.entry.rip = entry;
         self.entry.interruption_info = Injected::NONE.0;
         self.runs = true;
@@ -545,5 +557,5 @@ fn preemption_timer_value() -> Word {
     const UNIT: Word = 0x1f;
     // The kernel passes this register on.
     let unit_log2 = VCPU.vcpu_read_msr(IA32_VMX_MISC).unwrap_or(0) & UNIT;
-    ((Counter::hz() / 1000) >> unit_log2).max(1)
+    ((Counter::hz() / 1000) >> unit_log2).clamp(1, u32::MAX.into())
 }
