@@ -44,9 +44,13 @@ pub const USER_DATA: u16 = 0x40 | 3;
 pub const USER_CODE_64: u16 = 0x48 | 3;
 /// Of the task state segment, two entries.
 const TASK: u16 = 0x50;
+/// Of a task of 16 bits, which does not go with long mode.
+const SHORT_TASK: u16 = 0x60;
+/// Of 32-bit code that is marked as 64-bit code besides, which means nothing outside of long mode.
+const MARKED_CODE: u16 = 0x68;
 
 // Descriptors: 4 GiB from 0 but for those whose base is set, which have 64 KiB.
-const DESCRIPTORS: [u64; 12] = [
+const DESCRIPTORS: [u64; 14] = [
     0,
     0x00af_9b00_0000_ffff,
     0x00cf_9300_0000_ffff,
@@ -59,6 +63,8 @@ const DESCRIPTORS: [u64; 12] = [
     0x00af_fb00_0000_ffff,
     0x0000_8900_0000_0067,
     0,
+    0x0000_8100_0000_002b,
+    0x00ef_9b00_0000_ffff,
 ];
 
 static TABLE: [AtomicU64; DESCRIPTORS.len()] = [const { AtomicU64::new(0) }; DESCRIPTORS.len()];
@@ -178,6 +184,63 @@ pub fn far_call(around: Around, code: FarPointer, data: u16, registers: &mut Reg
     unimplemented!("{around:?} {code:?} {data:#x} {registers:?} {root:#x} {cr4_change:#x}")
 }
 
+/// From what no CPU enters long mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// A task of 16 bits.
+    ShortTask,
+    /// A code segment that is marked as 64-bit code.
+    MarkedCode,
+}
+
+/// Leaves long mode by switching paging off, and tries to enter it again from there. Whether the
+/// CPU refuses that by #GP; one that does not may never come back.
+pub fn is_refused_long_mode(from: Origin) -> bool {
+    #[cfg(target_os = "none")]
+    {
+        unsafe extern "C" {
+            fn call_by_32_bit_code(entry: &FarPointer, call: *mut Call);
+            fn in_unpaged_mode_from();
+            fn enter_long_mode();
+            static mut call_of_32_bit_code: Call;
+        }
+        let short_task = usize::from(SHORT_TASK >> 3);
+        // Available, though it was loaded before.
+        TABLE[short_task].store(DESCRIPTORS[short_task], Ordering::Relaxed);
+        let (selector, task) = match from {
+            Origin::ShortTask => (CODE_32, SHORT_TASK),
+            Origin::MarkedCode => (MARKED_CODE, TASK),
+        };
+        let wanted = Call {
+            registers: Registers {
+                gpr: [0; 16],
+                rflags: crate::code::RFLAGS_CLEAR,
+            },
+            code: FarPointer {
+                offset: enter_long_mode as *const () as u32,
+                selector,
+            },
+            data: task.into(),
+            root: 0,
+            cr4_change: 0,
+            refused: 0,
+        };
+        let entry = FarPointer {
+            offset: in_unpaged_mode_from as *const () as u32,
+            selector: CODE_32,
+        };
+        let call = &raw mut call_of_32_bit_code;
+        // SAFETY: as in `far_call`.
+        unsafe { call.write_volatile(wanted) };
+        // SAFETY: the entry comes back in long mode, on the task that was loaded before.
+        unsafe { call_by_32_bit_code(&entry, call) };
+        // SAFETY: as above.
+        unsafe { call.read_volatile() }.refused != 0
+    }
+    #[cfg(not(target_os = "none"))]
+    unimplemented!("{from:?} {SHORT_TASK:#x} {MARKED_CODE:#x}")
+}
+
 /// What the assembly is told, and where it leaves the registers.
 #[derive(Clone, Copy)]
 #[repr(C)]
@@ -262,7 +325,8 @@ pub fn system_call_entry() -> u64 {
 //
 // The entries, in 32-bit code, entered by a far call: change what is around, call `by_32_bit_code`,
 // and change it back. That loads and stores all registers by way of SS, which is flat. Without long
-// mode there is one exception that has a handler, #GP where paging is switched on.
+// mode there is one exception that has a handler, #GP where paging is switched on. One entry calls
+// nothing but jumps to `enter_long_mode`, in the segment and on the task (Call.data) that are asked for.
 //
 // return_to_user(RDI = selector, RSI = RIP, RDX = registers): ends by an exception.
 //
@@ -415,12 +479,7 @@ in_legacy_mode:
     sub     esp, 8
     sidt    [esp]
     mov     eax, offset legacy_general_protection
-    mov     ss:[legacy_gate], ax            // offset 15..0
-    mov     word ptr ss:[legacy_gate + 2], {CODE_32}
-    mov     word ptr ss:[legacy_gate + 4], 0x8e00
-    shr     eax, 16
-    mov     ss:[legacy_gate + 6], ax        // offset 31..16
-    lidt    ss:[legacy_table_pointer]
+    call    take_general_protection
     mov     eax, cr0
     bts     eax, 31
     mov     cr0, eax
@@ -450,6 +509,60 @@ legacy_general_protection:
     mov     dword ptr [esp], offset leave_legacy_mode
     mov     dword ptr ss:[call_of_32_bit_code + 156], 1
     iretd
+
+    // Its handler is at EAX.
+take_general_protection:
+    mov     ss:[legacy_gate], ax            // offset 15..0
+    mov     word ptr ss:[legacy_gate + 2], {CODE_32}
+    mov     word ptr ss:[legacy_gate + 4], 0x8e00
+    shr     eax, 16
+    mov     ss:[legacy_gate + 6], ax        // offset 31..16
+    lidt    ss:[legacy_table_pointer]
+    ret
+
+    .global in_unpaged_mode_from
+in_unpaged_mode_from:
+    mov     eax, cr0
+    btr     eax, 31
+    mov     cr0, eax
+    sub     esp, 8
+    sidt    [esp]
+    mov     eax, offset long_mode_is_refused
+    call    take_general_protection
+    mov     eax, ss:[call_of_32_bit_code + 144]
+    call    load_task
+    jmp     fword ptr ss:[call_of_32_bit_code + 136]
+    .global enter_long_mode
+enter_long_mode:
+    mov     eax, cr0
+    bts     eax, 31
+    mov     cr0, eax
+back_to_long_mode:
+    lidt    [esp]
+    add     esp, 8
+    mov     eax, {TASK}
+    call    load_task
+    mov     eax, cr0
+    bts     eax, 31
+    mov     cr0, eax
+    retf
+
+long_mode_is_refused:
+    add     esp, 4                          // its error code
+    mov     dword ptr [esp], offset back_to_long_mode
+    mov     dword ptr [esp + 4], {CODE_32}
+    mov     dword ptr ss:[call_of_32_bit_code + 156], 1
+    iretd
+
+    // The task of selector EAX, also if it is the one that is under way.
+load_task:
+    sub     esp, 8
+    sgdt    [esp]
+    mov     ecx, [esp + 2]
+    btr     dword ptr ss:[ecx + eax + 4], 9
+    add     esp, 8
+    ltr     ax
+    ret
 
 by_32_bit_code:
     mov     ds, ss:[call_of_32_bit_code + 144]
@@ -493,5 +606,6 @@ system_call:    .skip 8
 "#,
     CODE_32 = const CODE_32,
     DATA = const DATA,
+    TASK = const TASK,
     USER_DATA = const USER_DATA,
 );

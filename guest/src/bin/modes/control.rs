@@ -10,7 +10,7 @@ use guest::code::{RFLAGS_CLEAR, Registers};
 use guest::exceptions::{Exception, attempt};
 use guest::page_tables::{self, WINDOW, WINDOW_LEVEL_3, forget_translations};
 use guest::segments::{
-    self, Around, CODE_32, CODE_64, DATA, FarPointer, STAR, USER_CODE_64, system_call_entry,
+    self, Around, CODE_32, CODE_64, DATA, FarPointer, Origin, STAR, USER_CODE_64, system_call_entry,
 };
 use guest::trace_location::PAGE_LEN_BYTES;
 
@@ -549,6 +549,11 @@ fn what_no_cpu_takes() {
         }
     }
     FMASK.refuses(1 << 32);
+
+    for from in [Origin::ShortTask, Origin::MarkedCode, Origin::ShortTask] {
+        let refused = segments::is_refused_long_mode(from);
+        check!(refused, "long mode is entered from {from:?}");
+    }
 
     // Of the four entries that PAE paging begins with.
     const RETF: &[u8] = &[0xcb];
