@@ -499,6 +499,10 @@ impl<M: X86Machine> Architecture<M> for X86 {
         const TABLES: u64 = 6;
         const PRESENT_WRITABLE: u64 = 0b11;
         const LARGE: u64 = 1 << 7;
+        // An entry of the vCPU with a RIP that no CPU has fails, which not every kernel survives.
+        if start.entry.wrapping_sub(ram.base) >= ram.len_bytes {
+            return Err(ImageError::OutsideRam(GuestPhysAddr(start.entry)));
+        }
         let room = ram
             .len_bytes
             .checked_sub(COMMAND_LINE_AREA + TABLES * PAGE_BYTES);

@@ -309,6 +309,17 @@ impl<const SEES_CODE_SEGMENT: bool> System<SEES_CODE_SEGMENT> {
     }
 }
 
+#[test]
+fn an_image_that_begins_outside_of_its_ram_is_not_entered() {
+    const ENTRY: std::ops::Range<usize> = 24..32;
+    for entry in [0, RAM - 1, RAM + RAM_BYTES as u64, 1 << 63, u64::MAX] {
+        let mut file = image(EM_X86_64, RIP, &CODE).to_vec();
+        file[ENTRY].copy_from_slice(&entry.to_le_bytes());
+        let system = System::with(Unsupported::default(), file.leak());
+        assert!(!system.platform.running, "{entry:#x}");
+    }
+}
+
 /// mov eax, [rdi]
 const LOAD: [u8; 2] = [0x8b, 0x07];
 /// mov [rdi], eax
