@@ -42,6 +42,8 @@ COVERAGE := -Cpasses=sancov-module $(addprefix -Cllvm-args=-sanitizer-coverage-,
 # `make bench` counts instructions; the others do not depend on how fast the machine is.
 RUNNER  = cargo run --quiet --package runner --
 VDEV_TRACE = cargo run --quiet --package vdev-trace --
+# Where a dump of the unikernel's memory has rings; one of a Microkit's holds nothing else.
+RING_PLACES_unikernel := --rings 0,0xe00000
 TRACES = --text out/trace.txt --ctf out/ctf --json out/trace.json --html out/trace.html
 IMAGES  = --images $(FIRMWARE) --kernel $(FIRMWARE)/unikernel --arch $(ARCH) --platform $(PLATFORM) \
           --board $(BOARD) --config-name $(CONFIG) $(if $(SYSTEM),--system $(SYSTEM)) --domains $(DOMAINS)/$(BOARD)/$(CONFIG)
@@ -114,7 +116,7 @@ trace: build ## the same, then the trace rings, read from outside: out/trace.txt
 	    [ ! -f $$blob ] || names="$$names --config $$blob"; \
 	done; \
 	if [ -f out/run/memory.dump ]; then \
-	    $(VDEV_TRACE) decode out/run/memory.dump $$names $(TRACES) \
+	    $(VDEV_TRACE) decode out/run/memory.dump $$names --images $(FIRMWARE) $(RING_PLACES_$(PLATFORM)) $(TRACES) \
 	    && echo "left in out/: trace.txt, ctf/ (babeltrace2 out/ctf), trace.json (ui.perfetto.dev), trace.html" || exit; \
 	fi; exit $$status
 

@@ -8,6 +8,7 @@ use vdev_trace::dump::{Memory, TRACE, rings};
 use vdev_trace::feed::{Sinks, feed_memory, feed_serial};
 use vdev_trace::html::Html;
 use vdev_trace::names::Names;
+use vdev_trace::places::Places;
 use vdev_trace::source::Segment;
 use vdev_trace::stats::Stats;
 use vdev_trace::text::{Layout, Text};
@@ -80,7 +81,7 @@ fn write_everything(dump: &[u8]) {
         claimed_bytes: len_bytes,
         address: None,
     };
-    let memory = Memory::search(&dump, &[whole], |_| {}).unwrap();
+    let memory = Memory::search(&dump, &[whole], &Places::Anywhere, |_| {}).unwrap();
     let names = Names::default();
     let (mut text, mut json) = (Vec::new(), Vec::new());
     feed_memory(

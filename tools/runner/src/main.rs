@@ -6,13 +6,15 @@ use runner::{
     compile_for, configurations, on_architecture, run, system_description,
 };
 use shared_ring::RingKind;
+use std::fmt;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 use vdev_trace::compile::file_of_vm;
 use vdev_trace::dump;
-use vm_config::VmConfig;
+use vdev_trace::names::Names;
+use vdev_trace::places::Places;
 
 /// Boots VMs under an emulator.
 #[derive(Parser)]
@@ -217,15 +219,19 @@ fn image(boot: &Boot) -> Result<(), Failure> {
     Ok(())
 }
 
+fn platform_of(boot: &Boot, vms: usize) -> Result<Platform, Failure> {
+    platform(&boot.host, vms, |board| {
+        BoardModel::under(board, boot.emulator.map(VtX::from))
+    })
+}
+
 fn run_vm(boot: &Boot, dump: Option<PathBuf>) -> Result<(), Failure> {
     let configs = boot.configurations()?;
     let request = Request {
         configs: &configs,
         images: &boot.host.images,
         work: &boot.work,
-        platform: &platform(&boot.host, configs.len(), |board| {
-            BoardModel::under(board, boot.emulator.map(VtX::from))
-        })?,
+        platform: &platform_of(boot, configs.len())?,
         icount: boot.icount,
         dump,
         until: None,
@@ -252,7 +258,10 @@ fn trace(boot: &Boot) -> Result<(), Failure> {
     if ran.is_ok() || file.exists() {
         let vms = (0..).zip(boot.configurations()?);
         let blobs = vms.map(|(vm, _)| boot.work.join(file_of_vm(vm, "vm", "blob")));
-        let printed = print_rings(&file, &blobs.collect::<Vec<_>>());
+        let blobs = blobs.collect::<Vec<_>>();
+        let places = platform_of(boot, blobs.len())?.ring_places();
+        let names = Names::load(&blobs, &[], &boot.host.images).map_err(Failure::Config)?;
+        let printed = print_rings(&file, &places, &names);
         return ran.and(or_reader_gone(printed, "the trace rings"));
     }
     ran
@@ -268,19 +277,16 @@ fn or_reader_gone(printed: io::Result<()>, what: &str) -> Result<(), Failure> {
     }
 }
 
-fn print_rings(dump_file: &Path, blobs: &[PathBuf]) -> io::Result<()> {
+fn print_rings(dump_file: &Path, places: &Places, names: &Names) -> io::Result<()> {
     let memory = std::fs::read(dump_file)?;
-    let blobs = blobs.iter().map(std::fs::read);
-    let blobs = blobs.collect::<io::Result<Vec<_>>>()?;
-    let configs: Vec<_> = blobs
-        .iter()
-        .map(|blob| VmConfig::parse(blob).ok())
-        .collect();
     let mut out = io::stdout();
     let place = dump_file.display();
     writeln!(out, "\nthe trace ring, read from the memory dump {place}:")?;
-    let names = |vm: u8| configs.get(usize::from(vm))?.as_ref();
-    dump::write_rings(&mut out, &memory, RingKind::Trace, names).map(drop)
+    let warn = |text: &dyn fmt::Display| {
+        // There is nowhere else to tell it.
+        let _ = writeln!(io::stderr(), "warning: {text}");
+    };
+    dump::write_rings(&mut out, &memory, (RingKind::Trace, places), names, warn).map(drop)
 }
 
 const FLOOR: &str = "floor: the PC moves on";

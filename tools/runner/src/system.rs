@@ -6,6 +6,7 @@ use crate::{Request, bochs, qemu};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use vdev_trace::compile::{Compiled, file_of_vm};
+use vdev_trace::places::Places;
 
 const MIB: u64 = 1 << 20;
 /// What the unikernel needs below the guests' RAM.
@@ -160,6 +161,16 @@ impl Platform {
                     .and_then(|system| trace_rings(&system))
                     .map_err(|error| format!("{place}: {error}"))
             }
+        }
+    }
+
+    /// Where in a dump of this memory the system has its rings; what lies elsewhere in it may be
+    /// a guest's.
+    pub fn ring_places(&self) -> Places {
+        match self {
+            Self::Unikernel(_) => Places::In(vec![0..CONFIGURATIONS]),
+            // Nothing but its regions is in the dump.
+            Self::Microkit(..) => Places::Anywhere,
         }
     }
 

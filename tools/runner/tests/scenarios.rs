@@ -15,12 +15,14 @@ use runner::{
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use trace_records::{Flags, Kind, Record};
-use vdev_trace::dump::{Ring, TRACE, rings};
+use vdev_trace::dump::{Ring, TRACE, rings_in};
+use vdev_trace::places::Places;
 
 /// What a scenario left behind.
 struct Outcome {
     result: Result<Transcript, Failure>,
     dump: Vec<u8>,
+    ring_places: Places,
     platform: String,
     architecture: Architecture,
     on_sel4: bool,
@@ -104,6 +106,7 @@ fn on(platforms: Vec<Platform>, configs: &[PathBuf], until: Option<&str>, check:
         check(Outcome {
             result,
             dump: std::fs::read(&dump).unwrap_or_default(),
+            ring_places: platform.ring_places(),
             platform: platform.name(),
             architecture: platform.architecture(),
             on_sel4: is_sel4(&platform),
@@ -236,7 +239,9 @@ impl Outcome {
     }
 
     fn trace_ring_of(&self, vm: u8) -> Ring {
-        let rings = rings(&self.dump).into_iter().flatten();
+        let rings = rings_in(&self.dump, &self.ring_places)
+            .into_iter()
+            .flatten();
         let mut trace_rings = rings.filter(|ring| (ring.kind, ring.vm) == (TRACE, vm));
         trace_rings
             .next()

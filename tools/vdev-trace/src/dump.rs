@@ -2,22 +2,29 @@
 //!
 //! A ring starts at a page with its magic number (`shared_ring`). Reading does not disturb
 //! the machine: the dump was taken from outside. Used by the command, by the runner and by
-//! the system tests.
+//! the system tests. Invariant: what lies where the system has no ring ([`Places`]) is named and
+//! not read, so that a guest's RAM costs no more than a look at each of its pages.
 
 use crate::feed::{Meaning, Sinks, feed_memory};
 use crate::names::Names;
+use crate::places::Places;
 pub use crate::ring::{BadRing, Header, Place};
-use crate::ring::{PAGE_BYTES, RingReader};
+use crate::ring::{PAGE_BYTES, RingReader, kind_of};
 use crate::source::{ReadAt, Segment};
 use crate::text::{Layout, Text};
-use shared_ring::{MAGIC, Payload, RingKind};
-use std::io;
+use shared_ring::{MAGIC, Payload, RingKind, header_word};
+use std::{fmt, io};
 use trace_records::{Kind, Record};
 use vm_components::Clock;
-use vm_config::VmConfig;
 
 /// Bytes of a dump that are searched at once.
 const SEARCHED_BYTES: usize = 1 << 20;
+
+/// No system has more rings: a guest whose RAM is full of headers must not make each be held
+/// against its slots.
+const MAX_RINGS: usize = 64;
+/// So many that are not the system's are told by their places.
+const MAX_FORGED: usize = 8;
 
 /// The rings in a dump.
 pub struct Memory<'a> {
@@ -26,11 +33,39 @@ pub struct Memory<'a> {
     pub rings: Vec<Header>,
     /// Those that cannot.
     pub bad: Vec<BadRing>,
+    /// Where the system has no ring and something looks like one.
+    pub forged: Vec<Forged>,
+    /// How many more of these there are.
+    pub forged_more: u64,
+    /// How many more there are of those that can be read or cannot.
+    pub too_many: u64,
+}
+
+/// What looks like a ring where the system has none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Forged {
+    /// Where it is.
+    pub place: Place,
+    /// Which ring it claims to be, if there is such a one.
+    pub kind: Option<RingKind>,
+    /// Whose ring it claims to be.
+    pub vm: u8,
+}
+
+impl fmt::Display for Forged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { place, kind, vm } = self;
+        match kind {
+            Some(kind) => write!(f, "what looks like a {kind:?} ring of VM {vm}")?,
+            None => f.write_str("what looks like a ring")?,
+        }
+        write!(f, " is in guest RAM, at {place}, where the system has none")
+    }
 }
 
 impl<'a> Memory<'a> {
-    /// Finds all rings in the segments of a dump; `progress` is told how many bytes were
-    /// searched.
+    /// Finds all rings in the segments of a dump that are in the system's places; `progress` is
+    /// told how many bytes were searched.
     ///
     /// # Errors
     ///
@@ -38,12 +73,16 @@ impl<'a> Memory<'a> {
     pub fn search(
         bytes: &'a dyn ReadAt,
         segments: &[Segment],
+        places: &Places,
         mut progress: impl FnMut(u64),
     ) -> io::Result<Self> {
         let mut memory = Self {
             bytes,
             rings: Vec::new(),
             bad: Vec::new(),
+            forged: Vec::new(),
+            forged_more: 0,
+            too_many: 0,
         };
         let mut chunk = vec![0; SEARCHED_BYTES];
         for segment in segments {
@@ -55,7 +94,7 @@ impl<'a> Memory<'a> {
                 let len = bytes.read_at(&mut chunk[..wanted], segment.offset + at)?;
                 for page in (0..len).step_by(PAGE_BYTES) {
                     if chunk[page..len].starts_with(&MAGIC.to_le_bytes()) {
-                        memory.take(segment, at + page as u64)?;
+                        memory.take(segment, at + page as u64, places)?;
                     }
                 }
                 if len < wanted {
@@ -68,11 +107,18 @@ impl<'a> Memory<'a> {
         Ok(memory)
     }
 
-    fn take(&mut self, segment: &Segment, at: u64) -> io::Result<()> {
+    fn take(&mut self, segment: &Segment, at: u64, places: &Places) -> io::Result<()> {
         let place = Place {
             offset: segment.offset + at,
             address: segment.address.map(|address| address.wrapping_add(at)),
         };
+        if !places.hold(place) {
+            return self.leave_out(place, places);
+        }
+        if self.rings.len() + self.bad.len() >= MAX_RINGS {
+            self.too_many += 1;
+            return Ok(());
+        }
         match Header::read(self.bytes, place, segment.len_bytes - at)? {
             Ok(ring) => self.rings.push(ring),
             Err(bad) => self.bad.push(bad),
@@ -80,13 +126,27 @@ impl<'a> Memory<'a> {
         Ok(())
     }
 
-    /// The same with only the rings of `kind`, and of these only those at `at`, an offset or
-    /// an address, if it is given.
-    pub fn only(mut self, kind: RingKind, at: Option<u64>) -> Self {
-        self.rings.retain(|ring| {
-            let here = |at| ring.place.offset == at || ring.place.address == Some(at);
-            ring.kind == kind && at.is_none_or(here)
-        });
+    fn leave_out(&mut self, place: Place, places: &Places) -> io::Result<()> {
+        if matches!(places, Places::At(_)) {
+            // Whoever chose one knows that there are others.
+            return Ok(());
+        }
+        if self.forged.len() >= MAX_FORGED {
+            self.forged_more += 1;
+            return Ok(());
+        }
+        let mut word = [0; 8];
+        let at = place.offset + 8 * header_word::KIND_AND_VM as u64;
+        self.bytes.read_at(&mut word, at)?;
+        let [kind, vm, ..] = word;
+        let kind = kind_of(kind);
+        self.forged.push(Forged { place, kind, vm });
+        Ok(())
+    }
+
+    /// The same with only the rings of `kind`.
+    pub fn only(mut self, kind: RingKind) -> Self {
+        self.rings.retain(|ring| ring.kind == kind);
         self
     }
 
@@ -143,8 +203,14 @@ fn whole(dump: &[u8]) -> Segment {
 
 /// Reads all rings in a dump that is in memory, and tells what only looks like one.
 pub fn rings(dump: &[u8]) -> Vec<Result<Ring, BadRing>> {
+    rings_in(dump, &Places::Anywhere)
+}
+
+/// Reads the rings of a dump that is in memory that are where the system has them, and tells
+/// what only looks like one there.
+pub fn rings_in(dump: &[u8], places: &Places) -> Vec<Result<Ring, BadRing>> {
     // Reading from memory does not fail.
-    let Ok(memory) = Memory::search(&dump, &[whole(dump)], |_| {}) else {
+    let Ok(memory) = Memory::search(&dump, &[whole(dump)], places, |_| {}) else {
         return Vec::new();
     };
     let read = memory.readers().map(|mut reader| {
@@ -170,23 +236,22 @@ pub fn rings(dump: &[u8]) -> Vec<Result<Ring, BadRing>> {
 }
 
 /// Writes the rings of `kind` in a dump as text, and returns whether there is one. What only
-/// looks like a ring is told on standard error. `config` names a VM's parts, by its number.
+/// looks like a ring goes to `warn`.
 ///
 /// # Errors
 ///
 /// Those of `out`.
-pub fn write_rings<'a>(
+pub fn write_rings(
     out: &mut impl io::Write,
     dump: &[u8],
-    kind: RingKind,
-    config: impl Fn(u8) -> Option<&'a VmConfig<'a>>,
+    (kind, places): (RingKind, &Places),
+    names: &Names,
+    mut warn: impl FnMut(&dyn fmt::Display),
 ) -> io::Result<bool> {
-    let memory = Memory::search(&dump, &[whole(dump)], |_| {})?.only(kind, None);
-    for bad in &memory.bad {
-        eprintln!("warning: {bad}");
-    }
-    let names = Names::from_configs(config);
-    let text = Text::new(out, &names, Layout::Plain);
+    let memory = Memory::search(&dump, &[whole(dump)], places, |_| {})?.only(kind);
+    memory.bad.iter().for_each(|bad| warn(bad));
+    memory.forged.iter().for_each(|forged| warn(forged));
+    let text = Text::new(out, names, Layout::Plain);
     feed_memory(&memory, &mut Sinks(vec![Box::new(text)]), |_| {})?;
     Ok(!memory.rings.is_empty())
 }

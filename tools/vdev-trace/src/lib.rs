@@ -13,6 +13,7 @@ pub mod dump;
 pub mod feed;
 pub mod html;
 pub mod names;
+pub mod places;
 pub mod ring;
 pub mod serial;
 pub mod source;

@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use shared_ring::RingKind;
 use std::fs::File;
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use vdev_trace::check::Report;
@@ -19,6 +20,7 @@ use vdev_trace::dump::Memory;
 use vdev_trace::feed::{Sinks, feed_memory, feed_serial};
 use vdev_trace::html::Html;
 use vdev_trace::names::Names;
+use vdev_trace::places::{self, Places, Region};
 use vdev_trace::serial::LineSums;
 use vdev_trace::source::{Format, Input, Segment, open, segments};
 use vdev_trace::stats::Stats;
@@ -64,6 +66,8 @@ enum Command {
         /// What the file is, if it is not to be found out
         #[arg(long, value_enum)]
         from: Option<From>,
+        #[command(flatten)]
+        system: SystemArguments,
     },
     /// Compile a VM configuration
     Compile {
@@ -81,6 +85,22 @@ enum Command {
     },
 }
 
+/// Where the system has its rings. What looks like one elsewhere is in memory that a guest
+/// writes; without any of these, nothing is known, and all that look like one count.
+#[derive(Args)]
+struct SystemArguments {
+    /// The Microkit's system description: a ring counts only where it has a `trace_ring`
+    #[arg(long, value_name = "SYSTEM_XML")]
+    system: Option<PathBuf>,
+    /// A ring counts only if it begins here: addresses, or offsets if the input tells none; may
+    /// be repeated. The unikernel's rings are in the first 0xe00000 bytes of RAM
+    #[arg(long, value_name = "START,LENGTH", value_parser = range)]
+    rings: Vec<Range<u64>>,
+    /// The address of a dump's first byte
+    #[arg(long, value_name = "ADDRESS", value_parser = number)]
+    base: Option<u64>,
+}
+
 #[derive(Args)]
 struct InputArguments {
     /// A memory dump, an ELF core or a serial capture; `-` is standard input
@@ -94,6 +114,8 @@ struct InputArguments {
     /// Only the ring at this offset or address of a dump
     #[arg(long, value_name = "WHERE", value_parser = number)]
     at: Option<u64>,
+    #[command(flatten)]
+    system: SystemArguments,
     /// A VM's configuration, for its name and those of its devices; once for each VM
     #[arg(long, value_name = "VM_CONF")]
     config: Vec<PathBuf>,
@@ -178,6 +200,12 @@ fn number(text: &str) -> Result<u64, String> {
     parsed.map_err(|error| format!("{error}; a number is decimal or 0x…"))
 }
 
+fn range(text: &str) -> Result<Range<u64>, String> {
+    let (start, len) = text.split_once(',').ok_or("START,LENGTH is wanted")?;
+    let (start, len) = (number(start)?, number(len)?);
+    Ok(start..start.saturating_add(len))
+}
+
 /// Why it could not do what was asked.
 enum Failure {
     /// A text to print.
@@ -216,7 +244,12 @@ fn main() -> ExitCode {
 /// Returns whether all is well.
 fn run(command: Command) -> Result<bool, Failure> {
     match command {
-        Command::Check { file, images, from } => check(&file, &images, from),
+        Command::Check {
+            file,
+            images,
+            from,
+            system,
+        } => check(&file, &images, from, &system),
         Command::Compile {
             config,
             images,
@@ -331,11 +364,28 @@ fn feed(input: &InputArguments, sinks: &mut Sinks<'_>) -> Result<(), Failure> {
             }
         }
         Input::Memory(file, format) => {
-            let (memory, _) = search(&file, path, format)?;
+            let (memory, _) = search(&file, path, format, &input.system, input.at)?;
             for bad in &memory.bad {
                 warn(bad);
             }
-            let memory = memory.only(kind, input.at);
+            let memory = memory.only(kind);
+            for forged in &memory.forged {
+                let offset = forged.place.offset;
+                warn(format_args!(
+                    "{forged}: left out; --at {offset:#x} decodes it"
+                ));
+            }
+            if memory.forged_more != 0 {
+                let more = memory.forged_more;
+                warn(format_args!("{more} more of these are left out"));
+            }
+            if memory.too_many != 0 {
+                let more = memory.too_many;
+                warn(format_args!(
+                    "{more} more places look like rings, more than any system has; --system or \
+                     --rings says where the system's are"
+                ));
+            }
             if memory.rings.is_empty() {
                 let hint = match input.at {
                     Some(at) => format!(" at {at:#x}"),
@@ -378,13 +428,59 @@ fn feed(input: &InputArguments, sinks: &mut Sinks<'_>) -> Result<(), Failure> {
     }
 }
 
+impl SystemArguments {
+    /// The regions of the system description's trace rings.
+    fn regions(&self) -> Result<Vec<Region>, Failure> {
+        let Some(path) = &self.system else {
+            return Ok(Vec::new());
+        };
+        let text = std::fs::read_to_string(path).map_err(|error| failure(path, "read", &error))?;
+        let regions = places::trace_rings(&text)
+            .map_err(|error| format!("error: {}: {error}\n", path.display()))?;
+        Ok(regions)
+    }
+
+    /// Gives the input's stretches their addresses, and says where rings count.
+    fn settle(&self, path: &Path, segments: &mut Vec<Segment>) -> Result<Places, Failure> {
+        let regions = self.regions()?;
+        if let ([segment], Some(base)) = (&mut segments[..], self.base) {
+            segment.address.get_or_insert(base);
+        }
+        if let ([segment], false) = (&segments[..], regions.is_empty())
+            && segment.address.is_none()
+        {
+            let pieces = places::pieces(&regions, segment.len_bytes);
+            *segments = pieces.ok_or_else(|| {
+                format!(
+                    "error: {} tells no addresses, and is not the system's trace rings one after \
+                     the other; --base says the address of its first byte\n",
+                    path.display()
+                )
+            })?;
+        }
+        let mut ranges = self.rings.clone();
+        match places::starts(&regions) {
+            Places::In(starts) if !starts.is_empty() => ranges.extend(starts),
+            _ => {}
+        }
+        Ok(match ranges.is_empty() {
+            true => Places::Anywhere,
+            false => Places::In(ranges),
+        })
+    }
+}
+
 fn search<'a>(
     file: &'a File,
     path: &Path,
     format: Format,
+    system: &SystemArguments,
+    at: Option<u64>,
 ) -> Result<(Memory<'a>, Vec<Segment>), Failure> {
-    let segments = segments(file, format)
+    let mut segments = segments(file, format)
         .map_err(|error| format!("error: cannot read {}: {error}\n", path.display()))?;
+    let places = system.settle(path, &mut segments)?;
+    let places = at.map_or(places, Places::At);
     for segment in &segments {
         if segment.len_bytes < segment.claimed_bytes {
             warn(format_args!(
@@ -395,7 +491,7 @@ fn search<'a>(
         }
     }
     let bar = progress(Some(segments.iter().map(|segment| segment.len_bytes).sum()));
-    let memory = Memory::search(file, &segments, |len| bar.inc(len));
+    let memory = Memory::search(file, &segments, &places, |len| bar.inc(len));
     bar.finish_and_clear();
     let memory = memory.map_err(|error| failure(path, "read", &error))?;
     Ok((memory, segments))
@@ -430,7 +526,12 @@ fn tell_line(sums: &LineSums) {
 }
 
 /// Whether what the file holds is as it should be.
-fn check(path: &Path, images: &Path, from: Option<From>) -> Result<bool, Failure> {
+fn check(
+    path: &Path,
+    images: &Path,
+    from: Option<From>,
+    system: &SystemArguments,
+) -> Result<bool, Failure> {
     if from.is_none() && is_config(path) {
         return Ok(compile::compile(path, 0, images).map(|_| true)?);
     }
@@ -451,9 +552,18 @@ fn check(path: &Path, images: &Path, from: Option<From>) -> Result<bool, Failure
             sums.frames != 0 && sums.frames_lost == 0
         }
         Input::Memory(file, format) => {
-            let (memory, segments) = search(&file, path, format)?;
+            let (memory, segments) = search(&file, path, format, system, None)?;
             for bad in &memory.bad {
                 println!("damaged: {bad}");
+            }
+            for forged in &memory.forged {
+                println!("not the system's: {forged}");
+            }
+            if memory.forged_more != 0 {
+                println!("not the system's: {} more of these", memory.forged_more);
+            }
+            if memory.too_many != 0 {
+                println!("damaged: {} more places look like rings", memory.too_many);
             }
             if memory.rings.is_empty() && memory.bad.is_empty() {
                 return Err(Failure::Told(format!(
@@ -464,7 +574,7 @@ fn check(path: &Path, images: &Path, from: Option<From>) -> Result<bool, Failure
             feed_memory(&memory, &mut Sinks(vec![Box::new(report)]), |_| {})
                 .map_err(|error| failure(path, "read", &error))?;
             let whole = |segment: &Segment| segment.len_bytes == segment.claimed_bytes;
-            memory.bad.is_empty() && segments.iter().all(whole)
+            memory.bad.is_empty() && memory.too_many == 0 && segments.iter().all(whole)
         }
     };
     Ok(well && !damaged)

@@ -85,7 +85,8 @@ pub struct Header {
     pub notes: Vec<String>,
 }
 
-fn kind_of(number: u8) -> Option<RingKind> {
+/// The ring of this number, if there is such a one.
+pub(crate) fn kind_of(number: u8) -> Option<RingKind> {
     Some(match number {
         1 => RingKind::Access,
         2 => RingKind::Log,

@@ -1,0 +1,100 @@
+//! Where a system has its rings: what looks like one elsewhere was written by a guest.
+//!
+//! Given by the command's options or by the runner, asked by `dump`. Invariant: what is said
+//! comes from whoever built the system, never from the memory that is looked at.
+
+use crate::ring::Place;
+use crate::source::Segment;
+use roxmltree::Document;
+use std::ops::Range;
+
+/// In a system description, the regions of the trace rings begin with this: VM 0's is
+/// `trace_ring`, VM 1's `trace_ring_1`.
+const TRACE_RING: &str = "trace_ring";
+
+/// Where rings count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Places {
+    /// Nothing is known of the system.
+    Anywhere,
+    /// Only here, an offset or an address: somebody chose it.
+    At(u64),
+    /// Only what begins in one of these: addresses, or offsets of an input that tells none.
+    In(Vec<Range<u64>>),
+}
+
+impl Places {
+    /// Whether what begins at `place` is one of the system's.
+    pub fn hold(&self, place: Place) -> bool {
+        match self {
+            Self::Anywhere => true,
+            Self::At(at) => place.offset == *at || place.address == Some(*at),
+            Self::In(ranges) => {
+                let at = place.address.unwrap_or(place.offset);
+                ranges.iter().any(|range| range.contains(&at))
+            }
+        }
+    }
+}
+
+/// A region of physical memory in a system description.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Region {
+    /// Its first address.
+    pub start: u64,
+    /// Its length in bytes.
+    pub len_bytes: u64,
+}
+
+/// Where a system description puts the trace rings: their regions have a physical address, so
+/// that whoever looks from outside finds them.
+///
+/// # Errors
+///
+/// That it is no system description, or has no such region with an address.
+pub fn trace_rings(system: &str) -> Result<Vec<Region>, String> {
+    let document = Document::parse(system).map_err(|error| error.to_string())?;
+    let regions = document.descendants().filter(|node| {
+        let name = node.attribute("name").unwrap_or_default();
+        node.has_tag_name("memory_region") && name.starts_with(TRACE_RING)
+    });
+    let found = regions.map(|region| {
+        let number = |name| region.attribute(name).and_then(hexadecimal);
+        let (start, len_bytes) = number("phys_addr")
+            .zip(number("size"))
+            .ok_or("a trace ring has no phys_addr and size in hexadecimal")?;
+        Ok(Region { start, len_bytes })
+    });
+    let found = found.collect::<Result<Vec<_>, String>>()?;
+    match found.is_empty() {
+        true => Err(format!("no memory_region {TRACE_RING}")),
+        false => Ok(found),
+    }
+}
+
+/// Rings begin where their regions do, and nowhere else in them.
+pub fn starts(regions: &[Region]) -> Places {
+    let starts = regions.iter().map(|region| region.start..region.start + 1);
+    Places::In(starts.collect())
+}
+
+/// The segments of a file of `len_bytes` that holds these regions one after the other, as the
+/// runner dumps them; none if it is of another length.
+pub fn pieces(regions: &[Region], len_bytes: u64) -> Option<Vec<Segment>> {
+    let mut offset = 0_u64;
+    let mut segments = Vec::new();
+    for Region { start, len_bytes } in regions {
+        segments.push(Segment {
+            offset,
+            len_bytes: *len_bytes,
+            claimed_bytes: *len_bytes,
+            address: Some(*start),
+        });
+        offset = offset.checked_add(*len_bytes)?;
+    }
+    (offset == len_bytes).then_some(segments)
+}
+
+fn hexadecimal(text: &str) -> Option<u64> {
+    u64::from_str_radix(&text.strip_prefix("0x")?.replace('_', ""), 16).ok()
+}
