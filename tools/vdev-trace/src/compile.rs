@@ -1,5 +1,6 @@
 //! From a `vm.conf`, or several, to the blobs that the VMMs read.
 
+use crate::visible;
 use std::convert::Infallible;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -40,7 +41,7 @@ impl Compiled {
         let blob = folder.join(file_of_vm(self.number, "vm", "blob"));
         std::fs::create_dir_all(folder)
             .and_then(|()| std::fs::write(&blob, &self.blob))
-            .map_err(|error| format!("cannot write {}: {error}", blob.display()))?;
+            .map_err(|error| format!("cannot write {}: {error}", visible::path(&blob)))?;
         Ok(blob)
     }
 }
@@ -62,7 +63,7 @@ pub fn names(path: &Path) -> Result<Vec<u8>, String> {
 }
 
 fn read(path: &Path) -> Result<(String, Vec<u8>), String> {
-    let name = path.display().to_string();
+    let name = visible::path(path);
     let bytes =
         std::fs::read(path).map_err(|error| format!("error: cannot read {name}: {error}\n"))?;
     Ok((name, bytes))
@@ -136,7 +137,7 @@ pub fn compile(path: &Path, number: u8, images: &Path) -> Result<Compiled, Strin
                 let path = images.join(load);
                 std::fs::metadata(&path)
                     .map(|metadata| metadata.len())
-                    .map_err(|error| format!("{}: {error}", path.display()))
+                    .map_err(|error| format!("{}: {error}", visible::path(&path)))
             })?;
             Ok((vmconf::parse(&name, text)?, blob))
         })

@@ -25,6 +25,7 @@ use vdev_trace::serial::LineSums;
 use vdev_trace::source::{Format, Input, Segment, open, segments};
 use vdev_trace::stats::Stats;
 use vdev_trace::text::{Layout, Text};
+use vdev_trace::visible::path as shown;
 use vm_config::MAX_VMS;
 
 /// Compiles VM configurations, and turns the rings of a machine into traces to look at.
@@ -224,10 +225,7 @@ fn failure(path: &Path, what: &str, error: &io::Error) -> Failure {
     if error.kind() == ErrorKind::BrokenPipe {
         return Failure::ReaderGone;
     }
-    Failure::Told(format!(
-        "error: cannot {what} {}: {error}\n",
-        path.display()
-    ))
+    Failure::Told(format!("error: cannot {what} {}: {error}\n", shown(path)))
 }
 
 fn main() -> ExitCode {
@@ -358,7 +356,7 @@ fn feed(input: &InputArguments, sinks: &mut Sinks<'_>) -> Result<(), Failure> {
             match sums.frames {
                 0 => Err(Failure::Told(format!(
                     "error: {} holds no frame that is whole; --from says what else it is\n",
-                    path.display()
+                    shown(path)
                 ))),
                 _ => Ok(()),
             }
@@ -396,7 +394,7 @@ fn feed(input: &InputArguments, sinks: &mut Sinks<'_>) -> Result<(), Failure> {
                 };
                 return Err(Failure::Told(format!(
                     "error: {} holds no {kind:?} ring that can be read{hint}\n",
-                    path.display()
+                    shown(path)
                 )));
             }
             if let Some((one, other)) = memory.double() {
@@ -436,7 +434,7 @@ impl SystemArguments {
         };
         let text = std::fs::read_to_string(path).map_err(|error| failure(path, "read", &error))?;
         let regions = places::trace_rings(&text)
-            .map_err(|error| format!("error: {}: {error}\n", path.display()))?;
+            .map_err(|error| format!("error: {}: {error}\n", shown(path)))?;
         Ok(regions)
     }
 
@@ -454,7 +452,7 @@ impl SystemArguments {
                 format!(
                     "error: {} tells no addresses, and is not the system's trace rings one after \
                      the other; --base says the address of its first byte\n",
-                    path.display()
+                    shown(path)
                 )
             })?;
         }
@@ -478,7 +476,7 @@ fn search<'a>(
     at: Option<u64>,
 ) -> Result<(Memory<'a>, Vec<Segment>), Failure> {
     let mut segments = segments(file, format)
-        .map_err(|error| format!("error: cannot read {}: {error}\n", path.display()))?;
+        .map_err(|error| format!("error: cannot read {}: {error}\n", shown(path)))?;
     let places = system.settle(path, &mut segments)?;
     let places = at.map_or(places, Places::At);
     for segment in &segments {
@@ -568,7 +566,7 @@ fn check(
             if memory.rings.is_empty() && memory.bad.is_empty() {
                 return Err(Failure::Told(format!(
                     "error: {} holds no ring\n",
-                    path.display()
+                    shown(path)
                 )));
             }
             feed_memory(&memory, &mut Sinks(vec![Box::new(report)]), |_| {})

@@ -5,6 +5,7 @@
 //! is little-endian and aligned to bytes.
 
 use super::id;
+use crate::visible::c_literal;
 use shared_ring::RingKind;
 use std::fmt::Write;
 
@@ -178,12 +179,5 @@ impl StreamClass {
 
 /// A string literal (appendix C.1: those of C).
 fn quoted(text: &str) -> String {
-    let mut quoted = String::from("\"");
-    for character in text.chars() {
-        if matches!(character, '"' | '\\') {
-            quoted.push('\\');
-        }
-        quoted.push(character);
-    }
-    quoted + "\""
+    format!("\"{}\"", c_literal(text))
 }

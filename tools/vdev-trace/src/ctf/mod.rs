@@ -17,6 +17,7 @@ mod metadata;
 
 use crate::feed::{End, Item, Meaning, Sink, Stream};
 use crate::names::Names;
+use crate::visible;
 use metadata::StreamClass;
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -70,7 +71,7 @@ impl<'a> Ctf<'a> {
             if !name.to_str().is_some_and(ours) || !entry.file_type()?.is_file() {
                 return Err(io::Error::other(format!(
                     "it holds {}, which is no part of a trace; name an empty folder",
-                    name.display()
+                    visible::path(name.as_ref())
                 )));
             }
         }
@@ -259,9 +260,11 @@ impl StreamFile {
         self.put(&self.last.to_le_bytes());
     }
 
+    /// A string field, which a zero byte ends (section 4.2.5): for those in the text stands their
+    /// picture.
     fn string(&mut self, text: &str) {
-        self.packet.extend(text.bytes().filter(|byte| *byte != 0));
-        self.packet.push(0);
+        self.put(text.replace('\0', "\u{2400}").as_bytes());
+        self.put(&[0]);
     }
 
     fn record(&mut self, stream: &Stream, item: &Item, meaning: &Meaning, names: &Names) {

@@ -2,6 +2,8 @@
 //! documentation has them (`shared_ring`, `trace_records`), and none of the tool's constants.
 #![allow(dead_code, reason = "each test uses a part of it")]
 
+pub mod elf;
+
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
