@@ -58,9 +58,8 @@ pub struct Accounts {
 /// What components claim of how they divided their time, in any unit.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Claims {
-    /// The part of a VMM that was not the guest, in microseconds. Only asked where a guest runs on
-    /// its VMM's time.
-    pub vmm_us: [u64; MAX_VMS],
+    /// A VMM's own time and its guest's. Only asked where a guest runs on its VMM's time.
+    pub vmm: [[u64; 2]; MAX_VMS],
     /// The trace component's time for each VM.
     pub trace: [u64; MAX_VMS],
     /// The console's time for each VM.
@@ -74,12 +73,11 @@ impl Accounts {
         let mut vm = [OfVm::default(); MAX_VMS];
         for (number, vm) in vm.iter_mut().enumerate().take(vms) {
             let consumed = self.vmm_us[number];
-            vm.vmm_us = match self.idle_us {
-                Some(_) => consumed,
-                None => consumed.min(claims.vmm_us[number]),
-            };
+            vm.vmm_us = consumed;
             if self.idle_us.is_none() {
-                vm.guest_us = Some(consumed - vm.vmm_us);
+                let guest_us = part(consumed, &claims.vmm[number], 1);
+                vm.vmm_us -= guest_us;
+                vm.guest_us = Some(guest_us);
             }
             vm.trace_us = part(self.trace_us, &claims.trace[..vms], number);
             vm.console_us = part(self.console_us, &claims.console[..vms], number);

@@ -52,8 +52,9 @@ impl LifePage {
         self.beats.load(Ordering::Relaxed)
     }
 
-    /// Says how long its writer has worked for a VM so far, in ticks of the counter. A VMM has
-    /// one VM, number 0, and says how much of its own time was not the guest's.
+    /// Says how long its writer has worked for a VM so far, in ticks of the counter. A VMM whose
+    /// guest runs on its time says how long it worked itself, in place of VM 0, and how long the
+    /// guest ran, in place of VM 1.
     pub fn set_spent_ticks(&self, vm: usize, ticks: u64) {
         if let Some(spent) = self.spent_ticks.get(vm) {
             spent.store(ticks, Ordering::Relaxed);

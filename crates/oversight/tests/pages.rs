@@ -155,7 +155,7 @@ fn where_a_guest_runs_on_its_vmms_time_the_claim_divides_only_that() {
         ..Accounts::default()
     };
     let claims = Claims {
-        vmm_us: [100_000, u64::MAX, 0, 0],
+        vmm: [[1, 3], [u64::MAX, 0], [0; 2], [0; 2]],
         trace: [1, 3, 7, 7],
         ..Claims::default()
     };
@@ -206,7 +206,7 @@ proptest! {
             ..Accounts::default()
         };
         let claims = Claims {
-            vmm_us: claims.map(|claim| claim[0]),
+            vmm: claims.map(|claim| [claim[0], claim[1]]),
             trace: claims.map(|claim| claim[1]),
             console: claims.map(|claim| claim[2]),
         };
