@@ -23,7 +23,7 @@ use crate::arch::boot::Machine as Board;
 use crate::arch::guest_ram::GuestRam;
 use crate::arch::{SavedVm, Vcpu, acknowledge_wakeup, clock, power, uart, wait_for_interrupt};
 use crate::vmm::Vmm;
-use crate::{places, print_line, rings, vm_parts};
+use crate::{places, print_line, report, rings, vm_parts};
 use core::ops::Range;
 use guest_trap::GuestPhysAddr;
 use heapless::Vec;
@@ -387,6 +387,7 @@ impl ComponentHost {
                 self.spent.console,
                 clock::frequency_hz()
             );
+            report::verdict(verdict);
             uart::write(verdict.line().as_bytes());
             power::off();
         }

@@ -45,6 +45,8 @@ mod places;
 #[cfg(target_os = "none")]
 mod print;
 #[cfg(target_os = "none")]
+mod report;
+#[cfg(target_os = "none")]
 mod rings;
 #[cfg(target_os = "none")]
 mod vm_parts;

@@ -22,6 +22,6 @@ mod watch;
 pub use cpu::{Accounts, Claims, Cpu, CpuLine, OfVm};
 pub use life::LifePage;
 pub use report::{Report, ReportPage};
-pub use text::Printable;
+pub use text::{Printable, printable};
 pub use trace_records::Verdict;
 pub use watch::{Silence, Watch};

@@ -6,17 +6,21 @@
 
 use core::fmt::{self, Write};
 
+/// The byte itself if it is printable ASCII, else `?`.
+pub const fn printable(byte: u8) -> u8 {
+    match byte {
+        b' '..=b'~' => byte,
+        _ => b'?',
+    }
+}
+
 /// Displays the printable ASCII characters of its bytes, and `?` for every other byte.
 #[derive(Debug, Clone, Copy)]
 pub struct Printable<'a>(pub &'a [u8]);
 
 impl fmt::Display for Printable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| {
-            f.write_char(match byte {
-                b' '..=b'~' => char::from(*byte),
-                _ => '?',
-            })
-        })
+        let mut bytes = self.0.iter();
+        bytes.try_for_each(|byte| f.write_char(char::from(printable(*byte))))
     }
 }

@@ -8,7 +8,7 @@
 use super::device_tree;
 use super::memory_map::LAST_RESORT_UART;
 use super::{clock, gic, hypervisor, paging, power, uart};
-use crate::places;
+use crate::{places, report};
 use aarch64_cpu::registers::{CurrentEL, Readable};
 use core::ops::Range;
 use heapless::Vec;
@@ -36,6 +36,7 @@ pub extern "C" fn boot() -> ! {
     // SAFETY: first and only call, MMU off; the ranges come from the device tree, or are the
     // virt board's UART when there is no tree.
     unsafe { paging::enable(&devices, guest_ram.clone()) };
+    report::begin();
     // SAFETY: mapped above as a device; this is its only user.
     unsafe { uart::init(uart.start) };
 
@@ -55,6 +56,7 @@ pub extern "C" fn boot() -> ! {
 
 /// Where `_start` goes when it is not at EL2: no vectors, no MMU, only a complaint.
 pub extern "C" fn wrong_exception_level() -> ! {
+    report::begin();
     // SAFETY: MMU off; the virt board's UART, of which this is the only user.
     unsafe { uart::init(LAST_RESORT_UART.start) };
     power::off_because(format_args!(

@@ -10,7 +10,8 @@
 //! | device tree's | device tree's | UART, GIC distributor and redistributor  | RW, device |
 //! | 0x40000000 | 0x40100000   | device tree, put there by QEMU; read once, before the MMU is on | – |
 //! | 0x40100000 | image's end  | this program: text, constants, data, stack  | R-X, R--, RW- |
-//! | image's end | 0x40e00000  | free                                        | – |
+//! | image's end | 0x40dff000  | free                                        | – |
+//! | 0x40dff000 | 0x40e00000   | report page, for whoever looks from outside | RW- |
 //! | 0x40e00000 | 0x40e10000   | compiled configurations, a page for each VM, put there by QEMU's loader | R-- |
 //! | 0x40e10000 | 0x41000000   | guests' ELF files, each from the page after the one before, put there by QEMU's loader | R-- |
 //! | 0x41000000 | end of RAM   | guest RAM, handed out in 2 MiB blocks       | RW- |
@@ -25,7 +26,10 @@ use core::ops::Range;
 pub const DEVICE_TREE: usize = 0x4000_0000;
 
 /// What the image may take; `aarch64.ld` links it to the start.
-pub const IMAGE: Range<usize> = 0x4010_0000..0x40e0_0000;
+pub const IMAGE: Range<usize> = 0x4010_0000..0x40df_f000;
+
+/// What the run's end is told by; its address is known to whoever looks from outside.
+pub const REPORT: Range<usize> = 0x40df_f000..0x40e0_0000;
 
 /// The compiled VM configurations.
 pub const COMPILED_CONFIGURATIONS: Range<usize> = 0x40e0_0000..0x40e1_0000;

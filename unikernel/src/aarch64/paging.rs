@@ -8,7 +8,7 @@
 //! D17.2.139 (TCR_EL2).
 
 use super::assembly;
-use super::memory_map::{COMPILED_CONFIGURATIONS, GUEST_IMAGES, IMAGE};
+use super::memory_map::{COMPILED_CONFIGURATIONS, GUEST_IMAGES, IMAGE, REPORT};
 use super::table_pool::TablePool;
 use crate::image;
 use aarch64_cpu::registers::{ID_AA64MMFR0_EL1, MAIR_EL2, Readable, SCTLR_EL2, TCR_EL2, Writeable};
@@ -67,6 +67,7 @@ pub unsafe fn enable(devices: &[Range<usize>], guest_ram: Range<usize>) {
     add(image::rodata_start()..image::data_start(), READ_ONLY);
     add(image::data_start()..image::stack_guard(), READ_WRITE);
     add(image::stack_bottom()..image::image_end(), READ_WRITE);
+    add(REPORT, READ_WRITE);
     add(COMPILED_CONFIGURATIONS.start..GUEST_IMAGES.end, READ_ONLY);
     add(guest_ram, READ_WRITE);
     for device in devices {

@@ -14,6 +14,7 @@ use safe_mmio::UniqueMmioPointer;
 use core::fmt;
 use core::ptr::NonNull;
 use hermit_sync::InterruptSpinMutex;
+use oversight::printable;
 
 /// The virt board's `apb-pclk`.
 const CLOCK_HZ: u32 = 24_000_000;
@@ -50,11 +51,12 @@ pub fn write(bytes: &[u8]) {
     }
 }
 
-/// Writes formatted text in one go; see [`print_line!`](crate::print_line).
-pub fn print(text: fmt::Arguments<'_>) {
+/// Writes formatted text and ends the line, in one go; see [`print_line!`](crate::print_line).
+pub fn print_line(text: fmt::Arguments<'_>) {
     if let Some(uart) = UART.lock().as_mut() {
         // Cannot fail: `Sink` never does.
         let _ = fmt::Write::write_fmt(&mut Sink(uart), text);
+        put(uart, b"\n");
     }
 }
 
@@ -76,7 +78,9 @@ struct Sink<'a>(&'a mut Uart<'static>);
 
 impl fmt::Write for Sink<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        put(self.0, text.as_bytes());
+        for byte in text.bytes() {
+            put(self.0, &[printable(byte)]);
+        }
         Ok(())
     }
 }

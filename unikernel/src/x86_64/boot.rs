@@ -5,7 +5,7 @@
 //! before anything can go wrong, and what cannot go on says so on the serial port.
 
 use super::{clock, descriptors, interrupts, paging, power, start_info, svm, uart};
-use crate::places;
+use crate::{places, report};
 use core::ops::Range;
 
 /// What there is to run guests on.
@@ -17,6 +17,7 @@ pub struct Machine {
 
 /// Brings the machine up and hands it to `main`.
 pub extern "C" fn boot(start_info: usize) -> ! {
+    report::begin();
     // SAFETY: first call; a PC has COM1.
     unsafe { uart::init() };
     descriptors::load();

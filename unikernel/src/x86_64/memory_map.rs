@@ -8,7 +8,8 @@
 //! |------------|--------------|---------------------------------------------|----------|
 //! | 0          | 0x100000     | firmware, and what it says of the machine; read once, before `paging` | – |
 //! | 0x100000   | image's end  | this program: text, constants, data, stack  | R-X, R--, RW- |
-//! | image's end | 0xe00000    | free                                        | – |
+//! | image's end | 0xdff000    | free                                        | – |
+//! | 0xdff000   | 0xe00000     | report page, for whoever looks from outside | RW- |
 //! | 0xe00000   | 0xe10000     | compiled configurations, a page for each VM, put there by QEMU's loader | R-- |
 //! | 0xe10000   | 0x1000000    | guests' ELF files, each from the page after the one before, put there by QEMU's loader | R-- |
 //! | 0x1000000  | end of RAM   | guest RAM, handed out in 2 MiB blocks       | RW- |
@@ -19,7 +20,10 @@
 use core::ops::Range;
 
 /// What the image may take; `x86_64.ld` links it to the start.
-pub const IMAGE: Range<usize> = 0x10_0000..0xe0_0000;
+pub const IMAGE: Range<usize> = 0x10_0000..0xdf_f000;
+
+/// What the run's end is told by; its address is known to whoever looks from outside.
+pub const REPORT: Range<usize> = 0xdf_f000..0xe0_0000;
 
 /// The compiled VM configurations.
 pub const COMPILED_CONFIGURATIONS: Range<usize> = 0xe0_0000..0xe1_0000;

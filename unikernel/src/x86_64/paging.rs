@@ -6,7 +6,7 @@
 //!
 //! AMD APM volume 2, 5.3 (long-mode translation), 5.6 (protection), 7.8 (PAT).
 
-use super::memory_map::{COMPILED_CONFIGURATIONS, GUEST_IMAGES, IMAGE};
+use super::memory_map::{COMPILED_CONFIGURATIONS, GUEST_IMAGES, IMAGE, REPORT};
 use super::table_pool::{self, TablePool};
 use crate::image;
 use core::ops::Range;
@@ -43,6 +43,7 @@ pub unsafe fn enable(apic: Range<usize>, guest_ram: Range<usize>) {
         (image::rodata_start()..image::data_start(), READ_ONLY),
         (image::data_start()..image::stack_guard(), READ_WRITE),
         (image::stack_bottom()..image::image_end(), READ_WRITE),
+        (REPORT, READ_WRITE),
         (COMPILED_CONFIGURATIONS.start..GUEST_IMAGES.end, READ_ONLY),
         (guest_ram, READ_WRITE),
         (apic, DEVICE),

@@ -2,13 +2,14 @@
 //!
 //! Called when the run is over, and as the last thing of a panic. The invariant: it does not
 //! return, whatever the chipset does, and who failed for a reason that is not our bug (the
-//! machine, the guest's file) leaves a verdict line.
+//! machine, the guest's file) leaves a verdict, in the report page and as a line.
 //!
 //! Intel ICH9 datasheet (316972) 13.1.13 (PMBASE), 13.8.3.3 (PM1_CNT). QEMU's machine q35 has
 //! this chipset, and its state S5 is sleep type 0 (its \_S5 object).
 
-use crate::print_line;
+use crate::{print_line, report};
 use core::fmt::Display;
+use oversight::Verdict;
 use x86_64::instructions::port::{PortReadOnly, PortWriteOnly};
 
 /// PMBASE of the LPC bridge, bus 0, device 31, function 0, for PCI's address port.
@@ -36,6 +37,7 @@ pub fn off() -> ! {
 
 /// Says why this run cannot be, then switches off. For our own bugs there is `panic!`.
 pub fn off_because(reason: impl Display) -> ! {
+    report::verdict(Verdict::Failed);
     print_line!("verdict: failed: {reason}");
     off()
 }

@@ -10,6 +10,7 @@
 use hermit_sync::InterruptSpinMutex;
 // Field's crate: the driver.
 use core::fmt;
+use oversight::printable;
 use uart_16550::backend::PioBackend;
 use uart_16550::{BaudRate, Config, Uart16550};
 
@@ -46,11 +47,12 @@ pub fn write(bytes: &[u8]) {
     }
 }
 
-/// Writes formatted text in one go; see [`print_line!`](crate::print_line).
-pub fn print(text: fmt::Arguments<'_>) {
+/// Writes formatted text and ends the line, in one go; see [`print_line!`](crate::print_line).
+pub fn print_line(text: fmt::Arguments<'_>) {
     if let Some(port) = UART.lock().as_mut() {
         // Cannot fail: `Sink` never does.
         let _ = fmt::Write::write_fmt(&mut Sink(port), text);
+        port.send_bytes_exact(b"\n");
     }
 }
 
@@ -72,7 +74,9 @@ struct Sink<'a>(&'a mut Port);
 
 impl fmt::Write for Sink<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.0.send_bytes_exact(text.as_bytes());
+        for byte in text.bytes() {
+            self.0.send_bytes_exact(&[printable(byte)]);
+        }
         Ok(())
     }
 }
