@@ -14,12 +14,14 @@
 #![forbid(unsafe_code)]
 
 mod cpu;
+mod laps;
 mod life;
 mod report;
 mod text;
 mod watch;
 
 pub use cpu::{Accounts, Claims, Cpu, CpuLine, OfVm};
+pub use laps::{Laps, Spender};
 pub use life::LifePage;
 pub use report::{Report, ReportPage};
 pub use text::{Printable, printable};
