@@ -14,8 +14,8 @@ pub(crate) fn run(input: &[u8]) {
     let compiled = vmconf::decode("vm.conf", file)
         .and_then(|text| vmconf::compile("vm.conf", 0, text, |_| length));
     match compiled {
-        Ok(blob) => {
-            let config = VmConfig::parse(&blob).expect("what was compiled can be read");
+        Ok(compiled) => {
+            let config = VmConfig::parse(&compiled.blob).expect("what was compiled can be read");
             assert!(length == Ok(u64::from(config.image_len_bytes())));
         }
         Err(diagnostics) => {

@@ -59,6 +59,7 @@ pub fn names(path: &Path) -> Result<Vec<u8>, String> {
     }
     vmconf::decode(&name, &bytes)
         .and_then(|text| vmconf::compile(&name, 0, text, |_| Ok::<u64, Infallible>(1)))
+        .map(|compiled| compiled.blob)
         .map_err(|diagnostics| render(&diagnostics))
 }
 
@@ -131,15 +132,14 @@ pub fn render(diagnostics: &Diagnostics) -> String {
 /// The diagnostics as a text to print, coloured if standard error is a terminal.
 pub fn compile(path: &Path, number: u8, images: &Path) -> Result<Compiled, String> {
     let (name, bytes) = read(path)?;
-    let (vm, blob) = vmconf::decode(&name, &bytes)
+    let vmconf::Compiled { vm, blob, .. } = vmconf::decode(&name, &bytes)
         .and_then(|text| {
-            let blob = vmconf::compile(&name, number, text, |load| {
+            vmconf::compile(&name, number, text, |load| {
                 let path = images.join(load);
                 std::fs::metadata(&path)
                     .map(|metadata| metadata.len())
                     .map_err(|error| format!("{}: {error}", visible::path(&path)))
-            })?;
-            Ok((vmconf::parse(&name, text)?, blob))
+            })
         })
         .map_err(|diagnostics| render(&diagnostics))?;
     let config = VmConfig::parse(&blob)

@@ -52,7 +52,7 @@ pub(crate) fn check(source: &Source, mut draft: Draft, found: &mut Vec<Diagnosti
         },
         devices: devices?,
     };
-    found.is_empty().then_some(vm)
+    crate::is_compilable(found).then_some(vm)
 }
 
 /// The length of the image that `load` names, if it can be had and a blob can hold it.
@@ -186,18 +186,21 @@ fn counts(draft: &Draft, found: &mut Vec<Diagnostic>) {
             .label(format!("the first of {} too many", count - MAX_DEVICES)),
         );
     }
-    if let Some(range) = draft.ram.get(MAX_RAM_RANGES) {
-        let title = format!("a VM has at most {MAX_RAM_RANGES} ranges of RAM");
-        let count = draft.ram.len();
-        found.push(
-            Diagnostic::error(range.span, title)
-                .label(format!("the first of {} too many", count - MAX_RAM_RANGES)),
-        );
+    if let [first, second, rest @ ..] = draft.ram.as_slice() {
+        let error = Diagnostic::error(second.span, "a VM has one range of RAM")
+            .label("a second one")
+            .also(first.span, "the first one")
+            .help("no platform here gives a guest more than one; make the first one larger");
+        let error = rest.iter().fold(error, |mut error, range| {
+            error.repeat(range.span);
+            error
+        });
+        found.push(error);
     }
 }
 
 fn ram(ranges: &[Spanned<RamRange>], found: &mut Vec<Diagnostic>) {
-    for (index, range) in ranges.iter().enumerate() {
+    for range in ranges {
         let RamRange { base, len_bytes } = range.value;
         let wrong = [("base", base), ("length", len_bytes)];
         let wrong = wrong
@@ -215,27 +218,6 @@ fn ram(ranges: &[Spanned<RamRange>], found: &mut Vec<Diagnostic>) {
             );
         } else if !is_reachable(AddressSpace::Memory, base, len_bytes) {
             found.push(beyond(range.span, "RAM", base, len_bytes));
-        }
-        let place = Place {
-            space: AddressSpace::Memory,
-            start: base,
-            len_bytes,
-            span: range.span,
-            what: "this RAM".into(),
-        };
-        for other in &ranges[..index] {
-            let RamRange { base, len_bytes } = other.value;
-            let what = "the other RAM".into();
-            place.clash(
-                &Place {
-                    space: AddressSpace::Memory,
-                    start: base,
-                    len_bytes,
-                    span: other.span,
-                    what,
-                },
-                found,
-            );
         }
     }
 }

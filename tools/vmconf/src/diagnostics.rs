@@ -1,5 +1,6 @@
-//! What the user is told, and how it looks: an error, its place, the line with carets, help.
-//! Filled by the lexer, the parser and the checks; other tools that know better add theirs.
+//! What the user is told, and how it looks: an error or a warning, its place, the line with
+//! carets, help. Filled by the lexer, the parser and the checks; other tools that know better add
+//! theirs.
 //!
 //! Invariant: rendering never fails and never panics, whatever the text has in it.
 
@@ -11,6 +12,8 @@ use crate::source::{Source, Span};
 
 /// More than this many are not shown: the first ones are the cause of the others.
 const MOST_SHOWN: usize = 20;
+/// More places than this of one mistake are counted instead of shown.
+const MOST_PLACES: usize = 4;
 
 /// Whether the rendered text has escape sequences for a terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,13 +24,24 @@ pub enum Colour {
     Always,
 }
 
-/// One error: what, where, what it clashes with, what to do.
+/// Whether a text is refused because of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Severity {
+    Error,
+    /// The text is compiled, and part of it means nothing here.
+    Warning,
+}
+
+/// One error or warning: what, where, what it clashes with, what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
+    severity: Severity,
     title: String,
     place: Option<Span>,
     label: String,
     others: Vec<(Span, String)>,
+    /// Places of the same mistake that are not among `others`.
+    unshown: usize,
     helps: Vec<String>,
 }
 
@@ -41,13 +55,23 @@ impl Diagnostic {
         }
     }
 
+    /// Something at a place of the text that means nothing here and does no harm.
+    pub fn warning(place: Span, title: impl Into<String>) -> Self {
+        Self {
+            severity: Severity::Warning,
+            ..Self::error(place, title)
+        }
+    }
+
     /// An error of the file as a whole: something is missing.
     pub fn error_without_place(title: impl Into<String>) -> Self {
         Self {
+            severity: Severity::Error,
             title: title.into(),
             place: None,
             label: String::new(),
             others: Vec::new(),
+            unshown: 0,
             helps: Vec::new(),
         }
     }
@@ -66,6 +90,14 @@ impl Diagnostic {
         self
     }
 
+    /// The same mistake once more. Many are counted instead of shown.
+    pub(crate) fn repeat(&mut self, place: Span) {
+        match self.others.len() < MOST_PLACES {
+            true => self.others.push((place, "and here".into())),
+            false => self.unshown += 1,
+        }
+    }
+
     /// What the user can do.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
@@ -73,7 +105,12 @@ impl Diagnostic {
         self
     }
 
-    /// The error in one sentence.
+    /// Whether the text is refused because of it.
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+
+    /// It in one sentence.
     pub fn title(&self) -> &str {
         &self.title
     }
@@ -84,12 +121,21 @@ impl Diagnostic {
     }
 
     fn report<'a>(&'a self, source: &'a Source) -> Group<'a> {
-        let report = Group::with_title(Level::ERROR.primary_title(&self.title));
+        let level = match self.severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+        };
+        let report = Group::with_title(level.primary_title(&self.title));
         let report = match self.place {
             None => report.element(Origin::path(source.file_name())),
             Some(place) => report.element(self.snippet(source, place)),
         };
-        report.elements(self.helps.iter().map(|help| Level::HELP.message(help)))
+        let helps = self.helps.iter().map(|help| Level::HELP.message(help));
+        let unshown = (self.unshown > 0).then(|| {
+            let text = format!("and in {} more places", self.unshown);
+            Level::NOTE.message(text)
+        });
+        report.elements(unshown).elements(helps)
     }
 
     fn snippet<'a>(&'a self, source: &'a Source, place: Span) -> Snippet<'a, Annotation<'a>> {
@@ -123,7 +169,7 @@ impl Diagnostic {
     }
 }
 
-/// Everything that is wrong with one text, in the order of the text.
+/// Everything that is to be said of one text, in the order of the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostics {
     source: Source,
@@ -139,19 +185,38 @@ impl Diagnostics {
         Self { source, all: found }
     }
 
-    /// The errors in the order of the text.
+    /// What there is, in the order of the text.
     pub fn iter(&self) -> impl Iterator<Item = &Diagnostic> {
         self.all.iter()
     }
 
-    /// The text for a person, with a line end after the last line. At most 20 errors are
-    /// shown, then how many there are besides.
+    /// Whether there is nothing to say.
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// The same with every warning as an error, for who wants a text to mean all that it says.
+    #[must_use]
+    pub fn strict(mut self) -> Self {
+        for diagnostic in &mut self.all {
+            diagnostic.severity = Severity::Error;
+        }
+        self
+    }
+
+    /// The text for a person, with a line end after the last line; nothing if there is nothing to
+    /// say. At most 20 are shown, errors before warnings, then how many there are besides.
     pub fn render(&self, colour: Colour) -> String {
         let renderer = match colour {
             Colour::Never => Renderer::plain(),
             Colour::Always => Renderer::styled(),
         };
-        let shown = self.all.iter().take(MOST_SHOWN);
+        let (errors, warnings) = self.all.iter().partition::<Vec<_>, _>(|it| it.is_error());
+        let level = match errors.is_empty() {
+            true => Level::WARNING,
+            false => Level::ERROR,
+        };
+        let shown = errors.into_iter().chain(warnings).take(MOST_SHOWN);
         let mut text = String::new();
         for diagnostic in shown {
             text += &renderer.render(&[diagnostic.report(&self.source)]);
@@ -160,7 +225,7 @@ impl Diagnostics {
         let left = self.all.len().saturating_sub(MOST_SHOWN);
         if left > 0 {
             let title = format!("and {left} more in `{}`", self.source.file_name());
-            text += &renderer.render(&[Group::with_title(Level::ERROR.primary_title(title))]);
+            text += &renderer.render(&[Group::with_title(level.primary_title(title))]);
             text += "\n\n";
         }
         text.pop();

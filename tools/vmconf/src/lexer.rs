@@ -3,7 +3,8 @@
 //!
 //! Invariant: a word's place is what stands in the text, whatever variables it mentions, and
 //! a word in which something was wrong says so ([`Word::broken`]), so that nobody reports the
-//! consequences.
+//! consequences. What is wrong with a substitution stays with its word ([`Word::substitutions`]): it
+//! is told by who wants the word's value, and of what is refused as a whole nobody does.
 
 use crate::diagnostics::{Diagnostic, quoted};
 use crate::source::Span;
@@ -19,6 +20,8 @@ pub(crate) struct Word {
     pub quoted: bool,
     /// Something is wrong in it, and was reported.
     pub broken: bool,
+    /// What is wrong with what follows a `$`, and was not reported.
+    pub substitutions: Vec<Diagnostic>,
 }
 
 /// A part of a word.
@@ -35,7 +38,7 @@ impl Word {
     /// can be an option.
     pub fn bare(&self) -> Option<&str> {
         match self.pieces.as_slice() {
-            [Piece::Text(text)] if !self.quoted => Some(text),
+            [Piece::Text(text)] if !self.quoted && self.substitutions.is_empty() => Some(text),
             _ => None,
         }
     }
@@ -43,7 +46,12 @@ impl Word {
 
 /// All words of `text`; what is wrong is added to `found`.
 pub(crate) fn words(text: &str, found: &mut Vec<Diagnostic>) -> Vec<Word> {
-    let mut lexer = Lexer { text, at: 0, found };
+    let mut lexer = Lexer {
+        text,
+        at: 0,
+        several_lines: None,
+        found,
+    };
     let mut words = Vec::new();
     while let Some(character) = lexer.peek() {
         if is_blank(character) {
@@ -93,6 +101,8 @@ fn variable_name_len(text: &str) -> usize {
 struct Lexer<'a> {
     text: &'a str,
     at: usize,
+    /// The last string that went over several lines.
+    several_lines: Option<Span>,
     found: &'a mut Vec<Diagnostic>,
 }
 
@@ -125,6 +135,7 @@ impl<'a> Lexer<'a> {
             pieces: Vec::new(),
             quoted: false,
             broken: false,
+            substitutions: Vec::new(),
         };
         while let Some(character) = self.peek() {
             match character {
@@ -142,39 +153,50 @@ impl<'a> Lexer<'a> {
         word
     }
 
-    /// From one double quote to the next on the same line.
+    /// From one double quote to the next.
     fn string(&mut self, word: &mut Word) {
         let start = self.at;
         self.next();
         word.quoted = true;
+        let mut first_line = None;
         loop {
             match self.peek() {
                 Some('"') => {
                     self.next();
+                    self.several_lines = first_line.or(self.several_lines);
                     return;
                 }
                 Some('$') => self.variable(word),
                 Some('\\') => self.escape(word),
-                None | Some('\n') => break,
+                Some('\n') => {
+                    first_line.get_or_insert(Span::new(start, self.at));
+                    self.skip_while(is_blank);
+                    word.break_line();
+                }
                 Some(character) => {
                     self.next();
                     word.push(character);
                 }
+                None => break,
             }
         }
         word.broken = true;
-        self.found.push(
-            Diagnostic::error(Span::new(start, self.at), "a string without an end")
-                .label("no second `\"` on this line")
-                .help("to go on in the next line, end this one with a `\\`"),
-        );
+        let place = first_line.unwrap_or(Span::new(start, self.at));
+        let error = Diagnostic::error(place, "a string without an end")
+            .label("no second `\"` up to the end of the file");
+        self.found.push(match self.several_lines {
+            Some(before) => error.also(before, "is the end of this one missing?"),
+            None => error,
+        });
     }
 
     fn escape(&mut self, word: &mut Word) {
         let start = self.at;
         self.next();
         match self.peek() {
-            Some('\n') => {
+            // A blank after it is as invisible as the line's end.
+            Some(' ' | '\t' | '\n') if self.is_last_of_line() => {
+                self.skip_while(|character| character != '\n');
                 self.next();
             }
             Some(character @ ('"' | '\\' | '$')) => {
@@ -196,6 +218,11 @@ impl<'a> Lexer<'a> {
         }
     }
 
+    fn is_last_of_line(&self) -> bool {
+        let rest = self.rest().trim_start_matches([' ', '\t']);
+        rest.starts_with('\n')
+    }
+
     fn variable(&mut self, word: &mut Word) {
         let start = self.at;
         self.next();
@@ -212,40 +239,42 @@ impl<'a> Lexer<'a> {
             if self.peek() == Some('}') {
                 self.next();
             }
-            self.braces(name, Span::new(start, self.at));
-            word.broken = true;
+            let error = braces(name, Span::new(start, self.at));
+            word.substitutions.push(error);
         } else if name.is_empty() {
-            self.found.push(
-                Diagnostic::error(
-                    Span::new(start, self.at),
-                    "a `$` without the name of a variable",
-                )
-                .help("a dollar sign itself is written `\"\\$\"`"),
-            );
-            word.broken = true;
+            let place = Span::new(start, self.at);
+            let error = Diagnostic::error(place, "a `$` without the name of a variable");
+            let help = "a dollar sign itself is written `\"\\$\"`";
+            word.substitutions.push(error.help(help));
         } else {
             let span = Span::new(start, self.at);
             word.pieces.push(Piece::Variable(name.to_owned(), span));
         }
     }
+}
 
-    fn braces(&mut self, name: &str, span: Span) {
-        self.found.push(match name {
-            "" => Diagnostic::error(span, "a variable's name stands without braces")
-                .help("write `$name`"),
-            _ => {
-                let call = quoted(&format!("${name}{{…}}"));
-                let title = format!(
-                    "{call} is a substitution of the QNX hypervisor that this project does not have"
-                );
-                Diagnostic::error(span, title)
-                    .help("write the value, or give it a name: `set name value`, then `$name`")
-            }
-        });
+/// What is wrong with `$name{…}` or `${…}`.
+fn braces(name: &str, span: Span) -> Diagnostic {
+    if name.is_empty() {
+        let error = Diagnostic::error(span, "a variable's name stands without braces");
+        return error.help("write `$name`");
     }
+    let call = quoted(&format!("${name}{{…}}"));
+    let title =
+        format!("{call} is a substitution of the QNX hypervisor that this project does not have");
+    Diagnostic::error(span, title)
+        .help("write the value, or give it a name: `set name value`, then `$name`")
 }
 
 impl Word {
+    /// A line ended inside a string: the blanks around its end are one.
+    fn break_line(&mut self) {
+        if let Some(Piece::Text(text)) = self.pieces.last_mut() {
+            text.truncate(text.trim_end().len());
+        }
+        self.push(' ');
+    }
+
     fn push(&mut self, character: char) {
         match self.pieces.last_mut() {
             Some(Piece::Text(text)) => text.push(character),

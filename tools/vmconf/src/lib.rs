@@ -7,27 +7,29 @@
 //! ```
 //!
 //! Invariant: a [`Vm`] that exists compiles, and what is wrong with a text is said all at
-//! once, with its place in the file. No text makes the compiler panic.
+//! once, each cause once, with its place in the file. No text makes the compiler panic or ask for
+//! more memory than a small multiple of [`MAX_FILE_BYTES`].
 //!
 //! # The language
 //!
 //! The words, their meaning and the defaults are those of the QNX hypervisor (*QNX Hypervisor
 //! User's Guide*: "VM configuration syntax", "VM Configuration Reference", "Common vdev
 //! options"; *Virtual Device Developer's Guide*: "vdev trace"). What QNX has and we do not is
-//! refused by its name. `#` starts a comment. A file is a sequence of options, each followed
+//! refused by its name, or, where a guest cannot notice that it is missing, named in a warning and
+//! passed over ([`Diagnostics::strict`] refuses that as well). `#` starts a comment. A file is a sequence of options, each followed
 //! by its arguments; blanks and line ends separate, nothing else depends on them.
 //!
 //! | option | meaning |
 //! |---|---|
 //! | `system NAME` | the VM's name, 1 to 31 characters |
 //! | `cpu` | a vCPU; there is always one, so it may be left out but not repeated |
-//! | `ram BASE,LENGTH` | RAM in whole 4 KiB pages; up to four times |
+//! | `ram BASE,LENGTH` | RAM in whole 4 KiB pages, in one piece |
 //! | `load IMAGE` | the guest's ELF image |
 //! | `cmdline TEXT` | the guest's command line, up to 1023 characters |
 //! | `logger SEVERITY,… DESTINATION` | what is logged; may be repeated |
 //! | `unsupported KIND ACTION` | `instruction`, `reference` or `register`: `ignore`, `fail` or `abort` |
 //! | `set VARIABLE VALUE` | from here on `$VARIABLE` stands for the value, inside words and strings |
-//! | `vdev trace`, `vdev pl011`, `vdev ser8250` | a device; the options below describe it until the next option above except `set` |
+//! | `vdev trace`, `vdev pl011`, `vdev ser8250` | a device, also by the name of QNX's shared object (`vdev-trace.so`); the options below describe it until the next option above except `set` |
 //!
 //! | option of a device | meaning |
 //! |---|---|
@@ -38,8 +40,13 @@
 //! | `emit-trace NUMBER` | (trace) a trace event of this number, 0 to 1023, for each access |
 //!
 //! Numbers are decimal, `0x…` or `0d…`, and may end in K, M or G. A word in double quotes may
-//! have blanks, and never is an option; in it `\"`, `\\` and `\$` stand for the character, and
-//! a `\` at the end of a line joins the next one to it.
+//! have blanks, and never is an option; in it `\"`, `\\` and `\$` stand for the character. It may
+//! go over several lines: a line end, with the blanks around it, is one blank, and after a `\`
+//! nothing at all.
+//!
+//! Variables of one's own are this project's extension: QNX's `set` knows its configuration
+//! variables alone, which mean nothing here. A variable that nothing uses is warned of, since it
+//! may have been meant for QNX.
 //!
 //! Severities are `fatal internal error warn info debug verbose`, a set and not a threshold;
 //! `warning` is `warn`. Destinations are `stdout` and `stderr`, which are both the system's
@@ -64,7 +71,21 @@ pub use vm::{Vm, VmDevice};
 
 use std::fmt::Display;
 
-/// Compiles the configuration `text` into a blob for [`vm_config::VmConfig::parse`].
+/// More than that no configuration of one VM needs, in bytes.
+pub const MAX_FILE_BYTES: usize = 1 << 20;
+
+/// What a text was compiled into.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Compiled {
+    /// The configuration, with the place of everything in the text.
+    pub vm: Vm,
+    /// The blob for [`vm_config::VmConfig::parse`].
+    pub blob: Vec<u8>,
+    /// What of the text means nothing here, and does no harm.
+    pub warnings: Diagnostics,
+}
+
+/// Compiles the configuration `text`.
 ///
 /// `file_name` is what the diagnostics call the file, `vm` the VM's number in its system, from
 /// 0 to [`vm_config::MAX_VMS`] - 1. `image_len` is asked once, with the
@@ -79,15 +100,21 @@ pub fn compile<E: Display>(
     vm: u8,
     text: &str,
     image_len: impl FnOnce(&str) -> Result<u64, E>,
-) -> Result<Vec<u8>, Diagnostics> {
+) -> Result<Compiled, Diagnostics> {
     let source = Source::new(file_name, text);
     let (checked, load, mut found) = analyse(&source);
     let image_len_bytes = load.map(|load| checks::image_len(&load, image_len, &mut found));
     if let (Some(checked), Some(Some(len_bytes)), true) =
-        (checked, image_len_bytes, found.is_empty())
+        (checked, image_len_bytes, is_compilable(&found))
     {
         match checked.encode(vm, len_bytes) {
-            Ok(blob) => return Ok(blob),
+            Ok(blob) => {
+                return Ok(Compiled {
+                    vm: checked,
+                    blob,
+                    warnings: Diagnostics::new(source, found),
+                });
+            }
             // The checks and the reader's rules have come apart: our bug, but no panic.
             Err(error) => found.push(Diagnostic::error_without_place(format!(
                 "the checks let through what no blob can hold: {error}"
@@ -98,7 +125,7 @@ pub fn compile<E: Display>(
 }
 
 /// Parses and checks `text` without looking for the image: the typed configuration, with the
-/// place of everything in the text.
+/// place of everything in the text. Of warnings nothing is said.
 ///
 /// # Errors
 ///
@@ -106,7 +133,7 @@ pub fn compile<E: Display>(
 pub fn parse(file_name: &str, text: &str) -> Result<Vm, Diagnostics> {
     let source = Source::new(file_name, text);
     match analyse(&source) {
-        (Some(vm), _, found) if found.is_empty() => Ok(vm),
+        (Some(vm), _, found) if is_compilable(&found) => Ok(vm),
         (_, _, found) => Err(Diagnostics::new(source, found)),
     }
 }
@@ -136,10 +163,21 @@ pub fn decode<'a>(file_name: &str, bytes: &'a [u8]) -> Result<&'a str, Diagnosti
 /// what is wrong.
 fn analyse(source: &Source) -> (Option<Vm>, Option<Spanned<String>>, Vec<Diagnostic>) {
     let mut found = Vec::new();
+    let len = source.text().len();
+    if len > MAX_FILE_BYTES {
+        let error =
+            format!("the file has {len} bytes, and more than {MAX_FILE_BYTES} are not read");
+        found.push(Diagnostic::error_without_place(error).help("is this a configuration?"));
+        return (None, None, found);
+    }
     let words = lexer::words(source.text(), &mut found);
     let draft = parser::parse(&words, &mut found);
     let load = draft.load.value.clone();
     let vm = checks::check(source, draft, &mut found);
     let load = load.filter(|load| found.iter().all(|error| error.place() != Some(load.span)));
     (vm, load, found)
+}
+
+fn is_compilable(found: &[Diagnostic]) -> bool {
+    !found.iter().any(Diagnostic::is_error)
 }

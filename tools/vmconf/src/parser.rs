@@ -2,7 +2,8 @@
 //! makes is still a [`Draft`], whose parts have not been held against each other.
 //!
 //! Invariant: every word is looked at once, from left to right, and each mistake is reported
-//! once: after one, the words up to the next option are passed over.
+//! once: after one, the words up to the next option are passed over, of what is refused as a whole
+//! all that belongs to it, and what only QNX has is told at its first place with the others.
 //!
 //! Options of the VM stand anywhere. Options of a device belong to the `vdev` before them;
 //! any option of the VM except `set` ends that device's description.
@@ -19,8 +20,11 @@ use crate::options::{
     ActionWord, Destination, DeviceOption, Draft, DraftDevice, LogRule, Once, SEVERITIES,
     UnsupportedKind, VdevType, VmOption, Words,
 };
-use crate::qnx;
+use crate::qnx::{self, Harm};
 use crate::source::{Span, Spanned};
+
+/// More than that no argument needs: the longest text of a VM has 1023 characters.
+const MAX_ARGUMENT_BYTES: usize = 4096;
 
 /// What the words say; what is wrong is added to `found`.
 pub(crate) fn parse(words: &[Word], found: &mut Vec<Diagnostic>) -> Draft {
@@ -29,11 +33,17 @@ pub(crate) fn parse(words: &[Word], found: &mut Vec<Diagnostic>) -> Draft {
         variables: BTreeMap::new(),
         context: Context::Vm,
         after_cmdline: false,
+        absent: BTreeMap::new(),
+        second_cpu: None,
         draft: Draft::default(),
         found,
     };
     while let Some(word) = parser.next() {
         parser.option(word);
+    }
+    // A variable that was misspelt where it was to be used is one mistake.
+    if crate::is_compilable(parser.found) {
+        parser.unused_variables();
     }
     parser.draft
 }
@@ -53,6 +63,7 @@ enum Context {
 struct Variable {
     set: Span,
     value: Option<String>,
+    is_used: bool,
 }
 
 /// An argument after the variables in it were replaced.
@@ -107,6 +118,10 @@ struct Parser<'a> {
     context: Context,
     /// The option before this was a `cmdline`.
     after_cmdline: bool,
+    /// Where in `found` each name that only QNX has was told.
+    absent: BTreeMap<&'static str, usize>,
+    /// Where in `found` it was told that a VM has one vCPU.
+    second_cpu: Option<usize>,
     draft: Draft,
     found: &'a mut Vec<Diagnostic>,
 }
@@ -124,10 +139,12 @@ impl<'a> Parser<'a> {
             return self.skip_arguments();
         }
         let Some(name) = word.bare() else {
-            self.found.push(
-                Diagnostic::error(word.span, "an option was expected here")
-                    .label("this is not the name of an option"),
-            );
+            if !matches!(self.context, Context::Refused) {
+                self.found.push(
+                    Diagnostic::error(word.span, "an option was expected here")
+                        .label("this is not the name of an option"),
+                );
+            }
             return self.skip_arguments();
         };
         if let Some(option) = VmOption::named(name) {
@@ -205,14 +222,21 @@ impl<'a> Parser<'a> {
             value: (),
             span: at,
         });
-        if let Some(first) = fill(&mut self.draft.cpu, at, value) {
-            self.found.push(
-                Diagnostic::error(at, "a VM has one vCPU")
-                    .label("a second `cpu`")
-                    .also(first, "the first one")
-                    .help("remove this `cpu`; a second VM needs a configuration of its own"),
-            );
+        let Some(first) = fill(&mut self.draft.cpu, at, value) else {
+            return;
+        };
+        // What is said of it goes with it.
+        self.context = Context::Refused;
+        if let Some(told) = self.second_cpu.and_then(|index| self.found.get_mut(index)) {
+            return told.repeat(at);
         }
+        self.second_cpu = Some(self.found.len());
+        self.found.push(
+            Diagnostic::error(at, "a VM has one vCPU")
+                .label("a second `cpu`")
+                .also(first, "the first one")
+                .help("remove this `cpu`; a second VM needs a configuration of its own"),
+        );
     }
 
     fn ram(&mut self, at: Span) {
@@ -255,10 +279,9 @@ impl<'a> Parser<'a> {
             return;
         };
         let value = self.argument("set", at.to(name.span), "a value", "set loc 0xfa000000");
-        if qnx::find(qnx::VARIABLES, &name.text).is_some() {
-            let title = absent_title(&name.text, "a configuration variable");
+        if let Some(absent) = qnx::find(qnx::VARIABLES, &name.text) {
             let help = "`set` here gives a name to a value, for use as `$name`";
-            return self.found.push(name.error(title).help(help));
+            return self.absent(absent, name.span, "a configuration variable", Some(help));
         }
         if !lexer::is_variable_name(&name.text) {
             let title = format!("{} cannot be the name of a variable", quoted(&name.text));
@@ -276,6 +299,7 @@ impl<'a> Parser<'a> {
                 vacant.insert(Variable {
                     set: name.span,
                     value,
+                    is_used: false,
                 });
             }
         }
@@ -317,8 +341,7 @@ impl<'a> Parser<'a> {
         let Some(kind) = self.argument("vdev", at, "a type", "vdev trace") else {
             return;
         };
-        // QNX takes the name of the shared object as well.
-        let name = kind.text.strip_prefix("vdev-").unwrap_or(&kind.text);
+        let name = device_of_object(&kind.text);
         if let Some(vdev) = VdevType::named(name) {
             self.context = Context::Device(self.draft.devices.len());
             return self.draft.devices.push(DraftDevice {
@@ -570,7 +593,8 @@ impl<'a> Parser<'a> {
             span: word.span,
             from: Vec::new(),
         };
-        let mut complete = !word.broken;
+        let mut complete = !word.broken && word.substitutions.is_empty();
+        self.found.extend_from_slice(&word.substitutions);
         for piece in &word.pieces {
             let (name, at) = match piece {
                 Piece::Text(text) => {
@@ -579,23 +603,44 @@ impl<'a> Parser<'a> {
                 }
                 Piece::Variable(name, at) => (name, *at),
             };
-            match self.variables.get(name) {
-                Some(Variable {
-                    set,
-                    value: Some(value),
-                }) => {
-                    argument.from.push(*set);
+            let Some(variable) = self.variables.get_mut(name) else {
+                complete = false;
+                self.undefined(name, at);
+                continue;
+            };
+            variable.is_used = true;
+            match &variable.value {
+                Some(value) => {
+                    argument.from.push(variable.set);
                     argument.text.push_str(value);
                 }
                 // Its `set` was wrong, which was reported there.
-                Some(Variable { value: None, .. }) => complete = false,
-                None => {
-                    complete = false;
-                    self.undefined(name, at);
-                }
+                None => complete = false,
+            }
+            // Each variable may hold two of the one before it.
+            if argument.text.len() > MAX_ARGUMENT_BYTES {
+                break;
             }
         }
+        if argument.text.len() > MAX_ARGUMENT_BYTES {
+            complete = false;
+            let error = Diagnostic::error(word.span, "this is too long");
+            self.found.push(error.label(format!(
+                "more than {MAX_ARGUMENT_BYTES} characters, when the variables in it are replaced"
+            )));
+        }
         complete.then_some(argument)
+    }
+
+    /// QNX's `set` knows only its own variables; what nobody here uses may have been meant for one.
+    fn unused_variables(&mut self) {
+        let unused = self.variables.iter().filter(|(_, it)| !it.is_used);
+        self.found.extend(unused.map(|(name, variable)| {
+            let title = format!("nothing uses the variable {}", quoted(name));
+            Diagnostic::warning(variable.set, title)
+                .label(format!("no `${name}` comes after this"))
+                .help("`set` here gives a name to a value; it configures nothing by itself")
+        }));
     }
 
     fn undefined(&mut self, name: &str, at: Span) {
@@ -641,22 +686,65 @@ impl<'a> Parser<'a> {
             place = at.to(word.span);
             self.next();
         }
-        self.found.push(absent_option(absent, place));
+        self.absent(absent, place, "an option", None);
         self.context = Context::Refused;
         true
     }
 
-    /// Refuses an option of a vCPU or a device that only QNX has.
+    /// Refuses an option of a vCPU or a device that only QNX has, or passes over it where it makes
+    /// no difference.
     fn refused_detail(&mut self, name: &str, at: Span) -> bool {
+        let is_serial_port = |index: usize| {
+            let device = self.draft.devices.get(index);
+            device.is_some_and(|device| device.vdev != VdevType::Trace)
+        };
         let lists = match self.context {
-            Context::Device(_) => [qnx::VDEV_OPTIONS, qnx::CPU_OPTIONS],
-            Context::Vm | Context::Refused => [qnx::CPU_OPTIONS, qnx::VDEV_OPTIONS],
+            Context::Device(index) if is_serial_port(index) => [
+                qnx::SERIAL_PORT_OPTIONS,
+                qnx::VDEV_OPTIONS,
+                qnx::CPU_OPTIONS,
+            ],
+            Context::Device(_) => [
+                qnx::VDEV_OPTIONS,
+                qnx::SERIAL_PORT_OPTIONS_ELSEWHERE,
+                qnx::CPU_OPTIONS,
+            ],
+            Context::Vm | Context::Refused => [
+                qnx::CPU_OPTIONS,
+                qnx::VDEV_OPTIONS,
+                qnx::SERIAL_PORT_OPTIONS_ELSEWHERE,
+            ],
         };
         let absent = lists.into_iter().find_map(|list| qnx::find(list, name));
         if let Some(absent) = absent {
-            self.refuse(absent_option(absent, at));
+            self.absent(absent, at, "an option", None);
+            self.skip_arguments();
         }
         absent.is_some()
+    }
+
+    /// Tells of a name that only QNX has: an error, or a warning where a guest cannot notice that
+    /// it is missing. Once for each name.
+    fn absent(
+        &mut self,
+        absent: &'static qnx::Absent,
+        at: Span,
+        what: &str,
+        help: Option<&'static str>,
+    ) {
+        let told = self.absent.get(absent.name);
+        if let Some(told) = told.and_then(|index| self.found.get_mut(*index)) {
+            return told.repeat(at);
+        }
+        self.absent.insert(absent.name, self.found.len());
+        let title = absent_title(absent.name, what);
+        let diagnostic = match absent.harm {
+            Harm::Some => Diagnostic::error(at, title),
+            Harm::None => Diagnostic::warning(at, title).label("passed over"),
+        };
+        let helps = absent.help.or(help);
+        self.found
+            .push(helps.into_iter().fold(diagnostic, Diagnostic::help));
     }
 
     fn unknown_option(&mut self, name: &str, at: Span, after_cmdline: bool) {
@@ -697,6 +785,7 @@ fn is_foreign(name: &str) -> bool {
         qnx::BLOB_TYPES,
         qnx::CPU_OPTIONS,
         qnx::VDEV_OPTIONS,
+        qnx::SERIAL_PORT_OPTIONS,
     ];
     lists
         .into_iter()
@@ -709,16 +798,22 @@ fn is_slip(name: &str) -> bool {
     name.len() >= 5 && nearest(name, options.copied()).is_some()
 }
 
+/// The device in the name of one of QNX's shared objects: `vdev-trace.so`, with the place where
+/// it lies, is `trace`.
+fn device_of_object(name: &str) -> &str {
+    let file = match name.strip_suffix(".so") {
+        Some(object) => object.rsplit('/').next().unwrap_or(object),
+        None => name,
+    };
+    let device = file.strip_prefix("vdev-").unwrap_or(file);
+    device.strip_suffix("-safety").unwrap_or(device)
+}
+
 fn absent_title(name: &str, what: &str) -> String {
     format!(
         "{} is {what} of the QNX hypervisor that this project does not have",
         quoted(name)
     )
-}
-
-fn absent_option(absent: &qnx::Absent, at: Span) -> Diagnostic {
-    let error = Diagnostic::error(at, absent_title(absent.name, "an option"));
-    absent.help.into_iter().fold(error, Diagnostic::help)
 }
 
 /// Adds the one that was meant, or all there are.

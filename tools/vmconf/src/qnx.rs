@@ -2,7 +2,8 @@
 //! that somebody who comes from there learns what to do instead of hunting for a typing error.
 //! Asked by the parser when it meets a word it does not know.
 //!
-//! Invariant: no name stands here that the language has.
+//! Invariants: no name stands here that the language has; what is harmless cannot be noticed by a
+//! guest of this project when it is left out.
 //!
 //! Names from the *QNX Hypervisor User's Guide* 7.0 to 8.0 ("VM Configuration Reference",
 //! "Configuration variables", "Virtual Device Reference") and from published configurations.
@@ -13,21 +14,41 @@ pub(crate) struct Absent {
     pub name: &'static str,
     /// What to do instead, where there is something to say.
     pub help: Option<&'static str>,
+    pub harm: Harm,
+}
+
+/// Whether a guest can notice that it is missing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Harm {
+    Some,
+    None,
 }
 
 const fn absent(name: &'static str) -> Absent {
-    Absent { name, help: None }
+    Absent {
+        name,
+        help: None,
+        harm: Harm::Some,
+    }
 }
 
 const fn instead(name: &'static str, help: &'static str) -> Absent {
     Absent {
-        name,
         help: Some(help),
+        ..absent(name)
+    }
+}
+
+const fn harmless(name: &'static str, help: &'static str) -> Absent {
+    Absent {
+        harm: Harm::None,
+        ..instead(name, help)
     }
 }
 
 const ONLY_AN_ELF: &str = "the guest is one ELF image that brings everything: `load IMAGE`";
-const ONE_CPU: &str = "a VM has one vCPU, and where and when it runs is decided in `system.xml`";
+const SCHEDULED: &str = "where and when a VM runs is decided in the system description";
+const OF_QVM: &str = "it is about QNX's own process, of which there is none here";
 const NO_PASS: &str = "a guest gets virtual devices only; that is what keeps it away from others";
 const NO_INTERRUPTS: &str = "the devices here raise no interrupts; the guest polls them";
 const CONSOLE: &str =
@@ -42,12 +63,12 @@ pub(crate) const VM_OPTIONS: &[Absent] = &[
         "what is neither RAM nor a device is empty already",
     ),
     instead("rom", "put the data into the guest's image"),
-    instead(
+    harmless(
         "debug",
         "to see more messages, add `debug` to the severities of `logger`",
     ),
     absent("dryrun"),
-    instead(
+    harmless(
         "dump",
         "the host tool reads the trace out of a memory dump of the whole machine",
     ),
@@ -67,20 +88,32 @@ pub(crate) const BLOB_TYPES: &[Absent] = &[
 
 /// Options of a vCPU.
 pub(crate) const CPU_OPTIONS: &[Absent] = &[
-    instead("cluster", ONE_CPU),
-    instead("partition", ONE_CPU),
-    instead("runmask", ONE_CPU),
-    instead("sched", ONE_CPU),
+    harmless("cluster", SCHEDULED),
+    harmless("partition", SCHEDULED),
+    harmless("runmask", SCHEDULED),
+    harmless("sched", SCHEDULED),
+];
+
+/// Options of serial ports, whose guests find a port that they can print to by polling.
+pub(crate) const SERIAL_PORT_OPTIONS: &[Absent] = &[
+    harmless("batch", CONSOLE),
+    harmless("delayed", CONSOLE),
+    harmless("hostdev", CONSOLE),
+    harmless("intr", NO_INTERRUPTS),
+];
+
+/// The same options where there is no serial port.
+pub(crate) const SERIAL_PORT_OPTIONS_ELSEWHERE: &[Absent] = &[
+    instead("batch", CONSOLE),
+    instead("delayed", CONSOLE),
+    instead("hostdev", CONSOLE),
+    instead("intr", NO_INTERRUPTS),
 ];
 
 /// Options of devices.
 pub(crate) const VDEV_OPTIONS: &[Absent] = &[
     absent("allow"),
-    instead("batch", CONSOLE),
-    instead("delayed", CONSOLE),
-    instead("hostdev", CONSOLE),
     instead("hostvector", NO_INTERRUPTS),
-    instead("intr", NO_INTERRUPTS),
     instead("intrmap", NO_INTERRUPTS),
     absent("peer"),
     absent("version"),
@@ -110,17 +143,18 @@ pub(crate) const VDEVS: &[Absent] = &[
 /// Variables with a meaning of their own.
 pub(crate) const VARIABLES: &[Absent] = &[
     absent("counter-offset"),
+    harmless("debug", OF_QVM),
     absent("exit-on-halt"),
-    absent("fdt-dump-file"),
+    harmless("fdt-dump-file", OF_QVM),
     absent("gic-hwassist"),
-    absent("grow-heap"),
+    harmless("grow-heap", OF_QVM),
     absent("host-paddr-gicd"),
     absent("host-paddr-gich"),
     absent("legacy-free"),
-    absent("message-block-timeout"),
+    harmless("message-block-timeout", OF_QVM),
     absent("posted-interrupts"),
-    absent("slog-buffer"),
-    absent("vdev-message-block-timeout"),
+    harmless("slog-buffer", OF_QVM),
+    harmless("vdev-message-block-timeout", OF_QVM),
     absent("virtual-interrupts"),
 ];
 
@@ -145,7 +179,13 @@ mod tests {
 
     #[test]
     fn nothing_that_the_language_has_is_refused() {
-        let absent = [VM_OPTIONS, BLOB_TYPES, CPU_OPTIONS, VDEV_OPTIONS];
+        let absent = [
+            VM_OPTIONS,
+            BLOB_TYPES,
+            CPU_OPTIONS,
+            VDEV_OPTIONS,
+            SERIAL_PORT_OPTIONS,
+        ];
         for absent in absent.into_iter().flatten() {
             assert!(VmOption::named(absent.name).is_none(), "{}", absent.name);
             assert!(

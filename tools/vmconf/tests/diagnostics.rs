@@ -23,6 +23,15 @@ fn of(text: &str) -> String {
     }
 }
 
+/// The warnings of [`VM`] and `text`, which compiles.
+fn warned(text: &str) -> String {
+    let text = format!("{VM}{text}");
+    match vmconf::compile("vm.conf", 0, &text, image_len) {
+        Ok(compiled) => compiled.warnings.to_string(),
+        Err(diagnostics) => panic!("{diagnostics}"),
+    }
+}
+
 /// The diagnostics of [`VM`] and `text`.
 fn with(text: &str) -> String {
     of(&format!("{VM}{text}"))
@@ -407,22 +416,6 @@ fn options_of_qnx_are_refused_by_name() {
       |
       = help: what is neither RAM nor a device is empty already
 
-    error: `debug` is an option of the QNX hypervisor that this project does not have
-     --> vm.conf:7:1
-      |
-    7 | debug
-      | ^^^^^
-      |
-      = help: to see more messages, add `debug` to the severities of `logger`
-
-    error: `dump` is an option of the QNX hypervisor that this project does not have
-     --> vm.conf:8:1
-      |
-    8 | dump /tmp
-      | ^^^^
-      |
-      = help: the host tool reads the trace out of a memory dump of the whole machine
-
     error: `initrd` is an option of the QNX hypervisor that this project does not have
      --> vm.conf:9:1
       |
@@ -430,49 +423,218 @@ fn options_of_qnx_are_refused_by_name() {
       | ^^^^^^^^^^^
       |
       = help: the guest is one ELF image that brings everything: `load IMAGE`
+
+    warning: `debug` is an option of the QNX hypervisor that this project does not have
+     --> vm.conf:7:1
+      |
+    7 | debug
+      | ^^^^^ passed over
+      |
+      = help: to see more messages, add `debug` to the severities of `logger`
+
+    warning: `dump` is an option of the QNX hypervisor that this project does not have
+     --> vm.conf:8:1
+      |
+    8 | dump /tmp
+      | ^^^^ passed over
+      |
+      = help: the host tool reads the trace out of a memory dump of the whole machine
     ");
 }
 
 #[test]
-fn options_of_a_qnx_vcpu_are_refused_by_name() {
-    assert_snapshot!(with("cpu sched 10 runmask 0,1\n"), @"
-    error: `sched` is an option of the QNX hypervisor that this project does not have
+fn options_of_a_qnx_vcpu_are_passed_over() {
+    assert_snapshot!(warned("cpu sched 10 runmask 0,1\n"), @"
+    warning: `sched` is an option of the QNX hypervisor that this project does not have
      --> vm.conf:4:5
       |
     4 | cpu sched 10 runmask 0,1
-      |     ^^^^^
+      |     ^^^^^ passed over
       |
-      = help: a VM has one vCPU, and where and when it runs is decided in `system.xml`
+      = help: where and when a VM runs is decided in the system description
 
-    error: `runmask` is an option of the QNX hypervisor that this project does not have
+    warning: `runmask` is an option of the QNX hypervisor that this project does not have
      --> vm.conf:4:14
       |
     4 | cpu sched 10 runmask 0,1
-      |              ^^^^^^^
+      |              ^^^^^^^ passed over
       |
-      = help: a VM has one vCPU, and where and when it runs is decided in `system.xml`
+      = help: where and when a VM runs is decided in the system description
     ");
 }
 
 #[test]
-fn options_of_a_qnx_device_are_refused_by_name() {
-    assert_snapshot!(with("vdev pl011 loc 0x1c090000 hostdev >- intr gic:37\n"), @"
-    error: `hostdev` is an option of the QNX hypervisor that this project does not have
+fn options_of_a_qnx_serial_port_are_passed_over() {
+    assert_snapshot!(warned("vdev pl011 loc 0x1c090000 hostdev >- intr gic:37\n"), @"
+    warning: `hostdev` is an option of the QNX hypervisor that this project does not have
      --> vm.conf:4:27
       |
     4 | vdev pl011 loc 0x1c090000 hostdev >- intr gic:37
-      |                           ^^^^^^^
+      |                           ^^^^^^^ passed over
       |
       = help: what the guest writes to its `vdev pl011` or `vdev ser8250` appears on the system's console
 
-    error: `intr` is an option of the QNX hypervisor that this project does not have
+    warning: `intr` is an option of the QNX hypervisor that this project does not have
      --> vm.conf:4:38
       |
     4 | vdev pl011 loc 0x1c090000 hostdev >- intr gic:37
-      |                                      ^^^^
+      |                                      ^^^^ passed over
       |
       = help: the devices here raise no interrupts; the guest polls them
     ");
+}
+
+#[test]
+fn what_belongs_to_something_refused_is_passed_over_with_it() {
+    let text = "set disk /dev/hd0\n\
+                pass loc $gpu,0x1000,rw=$asinfo_start{gpu} intr \"gic:4\"\n\
+                vdev virtio-blk loc 0x1c0d0000 hostdev $missing name \"disk\"\n";
+    assert_snapshot!(with(text), @r#"
+    error: `pass` is an option of the QNX hypervisor that this project does not have
+     --> vm.conf:5:1
+      |
+    5 | pass loc $gpu,0x1000,rw=$asinfo_start{gpu} intr "gic:4"
+      | ^^^^
+      |
+      = help: a guest gets virtual devices only; that is what keeps it away from others
+
+    error: `virtio-blk` is a device of the QNX hypervisor that this project does not have
+     --> vm.conf:6:6
+      |
+    6 | vdev virtio-blk loc 0x1c0d0000 hostdev $missing name "disk"
+      |      ^^^^^^^^^^
+      |
+      = help: the devices here are `vdev trace`, `vdev pl011` and `vdev ser8250`
+    "#);
+}
+
+#[test]
+fn four_vcpus_are_one_mistake() {
+    let text = "cpu sched 10 runmask 0\ncpu sched 10 runmask 1\n\
+                cpu sched 10 runmask 2\ncpu sched 10 runmask 3\n";
+    assert_snapshot!(with(text), @"
+    error: a VM has one vCPU
+     --> vm.conf:5:1
+      |
+    4 | cpu sched 10 runmask 0
+      | --- the first one
+    5 | cpu sched 10 runmask 1
+      | ^^^ a second `cpu`
+    6 | cpu sched 10 runmask 2
+      | --- and here
+    7 | cpu sched 10 runmask 3
+      | --- and here
+      |
+      = help: remove this `cpu`; a second VM needs a configuration of its own
+
+    warning: `sched` is an option of the QNX hypervisor that this project does not have
+     --> vm.conf:4:5
+      |
+    4 | cpu sched 10 runmask 0
+      |     ^^^^^ passed over
+      |
+      = help: where and when a VM runs is decided in the system description
+
+    warning: `runmask` is an option of the QNX hypervisor that this project does not have
+     --> vm.conf:4:14
+      |
+    4 | cpu sched 10 runmask 0
+      |              ^^^^^^^ passed over
+      |
+      = help: where and when a VM runs is decided in the system description
+    ");
+}
+
+#[test]
+fn what_only_qnx_has_is_told_once_with_its_places() {
+    let ports = "vdev pl011 loc 0x1c090000 intr gic:37\n".to_owned();
+    let more = (1..8).map(|page| {
+        format!(
+            "vdev pl011 loc {:#x} intr gic:38\n",
+            0x1c09_0000 + (page << 12)
+        )
+    });
+    assert_snapshot!(warned(&(ports + &more.collect::<String>())), @"
+    warning: `intr` is an option of the QNX hypervisor that this project does not have
+     --> vm.conf:4:27
+      |
+    4 | vdev pl011 loc 0x1c090000 intr gic:37
+      |                           ^^^^ passed over
+    5 | vdev pl011 loc 0x1c091000 intr gic:38
+      |                           ---- and here
+    6 | vdev pl011 loc 0x1c092000 intr gic:38
+      |                           ---- and here
+    7 | vdev pl011 loc 0x1c093000 intr gic:38
+      |                           ---- and here
+    8 | vdev pl011 loc 0x1c094000 intr gic:38
+      |                           ---- and here
+      |
+      = note: and in 3 more places
+      = help: the devices here raise no interrupts; the guest polls them
+    ");
+}
+
+#[test]
+fn a_variable_of_qnx_that_no_guest_notices_is_passed_over() {
+    assert_snapshot!(warned("set debug off\n"), @"
+    warning: `debug` is a configuration variable of the QNX hypervisor that this project does not have
+     --> vm.conf:4:5
+      |
+    4 | set debug off
+      |     ^^^^^ passed over
+      |
+      = help: it is about QNX's own process, of which there is none here
+    ");
+}
+
+#[test]
+fn a_variable_that_nothing_uses_is_warned_of() {
+    assert_snapshot!(warned("set speed fast\n"), @"
+    warning: nothing uses the variable `speed`
+     --> vm.conf:4:5
+      |
+    4 | set speed fast
+      |     ^^^^^ no `$speed` comes after this
+      |
+      = help: `set` here gives a name to a value; it configures nothing by itself
+    ");
+}
+
+#[test]
+fn a_value_that_grows_without_bound_is_refused() {
+    let mut text = "set a0 \"0123456789\"\n".to_owned();
+    for number in 1..30 {
+        let before = number - 1;
+        text += &format!("set a{number} \"$a{before}$a{before}\"\n");
+    }
+    text += "cmdline $a29\n";
+    assert_snapshot!(with(&text), @r#"
+    error: this is too long
+      --> vm.conf:13:8
+       |
+    13 | set a9 "$a8$a8"
+       |        ^^^^^^^^ more than 4096 characters, when the variables in it are replaced
+    "#);
+}
+
+#[test]
+fn a_file_that_is_no_configuration_s_size_is_refused() {
+    assert_snapshot!(of(&"#".repeat((1 << 20) + 1)), @"
+    error: the file has 1048577 bytes, and more than 1048576 are not read
+    --> vm.conf
+     = help: is this a configuration?
+    ");
+}
+
+#[test]
+fn what_is_strict_takes_no_warning() {
+    let text = format!("{VM}debug\n");
+    let compiled = vmconf::compile("vm.conf", 0, &text, image_len).unwrap();
+    let strict = compiled.warnings.strict().to_string();
+    assert!(
+        strict.starts_with("error: `debug` is an option of"),
+        "{strict}"
+    );
 }
 
 #[test]
@@ -611,9 +773,20 @@ fn a_string_without_an_end_is_refused() {
      --> vm.conf:4:9
       |
     4 | cmdline "console=none
-      |         ^^^^^^^^^^^^^ no second `"` on this line
+      |         ^^^^^^^^^^^^^ no second `"` up to the end of the file
+    "#);
+}
+
+#[test]
+fn a_string_whose_end_is_missing_is_found_behind_the_next_one() {
+    assert_snapshot!(with("cmdline \"console=none\nvdev trace loc 0xfa000000 name \"first\"\n"), @r#"
+    error: a string without an end
+     --> vm.conf:5:38
       |
-      = help: to go on in the next line, end this one with a `\`
+    4 | cmdline "console=none
+      |         ------------- is the end of this one missing?
+    5 | vdev trace loc 0xfa000000 name "first"
+      |                                      ^ no second `"` up to the end of the file
     "#);
 }
 
@@ -715,13 +888,20 @@ fn the_ninth_device_is_refused() {
 }
 
 #[test]
-fn the_fifth_range_of_ram_is_refused() {
-    assert_snapshot!(with("ram 0,4K ram 4K,4K ram 8K,4K ram 12K,4K\n"), @"
-    error: a VM has at most 4 ranges of RAM
-     --> vm.conf:4:34
+fn a_second_range_of_ram_is_refused() {
+    assert_snapshot!(with("ram 0,4K ram 4K,4K\n"), @"
+    error: a VM has one range of RAM
+     --> vm.conf:4:5
       |
-    4 | ram 0,4K ram 4K,4K ram 8K,4K ram 12K,4K
-      |                                  ^^^^^^ the first of 1 too many
+    2 | ram 0x40000000,2M
+      |     ------------- the first one
+    3 | load guest-app
+    4 | ram 0,4K ram 4K,4K
+      |     ^^^^     ----- and here
+      |     |
+      |     a second one
+      |
+      = help: no platform here gives a guest more than one; make the first one larger
     ");
 }
 
@@ -807,7 +987,7 @@ fn a_name_with_a_blank_and_an_empty_name_are_refused() {
 
 #[test]
 fn ram_that_is_not_whole_pages_is_refused() {
-    assert_snapshot!(of("system a load guest-app ram 0x40000800,2M\nram 0x50000000,2049\n"), @"
+    assert_snapshot!(of("system a load guest-app ram 0x40000800,2M\n"), @"
     error: RAM has to be whole pages of 4 KiB
      --> vm.conf:1:29
       |
@@ -815,7 +995,8 @@ fn ram_that_is_not_whole_pages_is_refused() {
       |                             ^^^^^^^^^^^^^ the base, 0x40000800, is not a multiple of 0x1000
       |
       = help: memory is given to a guest page by page
-
+    ");
+    assert_snapshot!(of("system a load guest-app\nram 0x50000000,2049\n"), @"
     error: RAM has to be whole pages of 4 KiB
      --> vm.conf:2:5
       |
@@ -854,34 +1035,21 @@ fn ram_with_a_blank_after_the_comma_is_refused_once() {
 
 #[test]
 fn ram_of_no_bytes_and_ram_beyond_40_bits_are_refused() {
-    assert_snapshot!(of("system a load guest-app\nram 0,0\nram 0xfffffff000,8K\n"), @"
+    assert_snapshot!(of("system a load guest-app\nram 0,0\n"), @"
     error: RAM of no bytes
      --> vm.conf:2:5
       |
     2 | ram 0,0
       |     ^^^
-
+    ");
+    assert_snapshot!(of("system a load guest-app\nram 0xfffffff000,8K\n"), @"
     error: RAM lies beyond the guest's physical address space
-     --> vm.conf:3:5
+     --> vm.conf:2:5
       |
-    3 | ram 0xfffffff000,8K
+    2 | ram 0xfffffff000,8K
       |     ^^^^^^^^^^^^^^^ 0xfffffff000 to 0x10000000fff
       |
       = help: guest-physical addresses have 40 bits: up to 0xffffffffff
-    ");
-}
-
-#[test]
-fn two_ranges_of_ram_that_overlap_are_refused() {
-    assert_snapshot!(with("ram 0x40100000,2M\n"), @"
-    error: this RAM overlaps the other RAM
-     --> vm.conf:4:5
-      |
-    2 | ram 0x40000000,2M
-      |     ------------- the other RAM is at 0x40000000 to 0x401fffff
-    3 | load guest-app
-    4 | ram 0x40100000,2M
-      |     ^^^^^^^^^^^^^ this RAM is at 0x40100000 to 0x402fffff
     ");
 }
 
