@@ -26,6 +26,7 @@ const _: () = assert!(trace_records::MAX_VMS == vm_config::MAX_VMS);
 mod a64;
 mod architecture;
 pub mod channel;
+mod conduct;
 mod console;
 mod host;
 mod image;
@@ -40,6 +41,7 @@ mod x86;
 
 pub use a64::A64;
 pub use channel::{Channel, ChannelSet};
+pub use conduct::MOST_MISDEEDS;
 pub use console::{Console, ConsolePort, Output, SystemPort};
 pub use host::{A64Machine, Clock, Exit, GuestException, Host, Machine, StackPointer};
 pub use image::ImageError;

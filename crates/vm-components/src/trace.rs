@@ -8,9 +8,12 @@
 //! another VM's counter, or make a log or trace record that names another VM. Each field is
 //! a claim: the time is clamped to [the VM's last, now], the rest is judged by the device. A
 //! VM's turn is at most one ring's worth of accesses, so that one that never stops keeps the
-//! others waiting for no more than that.
+//! others waiting for no more than that. A VM ends once, and the first reason stays. What its
+//! VMM claims that cannot be is told through the log ring, whatever the VM's logger mask: that
+//! is the system's word, not the VM's.
 
 use crate::channel::{self, ChannelSet};
+use crate::conduct::Conduct;
 use crate::{Clock, Host};
 use guest_trap::GuestPhysAddr;
 use heapless::Vec;
@@ -18,10 +21,10 @@ use shared_ring::{
     BoundedProducer, Consumer, ConsumerPage, Item, OverwritingProducer, Payload, RingKind,
     RingMemory, Wake,
 };
-use trace_device::{Emit, Seconds, TraceDevice};
+use trace_device::{Emit, Misbehaviour, Seconds, TraceDevice};
 use trace_records::{
-    ACCESS_SLOTS, EVENT_NONE, Kind, LOG_SLOTS, MAX_DEVICES, MAX_VMS, Record, Span, Stamp,
-    StatePage, TRACE_SLOTS, Tag, VmSummary,
+    ACCESS_SLOTS, EVENT_NONE, EndReason, Kind, LOG_SLOTS, MAX_DEVICES, MAX_VMS, Misdeed, Record,
+    Span, Stamp, StatePage, TRACE_SLOTS, Tag, VmSummary,
 };
 use vm_config::{DeviceKind, SeverityMask, VmConfig};
 
@@ -69,9 +72,16 @@ struct Lane {
     span: Span,
     epoch: u32,
     outside: Outside,
-    misbehaviour: u32,
+    /// Of the VMM, by its ring.
+    conduct: Conduct,
+    /// Of the console, as the reader of the log ring.
+    reader: Conduct,
     logs_warnings: bool,
+    /// Why the VM has ended, once it has.
+    ended: Option<EndReason>,
     closing: Option<Closing>,
+    /// How long the turns of this VM took, in ticks.
+    spent_ticks: u64,
 }
 
 /// Accesses to where there is no device, of which one a second is logged.
@@ -80,6 +90,14 @@ struct Outside {
     total: u64,
     unlogged: u32,
     next_log: u64,
+}
+
+/// What follows a record.
+#[derive(PartialEq)]
+enum Goes {
+    On,
+    /// No record after it counts.
+    Ends,
 }
 
 /// The VM has ended; its sums are on their way to the log ring.
@@ -108,6 +126,7 @@ impl Trace {
     /// Handles notifications.
     pub fn notified(&mut self, channels: ChannelSet, host: &mut impl Host) {
         let mut alive = channels.contains(channel::trace::CLOCK);
+        let mut began = host.now();
         loop {
             let mut asleep = true;
             let mut console = false;
@@ -121,7 +140,10 @@ impl Trace {
                 if signals.vmm {
                     host.notify(channel::trace::vmm(lane.vm));
                 }
-                asleep &= lane.access.sleep_until(ACCESS_SLOTS as u64 / 2);
+                asleep &= lane.sleep();
+                let now = host.now();
+                lane.spent_ticks += now.saturating_sub(began);
+                began = now;
             }
             if console {
                 host.notify(channel::trace::CONSOLE);
@@ -132,6 +154,18 @@ impl Trace {
             // On a machine with several cores a flood may keep us here past the clock.
             alive = true;
         }
+    }
+
+    /// Why the VM with this number has ended, if it has. It never changes.
+    pub fn ended(&self, vm: u8) -> Option<EndReason> {
+        self.lanes.get(usize::from(vm))?.ended
+    }
+
+    /// How long this component has worked for the VM with this number, in ticks of the host's
+    /// clock.
+    pub fn spent_ticks(&self, vm: u8) -> u64 {
+        let lane = self.lanes.get(usize::from(vm));
+        lane.map_or(0, |lane| lane.spent_ticks)
     }
 }
 
@@ -163,9 +197,12 @@ impl Lane {
             span: Span::default(),
             epoch: 0,
             outside: Outside::default(),
-            misbehaviour: 0,
+            conduct: Conduct::of_producer(),
+            reader: Conduct::of_reader(),
             logs_warnings: config.logger().contains(SeverityMask::WARN),
+            ended: None,
             closing: None,
+            spent_ticks: 0,
         }
     }
 
@@ -173,7 +210,11 @@ impl Lane {
     fn drain(&mut self, signals: &mut Signals, host: &mut impl Host) {
         let mut now = host.now();
         let last_access = self.span.last;
-        for _ in 0..ACCESS_SLOTS {
+        let records = match self.ended {
+            None => ACCESS_SLOTS,
+            Some(_) => self.drop_what_follows(),
+        };
+        for _ in 0..records {
             let Some(item) = self.access.pop() else {
                 break;
             };
@@ -184,39 +225,128 @@ impl Lane {
             record.time = record.time.min(now).max(self.last_time);
             self.pass_time(record.time);
             self.last_time = record.time;
-            self.take(record, &item, signals);
+            if self.take(record, &item, signals) == Goes::Ends {
+                break;
+            }
         }
         now = host.now();
         if self.span.last != last_access {
             self.span.recorded = now;
         }
         self.pass_time(now);
+        self.tell_misbehaviour(now, signals);
         self.close(signals);
         signals.console |= self.log.take_wake() == Wake::Asked;
-        signals.vmm |= self.access.take_waiter();
+        signals.vmm |= !self.conduct.is_closed() && self.access.take_waiter();
     }
 
-    #[inline(always)]
-    fn take(&mut self, mut record: Record, item: &Item, signals: &mut Signals) {
-        let applied = match record.tag.kind() {
-            Some(Kind::Access) => self.apply(&mut record, signals),
-            Some(Kind::Outside) => self.outside(record, signals),
-            Some(Kind::Reset) => self.reset(record, signals),
-            Some(Kind::End) => self.end(record),
-            _ => None,
-        };
-        // An honest VMM never leaves a gap in its ring either: it waits.
-        if applied.is_none() || item.lost_before != 0 {
-            self.misbehaviour = self.misbehaviour.saturating_add(1);
+    /// Whether it is safe to sleep until the VMM has written half a ring. Nothing in a closed
+    /// ring keeps anybody awake.
+    fn sleep(&mut self) -> bool {
+        self.conduct.is_closed() || self.access.sleep_until(ACCESS_SLOTS as u64 / 2)
+    }
+
+    /// After its end a VM's VMM has nothing to say. How many records are to be taken: none.
+    #[cold]
+    fn drop_what_follows(&mut self) -> usize {
+        for _ in 0..ACCESS_SLOTS {
+            if self.conduct.is_closed() || self.access.pop().is_none() {
+                break;
+            }
+            self.conduct.note(Misdeed::AfterEnd);
+        }
+        0
+    }
+
+    /// Tells what the VMM and the log ring's reader claimed that cannot be. Of a VMM that has
+    /// gone too far, nothing is read any more, and its VM has ended.
+    fn tell_misbehaviour(&mut self, now: u64, signals: &mut Signals) {
+        self.conduct.note_ring(&self.access);
+        self.reader.note_reader(self.log.misbehaviour());
+        if self.conduct.total() + self.reader.total() != 0 {
+            self.tell_conduct(now, signals);
         }
     }
 
-    /// Carries out an access and tells those who asked. `None` is misbehaviour of the VMM.
+    #[cold]
+    fn tell_conduct(&mut self, now: u64, signals: &mut Signals) {
+        let stamp = Stamp::new(self.vm, EVENT_NONE);
+        for conduct in [&mut self.conduct, &mut self.reader] {
+            let Some(misbehaviour) = conduct.due(now) else {
+                continue;
+            };
+            signals.console = true;
+            if self.log.push(&misbehaviour.to_words(stamp)).is_ok() {
+                conduct.told(now, self.clock_hz);
+            }
+        }
+        if self.conduct.is_closed() && self.ended.is_none() {
+            self.end_with(
+                EndReason::VmmMisbehaved,
+                Record {
+                    time: now.max(self.last_time),
+                    address: GuestPhysAddr(0),
+                    pc: 0,
+                    value: 0,
+                    old: 0,
+                    sequence: 0,
+                    tag: Tag::new(Kind::End),
+                    state_seen: 0,
+                    epoch: 0,
+                },
+            );
+        }
+    }
+
     #[inline(always)]
-    fn apply(&mut self, record: &mut Record, signals: &mut Signals) -> Option<()> {
+    fn take(&mut self, mut record: Record, item: &Item, signals: &mut Signals) -> Goes {
+        // An honest VMM never leaves a gap in its ring: it waits.
+        if item.lost_before != 0 {
+            self.conduct.note(Misdeed::Gap);
+        }
+        if record.tag.kind() != Some(Kind::Access) {
+            return self.take_other(record, signals);
+        }
+        match self.apply(&mut record, signals) {
+            Ok(()) => Goes::On,
+            Err(misdeed) => self.misbehaved(misdeed),
+        }
+    }
+
+    /// Takes what is no access.
+    #[cold]
+    fn take_other(&mut self, record: Record, signals: &mut Signals) -> Goes {
+        match record.tag.kind() {
+            Some(Kind::Outside) => self.outside(record, signals),
+            Some(Kind::Reset) => self.reset(record, signals),
+            Some(Kind::End) => {
+                self.end(record);
+                return Goes::Ends;
+            }
+            _ => return self.misbehaved(Misdeed::Kind),
+        }
+        Goes::On
+    }
+
+    #[cold]
+    fn misbehaved(&mut self, misdeed: Misdeed) -> Goes {
+        self.conduct.note(misdeed);
+        match self.conduct.is_closed() {
+            true => Goes::Ends,
+            false => Goes::On,
+        }
+    }
+
+    /// Carries out an access and tells those who asked.
+    #[inline(always)]
+    fn apply(&mut self, record: &mut Record, signals: &mut Signals) -> Result<(), Misdeed> {
         let instance = usize::from(record.tag.instance());
-        let (device, stamp) = self.devices.get_mut(instance)?.as_mut()?;
-        device.apply(record).ok()?;
+        let place = self.devices.get_mut(instance).and_then(Option::as_mut);
+        let (device, stamp) = place.ok_or(Misdeed::Device)?;
+        device.apply(record).map_err(|claim| match claim {
+            Misbehaviour::Sequence(_) => Misdeed::Number,
+            Misbehaviour::Location(_) => Misdeed::Location,
+        })?;
         self.state.publish(instance, device.state());
         if self.span.first == 0 {
             self.span.first = record.time;
@@ -232,7 +362,7 @@ impl Lane {
         if emit.logger && log(&mut self.log, &words, signals) {
             device.count_logged();
         }
-        Some(())
+        Ok(())
     }
 
     /// Lets the seconds that have ended by `time` pass.
@@ -256,7 +386,7 @@ impl Lane {
     }
 
     #[cold]
-    fn outside(&mut self, mut record: Record, signals: &mut Signals) -> Option<()> {
+    fn outside(&mut self, mut record: Record, signals: &mut Signals) {
         let outside = &mut self.outside;
         outside.total = outside.total.saturating_add(u64::from(record.value));
         outside.unlogged = outside.unlogged.saturating_add(record.value);
@@ -266,11 +396,10 @@ impl Lane {
             let words = self.complete(record).to_words();
             log(&mut self.log, &words, signals);
         }
-        Some(())
     }
 
     #[cold]
-    fn reset(&mut self, record: Record, signals: &mut Signals) -> Option<()> {
+    fn reset(&mut self, record: Record, signals: &mut Signals) {
         self.epoch = self.epoch.wrapping_add(1);
         for (instance, device) in self.devices.iter_mut().enumerate() {
             if let Some((device, _)) = device {
@@ -282,14 +411,28 @@ impl Lane {
         self.trace.set_epoch(u64::from(self.epoch));
         let words = self.complete(record).to_words();
         log(&mut self.log, &words, signals);
-        Some(())
     }
 
-    #[cold]
-    fn end(&mut self, record: Record) -> Option<()> {
+    /// The VMM says that its VM has ended. One that gives a reason which is not its to give has
+    /// misbehaved, and that is the reason.
+    fn end(&mut self, record: Record) {
+        let claim = EndReason::from_number(record.value).filter(|reason| reason.is_a_vmms());
+        let reason = claim.unwrap_or_else(|| {
+            self.conduct.note(Misdeed::Kind);
+            EndReason::VmmMisbehaved
+        });
+        self.end_with(reason, record);
+    }
+
+    /// The VM ends. Called once: whoever calls has seen that it has not ended yet.
+    fn end_with(&mut self, reason: EndReason, mut record: Record) {
+        record.value = reason.number();
+        if reason == EndReason::VmmMisbehaved {
+            record.address = GuestPhysAddr(self.conduct.total());
+        }
         let end = self.complete(record);
-        self.closing.get_or_insert(Closing { end, written: 0 });
-        Some(())
+        self.ended = Some(reason);
+        self.closing = Some(Closing { end, written: 0 });
     }
 
     /// Fills in what a VMM has no say in.
@@ -313,14 +456,13 @@ impl Lane {
         });
         let unrecorded = self.devices.iter().flatten();
         let unrecorded = unrecorded.map(|(device, _)| device.unrecorded());
-        let misbehaviour = u64::from(self.misbehaviour) + self.access.misbehaviour();
         let summary = VmSummary {
             time,
             log_lost: self.log.lost(),
             trace_overwritten: self.trace.lost(),
             outside: self.outside.total,
             unrecorded: unrecorded.fold(0, u64::saturating_add),
-            misbehaviour: u32::try_from(misbehaviour).unwrap_or(u32::MAX),
+            misbehaviour: u32::try_from(self.conduct.total()).unwrap_or(u32::MAX),
         };
         let rest = [
             summary.to_words(tag(Kind::VmSummary)),
