@@ -57,6 +57,7 @@
 
 mod checks;
 mod diagnostics;
+mod encoding;
 mod lexer;
 mod number;
 mod options;
@@ -66,6 +67,7 @@ mod source;
 mod vm;
 
 pub use diagnostics::{Colour, Diagnostic, Diagnostics};
+pub use encoding::is_utf_16;
 pub use source::{Source, Span, Spanned};
 pub use vm::{Vm, VmDevice};
 
@@ -142,8 +144,11 @@ pub fn parse(file_name: &str, text: &str) -> Result<Vm, Diagnostics> {
 ///
 /// # Errors
 ///
-/// A diagnostic at the first byte that is not UTF-8.
+/// A diagnostic at the first byte that is not UTF-8, or that the file is UTF-16.
 pub fn decode<'a>(file_name: &str, bytes: &'a [u8]) -> Result<&'a str, Diagnostics> {
+    if is_utf_16(bytes) {
+        return Err(encoding::diagnostics_of_utf_16(file_name, bytes));
+    }
     std::str::from_utf8(bytes).map_err(|error| {
         let readable = String::from_utf8_lossy(bytes);
         let source = Source::verbatim(file_name, &readable);
