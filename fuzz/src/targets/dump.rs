@@ -24,7 +24,7 @@ pub(crate) fn run(input: &[u8]) {
     feed_serial(
         input,
         RingKind::Trace,
-        &mut Sinks(vec![Box::new(text)]),
+        &mut Sinks::new(vec![Box::new(text)]),
         |_| {},
     )
     .unwrap();
@@ -86,7 +86,7 @@ fn write_everything(dump: &[u8]) {
     let (mut text, mut json) = (Vec::new(), Vec::new());
     feed_memory(
         &memory,
-        &mut Sinks(vec![
+        &mut Sinks::new(vec![
             Box::new(Text::new(&mut text, &names, Layout::Plain)),
             Box::new(Chrome::new(&mut json, &names)),
             Box::new(Html::new(std::io::sink(), &names)),

@@ -1,8 +1,11 @@
 //! From a `vm.conf`, or several, to the blobs that the VMMs read.
 
+use crate::source::MAX_TEXT_BYTES;
 use crate::visible;
+use anstream::{AutoStream, ColorChoice};
 use std::convert::Infallible;
-use std::io::IsTerminal;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use vm_config::{MAX_VMS, VmConfig};
 use vmconf::{Colour, Diagnostic, Diagnostics, Vm};
@@ -65,16 +68,18 @@ pub fn names(path: &Path) -> Result<Vec<u8>, String> {
 
 fn read(path: &Path) -> Result<(String, Vec<u8>), String> {
     let name = visible::path(path);
-    let bytes =
-        std::fs::read(path).map_err(|error| format!("error: cannot read {name}: {error}\n"))?;
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_TEXT_BYTES).read_to_end(&mut bytes))
+        .map_err(|error| format!("error: cannot read {name}: {error}\n"))?;
     Ok((name, bytes))
 }
 
+/// As for all that the program says on standard error.
 fn colour() -> Colour {
-    if std::io::stderr().is_terminal() {
-        Colour::Always
-    } else {
-        Colour::Never
+    match AutoStream::choice(&std::io::stderr()) {
+        ColorChoice::Never => Colour::Never,
+        _ => Colour::Always,
     }
 }
 
@@ -131,8 +136,23 @@ pub fn render(diagnostics: &Diagnostics) -> String {
 ///
 /// The diagnostics as a text to print, coloured if standard error is a terminal.
 pub fn compile(path: &Path, number: u8, images: &Path) -> Result<Compiled, String> {
-    let (name, bytes) = read(path)?;
-    let vmconf::Compiled { vm, blob, .. } = vmconf::decode(&name, &bytes)
+    let (_, bytes) = read(path)?;
+    compile_text(path, &bytes, number, images)
+}
+
+/// The same for a configuration that was read from `path`.
+///
+/// # Errors
+///
+/// As for [`compile`].
+pub fn compile_text(
+    path: &Path,
+    bytes: &[u8],
+    number: u8,
+    images: &Path,
+) -> Result<Compiled, String> {
+    let name = visible::path(path);
+    let vmconf::Compiled { vm, blob, .. } = vmconf::decode(&name, bytes)
         .and_then(|text| {
             vmconf::compile(&name, number, text, |load| {
                 let path = images.join(load);

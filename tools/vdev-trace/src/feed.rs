@@ -156,15 +156,57 @@ pub trait Sink {
     fn finish(&mut self) -> io::Result<()>;
 }
 
+/// Why not everything was fed.
+#[derive(Debug)]
+pub enum FeedError {
+    /// The input could not be read.
+    Input(io::Error),
+    /// The output of this number could not be written.
+    Output(usize, io::Error),
+}
+
+impl From<io::Error> for FeedError {
+    fn from(error: io::Error) -> Self {
+        Self::Input(error)
+    }
+}
+
 /// All outputs of a run.
-pub struct Sinks<'a>(pub Vec<Box<dyn Sink + 'a>>);
+pub struct Sinks<'a> {
+    /// None in the place of one whose reader has seen enough.
+    sinks: Vec<Option<Box<dyn Sink + 'a>>>,
+}
+
+impl<'a> Sinks<'a> {
+    /// These, numbered in their order.
+    pub fn new(sinks: Vec<Box<dyn Sink + 'a>>) -> Self {
+        Self {
+            sinks: sinks.into_iter().map(Some).collect(),
+        }
+    }
+}
 
 impl Sinks<'_> {
+    /// The others go on when the reader of one has seen enough; only when there are no others
+    /// this is an error.
     pub(crate) fn each(
         &mut self,
         mut act: impl FnMut(&mut dyn Sink) -> io::Result<()>,
-    ) -> io::Result<()> {
-        self.0.iter_mut().try_for_each(|sink| act(sink.as_mut()))
+    ) -> Result<(), FeedError> {
+        for number in 0..self.sinks.len() {
+            let Some(sink) = &mut self.sinks[number] else {
+                continue;
+            };
+            if let Err(error) = act(sink.as_mut()) {
+                if error.kind() == io::ErrorKind::BrokenPipe {
+                    self.sinks[number] = None;
+                }
+                if self.sinks[number].is_some() || self.sinks.iter().all(Option::is_none) {
+                    return Err(FeedError::Output(number, error));
+                }
+            }
+        }
+        Ok(())
     }
 }
 
@@ -177,7 +219,7 @@ pub fn feed_memory(
     memory: &Memory<'_>,
     sinks: &mut Sinks<'_>,
     mut progress: impl FnMut(u64),
-) -> io::Result<()> {
+) -> Result<(), FeedError> {
     struct Lane<'a> {
         reader: RingReader<'a>,
         stream: Stream,
@@ -234,7 +276,7 @@ pub fn feed_serial(
     kind: RingKind,
     sinks: &mut Sinks<'_>,
     mut progress: impl FnMut(u64),
-) -> io::Result<LineSums> {
+) -> Result<LineSums, FeedError> {
     let mut line = Line::new(kind);
     let mut buffer = vec![0; 64 << 10];
     loop {
@@ -242,7 +284,7 @@ pub fn feed_serial(
             Ok(0) => break,
             Ok(len) => len,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         };
         for byte in &buffer[..len] {
             line.push(*byte, sinks)?;

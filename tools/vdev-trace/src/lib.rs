@@ -4,6 +4,11 @@
 //! Used by the `vdev-trace` program and by the runner. Invariant: an input is claims; a ring
 //! whose header does not add up is mended from its slots or reported, a slot that does not
 //! is counted, and no bytes make it panic.
+#![deny(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "they panic when nobody can be told"
+)]
 
 pub mod check;
 pub mod chrome;
@@ -14,11 +19,13 @@ pub mod feed;
 mod functions;
 pub mod html;
 pub mod names;
+pub mod outputs;
 pub mod places;
 pub mod ring;
 pub mod serial;
 pub mod source;
 pub mod stats;
+pub mod tell;
 pub mod text;
 pub mod visible;
 pub mod word;

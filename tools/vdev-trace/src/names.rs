@@ -91,6 +91,13 @@ impl Names {
         Ok(names)
     }
 
+    /// The files that [`Self::load`] may take for the guests'.
+    pub fn images(configs: &[PathBuf], images: &Path) -> Vec<PathBuf> {
+        let blobs = configs.iter().filter_map(|path| compile::names(path).ok());
+        let load = |blob: Vec<u8>| Some(images.join(VmConfig::parse(&blob).ok()?.load_name()));
+        blobs.filter_map(load).collect()
+    }
+
     /// A VM's name.
     pub fn vm(&self, vm: u8) -> String {
         let name = self.vms.get(usize::from(vm)).and_then(|vm| vm.name.clone());

@@ -4,9 +4,8 @@
 //! of a capture, or a capture that begins in the middle, makes no record lie about its clock:
 //! records wait for their ring's identity, which is sent every few records.
 
-use crate::feed::{End, Item, Sinks, Stream};
+use crate::feed::{End, FeedError, Item, Sinks, Stream};
 use shared_ring::{Payload, RingKind};
-use std::io;
 use trace_stream::{Content, Decoder, Frame, IDENTITY_EVERY, Received};
 use vm_components::Clock;
 
@@ -64,14 +63,14 @@ impl Line {
         }
     }
 
-    pub fn push(&mut self, byte: u8, sinks: &mut Sinks<'_>) -> io::Result<()> {
+    pub fn push(&mut self, byte: u8, sinks: &mut Sinks<'_>) -> Result<(), FeedError> {
         match self.decoder.push(byte) {
             Some(received) => self.take(received, sinks),
             None => Ok(()),
         }
     }
 
-    pub fn finish(mut self, sinks: &mut Sinks<'_>) -> io::Result<LineSums> {
+    pub fn finish(mut self, sinks: &mut Sinks<'_>) -> Result<LineSums, FeedError> {
         if let Some(received) = self.decoder.finish() {
             self.take(received, sinks)?;
         }
@@ -81,7 +80,7 @@ impl Line {
         Ok(self.sums)
     }
 
-    fn take(&mut self, received: Received, sinks: &mut Sinks<'_>) -> io::Result<()> {
+    fn take(&mut self, received: Received, sinks: &mut Sinks<'_>) -> Result<(), FeedError> {
         let frame = match received {
             Received::Frame(frame) => frame,
             Received::Other { len_bytes } => {
@@ -111,7 +110,7 @@ impl Line {
     }
 
     /// Counts the frames that are missing before this one.
-    fn count(&mut self, number: u32, sinks: &mut Sinks<'_>) -> io::Result<()> {
+    fn count(&mut self, number: u32, sinks: &mut Sinks<'_>) -> Result<(), FeedError> {
         let ahead = number.wrapping_sub(self.expected.unwrap_or(number));
         self.expected = Some(number.wrapping_add(1));
         if ahead < 1 << 31 {
@@ -152,7 +151,7 @@ impl Line {
         clock: Clock,
         lost: u64,
         sinks: &mut Sinks<'_>,
-    ) -> io::Result<()> {
+    ) -> Result<(), FeedError> {
         let Some(mut place) = self.lane(frame.vm) else {
             return Ok(());
         };
@@ -177,7 +176,12 @@ impl Line {
     }
 
     /// The clock of a ring is known: what waited for it can go on.
-    fn settle(&mut self, place: usize, clock: Clock, sinks: &mut Sinks<'_>) -> io::Result<()> {
+    fn settle(
+        &mut self,
+        place: usize,
+        clock: Clock,
+        sinks: &mut Sinks<'_>,
+    ) -> Result<(), FeedError> {
         let lane = &mut self.lanes[place];
         if lane.stream.is_some() {
             return Ok(());
@@ -204,7 +208,7 @@ impl Line {
         sequence: u64,
         payload: Payload,
         sinks: &mut Sinks<'_>,
-    ) -> io::Result<()> {
+    ) -> Result<(), FeedError> {
         let Some(place) = self.lane(frame.vm) else {
             return Ok(());
         };
@@ -239,7 +243,11 @@ impl Line {
         Ok(())
     }
 
-    fn settle_without_identity(&mut self, place: usize, sinks: &mut Sinks<'_>) -> io::Result<()> {
+    fn settle_without_identity(
+        &mut self,
+        place: usize,
+        sinks: &mut Sinks<'_>,
+    ) -> Result<(), FeedError> {
         let note = "its identity did not arrive; times are in ticks".into();
         self.lanes[place].end.notes.push(note);
         let clock = Clock {
@@ -249,7 +257,7 @@ impl Line {
         self.settle(place, clock, sinks)
     }
 
-    fn close(&mut self, lane: Lane, sinks: &mut Sinks<'_>) -> io::Result<()> {
+    fn close(&mut self, lane: Lane, sinks: &mut Sinks<'_>) -> Result<(), FeedError> {
         self.lanes.push(lane);
         let place = self.lanes.len() - 1;
         if self.lanes[place].stream.is_none() {

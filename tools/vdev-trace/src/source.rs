@@ -8,13 +8,17 @@ use object::elf::{FileHeader64, PT_LOAD};
 use object::read::elf::{FileHeader, ProgramHeader};
 use object::{Endianness, ReadCache};
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Read, Write};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use trace_stream::{Decoder, Received};
 
 /// How much of an input is looked at to find out what it is.
 const SNIFFED_BYTES: usize = 64 << 10;
+/// More of a text than that is not read: it is too long to be a configuration.
+pub const MAX_TEXT_BYTES: u64 = vmconf::MAX_FILE_BYTES as u64 + 1;
+/// How much of a stream is copied at once.
+const COPIED_BYTES: usize = 256 << 10;
 
 /// What an input is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,33 +85,67 @@ pub enum Input {
     Memory(File, Format),
     /// A serial line, and how many bytes of it there are, if that is known.
     Serial(Box<dyn Read>, Option<u64>),
+    /// A text: a configuration.
+    Text(Vec<u8>),
+}
+
+/// What an input that is not said to be anything else can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Texts {
+    /// A text too.
+    Allowed,
+    /// Only what rings are in.
+    None,
+}
+
+/// Why an input could not be opened.
+#[derive(Debug)]
+pub enum OpenError {
+    /// It cannot be read.
+    Read(io::Error),
+    /// It has to be copied, and there is no place for it: the folder for temporary files.
+    Copy(PathBuf, io::Error),
+}
+
+impl From<io::Error> for OpenError {
+    fn from(error: io::Error) -> Self {
+        Self::Read(error)
+    }
 }
 
 /// Opens `path`, or standard input if it is `-`, and finds out what it is unless told.
 ///
 /// # Errors
 ///
-/// Those of the file.
-pub fn open(path: &Path, told: Option<Format>) -> io::Result<Input> {
-    if path.as_os_str() != "-" {
-        let file = File::open(path)?;
-        let metadata = file.metadata()?;
-        if metadata.is_file() {
-            let mut start = vec![0; SNIFFED_BYTES];
-            let len = ReadAt::read_at(&file, &mut start, 0)?;
-            return Ok(match told.unwrap_or_else(|| sniff(&start[..len])) {
-                Format::Serial => {
-                    Input::Serial(Box::new(BufReader::new(file)), Some(metadata.len()))
-                }
-                format => Input::Memory(file, format),
-            });
-        }
-        return stream(file, told);
+/// Those of the file, and of the temporary one that it may have to be copied to.
+pub fn open(path: &Path, told: Option<Format>, texts: Texts) -> Result<Input, OpenError> {
+    if path.as_os_str() == "-" {
+        return stream(io::stdin(), told, texts);
     }
-    stream(io::stdin(), told)
+    let file = File::open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return stream(file, told, texts);
+    }
+    let mut start = vec![0; SNIFFED_BYTES];
+    let len = ReadAt::read_at(&file, &mut start, 0)?;
+    start.truncate(len);
+    if told.is_none() && texts == Texts::Allowed && is_text(&start) {
+        start.clear();
+        (&file).take(MAX_TEXT_BYTES).read_to_end(&mut start)?;
+        return Ok(Input::Text(start));
+    }
+    Ok(match told.unwrap_or_else(|| sniff(&start)) {
+        Format::Serial => Input::Serial(Box::new(BufReader::new(file)), Some(metadata.len())),
+        format => Input::Memory(file, format),
+    })
 }
 
-fn stream(mut input: impl Read + 'static, told: Option<Format>) -> io::Result<Input> {
+fn stream(
+    mut input: impl Read + 'static,
+    told: Option<Format>,
+    texts: Texts,
+) -> Result<Input, OpenError> {
     if told == Some(Format::Serial) {
         // Nothing is read ahead: the line may be live.
         return Ok(Input::Serial(Box::new(BufReader::new(input)), None));
@@ -117,14 +155,38 @@ fn stream(mut input: impl Read + 'static, told: Option<Format>) -> io::Result<In
         .by_ref()
         .take(SNIFFED_BYTES as u64)
         .read_to_end(&mut start)?;
+    if told.is_none() && texts == Texts::Allowed && is_text(&start) {
+        input.take(MAX_TEXT_BYTES).read_to_end(&mut start)?;
+        return Ok(Input::Text(start));
+    }
     let format = told.unwrap_or_else(|| sniff(&start));
-    let mut whole = io::Cursor::new(start).chain(input);
+    let whole = io::Cursor::new(start).chain(input);
     if format == Format::Serial {
         return Ok(Input::Serial(Box::new(BufReader::new(whole)), None));
     }
-    let mut file = tempfile::tempfile()?;
-    io::copy(&mut whole, &mut file)?;
-    Ok(Input::Memory(file, format))
+    Ok(Input::Memory(copy(whole)?, format))
+}
+
+/// A file of what comes.
+fn copy(mut input: impl Read) -> Result<File, OpenError> {
+    let folder = std::env::temp_dir();
+    let cannot = |error| OpenError::Copy(folder.clone(), error);
+    let mut file = tempfile::tempfile_in(&folder).map_err(cannot)?;
+    let mut buffer = vec![0; COPIED_BYTES];
+    loop {
+        match input.read(&mut buffer) {
+            Ok(0) => return Ok(file),
+            Ok(len) => file.write_all(&buffer[..len]).map_err(cannot)?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// A configuration is text; dumps, cores and captures hold zeroes. An editor that saves UTF-16
+/// puts them into a text, too, and says so at its start.
+fn is_text(start: &[u8]) -> bool {
+    vmconf::is_utf_16(start) || !start.contains(&0)
 }
 
 /// What an input that begins like this is.

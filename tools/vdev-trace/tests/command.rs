@@ -308,3 +308,105 @@ fn a_missing_image_is_an_error_at_the_line_that_names_it() {
     );
     assert!(!text.contains('\x1b'), "no colour but on a terminal");
 }
+
+/// `CLICOLOR_FORCE` stands for a terminal.
+#[test]
+fn colour_is_as_the_environment_wants_it_everywhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let wrong = file("wrong.conf", b"nonsense");
+    let dump = dump(0);
+    let damaged = file("damaged", &dump[..dump.len() - PAGE - 64]);
+    for arguments in [
+        &["check", &wrong][..],
+        &["compile", &wrong, "-o", "/dev/null"],
+        &["decode", &damaged, "--config", &wrong],
+        &["decode", &damaged, "--text", "-"],
+        &["decode", "--nonsense"],
+        &["--help"],
+    ] {
+        let coloured = |no_color: Option<&str>| {
+            let mut tool = Command::new(env!("CARGO_BIN_EXE_vdev-trace"));
+            tool.args(arguments)
+                .env("CLICOLOR_FORCE", "1")
+                .env_remove("NO_COLOR");
+            tool.envs(no_color.map(|value| ("NO_COLOR", value)));
+            let output = tool.output().unwrap();
+            let both = [output.stdout, output.stderr].concat();
+            both.contains(&0x1b)
+        };
+        assert!(coloured(None), "{arguments:?}");
+        assert!(!coloured(Some("1")), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_configuration_is_checked_wherever_it_comes_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let images = folder.path().to_str().unwrap();
+    std::fs::write(folder.path().join("image"), "an image").unwrap();
+    let text = b"system x\nram 0x40000000,2M\nload image\n";
+    let check = |text: &[u8]| vdev_trace(text, &["check", "-", "--images", images]);
+    let good = check(text);
+    assert!(good.status.success(), "{}", said(&good.stderr));
+    let wrong = check(b"system x\nram 0x40000000,2M\nload no-image\n");
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(
+        said(&wrong.stderr).contains("-:3:6"),
+        "{}",
+        said(&wrong.stderr)
+    );
+    // A pipe with a name cannot be opened a second time.
+    let pipe = Command::new("sh")
+        .args(["-c", "cat \"$2\" | \"$0\" check /dev/stdin --images \"$1\""])
+        .args([env!("CARGO_BIN_EXE_vdev-trace"), images])
+        .arg(config(folder.path(), "vm.conf", "x"))
+        .output()
+        .unwrap();
+    assert!(
+        said(&pipe.stderr).contains("stdin:4:6"),
+        "{}",
+        said(&pipe.stderr)
+    );
+}
+
+#[test]
+fn a_configuration_in_utf_16_is_named_as_such() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "system größer\nram 0x40000000,2M\nload image\n";
+    let plain = "system x\nload image\n";
+    let little =
+        |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_le_bytes).collect() };
+    let big = |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_be_bytes).collect() };
+    for bytes in [
+        [b"\xff\xfe".to_vec(), little(text)].concat(),
+        [b"\xfe\xff".to_vec(), big(text)].concat(),
+        little(plain),
+        big(plain),
+    ] {
+        let path = folder.path().join("vm.conf");
+        std::fs::write(&path, &bytes).unwrap();
+        let path = path.to_str().unwrap();
+        for output in [
+            vdev_trace(&bytes, &["check", "-"]),
+            tool(&["check", path]),
+            tool(&["compile", path, "-o", "/dev/null"]),
+            decode(&dump(0), &["--config", path]),
+        ] {
+            assert_eq!(output.status.code(), Some(1));
+            let told = said(&output.stderr);
+            assert!(
+                told.starts_with("error: the file is UTF-16, not UTF-8\n"),
+                "{told}"
+            );
+            assert!(
+                told.contains(":1:1\n") && told.contains("system "),
+                "{told}"
+            );
+        }
+    }
+}

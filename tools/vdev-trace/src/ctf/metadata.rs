@@ -54,11 +54,22 @@ trace {
 
 const DIRECTION: &str = "enum : uint8_t { \"read\" = 0, \"write\" = 1 } direction; uint8_t width;";
 
+/// Who wrote the trace.
+const TRACER: &str = "\ttracer_name = \"vdev-trace\";\n";
+/// How readers know the file (appendix B).
+const FIRST_LINE: &str = "/* CTF 1.8 */\n";
+
+/// Whether a file that begins like this is one of ours.
+pub fn is_ours(start: &[u8]) -> bool {
+    let start = String::from_utf8_lossy(start);
+    start.starts_with(FIRST_LINE) && start.contains(TRACER)
+}
+
 /// The whole file.
 pub fn text<'a>(classes: impl Iterator<Item = &'a StreamClass> + Clone) -> String {
-    // The first line is how readers know the file (appendix B).
-    let mut text = format!("/* CTF 1.8 */\n\n{PREAMBLE}\n");
-    text += "env {\n\tdomain = \"guest\";\n\ttracer_name = \"vdev-trace\";\n";
+    let mut text = format!("{FIRST_LINE}\n{PREAMBLE}\n");
+    text += "env {\n\tdomain = \"guest\";\n";
+    text += TRACER;
     text += "\ttracer_major = 0;\n\ttracer_minor = 1;\n";
     for class in classes.clone() {
         let StreamClass { id, vm, .. } = class;

@@ -13,15 +13,16 @@
 //! piece of the input that could not be read. At a loss an empty packet carries both, so that
 //! viewers see it exactly between the events around it; one at time 0 makes the first count.
 
+mod folder;
 mod metadata;
 
 use crate::feed::{End, Item, Meaning, Sink, Stream};
 use crate::names::Names;
-use crate::visible;
+pub(crate) use folder::{files, replace};
 use metadata::StreamClass;
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use trace_records::{ConsoleRecord, DeviceSummary, EndReason, Kind, Notice, Record, VmSummary};
 
 /// A packet is written once it is longer than this, in bytes.
@@ -56,45 +57,22 @@ pub struct Ctf<'a> {
 }
 
 impl<'a> Ctf<'a> {
-    /// Writes to `folder`, which is made if need be. What an earlier run left there is removed.
-    ///
-    /// # Errors
-    ///
-    /// Those of the folder; also if it holds something that no earlier run can have left.
-    pub fn create(folder: &Path, names: &'a Names) -> io::Result<Self> {
-        fs::create_dir_all(folder)?;
-        let entries = fs::read_dir(folder)?;
-        let entries: Vec<_> = entries.collect::<io::Result<_>>()?;
-        let ours = |name: &str| name == "metadata" || name.starts_with("vm") && !name.contains('.');
-        for entry in &entries {
-            let name = entry.file_name();
-            if !name.to_str().is_some_and(ours) || !entry.file_type()?.is_file() {
-                return Err(io::Error::other(format!(
-                    "it holds {}, which is no part of a trace; name an empty folder",
-                    visible::path(name.as_ref())
-                )));
-            }
-        }
-        for entry in &entries {
-            fs::remove_file(entry.path())?;
-        }
-        Ok(Self {
-            folder: folder.to_owned(),
+    /// Writes to `folder`, which is there and empty.
+    pub fn new(folder: PathBuf, names: &'a Names) -> Self {
+        Self {
+            folder,
             names,
             streams: Vec::new(),
-        })
+        }
     }
 }
 
 impl Sink for Ctf<'_> {
     fn open(&mut self, stream: &Stream) -> io::Result<()> {
-        let kind = format!("{:?}", stream.kind).to_lowercase();
         let (vm, index) = (stream.vm, stream.index);
         let same = |other: &StreamFile| (other.class.vm, other.class.kind) == (vm, stream.kind);
-        let mut name = format!("vm{vm}-{kind}");
-        if self.streams.iter().any(same) {
-            name += &format!("-{index}");
-        }
+        let again = self.streams.iter().any(same).then_some(index);
+        let name = folder::stream_file(vm, stream.kind, again);
         let devices = self.names.devices(vm).map(str::to_owned);
         let class = StreamClass {
             id: index as u32,
@@ -123,7 +101,7 @@ impl Sink for Ctf<'_> {
 
     fn finish(&mut self) -> io::Result<()> {
         let classes = self.streams.iter().map(|file| &file.class);
-        fs::write(self.folder.join("metadata"), metadata::text(classes))
+        fs::write(self.folder.join(folder::METADATA), metadata::text(classes))
     }
 }
 

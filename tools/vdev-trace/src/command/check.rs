@@ -1,0 +1,74 @@
+//! `check`: whether a configuration can be compiled, or whether what a dump, a core or a capture
+//! holds is whole.
+//!
+//! Invariant: what is wrong is said on standard output, and the exit status says that it is.
+
+use super::arguments::{From, SystemArguments};
+use super::{Failure, STANDARD_OUTPUT, cannot, failure_of, input};
+use shared_ring::RingKind;
+use std::io::{self, Write};
+use std::path::Path;
+use vdev_trace::check::Report;
+use vdev_trace::compile;
+use vdev_trace::feed::{FeedError, Sinks, feed_memory, feed_serial};
+use vdev_trace::names::Names;
+use vdev_trace::source::{Input, Segment, Texts};
+use vdev_trace::visible::path as shown;
+
+/// Whether what the file holds is as it should be.
+pub fn check(
+    path: &Path,
+    images: &Path,
+    from: Option<From>,
+    system: &SystemArguments,
+) -> Result<bool, Failure> {
+    let names = Names::default();
+    let mut damaged = false;
+    let report = Report::new(io::stdout(), &names, &mut damaged);
+    let failure = |error| match error {
+        FeedError::Input(error) => cannot("read", &shown(path), &error),
+        FeedError::Output(_, error) => failure_of(STANDARD_OUTPUT, &error),
+    };
+    let well = match input::open(path, from.map(From::format), Texts::Allowed)? {
+        Input::Text(text) => {
+            compile::compile_text(path, &text, 0, images)?;
+            true
+        }
+        Input::Serial(line, _) => {
+            let mut sinks = Sinks::new(vec![Box::new(report)]);
+            let fed = feed_serial(line, RingKind::Trace, &mut sinks, |_| {});
+            let sums = fed.map_err(failure)?;
+            input::tell_line(&sums);
+            sums.frames != 0 && sums.frames_lost == 0
+        }
+        Input::Memory(file, format) => {
+            let (memory, segments) = input::search(&file, path, format, system, None)?;
+            let mut found = String::new();
+            for bad in &memory.bad {
+                found += &format!("damaged: {bad}\n");
+            }
+            for forged in &memory.forged {
+                found += &format!("not the system's: {forged}\n");
+            }
+            if memory.forged_more != 0 {
+                found += &format!("not the system's: {} more of these\n", memory.forged_more);
+            }
+            if memory.too_many != 0 {
+                let more = memory.too_many;
+                found += &format!("damaged: {more} more places look like rings\n");
+            }
+            io::stdout()
+                .write_all(found.as_bytes())
+                .map_err(|error| failure_of(STANDARD_OUTPUT, &error))?;
+            if memory.rings.is_empty() && memory.bad.is_empty() {
+                let name = shown(path);
+                return Err(Failure::Told(format!("error: {name} holds no ring\n")));
+            }
+            feed_memory(&memory, &mut Sinks::new(vec![Box::new(report)]), |_| {})
+                .map_err(failure)?;
+            let whole = |segment: &Segment| segment.len_bytes == segment.claimed_bytes;
+            memory.bad.is_empty() && memory.too_many == 0 && segments.iter().all(whole)
+        }
+    };
+    Ok(well && !damaged)
+}
