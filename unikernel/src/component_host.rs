@@ -28,9 +28,11 @@ use core::ops::Range;
 use guest_trap::GuestPhysAddr;
 use heapless::Vec;
 use hermit_sync::ExclusiveCell;
+use oversight::{CpuLine, Laps, Spender};
 use vm_components::{
     Channel, ChannelSet, Clock, Console, Host, MAX_VMS, Machine, Output, Trace, channel,
 };
+use vm_config::VmConfig;
 
 /// The clock wakes the components other than `Trace` at every so many of its wake-ups.
 const SLOW_WAKEUPS: u64 = 100 / clock::WAKEUP_PERIOD_MS;
@@ -52,8 +54,10 @@ pub struct ComponentHost {
     trace: Trace,
     console: Console,
     wakeups: u64,
-    /// How long the components other than the VMMs have run, in ticks.
-    spent: Spent,
+    /// Who had the CPU for how long.
+    laps: Laps,
+    /// The VMs' names, by number.
+    names: Vec<&'static str, MAX_VMS>,
 }
 
 /// A VM that is not in the CPU.
@@ -75,12 +79,6 @@ struct Turn {
     vm: u8,
     began: u64,
     is_over: bool,
-}
-
-#[derive(Default)]
-struct Spent {
-    trace: u64,
-    console: u64,
 }
 
 /// What the VMM in the CPU can reach of the machine, the vCPU aside, and what it and the other
@@ -123,6 +121,9 @@ struct ConsoleHost;
 pub struct VmmHost<'a> {
     pub(crate) platform: &'a mut Platform,
     pub(crate) vcpu: &'a mut Vcpu,
+    /// When the guest stopped, for an exit that is answered at once: that is the time of its
+    /// record. Otherwise the clock is read.
+    pub(crate) stopped_at: Option<u64>,
 }
 
 impl Host for TraceHost<'_> {
@@ -161,7 +162,10 @@ impl Output for ConsoleHost {
 impl Host for VmmHost<'_> {
     #[inline(always)]
     fn now(&mut self) -> u64 {
-        clock::now()
+        match self.stopped_at {
+            Some(ticks) => ticks,
+            None => clock::now(),
+        }
     }
 
     #[inline(always)]
@@ -214,6 +218,7 @@ pub fn main(board: Board) -> ! {
         unreachable!("main runs once");
     };
     let host = host.insert(ComponentHost::new(board.guest_ram, clock, vcpu));
+    vcpu.begin_exit(clock::now());
     host.settle(vcpu);
     vcpu.host = core::ptr::from_mut(host).cast();
     // SAFETY: `settle` returned with a VM in the CPU that may run.
@@ -227,6 +232,7 @@ impl ComponentHost {
         let mut images = places::guest_images();
         let mut pending = Pending::default();
         let mut started: Vec<WaitingVm, MAX_VMS> = Vec::new();
+        let mut laps = Laps::begin(clock.start_ticks);
         for config in &configs {
             let image = vm_parts::next_image(config, &mut images);
             let (ram, stage2) = vm_parts::next_ram(config, &mut free);
@@ -245,12 +251,14 @@ impl ComponentHost {
             let mut machine = VmmHost {
                 platform: &mut platform,
                 vcpu,
+                stopped_at: None,
             };
             let ports = rings::vmm(config.vm());
             let vmm = Vmm::init(*config, image, ports, clock, &mut machine);
             saved.save(vcpu);
             let Platform { vm, .. } = platform;
             pending = platform.pending;
+            laps.lap(Spender::Vmm(config.vm()), clock::now());
             // There is room for as many as `configs` has.
             let _ = started.push(WaitingVm { vmm, vm, saved });
         }
@@ -281,7 +289,8 @@ impl ComponentHost {
                 is_over: false,
             },
             wakeups: 0,
-            spent: Spent::default(),
+            laps,
+            names: configs.iter().map(VmConfig::name).collect(),
         }
     }
 
@@ -289,33 +298,40 @@ impl ComponentHost {
     /// run.
     #[cold]
     pub(crate) fn settle(&mut self, vcpu: &mut Vcpu) {
+        let now = clock::now();
+        let exits = vcpu.end_exit(now);
+        self.laps.guest_ran(self.platform.vm.number, exits, now);
         loop {
             let pending = &mut self.platform.pending;
             if !pending.trace.is_empty() {
                 let channels = core::mem::take(&mut pending.trace);
-                let began = clock::now();
                 self.trace.notified(channels, &mut TraceHost(pending));
-                self.spent.trace += clock::now() - began;
+                self.laps.lap(Spender::Trace, clock::now());
             } else if !pending.console.is_empty() {
                 let channels = core::mem::take(&mut pending.console);
-                let began = clock::now();
                 self.console
                     .notified(channels, &mut ConsoleHost, &mut ConsoleHost);
-                self.spent.console += clock::now() - began;
+                self.laps.lap(Spender::Console, clock::now());
                 self.end_if_over();
             } else if let Some((number, channels)) = pending.take_vmm() {
                 self.switch_to(number, vcpu);
                 let mut machine = VmmHost {
                     platform: &mut self.platform,
                     vcpu,
+                    stopped_at: None,
                 };
                 self.vmm.notified(channels, &mut machine);
+                self.laps.lap(Spender::Vmm(number), clock::now());
             } else if let Some(number) = self.whose_turn() {
                 self.switch_to(number, vcpu);
                 self.platform.unsettled = false;
+                let now = clock::now();
+                self.laps.lap(Spender::Others, now);
+                vcpu.begin_exit(now);
                 return;
             } else {
                 wait_for_interrupt();
+                self.laps.lap(Spender::Idle, clock::now());
                 self.wake_up();
             }
         }
@@ -381,11 +397,19 @@ impl ComponentHost {
 
     fn end_if_over(&self) {
         if let Some(verdict) = self.console.verdict() {
+            let hz = clock::frequency_hz();
+            let vms = self.names.len();
+            let spent = |by: &dyn Fn(u8) -> u64| core::array::from_fn(|vm| by(vm as u8));
+            let trace = spent(&|_| 1);
+            let console = spent(&|_| 1);
+            let cpu = self.laps.table(vms, hz, trace, console);
+            report::cpu(&cpu);
+            let name = |vm: usize| self.names.get(vm).copied().unwrap_or("?");
+            print_line!("{}", CpuLine { cpu: &cpu, name });
             print_line!(
-                "unikernel: trace ran {} ticks, console {} ticks, of {} Hz",
-                self.spent.trace,
-                self.spent.console,
-                clock::frequency_hz()
+                "unikernel: trace ran {} ticks, console {} ticks, of {hz} Hz",
+                self.laps.trace_ticks(),
+                self.laps.console_ticks()
             );
             report::verdict(verdict);
             uart::write(verdict.line().as_bytes());

@@ -7,7 +7,7 @@
 //! write here; on seL4 it cannot.)
 
 use crate::arch::memory_map::REPORT;
-use oversight::{ReportPage, Verdict};
+use oversight::{Cpu, ReportPage, Verdict};
 
 const _: () = assert!(size_of::<ReportPage>() == REPORT.end - REPORT.start);
 const _: () = assert!(REPORT.start.is_multiple_of(align_of::<ReportPage>()));
@@ -21,6 +21,11 @@ fn page() -> &'static ReportPage {
 /// No verdict yet, whatever was in memory. Called once, before anything can fail.
 pub fn begin() {
     page().begin();
+}
+
+/// Publishes where the CPU's time has gone.
+pub fn cpu(cpu: &Cpu) {
+    page().set_cpu(cpu);
 }
 
 /// Publishes how the run went.

@@ -12,6 +12,7 @@ use regex::Regex;
 use runner::{
     Architecture, Failure, Platform, Request, Transcript, configurations, run, system_description,
 };
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use trace_records::{Flags, Kind, Record};
@@ -233,6 +234,27 @@ impl Outcome {
         before.split_whitespace().last().unwrap().parse().unwrap()
     }
 
+    /// The end's line about the CPU: seconds of wall time, and each part in percent, those of a
+    /// VM with its name before them.
+    fn cpu(&self) -> (f64, BTreeMap<String, f64>) {
+        let line = self
+            .lines()
+            .iter()
+            .find_map(|line| line.strip_prefix("cpu of "));
+        let line = line.unwrap_or_else(|| panic!("{}: no line about the CPU", self.platform));
+        let (wall, parts) = line.split_once(" s: ").unwrap();
+        let groups = parts.split("; ").flat_map(|group| {
+            let (vm, parts) = group.split_once(": ").unwrap_or(("", group));
+            parts.split(", ").map(move |part| (vm, part))
+        });
+        let parts = groups.map(|(vm, part)| {
+            let (what, percent) = part.strip_suffix(" %").unwrap().split_once(' ').unwrap();
+            let what = format!("{vm} {what}").trim().to_owned();
+            (what, percent.parse().unwrap())
+        });
+        (wall.parse().unwrap(), parts.collect())
+    }
+
     /// The trace ring of VM 0, as the memory dump has it.
     fn trace_ring(&self) -> Ring {
         self.trace_ring_of(0)
@@ -346,6 +368,65 @@ fn the_demo_logs_each_access_once_and_the_sums_agree() {
         let traced = outcome.traced();
         assert_eq!(traced.len() as u64, count);
         assert!(traced.iter().all(|record| record.tag.event() == 12));
+    });
+}
+
+/// The parts are the whole, but for what each was rounded by.
+fn assert_that_the_parts_are_the_whole(outcome: &Outcome) {
+    let (_, parts) = outcome.cpu();
+    let sum: f64 = parts.values().sum();
+    let rounding = 0.05 * parts.len() as f64 + 0.01;
+    assert!((sum - 100.0).abs() <= rounding, "{parts:?}");
+}
+
+#[test]
+fn a_guest_that_never_idles_has_the_cpu_but_for_what_its_accesses_cost() {
+    everywhere("demo", |outcome| {
+        assert_that_the_parts_are_the_whole(&outcome);
+        let (wall, parts) = outcome.cpu();
+        assert!(
+            parts["demo guest"] > 90.0,
+            "{}: {parts:?}",
+            outcome.platform
+        );
+        let end = outcome.lines().iter().find(|line| line.contains("ended: "));
+        let end: f64 = end.unwrap()[1..]
+            .split(']')
+            .next()
+            .unwrap()
+            .trim()
+            .parse()
+            .unwrap();
+        assert!(
+            (wall - end).abs() < 0.5,
+            "{}: {wall} {end}",
+            outcome.platform
+        );
+    });
+}
+
+#[test]
+fn the_cpu_of_a_guest_that_waits_for_interrupts_idles() {
+    everywhere("wfi", |outcome| {
+        assert_that_the_parts_are_the_whole(&outcome);
+        let (_, parts) = outcome.cpu();
+        assert!(parts["idle"] > 90.0, "{}: {parts:?}", outcome.platform);
+    });
+}
+
+#[test]
+fn of_two_vms_each_is_told_its_own_part_of_the_cpu() {
+    everywhere("flood", |outcome| {
+        assert_that_the_parts_are_the_whole(&outcome);
+        let (_, parts) = outcome.cpu();
+        for component in ["vmm", "trace", "console"] {
+            let of = |vm: &str| parts[&format!("{vm} {component}")];
+            assert!(
+                of("storm") > 2.0 * of("probe"),
+                "{}: {parts:?}",
+                outcome.platform
+            );
+        }
     });
 }
 

@@ -8,11 +8,11 @@
 //! ```text
 //!   guest at EL1/EL0                                 SP_EL2 = &Vcpu
 //!        | exception to EL2
-//!   vector: x0..x30 -> [SP_EL2]; ELR, SPSR -> [SP_EL2]
-//!        | x0 = &Vcpu, x1 = kind                     SP_EL2 = top of the host's stack
-//!   guest_exit(&mut Vcpu, ExitKind) -> &mut Vcpu
+//!   vector: x0..x30 -> [SP_EL2]; ELR, SPSR -> [SP_EL2]; exit_ticks -= the time
+//!        | x0 = &Vcpu, x1 = kind, x2 = the time      SP_EL2 = top of the host's stack
+//!   guest_exit(&mut Vcpu, ExitKind, u64) -> &mut Vcpu
 //!        | x0 = the vCPU to run next                 SP_EL2 = that &Vcpu
-//!   resume: ELR, SPSR, x0..x30 <- [SP_EL2]; eret
+//!   resume: ELR, SPSR, x0..x30 <- [SP_EL2]; exit_ticks += the time; eret
 //! ```
 //!
 //! Register contract. While a guest runs, SP_EL2 holds the address of its `Vcpu`, so an exit
@@ -20,8 +20,10 @@
 //! has no live registers across a guest run: each exit starts `guest_exit` on an empty stack
 //! and forgets it after. Nothing at EL2 uses the FP registers (softfloat target): they are
 //! the running guest's throughout. Interrupts are masked at EL2 always (PSTATE.DAIF set by each
-//! exception entry and by `_start`). One exit and entry is 46 instructions around
-//! `guest_exit`, the branch in the vector included.
+//! exception entry and by `_start`). The clock is read as soon
+//! as there is a register for it and as late as there still is one: what is between two readings
+//! is the guest's time or its exit's. One exit and entry is 52 instructions around `guest_exit`,
+//! the branch in the vector included.
 
 use super::vcpu::{ExitKind, Vcpu};
 use core::arch::{asm, global_asm};
@@ -29,6 +31,7 @@ use core::mem::offset_of;
 
 // The layout on which `stp`/`ldp` pairs and an aligned SP_EL2 depend.
 const _: () = assert!(offset_of!(Vcpu, x) == 0);
+const _: () = assert!(offset_of!(Vcpu, exit_ticks) == 248);
 const _: () = assert!(offset_of!(Vcpu, spsr) == offset_of!(Vcpu, pc) + 8);
 const _: () = assert!(align_of::<Vcpu>() == 16);
 
@@ -76,11 +79,12 @@ global_asm!(
     b       {fatal_exception}
     .endm
 
-    // From the guest. 18 of the 32 instructions that fit.
+    // From the guest. 21 of the 32 instructions that fit.
     .macro GUEST_EXIT kind
     .balign 0x80
     stp     x0, x1, [sp, #0]
     stp     x2, x3, [sp, #16]
+    mrs     x2, cntpct_el0
     stp     x4, x5, [sp, #32]
     stp     x6, x7, [sp, #48]
     stp     x8, x9, [sp, #64]
@@ -94,7 +98,9 @@ global_asm!(
     stp     x24, x25, [sp, #192]
     stp     x26, x27, [sp, #208]
     stp     x28, x29, [sp, #224]
-    str     x30, [sp, #240]
+    ldr     x3, [sp, #{EXIT_TICKS}]
+    sub     x3, x3, x2
+    stp     x30, x3, [sp, #240]
     mov     x1, #\kind
     b       leave_guest
     .endm
@@ -121,12 +127,12 @@ exception_vectors:
 
     .balign 64
 leave_guest:
-    mrs     x2, elr_el2
-    mrs     x3, spsr_el2
-    stp     x2, x3, [sp, #{PC}]
+    mrs     x3, elr_el2
+    mrs     x4, spsr_el2
+    stp     x3, x4, [sp, #{PC}]
     mov     x0, sp
-    adrp    x2, __stack_top
-    mov     sp, x2
+    adrp    x3, __stack_top
+    mov     sp, x3
     bl      {guest_exit}
     // x0 = &Vcpu. Also the way in for `enter_guest`.
 resume_guest:
@@ -134,8 +140,6 @@ resume_guest:
     ldp     x2, x3, [sp, #{PC}]
     msr     elr_el2, x2
     msr     spsr_el2, x3
-    ldp     x0, x1, [sp, #0]
-    ldp     x2, x3, [sp, #16]
     ldp     x4, x5, [sp, #32]
     ldp     x6, x7, [sp, #48]
     ldp     x8, x9, [sp, #64]
@@ -149,10 +153,16 @@ resume_guest:
     ldp     x24, x25, [sp, #192]
     ldp     x26, x27, [sp, #208]
     ldp     x28, x29, [sp, #224]
-    ldr     x30, [sp, #240]
+    ldp     x30, x0, [sp, #240]
+    mrs     x1, cntpct_el0
+    add     x0, x0, x1
+    str     x0, [sp, #{EXIT_TICKS}]
+    ldp     x0, x1, [sp, #0]
+    ldp     x2, x3, [sp, #16]
     eret
     "#,
     PC = const offset_of!(Vcpu, pc),
+    EXIT_TICKS = const offset_of!(Vcpu, exit_ticks),
     synchronous = const ExitKind::Synchronous as u64,
     irq = const ExitKind::Irq as u64,
     fiq = const ExitKind::Fiq as u64,

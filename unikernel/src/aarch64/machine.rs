@@ -73,9 +73,13 @@ impl A64Machine for VmmHost<'_> {
     }
 }
 
-/// What `assembly` calls for each exit; returns the vCPU to run, which by then may be another
-/// VM's.
-pub extern "C" fn guest_exit(vcpu: &'static mut Vcpu, kind: ExitKind) -> &'static mut Vcpu {
+/// What `assembly` calls for each exit, `now` being the time at which the guest stopped; returns
+/// the vCPU to run, which by then may be another VM's.
+pub extern "C" fn guest_exit(
+    vcpu: &'static mut Vcpu,
+    kind: ExitKind,
+    now: u64,
+) -> &'static mut Vcpu {
     // The floor of the benchmark: what a trap costs that only moves the PC on.
     #[cfg(feature = "bench-floor")]
     if kind == ExitKind::Synchronous
@@ -85,29 +89,39 @@ pub extern "C" fn guest_exit(vcpu: &'static mut Vcpu, kind: ExitKind) -> &'stati
         vcpu.proceed(vcpu.pc() + 4);
         return vcpu;
     }
-    // SAFETY: `main` set it, before the guest first ran, to the host that it took exclusively
-    // and leaked; exits do not nest, so there is no second reference.
-    let host = unsafe { &mut *vcpu.host.cast::<ComponentHost>() };
+    if kind == ExitKind::Synchronous {
+        let exit = synchronous_exit(vcpu);
+        let host = host_of(vcpu);
+        let mut machine = VmmHost {
+            platform: &mut host.platform,
+            vcpu,
+            stopped_at: Some(now),
+        };
+        if host.vmm.complete_access(exit, &mut machine) {
+            if host.platform.unsettled {
+                return settle(vcpu);
+            }
+            return vcpu;
+        }
+    }
+    other_exit(vcpu, kind)
+}
+
+/// What the short way does not do. It is called last and reads again what it needs, so that the
+/// short way has no frame on the stack.
+#[cold]
+#[inline(never)]
+extern "C" fn other_exit(vcpu: &'static mut Vcpu, kind: ExitKind) -> &'static mut Vcpu {
+    let host = host_of(vcpu);
     match kind {
         ExitKind::Synchronous => {
-            let exit = Exit {
-                syndrome: vcpu::esr(),
-                address: GuestPhysAddr(vcpu::fault_guest_physical()),
-                pc: vcpu.pc(),
-            };
+            let exit = synchronous_exit(vcpu);
             let mut machine = VmmHost {
                 platform: &mut host.platform,
                 vcpu,
+                stopped_at: None,
             };
-            // `Vmm::fault` in two halves: a machine that the short way alone sees stays in
-            // registers.
-            if !host.vmm.complete_access(exit, &mut machine) {
-                let mut machine = VmmHost {
-                    platform: &mut host.platform,
-                    vcpu,
-                };
-                host.vmm.other_exit(exit, &mut machine);
-            }
+            host.vmm.other_exit(exit, &mut machine);
         }
         ExitKind::Irq => host.wake_up(),
         ExitKind::Fiq | ExitKind::SError => panic!("{kind:?} while the guest ran"),
@@ -116,4 +130,29 @@ pub extern "C" fn guest_exit(vcpu: &'static mut Vcpu, kind: ExitKind) -> &'stati
         host.settle(vcpu);
     }
     vcpu
+}
+
+#[cold]
+#[inline(never)]
+extern "C" fn settle(vcpu: &'static mut Vcpu) -> &'static mut Vcpu {
+    host_of(vcpu).settle(vcpu);
+    vcpu
+}
+
+#[inline(always)]
+fn synchronous_exit(vcpu: &Vcpu) -> Exit {
+    Exit {
+        syndrome: vcpu::esr(),
+        address: GuestPhysAddr(vcpu::fault_guest_physical()),
+        pc: vcpu.pc(),
+    }
+}
+
+/// Who answers the exits of this vCPU. Called once in each function that an exit runs through.
+#[inline(always)]
+fn host_of(vcpu: &Vcpu) -> &'static mut ComponentHost {
+    // SAFETY: `main` set it, before the guest first ran, to the host that it took exclusively
+    // and leaked; exits do not nest, and who calls another function that asks for it uses its
+    // own no more, so there is no second reference.
+    unsafe { &mut *vcpu.host.cast::<ComponentHost>() }
 }

@@ -39,6 +39,9 @@ pub enum ExitKind {
 #[repr(C, align(16))]
 pub struct Vcpu {
     pub(crate) x: [u64; 31],
+    /// For how long exits have been answered, in ticks: `assembly` subtracts the time of each
+    /// exit and adds that of each entry, so it is a time only while the guest runs.
+    pub(crate) exit_ticks: u64,
     pub(crate) pc: u64,
     pub(crate) spsr: u64,
     /// Who answers its exits; set before it first runs.
@@ -54,6 +57,7 @@ impl Vcpu {
     pub const fn new() -> Self {
         Self {
             x: [0; 31],
+            exit_ticks: 0,
             pc: 0,
             spsr: EL1H_MASKED,
             host: core::ptr::null_mut(),
@@ -127,6 +131,18 @@ impl Vcpu {
         let entry = exception::entry(self.spsr, SCTLR_EL1.get(), pan);
         self.pc = VBAR_EL1.get().wrapping_add(entry.vector_offset);
         self.spsr = entry.pstate;
+    }
+
+    /// The guest has been left `now`, in ticks, in a way that `assembly` has not seen: it is
+    /// about to run, or a VM's turn begins.
+    pub fn begin_exit(&mut self, now: u64) {
+        self.exit_ticks = now.wrapping_neg();
+    }
+
+    /// How long exits have been answered since [`Self::begin_exit`], the one under way until
+    /// `now` included, in ticks.
+    pub fn end_exit(&mut self, now: u64) -> u64 {
+        self.exit_ticks.wrapping_add(now)
     }
 
     /// PSTATE with which the guest goes on.

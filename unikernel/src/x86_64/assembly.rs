@@ -9,11 +9,12 @@
 //! ```text
 //!   guest                                            RAX = VMCB, RSP = end of Vcpu::gpr
 //!        | #VMEXIT restores the host's RAX and RSP
-//!   VMSAVE; the other registers -> pushed, down to &Vcpu; VMLOAD of the host's
-//!        | RDI = &Vcpu                               RSP = top of the host's stack
-//!   guest_exit(&mut Vcpu) -> &mut Vcpu
+//!   VMSAVE; the other registers -> pushed, down to &Vcpu; exit_ticks -= the time; VMLOAD of
+//!   the host's
+//!        | RDI = &Vcpu, RSI = the time               RSP = top of the host's stack
+//!   guest_exit(&mut Vcpu, u64) -> &mut Vcpu
 //!        | RAX = the vCPU to run next                RSP = that &Vcpu
-//!   resume: registers <- popped; VMLOAD; VMRUN
+//!   resume: exit_ticks += the time; registers <- popped; VMLOAD; VMRUN
 //! ```
 //!
 //! Register contract. The host has no live registers across a guest run, but RAX and RSP,
@@ -197,6 +198,10 @@ leave_guest:
     push    rcx
     push    qword ptr [rax + {RAX}]
     mov     rdi, rsp
+    rdtsc
+    shl     rdx, 32
+    lea     rsi, [rax + rdx]
+    sub     [rdi + {EXIT_TICKS}], rsi
     lea     rax, [rip + {host_vmcb}]
     vmload  rax
     mov     rsp, offset __stack_top
@@ -204,6 +209,10 @@ leave_guest:
     // RAX = &Vcpu.
 resume_guest:
     mov     rsp, rax
+    rdtsc
+    shl     rdx, 32
+    add     rax, rdx
+    add     [rsp + {EXIT_TICKS}], rax
     lea     rax, [rsp + {VMCB}]
     pop     qword ptr [rax + {RAX}]
     pop     rcx
@@ -233,6 +242,7 @@ enter_guest:
     RAX = const vmcb::RAX,
     RSP = const vmcb::RSP,
     VMCB = const offset_of!(Vcpu, vmcb),
+    EXIT_TICKS = const offset_of!(Vcpu, exit_ticks),
     host_vmcb = sym super::svm::HOST_VMCB,
     guest_exit = sym super::machine::guest_exit,
 );

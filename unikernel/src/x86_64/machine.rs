@@ -128,9 +128,9 @@ mod ioio {
 /// EXITINTINFO: an event was being delivered.
 const EVENT_VALID: u64 = 1 << 31;
 
-/// What `assembly` calls for each exit; returns the vCPU to run, which by then may be another
-/// VM's.
-pub extern "C" fn guest_exit(vcpu: &'static mut Vcpu) -> &'static mut Vcpu {
+/// What `assembly` calls for each exit, `now` being the time at which the guest stopped; returns
+/// the vCPU to run, which by then may be another VM's.
+pub extern "C" fn guest_exit(vcpu: &'static mut Vcpu, now: u64) -> &'static mut Vcpu {
     // The floor of the benchmark: what an exit costs that only moves RIP on, past the two
     // bytes of `mov eax, [rdx]`.
     #[cfg(feature = "bench-floor")]
@@ -138,13 +138,49 @@ pub extern "C" fn guest_exit(vcpu: &'static mut Vcpu) -> &'static mut Vcpu {
         vcpu.proceed(vcpu.rip() + 2);
         return vcpu;
     }
-    // SAFETY: `main` set it, before the guest first ran, to the host that it took exclusively
-    // and leaked; exits do not nest, so there is no second reference.
-    let host = unsafe { &mut *vcpu.host.cast::<ComponentHost>() };
-    if vcpu.vmcb.control.exitcode == exit_code::NPF {
-        page_fault(host, vcpu);
-    } else {
-        other_exit(host, vcpu);
+    if let Some(PageFault {
+        address,
+        direction,
+        kind: PageFaultKind::Access,
+    }) = page_fault(vcpu)
+    {
+        let host = host_of(vcpu);
+        let mut machine = VmmHost {
+            platform: &mut host.platform,
+            vcpu,
+            stopped_at: Some(now),
+        };
+        if host.vmm.complete_access(address, direction, &mut machine) {
+            if host.platform.unsettled {
+                return settle(vcpu);
+            }
+            return vcpu;
+        }
+    }
+    other_exit(vcpu)
+}
+
+/// What the short way does not do. It is called last and reads again what it needs, so that the
+/// short way keeps nothing for it.
+#[cold]
+#[inline(never)]
+extern "C" fn other_exit(vcpu: &'static mut Vcpu) -> &'static mut Vcpu {
+    let host = host_of(vcpu);
+    match page_fault(vcpu) {
+        Some(fault) => {
+            let exit = X86Exit {
+                rip: vcpu.rip(),
+                next_rip: None,
+                reason: fault.reason(),
+            };
+            let mut machine = VmmHost {
+                platform: &mut host.platform,
+                vcpu,
+                stopped_at: None,
+            };
+            host.vmm.other_exit(exit, &mut machine);
+        }
+        None => not_by_memory(host, vcpu),
     }
     if host.platform.unsettled {
         host.settle(vcpu);
@@ -152,12 +188,46 @@ pub extern "C" fn guest_exit(vcpu: &'static mut Vcpu) -> &'static mut Vcpu {
     vcpu
 }
 
-/// A nested page fault, in two halves: a machine that the short way alone sees stays in
-/// registers.
+#[cold]
+#[inline(never)]
+extern "C" fn settle(vcpu: &'static mut Vcpu) -> &'static mut Vcpu {
+    host_of(vcpu).settle(vcpu);
+    vcpu
+}
+
+/// Who answers the exits of this vCPU. Called once in each function that an exit runs through.
 #[inline(always)]
-fn page_fault(host: &mut ComponentHost, vcpu: &mut Vcpu) {
+fn host_of(vcpu: &Vcpu) -> &'static mut ComponentHost {
+    // SAFETY: `main` set it, before the guest first ran, to the host that it took exclusively
+    // and leaked; exits do not nest, and who calls another function that asks for it uses its
+    // own no more, so there is no second reference.
+    unsafe { &mut *vcpu.host.cast::<ComponentHost>() }
+}
+
+/// A nested page fault.
+struct PageFault {
+    address: GuestPhysAddr,
+    direction: Direction,
+    kind: PageFaultKind,
+}
+
+#[derive(PartialEq, Eq)]
+enum PageFaultKind {
+    /// A load or store.
+    Access,
+    /// An instruction fetch.
+    Fetch,
+    /// What the CPU did by itself.
+    Own,
+}
+
+/// The nested page fault that was the exit, if it was one.
+#[inline(always)]
+fn page_fault(vcpu: &Vcpu) -> Option<PageFault> {
     let control = &vcpu.vmcb.control;
-    let address = GuestPhysAddr(control.exitinfo2);
+    if control.exitcode != exit_code::NPF {
+        return None;
+    }
     let error = control.exitinfo1;
     let direction = if error & npf::WRITE != 0 {
         Direction::Write
@@ -165,34 +235,34 @@ fn page_fault(host: &mut ComponentHost, vcpu: &mut Vcpu) {
         Direction::Read
     };
     let by_instruction = error & npf::FINAL != 0 && control.exitintinfo & EVENT_VALID == 0;
-    let is_access = by_instruction && error & npf::FETCH == 0;
-    let mut machine = VmmHost {
-        platform: &mut host.platform,
-        vcpu,
+    let kind = match (by_instruction, error & npf::FETCH) {
+        (false, _) => PageFaultKind::Own,
+        (true, 0) => PageFaultKind::Access,
+        (true, _) => PageFaultKind::Fetch,
     };
-    if is_access && host.vmm.complete_access(address, direction, &mut machine) {
-        return;
-    }
-    let exit = X86Exit {
-        rip: vcpu.rip(),
-        next_rip: None,
-        reason: if is_access {
-            X86ExitReason::Access { address, direction }
-        } else if by_instruction {
-            X86ExitReason::Fetch { address }
-        } else {
-            X86ExitReason::OwnAccess { address, direction }
-        },
-    };
-    let mut machine = VmmHost {
-        platform: &mut host.platform,
-        vcpu,
-    };
-    host.vmm.other_exit(exit, &mut machine);
+    Some(PageFault {
+        address: GuestPhysAddr(control.exitinfo2),
+        direction,
+        kind,
+    })
 }
 
-#[cold]
-fn other_exit(host: &mut ComponentHost, vcpu: &mut Vcpu) {
+impl PageFault {
+    fn reason(self) -> X86ExitReason {
+        let Self {
+            address,
+            direction,
+            kind,
+        } = self;
+        match kind {
+            PageFaultKind::Access => X86ExitReason::Access { address, direction },
+            PageFaultKind::Fetch => X86ExitReason::Fetch { address },
+            PageFaultKind::Own => X86ExitReason::OwnAccess { address, direction },
+        }
+    }
+}
+
+fn not_by_memory(host: &mut ComponentHost, vcpu: &mut Vcpu) {
     vcpu.tlb_is_flushed();
     let control = &vcpu.vmcb.control;
     let (code, info1, info2) = (control.exitcode, control.exitinfo1, control.exitinfo2);
@@ -263,6 +333,7 @@ fn other_exit(host: &mut ComponentHost, vcpu: &mut Vcpu) {
     let mut machine = VmmHost {
         platform: &mut host.platform,
         vcpu,
+        stopped_at: None,
     };
     host.vmm.other_exit(exit, &mut machine);
 }
@@ -298,6 +369,7 @@ fn complete(
     let machine = VmmHost {
         platform: &mut host.platform,
         vcpu,
+        stopped_at: None,
     };
     let exit = X86Exit {
         rip: machine.vcpu.rip(),

@@ -25,6 +25,9 @@ pub struct Vcpu {
     pub(crate) gpr: [u64; 16],
     /// Who answers its exits; set before it first runs.
     pub host: *mut c_void,
+    /// For how long exits have been answered, in ticks: `assembly` subtracts the time of each
+    /// exit and adds that of each entry, so it is a time only while the guest runs.
+    pub(crate) exit_ticks: u64,
     pub(crate) vmcb: Vmcb,
 }
 
@@ -139,6 +142,7 @@ impl Vcpu {
         Self {
             gpr: [0; 16],
             host: core::ptr::null_mut(),
+            exit_ticks: 0,
             vmcb: Vmcb::zeroed(),
         }
     }
@@ -259,6 +263,18 @@ impl Vcpu {
     /// The guest has run since the TLB was to be flushed: once is enough. May be said late.
     pub fn tlb_is_flushed(&mut self) {
         self.vmcb.control.tlb_control = FLUSH_NOTHING;
+    }
+
+    /// The guest has been left `now`, in ticks, in a way that `assembly` has not seen: it is
+    /// about to run, or a VM's turn begins.
+    pub fn begin_exit(&mut self, now: u64) {
+        self.exit_ticks = now.wrapping_neg();
+    }
+
+    /// How long exits have been answered since [`Self::begin_exit`], the one under way until
+    /// `now` included, in ticks.
+    pub fn end_exit(&mut self, now: u64) -> u64 {
+        self.exit_ticks.wrapping_add(now)
     }
 
     /// Runs the guest; the next thing the host sees is `guest_exit`.
