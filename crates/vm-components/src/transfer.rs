@@ -20,7 +20,7 @@
 //!
 //! Specification: Arm ARM (DDI 0487) C6.2, the operation of LDP and its kin.
 
-use crate::vmm::INSTRUCTION_BYTES;
+use crate::a64::INSTRUCTION_BYTES;
 use crate::{A64Machine, Machine, StackPointer};
 use a64_guest::load_store::{Base, LoadStore, Register};
 use guest_trap::{Access, AccessWidth, Direction, Extension, Gpr, GuestPhysAddr};

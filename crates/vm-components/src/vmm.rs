@@ -1,7 +1,7 @@
 //! The VMM component: answers the guest's exits and forwards its accesses.
 //!
-//! One for each VM. Runs when the CPU leaves the guest ([`Vmm::fault`]) and when another
-//! component has something for it ([`Vmm::notified`]).
+//! One for each VM. Runs when the CPU leaves the guest, which is the architecture's matter (`a64`,
+//! `x86`), and when another component has something for it ([`Vmm::notified`]).
 //!
 //! Invariants: the record of an access is in the ring before the guest runs again; the guest
 //! never sees a value older than its own last write; nothing the guest does, and nothing the
@@ -25,9 +25,8 @@ use crate::channel::{self, ChannelSet};
 use crate::psci::{self, Call};
 use crate::text::ConsoleText;
 use crate::transfer::{Element, Transfer};
-use crate::undescribed::{self, Obstacle, Reported};
-use crate::{A64, A64Machine, Clock, Exit, GuestException, ImageError, Machine, image};
-use guest_trap::{Access, CallInstruction, Direction, Gpr, GuestPhysAddr, Trap, decode};
+use crate::{Clock, ImageError, Machine, image};
+use guest_trap::{Access, Direction, GuestPhysAddr};
 use shared_ring::{BoundedProducer, ConsumerPage, Full, RingKind, RingMemory, Wake};
 use trace_device::{TraceDevice, read_lane};
 use trace_records::{
@@ -41,8 +40,6 @@ use vm_config::{Action, DeviceKind, VmConfig};
 const PATIENCE: u32 = 3;
 /// How long a guest does nothing but wait for interrupts until the log says so. It has none.
 const IDLE_SECONDS: u64 = 5;
-/// Every A64 instruction is four bytes long.
-pub(crate) const INSTRUCTION_BYTES: u64 = 4;
 
 /// The memory that connects a VMM with the other components.
 #[derive(Clone, Copy)]
@@ -611,167 +608,8 @@ impl<A: Isa> Vmm<A> {
     }
 }
 
-impl Vmm<A64> {
-    /// Handles an exit of the vCPU.
-    #[inline(always)]
-    pub fn fault(&mut self, exit: Exit, machine: &mut impl A64Machine) {
-        if !self.complete_access(exit, machine) {
-            self.other_exit(exit, machine);
-        }
-    }
-
-    /// The short way of [`Self::fault`]: completes an access to a trace device that the
-    /// hardware described, if nothing stands against it. Returns whether it did; if not,
-    /// nothing has happened, and [`Self::other_exit`] handles the exit.
-    #[inline(always)]
-    pub fn complete_access(&mut self, exit: Exit, machine: &mut impl A64Machine) -> bool {
-        if let Trap::Access(access) = decode(exit.syndrome, exit.address, exit.pc)
-            && let Some(Device::Trace(point)) = self.bus.find(access.address)
-            && let Attempt::Done(value) = point.attempt(&access, &mut self.link, machine)
-        {
-            complete(&access, u64::from(value), machine);
-            return true;
-        }
-        false
-    }
-
-    /// An access that the hardware does not describe: carried out if its instruction can be
-    /// decoded, else policy `instruction`.
-    #[cold]
-    fn undescribed(&mut self, reported: Reported, machine: &mut impl A64Machine) {
-        let Reported {
-            address,
-            direction,
-            pc,
-        } = reported;
-        let (status, virtual_address) = match undescribed::plan(reported, machine) {
-            Ok(transfer) => return self.carry_out(transfer, 0, machine),
-            Err(Obstacle::GuestFault {
-                status,
-                virtual_address: address,
-            }) => {
-                return machine.inject(GuestException::DataAbort {
-                    direction,
-                    status,
-                    address,
-                });
-            }
-            Err(Obstacle::Unsupported {
-                status,
-                virtual_address,
-            }) => (status, virtual_address),
-        };
-        self.record_refused(address, None, direction, pc, machine);
-        match self.config.unsupported().instruction {
-            Action::Ignore => machine.resume(pc.wrapping_add(INSTRUCTION_BYTES), None),
-            Action::Fail => self.refuse(reported, status, virtual_address, machine),
-            Action::Abort => {
-                self.end(EndReason::UnsupportedInstruction, address.0, pc, machine);
-            }
-        }
-    }
-
-    /// Gives the guest the data abort of an access that is not supported.
-    fn refuse(
-        &mut self,
-        reported: Reported,
-        status: u8,
-        virtual_address: u64,
-        machine: &mut impl A64Machine,
-    ) {
-        let exception = GuestException::DataAbort {
-            direction: reported.direction,
-            status,
-            address: virtual_address,
-        };
-        self.inject(exception, reported.address.0, reported.pc, machine);
-    }
-
-    /// Every exit that [`Self::complete_access`] has not handled. Decodes it again: to pass on
-    /// what was decoded would build it in memory on the hot path.
-    #[cold]
-    pub fn other_exit(&mut self, exit: Exit, machine: &mut impl A64Machine) {
-        let pc = exit.pc;
-        let trap = decode(exit.syndrome, exit.address, pc);
-        if trap != Trap::Wait {
-            self.idle = None;
-        }
-        match trap {
-            Trap::Access(access) => {
-                let virtual_address = machine.fault_address();
-                let transfer = Transfer::described(access, virtual_address, machine);
-                self.carry_out(transfer, 0, machine);
-            }
-            Trap::Undescribed { address, direction } => {
-                let reported = Reported {
-                    address,
-                    direction,
-                    pc,
-                };
-                self.undescribed(reported, machine);
-            }
-            Trap::Wait => self.wait(pc, pc.wrapping_add(INSTRUCTION_BYTES), machine),
-            Trap::Call { instruction, .. } => {
-                // HVC's return address is the next instruction, a trapped SMC's its own.
-                let next = match instruction {
-                    CallInstruction::Hvc => pc,
-                    CallInstruction::Smc => pc.wrapping_add(INSTRUCTION_BYTES),
-                };
-                let function = machine.gpr(Gpr::from_number(0));
-                let argument = machine.gpr(Gpr::from_number(1));
-                if let Some(value) = self.call(function, argument, pc, machine) {
-                    machine.resume(next, Some((Gpr::from_number(0), value)));
-                }
-            }
-            Trap::SystemRegister { .. } => match self.config.unsupported().register {
-                Action::Ignore => machine.resume(pc.wrapping_add(INSTRUCTION_BYTES), None),
-                Action::Fail => {
-                    self.inject(
-                        GuestException::Undefined,
-                        u64::from(trap_class(exit)),
-                        pc,
-                        machine,
-                    );
-                }
-                Action::Abort => {
-                    let class = u64::from(trap_class(exit));
-                    self.end(EndReason::UnsupportedRegister, class, pc, machine);
-                }
-            },
-            Trap::FetchAbort { address } => {
-                self.end(EndReason::FetchAbort, address.0, pc, machine);
-            }
-            Trap::MemoryError { .. } => {
-                self.end(EndReason::MemoryError, exit.address.0, pc, machine);
-            }
-            Trap::Other { class } => {
-                self.end(EndReason::UnknownExit, u64::from(class), pc, machine);
-            }
-        }
-    }
-}
-
 impl TracePoint {
-    /// Records an access, if the trace component is where it has to be for that.
-    #[inline(always)]
-    fn attempt(
-        &mut self,
-        access: &Access,
-        link: &mut TraceLink,
-        machine: &mut impl A64Machine,
-    ) -> Attempt {
-        let (current, lane) = match self.look(access, link) {
-            Ok(seen) => seen,
-            Err(attempt) => return attempt,
-        };
-        let value = match access.direction {
-            Direction::Read => lane,
-            Direction::Write => register(access, machine) as u32,
-        };
-        self.record(access, current, value, link, machine)
-    }
-
-    /// The same for an element, which has what it stores with it.
+    /// Records an element, if the trace component is where it has to be for that.
     fn attempt_element(
         &mut self,
         element: &Element,
@@ -903,27 +741,4 @@ impl TraceLink {
             self.push_outside(Record { tag, ..like }, machine);
         }
     }
-}
-
-/// What a store stores.
-#[inline(always)]
-fn register(access: &Access, machine: &mut impl A64Machine) -> u64 {
-    if access.register == Gpr::ZERO {
-        0
-    } else {
-        machine.gpr(access.register) & access.width.mask()
-    }
-}
-
-/// Ends an access: a load gets `value`, extended as the instruction says.
-#[inline(always)]
-fn complete(access: &Access, value: u64, machine: &mut impl A64Machine) {
-    let load = access.direction == Direction::Read && access.register != Gpr::ZERO;
-    let result = load.then(|| (access.register, access.extend(value)));
-    machine.resume(access.pc.wrapping_add(INSTRUCTION_BYTES), result);
-}
-
-/// EC, for the message about a trap that the guest must handle itself.
-fn trap_class(exit: Exit) -> u8 {
-    (exit.syndrome >> 26) as u8 & 0x3f
 }
