@@ -8,36 +8,31 @@
 //! a line that takes its time is never behind by more than it takes for a burst, and says
 //! what is missing meanwhile; each VM has its share of the line, which no other can take from
 //! it; no guest can forge another's lines or ours, since what it prints follows its VM's name
-//! and holds no control characters. Sums, ends and messages of a VMM are always printed.
+//! and holds no control characters. Sums and ends are always printed, each once. What a VMM or
+//! the trace component claims that cannot be is said at once, then once a second; a ring whose
+//! producer goes on is closed (`conduct`).
+
+mod line;
+mod system;
+mod vm;
 
 use crate::channel::{self, ChannelSet};
-use crate::lines::{
-    DeviceSums, Event, MisbehaviourText, NoticeText, Reason, SpanText, Stamp, VmSums, severity_of,
-};
+use crate::lines::Reason;
 use crate::{Clock, Host};
-use core::fmt::{self, Write};
-use heapless::{String, Vec};
-use shared_ring::{Consumer, ConsumerPage, RingKind, RingMemory};
-use trace_records::{
-    CONSOLE_SLOTS, ConsoleRecord, EndReason, Entry, Kind, LOG_SLOTS, MAX_VMS, Notice, TRACE_SLOTS,
-    Text, Verdict,
-};
-use trace_stream::{Encoder, RingIdentity, RingSender};
+use heapless::Vec;
+use line::{Budget, Printer};
+use shared_ring::{ConsumerPage, RingKind, RingMemory};
+use system::System;
+use trace_records::{CONSOLE_SLOTS, EndReason, LOG_SLOTS, MAX_VMS, TRACE_SLOTS, Verdict};
+use trace_stream::{Encoder, RingIdentity};
+use vm::{NoRoom, VmConsole};
 use vm_config::VmConfig;
 
-/// What a serial line of 115200 baud carries, ten bits a character.
-const BYTES_PER_SECOND: u64 = 11_520;
-/// How much may be printed at once after a time of silence.
-const BURST_BYTES: i64 = 4096;
 /// How much of its trace and how much of its lines one VM sends before it is another's turn: on a
 /// slow line others wait meanwhile.
 const TURN_BYTES: i64 = 512;
 /// How often lines that are missing are told at least, in parts of a second.
 const REPORTS_PER_SECOND: u64 = 10;
-/// Characters of a guest's line; a longer one is broken.
-const GUEST_LINE_BYTES: usize = 200;
-/// Characters of any line of ours.
-const LINE_BYTES: usize = 400;
 
 /// Where the lines go.
 pub trait Output {
@@ -70,33 +65,11 @@ pub struct SystemPort {
 /// The component.
 pub struct Console {
     vms: Vec<VmConsole, MAX_VMS>,
-    system: Option<Consumer<CONSOLE_SLOTS>>,
-    /// A part of the system has died: the run has failed.
-    system_failed: bool,
+    system: Option<System>,
     clock: Clock,
     budget: Budget,
     /// Numbers the frames of the line.
     encoder: Encoder,
-}
-
-struct VmConsole {
-    config: VmConfig<'static>,
-    log: Consumer<LOG_SLOTS>,
-    text: Consumer<CONSOLE_SLOTS>,
-    line: String<GUEST_LINE_BYTES>,
-    /// Lines missing since the last one that said so.
-    missing: u64,
-    /// Records that were there and for which the serial line had no room.
-    unprinted: u64,
-    end: Option<EndReason>,
-    /// All that there was had been printed, and a ring wakes the component for more.
-    is_asleep: bool,
-    /// When there last was nothing left to print.
-    behind_since: u64,
-    /// The trace ring, if it goes over the serial line too.
-    stream: Option<RingSender<TRACE_SLOTS>>,
-    /// When the line was last free for it, all of the trace had been sent.
-    is_sent: bool,
 }
 
 impl Console {
@@ -110,24 +83,10 @@ impl Console {
         let vms: Vec<_, MAX_VMS> = vms
             .into_iter()
             .take(MAX_VMS)
-            .map(|(port, config)| VmConsole {
-                config,
-                log: Consumer::new(port.log, port.log_reader, RingKind::Log),
-                text: Consumer::new(port.text, port.text_reader, RingKind::Console),
-                line: String::new(),
-                missing: 0,
-                unprinted: 0,
-                end: None,
-                is_asleep: true,
-                behind_since: clock.start_ticks,
-                stream: None,
-                is_sent: true,
-            })
+            .map(|(port, config)| VmConsole::new(&port, config, clock))
             .collect();
         Self {
-            system: system
-                .map(|port| Consumer::new(port.text, port.text_reader, RingKind::Console)),
-            system_failed: false,
+            system: system.map(System::new),
             budget: Budget::new(vms.len(), clock.start_ticks),
             vms,
             clock,
@@ -147,8 +106,7 @@ impl Console {
             start_ticks: self.clock.start_ticks,
         };
         if let Some(vm) = self.vms.get_mut(usize::from(vm)) {
-            vm.stream = Some(RingSender::new(trace, identity));
-            vm.is_sent = false;
+            vm.stream(trace, identity);
         }
     }
 
@@ -175,16 +133,21 @@ impl Console {
             let has_more = vms.any(|(vm, share)| !vm.is_asleep && *share > 0);
             goes_on = !is_system_asleep || has_more && !is_report_due;
         }
+        let mut turn = host.now();
         for (vm, share) in self.vms.iter_mut().zip(&mut self.budget.shares) {
             let mut printer = Printer {
                 clock: self.clock,
                 share,
                 spared: 0,
+                now: turn,
+                host,
                 output,
             };
             if !printer.has_budget() {
                 // Only the clock wakes us: text waits, log records are counted.
-                vm.print_log(NoRoom::Drops, host, &mut printer);
+                vm.print_log(NoRoom::Drops, &mut printer);
+                vm.print_text(&mut printer);
+                printer.spared = 0;
             }
             // Whoever goes on at once tells it with the next line.
             let report = match printer.has_budget() {
@@ -192,345 +155,95 @@ impl Console {
                 false => channels.contains(channel::console::CLOCK),
             };
             if report {
-                vm.report_missing(host.now(), &mut printer);
+                let now = printer.look_at_clock();
+                vm.report_missing(now, &mut printer);
             }
+            vm.tell_misbehaviour(&mut printer);
             vm.send_trace(0, share, &mut self.encoder, output);
+            vm.spent_ticks += pass(&mut turn, host);
         }
     }
 
     /// Prints what there is as far as the line has room, or a turn of it for each VM. Whether the
     /// system's ring wakes us.
     fn print(&mut self, host: &mut impl Host, output: &mut impl Output) -> bool {
-        for (vm, share) in self.vms.iter_mut().zip(&mut self.budget.shares) {
+        let vms = &mut self.vms;
+        let mut turn = host.now();
+        for (vm, share) in vms.iter_mut().zip(&mut self.budget.shares) {
             let spared = (*share / 2).max(*share - TURN_BYTES);
             vm.send_trace(spared, share, &mut self.encoder, output);
+            vm.spent_ticks += pass(&mut turn, host);
         }
-        let mut is_system_asleep = true;
-        if let Some(system) = &mut self.system {
-            while let Some(item) = system.pop() {
-                if let Some(ConsoleRecord::Text(text)) = ConsoleRecord::from_words(&item.payload) {
-                    self.system_failed = true;
-                    output.write(text.bytes());
+        let is_system_asleep = self.system.as_mut().is_none_or(|system| {
+            system.print(output, |vm, time| {
+                if let Some(vm) = vms.get_mut(usize::from(vm)) {
+                    vm.end(time, Reason::of_watch(EndReason::VmmDied));
                 }
-            }
-            is_system_asleep = system.sleep_until(1);
-        }
+            })
+        });
+        // The watch's lines are no VM's.
+        pass(&mut turn, host);
         for (vm, share) in self.vms.iter_mut().zip(&mut self.budget.shares) {
             let available = *share;
             let mut printer = Printer {
                 clock: self.clock,
                 share,
                 spared: (available - TURN_BYTES / 2).max(0),
+                now: turn,
+                host,
                 output,
             };
             vm.print_text(&mut printer);
             printer.spared = (available - TURN_BYTES).max(0);
-            vm.print_log(NoRoom::Waits, host, &mut printer);
-            vm.is_asleep = printer.has_budget() && vm.text.sleep_until(1) & vm.log.sleep_until(1);
+            vm.print_log(NoRoom::Waits, &mut printer);
+            if vm.is_ending() {
+                vm.print_text(&mut printer);
+            }
+            printer.spared = (available - TURN_BYTES).max(0);
+            vm.is_asleep = printer.has_budget() && vm.sleep();
+            vm.spent_ticks += pass(&mut turn, host);
         }
         is_system_asleep
     }
 
-    /// How the run went, once all VMs have ended and their traces are sent, or a part of the
-    /// system has ended. The platform prints it as its last line.
+    /// How the run went. The platform prints it as its last line.
+    ///
+    /// Where somebody watches over the components, that is who says so. The console then owes
+    /// the line until all has been printed that comes before it: the ends of all VMs and their
+    /// traces, or, if the run has failed and not all VMs will come to their end, of those that
+    /// have. Where nobody watches, the VMs' ends decide.
     pub fn verdict(&self) -> Option<Verdict> {
-        if self.system_failed {
-            return Some(Verdict::Failed);
+        if self.vms.iter().any(VmConsole::is_ending) {
+            return None;
         }
-        let mut verdict = Verdict::Ok;
-        for vm in &self.vms {
-            if !vm.end?.is_success() {
-                verdict = Verdict::Failed;
-            }
-            if !vm.is_sent {
-                return None;
-            }
-        }
-        Some(verdict)
-    }
-}
-
-/// What becomes of log records for which the line has no room.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum NoRoom {
-    Waits,
-    Drops,
-}
-
-/// Characters that the serial line could have carried and has not, in equal shares.
-///
-/// A VM that prints more than its share has its share alone to answer for it: others lose
-/// nothing. What a VM leaves of its share when that is full goes to those that want more.
-struct Budget {
-    /// Each VM's; below zero after a line that was longer than what was left.
-    shares: Vec<i64, MAX_VMS>,
-    last: u64,
-}
-
-impl Budget {
-    fn new(vms: usize, now: u64) -> Self {
-        let full = Self::full(vms);
-        Self {
-            shares: core::iter::repeat_n(full, vms).collect(),
-            last: now,
-        }
-    }
-
-    /// What a share never exceeds.
-    fn full(vms: usize) -> i64 {
-        BURST_BYTES / vms.max(1) as i64
-    }
-
-    fn refill(&mut self, now: u64, clock_hz: u64) {
-        let vms = self.shares.len().max(1) as u128;
-        let (hz, rate) = (u128::from(clock_hz.max(1)), u128::from(BYTES_PER_SECOND));
-        let elapsed = u128::from(now.saturating_sub(self.last));
-        let each = elapsed * rate / (hz * vms);
-        // What is not a whole byte for everybody counts the next time.
-        self.last += (each * vms * hz / rate) as u64;
-        let each = i64::try_from(each).map_or(BURST_BYTES, |each| each.min(BURST_BYTES));
-        let full = Self::full(self.shares.len());
-        let mut left = 0;
-        for share in &mut self.shares {
-            *share += each;
-            left += (*share - full).max(0);
-            *share = (*share).min(full);
-        }
-        let wanting = self.shares.iter().filter(|share| **share < full).count();
-        let more = left / wanting.max(1) as i64;
-        for share in &mut self.shares {
-            *share = (*share + more).min(full);
-        }
-    }
-}
-
-/// What a line needs on its way out.
-struct Printer<'a, O> {
-    clock: Clock,
-    /// What the VM has left of its share, in bytes.
-    share: &'a mut i64,
-    /// What is to be left of it.
-    spared: i64,
-    output: &'a mut O,
-}
-
-impl<O: Output> Printer<'_, O> {
-    fn has_budget(&self) -> bool {
-        *self.share > self.spared
-    }
-
-    /// Prints a line that starts with `time`, whatever the budget.
-    fn print(&mut self, time: u64, text: fmt::Arguments<'_>) {
-        let stamp = Stamp(time, self.clock);
-        let mut line = String::<LINE_BYTES>::new();
-        // The longest line fits, and a write to this string fails for no other reason.
-        let _ = writeln!(line, "{stamp} {text}");
-        *self.share -= line.len() as i64;
-        self.output.write(line.as_bytes());
-    }
-}
-
-impl VmConsole {
-    /// Sends frames of the trace while more than `spared` bytes of the VM's share are left.
-    fn send_trace(
-        &mut self,
-        spared: i64,
-        share: &mut i64,
-        encoder: &mut Encoder,
-        output: &mut impl Output,
-    ) {
-        let Some(stream) = &mut self.stream else {
-            return;
+        let all_ended = self.vms.iter().all(|vm| vm.ended().is_some());
+        let all_sent = self.vms.iter().all(VmConsole::is_sent);
+        let verdict = match &self.system {
+            Some(system) => system.verdict()?,
+            None => match self
+                .vms
+                .iter()
+                .flat_map(VmConsole::ended)
+                .all(EndReason::is_success)
+            {
+                true => Verdict::Ok,
+                false => Verdict::Failed,
+            },
         };
-        self.is_sent = false;
-        while *share > spared && !self.is_sent {
-            match stream.next_frame(encoder) {
-                Some(frame) => {
-                    *share -= frame.as_bytes().len() as i64;
-                    output.write(frame.as_bytes());
-                }
-                None => self.is_sent = true,
-            }
-        }
+        let is_cut_short = self.system.is_some() && verdict == Verdict::Failed && !all_ended;
+        (is_cut_short || all_ended && all_sent).then_some(verdict)
     }
 
-    /// Prints what the guest printed while the serial line has room. The rest waits in its
-    /// ring, and the guest sees a busy serial port.
-    fn print_text(&mut self, printer: &mut Printer<'_, impl Output>) {
-        while printer.has_budget() && self.print_one_text(printer) {}
+    /// How long this component has worked for the VM with this number, in ticks of the host's
+    /// clock; waiting for the serial line is a part of it.
+    pub fn spent_ticks(&self, vm: u8) -> u64 {
+        let vm = self.vms.get(usize::from(vm));
+        vm.map_or(0, |vm| vm.spent_ticks)
     }
+}
 
-    /// Prints one record of the guest's console, if there is one.
-    fn print_one_text(&mut self, printer: &mut Printer<'_, impl Output>) -> bool {
-        let Some(item) = self.text.pop() else {
-            return false;
-        };
-        match ConsoleRecord::from_words(&item.payload) {
-            Some(ConsoleRecord::Text(text)) => self.append(&text, printer),
-            Some(ConsoleRecord::Notice {
-                time,
-                notice: Notice::Ended(reason),
-                address,
-                pc,
-                ..
-            }) => {
-                let number = address;
-                self.print_end(time, Reason { reason, number, pc }, printer);
-            }
-            Some(ConsoleRecord::Notice {
-                time,
-                notice,
-                number,
-                address,
-                pc,
-            }) => {
-                let text = NoticeText {
-                    notice,
-                    number,
-                    address,
-                    pc,
-                };
-                let (mask, severity) = text.severity();
-                if self.config.logger().contains(mask) {
-                    let name = self.config.name();
-                    printer.print(time, format_args!("{severity} {name}: {text}"));
-                }
-            }
-            // Nothing that a VMM can say.
-            Some(ConsoleRecord::Verdict(_) | ConsoleRecord::VmDied { .. }) | None => {}
-        }
-        true
-    }
-
-    fn append(&mut self, text: &Text, printer: &mut Printer<'_, impl Output>) {
-        for byte in text.bytes() {
-            if *byte == b'\n' || self.line.len() == GUEST_LINE_BYTES {
-                printer.print(
-                    text.time,
-                    format_args!("{}| {}", self.config.name(), self.line),
-                );
-                self.line.clear();
-            }
-            let visible = match byte {
-                b'\n' | b'\r' => continue,
-                b' '..=b'~' => char::from(*byte),
-                b'\t' => ' ',
-                _ => '?',
-            };
-            // There is room: a full line was printed above.
-            let _ = self.line.push(visible);
-        }
-    }
-
-    /// Prints log records while the serial line has room. Those that it has not had for as long
-    /// as a burst takes are counted.
-    fn print_log(
-        &mut self,
-        no_room: NoRoom,
-        host: &mut impl Host,
-        printer: &mut Printer<'_, impl Output>,
-    ) {
-        let burst_ticks = BURST_BYTES as u64 * printer.clock.hz / BYTES_PER_SECOND;
-        for _ in 0..LOG_SLOTS {
-            if no_room == NoRoom::Waits && !printer.has_budget() {
-                return;
-            }
-            let Some(item) = self.log.pop() else {
-                return;
-            };
-            self.missing = self.missing.saturating_add(item.lost_before);
-            let name = self.config.name();
-            match Entry::from_words(&item.payload) {
-                Some(Entry::Event(Kind::End, record)) => {
-                    let reason = EndReason::from_number(record.value);
-                    let reason = Reason {
-                        reason: reason.unwrap_or(EndReason::UnknownExit),
-                        number: record.address.0,
-                        pc: record.pc,
-                    };
-                    self.print_end(record.time, reason, printer);
-                }
-                Some(Entry::Device(instance, sums)) => {
-                    self.report_missing(sums.time, printer);
-                    let device = self.device_name(instance);
-                    let sums = DeviceSums { device, sums };
-                    printer.print(sums.sums.time, format_args!("info  {name} {sums}"));
-                }
-                Some(Entry::Vm(sums)) => {
-                    let sums = VmSums {
-                        sums,
-                        unprinted: self.unprinted,
-                    };
-                    printer.print(sums.sums.time, format_args!("info  {name}: {sums}"));
-                }
-                Some(Entry::Span(time, span)) => {
-                    let span = SpanText {
-                        span,
-                        clock: printer.clock,
-                    };
-                    printer.print(time, format_args!("info  {name}: {span}"));
-                }
-                Some(Entry::Event(kind, record))
-                    if printer.has_budget()
-                        && host
-                            .now()
-                            .saturating_sub(record.time.max(self.behind_since))
-                            <= burst_ticks =>
-                {
-                    self.report_missing(record.time, printer);
-                    let device = self.device_name(record.tag.instance());
-                    let event = Event {
-                        kind,
-                        record: &record,
-                        device,
-                    };
-                    let severity = severity_of(kind, &record);
-                    printer.print(record.time, format_args!("{severity} {name} {event}"));
-                }
-                Some(Entry::Misbehaviour(misbehaviour)) => {
-                    let text = MisbehaviourText {
-                        who: "its VMM",
-                        misbehaviour,
-                    };
-                    printer.print(misbehaviour.time, format_args!("error {name}: {text}"));
-                }
-                Some(Entry::Event(..)) | None => {
-                    self.missing = self.missing.saturating_add(1);
-                    self.unprinted = self.unprinted.saturating_add(1);
-                }
-            }
-        }
-    }
-
-    fn device_name(&self, instance: u8) -> &'static str {
-        let device = self.config.devices().nth(usize::from(instance));
-        device.map_or("?", |device| device.name)
-    }
-
-    fn report_missing(&mut self, time: u64, printer: &mut Printer<'_, impl Output>) {
-        if self.missing != 0 {
-            let missing = core::mem::take(&mut self.missing);
-            let name = self.config.name();
-            printer.print(time, format_args!("warn  {name}: {missing} log lines lost"));
-        }
-    }
-
-    fn print_end(&mut self, time: u64, reason: Reason, printer: &mut Printer<'_, impl Output>) {
-        if self.end.replace(reason.reason).is_some() {
-            return;
-        }
-        // Nothing of what an ended guest printed is held back or lost.
-        while self.print_one_text(printer) {}
-        self.report_missing(time, printer);
-        if !self.line.is_empty() {
-            self.append(&Text::new(time, b"\n"), printer);
-        }
-        let severity = if reason.reason.is_success() {
-            "info "
-        } else {
-            "fatal"
-        };
-        let name = self.config.name();
-        printer.print(time, format_args!("{severity} {name}: ended: {reason}"));
-    }
+/// The time since `turn`, which becomes now.
+fn pass(turn: &mut u64, host: &mut impl Host) -> u64 {
+    let now = host.now();
+    now.saturating_sub(core::mem::replace(turn, now))
 }

@@ -183,6 +183,16 @@ pub struct MisbehaviourText<'a> {
     pub misbehaviour: Misbehaviour,
 }
 
+impl MisbehaviourText<'_> {
+    /// Whom the trace component blames in a log ring: the VMM, or the ring's reader.
+    pub const fn who(last: Misdeed) -> &'static str {
+        match last {
+            Misdeed::Reader => "the console",
+            _ => "its VMM",
+        }
+    }
+}
+
 impl fmt::Display for MisbehaviourText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Misbehaviour {
@@ -265,11 +275,23 @@ impl fmt::Display for NoticeText {
 }
 
 /// Why a VM has ended, in words.
+#[derive(Clone, Copy)]
 pub(crate) struct Reason {
     pub reason: EndReason,
     /// The code or the address that belongs to the reason.
     pub number: u64,
     pub pc: u64,
+}
+
+impl Reason {
+    /// What whoever watches over the components says of a VM.
+    pub const fn of_watch(reason: EndReason) -> Self {
+        Self {
+            reason,
+            number: 0,
+            pc: 0,
+        }
+    }
 }
 
 impl fmt::Display for Reason {

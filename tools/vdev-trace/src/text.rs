@@ -218,7 +218,7 @@ impl fmt::Display for Words<'_> {
             }
             .fmt(f),
             Meaning::Misbehaviour(misbehaviour) => MisbehaviourText {
-                who: "its VMM",
+                who: MisbehaviourText::who(misbehaviour.last),
                 misbehaviour: *misbehaviour,
             }
             .fmt(f),
