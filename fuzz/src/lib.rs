@@ -16,8 +16,8 @@
 //! | `x86-paging` | the guest's page tables and code | the walk is that of the APM; what is recalled is what is found anew |
 //! | `image` | the user: the guest's ELF file | only RAM is written; the VM starts, or ends and is told |
 //! | `ring` | both peers of a ring, memory changing at any load | order, sums, bounds; a still ring lets its reader sleep |
-//! | `trace` | a hostile VMM, by its access ring | it ends; no other VM's state, log or trace changes |
-//! | `console` | a hostile VMM and trace component, by their rings | it ends; each line is printable and names its VM |
+//! | `trace` | a hostile VMM, by its access ring | it ends; no other VM's state, log or trace changes; one end, if any |
+//! | `console` | a hostile VMM and trace component, by their rings | it ends; each line is printable and names its VM; ends and sums come once |
 //! | `dump` | whoever has a memory dump | only positions that the header allows; the sums agree |
 //! | `config` | the user: `vm.conf` | a blob that can be read, or diagnostics that can be printed |
 //! | `blob` | the loader: the compiled configuration | the rules of its page hold; encoding it again gives the same |

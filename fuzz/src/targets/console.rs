@@ -64,7 +64,20 @@ impl Host for Machine {
 struct Screen {
     lines: u32,
     ends: u32,
+    /// Lines with sums, by what only they say.
+    sums: [u32; SUMS.len()],
+    /// Lines that say that a ring is closed.
+    closed: u32,
 }
+
+/// What the lines with sums say, and how often there may be one: eight devices.
+const SUMS: [(&str, u32); 3] = [
+    (" accesses = ", 8),
+    (" overwritten in the trace, ", 1),
+    (", recorded by ", 1),
+];
+/// Rings of the VM: its own, the trace component's, and the one that the latter closes.
+const RINGS: u32 = 3;
 
 impl Output for Screen {
     fn write(&mut self, bytes: &[u8]) {
@@ -80,6 +93,15 @@ impl Output for Screen {
         };
         assert!(name, "{text}");
         self.lines += 1;
+        // A guest's own line says what it likes.
+        if !rest.starts_with(NAME) {
+            for ((words, most), count) in SUMS.iter().zip(&mut self.sums) {
+                *count += u32::from(rest.contains(words));
+                assert!(*count <= *most, "{text}");
+            }
+            self.closed += u32::from(rest.ends_with("; its ring is closed"));
+            assert!(self.closed <= RINGS, "{text}");
+        }
         self.ends += u32::from(
             rest.get(6..)
                 .is_some_and(|line| line.starts_with("hostile: ended: ")),
@@ -115,7 +137,12 @@ pub(crate) fn run(input: &[u8]) {
         text_reader: &TEXT_READER,
     };
     let mut console = Console::init([(port, *CONFIG)], None, CLOCK);
-    let mut screen = Screen { lines: 0, ends: 0 };
+    let mut screen = Screen {
+        lines: 0,
+        ends: 0,
+        sums: [0; SUMS.len()],
+        closed: 0,
+    };
     let mut machine = Machine(CLOCK.start_ticks);
     let mut clock = ChannelSet::EMPTY;
     clock.insert(channel::console::CLOCK);
@@ -137,6 +164,6 @@ pub(crate) fn run(input: &[u8]) {
 /// A record whose kind exists.
 fn plausible(script: &mut Script<'_>) -> [u64; PAYLOAD_WORDS] {
     let mut words = core::array::from_fn(|_| script.number());
-    words[5] = u64::from(script.byte() % 10) | words[5] << 8;
+    words[5] = u64::from(script.byte() % 13) | words[5] << 8;
     words
 }

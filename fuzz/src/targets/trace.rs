@@ -132,6 +132,7 @@ pub(crate) fn run(input: &[u8]) {
     }
     let mut writes = 0;
     let mut now = CLOCK.start_ticks;
+    let mut ended = None;
     while !script.is_over() {
         match script.byte() % 8 {
             0..=2 => hostile.poke(&mut script),
@@ -152,6 +153,10 @@ pub(crate) fn run(input: &[u8]) {
                 channels.insert(channel::trace::CLOCK);
                 component.notified(channels, &mut machine);
                 assert_that_the_honest_vm_is_well(writes);
+                // A VM ends once, for one reason, and no other with it.
+                assert_eq!(component.ended(HONEST), None);
+                assert!(ended.is_none() || ended == component.ended(HOSTILE));
+                ended = component.ended(HOSTILE);
             }
         }
     }
@@ -185,7 +190,7 @@ fn publish(ring: RingPeer) {
 /// A record whose kind exists, at or near a device.
 fn plausible(now: u64, script: &mut Script<'_>) -> [u64; PAYLOAD_WORDS] {
     let [kind, width, direction, place] = [0; 4].map(|_: u8| u64::from(script.byte()));
-    let (kind, width, direction) = (kind % 8, width % 16, direction % 4);
+    let (kind, width, direction) = (kind % 14, width % 16, direction % 4);
     let tag = kind | (place & 1) << 16 | width << 32 | direction << 36;
     let time = now
         .wrapping_add(script.number())
