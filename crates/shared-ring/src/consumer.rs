@@ -76,23 +76,26 @@ impl<const SLOTS: usize, W: Word> Consumer<SLOTS, W> {
         if self.tail == self.head && !self.refresh_head() {
             return None;
         }
-        let read = self.ring.read(self.tail);
-        let Some((sequence, payload)) = read.filter(|(number, _)| *number > self.sequence) else {
-            self.reject_claim();
-            return None;
-        };
-        self.tail += 1;
-        self.page.tail.store(self.tail, Ordering::Release);
-        let lost_before = sequence - self.sequence - 1;
-        self.sequence = sequence;
-        if lost_before != 0 {
-            self.lost = self.lost.saturating_add(lost_before);
+        match self.ring.read(self.tail) {
+            Some((sequence, payload)) if sequence > self.sequence => {
+                self.tail += 1;
+                self.page.tail.store(self.tail, Ordering::Release);
+                let lost_before = sequence - self.sequence - 1;
+                self.sequence = sequence;
+                if lost_before != 0 {
+                    self.lost = self.lost.saturating_add(lost_before);
+                }
+                Some(Item {
+                    sequence,
+                    lost_before,
+                    payload,
+                })
+            }
+            _ => {
+                self.reject_claim();
+                None
+            }
         }
-        Some(Item {
-            sequence,
-            lost_before,
-            payload,
-        })
     }
 
     /// Goes on behind all that was claimed. To stay would be to look at the same slot for ever.

@@ -132,6 +132,12 @@ impl Tag {
         })
     }
 
+    /// Whether the record says that it is of this kind.
+    #[inline(always)]
+    pub const fn is(self, kind: Kind) -> bool {
+        self.0 as u8 == kind as u8
+    }
+
     /// The VM's number.
     pub const fn vm(self) -> u8 {
         (self.0 >> 8) as u8

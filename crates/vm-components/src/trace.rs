@@ -304,7 +304,7 @@ impl Lane {
         if item.lost_before != 0 {
             self.conduct.note(Misdeed::Gap);
         }
-        if record.tag.kind() != Some(Kind::Access) {
+        if !record.tag.is(Kind::Access) {
             return self.take_other(record, signals);
         }
         match self.apply(&mut record, signals) {
