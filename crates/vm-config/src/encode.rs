@@ -4,12 +4,12 @@
 //! Invariant: what it returns has been read back, so the reader's rules are written once.
 
 use zerocopy::little_endian::U64;
-use zerocopy::{FromZeros, IntoBytes};
+use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
 use crate::error::{ConfigError, TextField};
 use crate::layout::{
-    BLOB_LEN_BYTES, Blob, DeviceFlags, KIND_PL011, KIND_SER8250, KIND_TRACE, MAGIC, MAX_DEVICES,
-    MAX_RAM_RANGES, RawDevice, RawRam, Text, VERSION,
+    BLOB_LEN_BYTES, Blob, CRC_32, DeviceFlags, KIND_PL011, KIND_SER8250, KIND_TRACE, MAGIC,
+    MAX_DEVICES, MAX_RAM_RANGES, RawDevice, RawRam, Text, VERSION,
 };
 use crate::model::{Action, Device, DeviceKind, RamRange, SeverityMask, Unsupported};
 use crate::read::{VmConfig, checksum};
@@ -78,6 +78,32 @@ pub fn encode(contents: &Contents<'_>) -> Result<[u8; BLOB_LEN_BYTES], ConfigErr
     bytes.copy_from_slice(blob.as_bytes());
     VmConfig::parse(&bytes)?;
     Ok(bytes)
+}
+
+/// Notes in a blob which image the VM loads, for whoever has to know it again.
+///
+/// # Errors
+///
+/// What [`VmConfig::parse`] says of the blob, and that the image is of another length.
+pub fn note_image(blob: &mut [u8], image: &[u8]) -> Result<(), ConfigError> {
+    let wanted = VmConfig::parse(blob)?.image_len_bytes() as usize;
+    if image.len() != wanted {
+        let len_bytes = u32::try_from(image.len()).unwrap_or(u32::MAX);
+        return Err(ConfigError::ImageLength(len_bytes));
+    }
+    let len_bytes = blob.len();
+    let (blob, _) = Blob::mut_from_prefix(blob).map_err(|_| ConfigError::TooShort {
+        len_bytes,
+        needed: BLOB_LEN_BYTES,
+    })?;
+    blob.image_crc32 = image_crc32(image).into();
+    blob.crc32 = checksum(blob).into();
+    Ok(())
+}
+
+/// The checksum of an image, as [`VmConfig::image_crc32`] has it.
+pub fn image_crc32(image: &[u8]) -> u32 {
+    CRC_32.checksum(image)
 }
 
 fn count(count: usize, most: usize) -> Option<u8> {

@@ -25,7 +25,8 @@
 //! |  248 |  320 | 8 devices of 40 bytes, below |
 //! |  568 |    2 | `cmdline`: length |
 //! |  570 | 1023 | `cmdline`: bytes |
-//! | 1593 |    7 | not in use |
+//! | 1593 |    3 | not in use |
+//! | 1596 |    4 | CRC-32 (ISO-HDLC) of that ELF image; 0 if it is not told |
 //!
 //! A device:
 //!
@@ -104,7 +105,8 @@ pub(crate) struct Blob {
     pub devices: [RawDevice; MAX_DEVICES],
     pub cmdline_len: U16,
     pub cmdline: [u8; MAX_CMDLINE_BYTES],
-    pub unused_tail: [u8; 7],
+    pub unused_tail: [u8; 3],
+    pub image_crc32: U32,
 }
 
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
@@ -154,6 +156,7 @@ mod tests {
         assert_eq!(offset_of!(Blob, cmdline_len), 568);
         assert_eq!(offset_of!(Blob, cmdline), 570);
         assert_eq!(offset_of!(Blob, unused_tail), 1593);
+        assert_eq!(offset_of!(Blob, image_crc32), 1596);
         assert_eq!(BLOB_LEN_BYTES, 1600);
         assert_eq!(size_of::<RawDevice>(), 40);
         assert_eq!(offset_of!(RawDevice, trace_number), 18);

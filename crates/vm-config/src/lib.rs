@@ -27,7 +27,7 @@ mod model;
 mod read;
 
 #[cfg(feature = "encode")]
-pub use encode::{Contents, encode};
+pub use encode::{Contents, encode, image_crc32, note_image};
 pub use error::{ConfigError, TextField};
 pub use layout::{
     BLOB_LEN_BYTES, MAX_CMDLINE_BYTES, MAX_DEVICE_NAME_BYTES, MAX_DEVICES, MAX_LOAD_NAME_BYTES,

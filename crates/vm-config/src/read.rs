@@ -24,6 +24,7 @@ pub struct VmConfig<'a> {
     cpus: u8,
     load_name: &'a str,
     image_len_bytes: u32,
+    image_crc32: u32,
     cmdline: &'a str,
     logger: SeverityMask,
     unsupported: Unsupported,
@@ -60,6 +61,7 @@ impl<'a> VmConfig<'a> {
                 0 => return Err(ConfigError::ImageLength(0)),
                 len_bytes => len_bytes,
             },
+            image_crc32: blob.image_crc32.get(),
             cmdline: text(TextField::Cmdline, cmdline_bytes(blob)?)?,
             logger: severities(blob.logger)?,
             unsupported: Unsupported {
@@ -100,6 +102,11 @@ impl<'a> VmConfig<'a> {
     /// longer.
     pub fn image_len_bytes(&self) -> u32 {
         self.image_len_bytes
+    }
+
+    /// CRC-32 (ISO-HDLC) of that image, if the blob tells it.
+    pub fn image_crc32(&self) -> Option<u32> {
+        Some(self.image_crc32).filter(|crc32| *crc32 != 0)
     }
 
     /// The guest's command line, up to 1023 bytes of printable ASCII; empty if there is none.

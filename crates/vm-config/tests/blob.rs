@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 use vm_config::{
     Action, BLOB_LEN_BYTES, ConfigError, Contents, Device, DeviceKind, RamRange, SeverityMask,
-    TextField, Trace, TraceNumber, Unsupported, VmConfig, encode,
+    TextField, Trace, TraceNumber, Unsupported, VmConfig, encode, image_crc32, note_image,
 };
 
 const RAM: [RamRange; 1] = [RamRange {
@@ -319,4 +319,18 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_blob_knows_its_image_again() {
+    let mut blob = demo();
+    assert_eq!(VmConfig::parse(&blob).unwrap().image_crc32(), None);
+    let mut image = vec![0; 70_000];
+    image[..9].copy_from_slice(b"123456789");
+    note_image(&mut blob, &image).unwrap();
+    let crc32 = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC).checksum(&image);
+    assert_eq!(VmConfig::parse(&blob).unwrap().image_crc32(), Some(crc32));
+    assert_eq!(image_crc32(b"123456789"), 0xcbf4_3926);
+    let other = note_image(&mut blob, &image[1..]);
+    assert_eq!(other, Err(ConfigError::ImageLength(69_999)));
 }

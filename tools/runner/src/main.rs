@@ -15,6 +15,7 @@ use vdev_trace::compile::file_of_vm;
 use vdev_trace::dump;
 use vdev_trace::names::Names;
 use vdev_trace::places::Places;
+use vdev_trace::tell;
 
 /// Boots VMs under an emulator.
 #[derive(Parser)]
@@ -261,7 +262,8 @@ fn trace(boot: &Boot) -> Result<(), Failure> {
         let blobs = vms.map(|(vm, _)| boot.work.join(file_of_vm(vm, "vm", "blob")));
         let blobs = blobs.collect::<Vec<_>>();
         let places = platform_of(boot, blobs.len())?.ring_places();
-        let names = Names::load(&blobs, &[], &boot.host.images).map_err(Failure::Config)?;
+        let names = Names::load(&blobs, &[], &boot.host.images, |text| tell::warn(text));
+        let names = names.map_err(Failure::Config)?;
         let printed = print_rings(&file, &places, &names);
         return ran.and(or_reader_gone(printed, "the trace rings"));
     }
@@ -283,10 +285,7 @@ fn print_rings(dump_file: &Path, places: &Places, names: &Names) -> io::Result<(
     let mut out = io::stdout();
     let place = dump_file.display();
     writeln!(out, "\nthe trace ring, read from the memory dump {place}:")?;
-    let warn = |text: &dyn fmt::Display| {
-        // There is nowhere else to tell it.
-        let _ = writeln!(io::stderr(), "warning: {text}");
-    };
+    let warn = |text: &dyn fmt::Display| tell::warn(text);
     dump::write_rings(&mut out, &memory, (RingKind::Trace, places), names, warn).map(drop)
 }
 

@@ -7,7 +7,7 @@ use std::convert::Infallible;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use vm_config::{MAX_VMS, VmConfig};
+use vm_config::{MAX_VMS, VmConfig, note_image};
 use vmconf::{Colour, Diagnostic, Diagnostics, Vm};
 
 /// A compiled VM configuration and the image that belongs to it.
@@ -49,20 +49,36 @@ impl Compiled {
     }
 }
 
-/// The compiled form of the configuration at `path`, for its names alone: no image is looked
-/// for. A file that [`Compiled::write_to`] wrote is taken as it is.
+/// A configuration for its names.
+pub enum Named {
+    /// A file that [`Compiled::write_to`] wrote: what a VM ran.
+    Compiled(Vec<u8>),
+    /// The compiled form of a text, which does not tell which build of the image it was run with.
+    Text(Vec<u8>),
+}
+
+impl Named {
+    /// The blob.
+    pub fn blob(&self) -> &[u8] {
+        match self {
+            Self::Compiled(blob) | Self::Text(blob) => blob,
+        }
+    }
+}
+
+/// The configuration at `path`, for its names alone: no image is looked for.
 ///
 /// # Errors
 ///
 /// As for [`compile`].
-pub fn names(path: &Path) -> Result<Vec<u8>, String> {
+pub fn names(path: &Path) -> Result<Named, String> {
     let (name, bytes) = read(path)?;
     if VmConfig::parse(&bytes).is_ok() {
-        return Ok(bytes);
+        return Ok(Named::Compiled(bytes));
     }
     vmconf::decode(&name, &bytes)
         .and_then(|text| vmconf::compile(&name, 0, text, |_| Ok::<u64, Infallible>(1)))
-        .map(|compiled| compiled.blob)
+        .map(|compiled| Named::Text(compiled.blob))
         .map_err(|diagnostics| render(&diagnostics))
 }
 
@@ -152,18 +168,20 @@ pub fn compile_text(
     images: &Path,
 ) -> Result<Compiled, String> {
     let name = visible::path(path);
-    let vmconf::Compiled { vm, blob, .. } = vmconf::decode(&name, bytes)
+    let mut image_read = Vec::new();
+    let vmconf::Compiled { vm, mut blob, .. } = vmconf::decode(&name, bytes)
         .and_then(|text| {
             vmconf::compile(&name, number, text, |load| {
                 let path = images.join(load);
-                std::fs::metadata(&path)
-                    .map(|metadata| metadata.len())
-                    .map_err(|error| format!("{}: {error}", visible::path(&path)))
+                image_read = std::fs::read(&path)
+                    .map_err(|error| format!("{}: {error}", visible::path(&path)))?;
+                Ok::<_, String>(image_read.len() as u64)
             })
         })
         .map_err(|diagnostics| render(&diagnostics))?;
-    let config = VmConfig::parse(&blob)
-        .map_err(|error| format!("error: the compiled form of {name} is wrong: {error}\n"))?;
+    let wrong = |error| format!("error: the compiled form of {name} is wrong: {error}\n");
+    note_image(&mut blob, &image_read).map_err(wrong)?;
+    let config = VmConfig::parse(&blob).map_err(wrong)?;
     let image = images.join(config.load_name());
     let image_bytes = config.image_len_bytes().into();
     let ram_bytes = config.ram().map(|ram| ram.len_bytes).sum();

@@ -83,6 +83,11 @@ impl Functions {
         })
     }
 
+    /// Whether any address has a name.
+    pub fn has_names(&self) -> bool {
+        !self.symbols.is_empty()
+    }
+
     /// The function at an address.
     pub fn at(&self, address: u64) -> Option<Rc<str>> {
         if let Some(known) = self.known.borrow().get(&address) {

@@ -4,17 +4,58 @@
 //! Used by all outputs. Invariant: without a configuration or an ELF file everything still
 //! has a name, made of its number.
 
-use crate::compile;
+use crate::compile::{self, Named};
 use crate::functions::Functions;
 use crate::visible;
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use trace_records::MAX_VMS;
-use vm_config::{DeviceKind, VmConfig};
+use vm_config::{DeviceKind, VmConfig, image_crc32};
 
-fn functions(path: &Path) -> Result<Functions, String> {
-    let elf = std::fs::read(path).map_err(|error| error.to_string())?;
-    Functions::read(&elf)
+/// The functions of the ELF file at `path`, if that is the one that ran where a configuration
+/// says which one did.
+fn functions(path: &Path, ran: Option<&VmConfig<'_>>) -> Result<Functions, String> {
+    let name = visible::path(path);
+    let cannot = |error: String| format!("cannot read the functions of {name}: {error}");
+    let elf = std::fs::read(path).map_err(|error| cannot(error.to_string()))?;
+    if let Some(config) = ran {
+        let vm = config.name();
+        let wanted = config.image_len_bytes() as usize;
+        if elf.len() != wanted {
+            let len_bytes = elf.len();
+            return Err(format!(
+                "{name} is not what VM {vm} ran: it has {len_bytes} bytes, and that had {wanted}"
+            ));
+        }
+        if config
+            .image_crc32()
+            .is_some_and(|crc32| crc32 != image_crc32(&elf))
+        {
+            return Err(format!(
+                "{name} is not what VM {vm} ran: its checksum is another"
+            ));
+        }
+    }
+    Functions::read(&elf).map_err(cannot)
+}
+
+/// The functions of the image that the configuration at `path` loads, from `images`.
+fn found(
+    path: &Path,
+    config: &VmConfig<'_>,
+    ran: Option<&VmConfig<'_>>,
+    images: &Path,
+) -> Result<Functions, String> {
+    let image = images.join(config.load_name());
+    if ran.is_none() {
+        return Err(format!(
+            "{} does not tell which build of {} ran; a compiled configuration does, or --guest",
+            visible::path(path),
+            visible::path(&image)
+        ));
+    }
+    functions(&image, ran)
 }
 
 /// The names of all VMs.
@@ -56,37 +97,76 @@ impl Names {
         Self { vms: vms.collect() }
     }
 
-    /// The names in the configurations at `configs`, one for each VM in the order of their
-    /// numbers, and the functions of the ELF files at `guests` likewise. Where there is no
-    /// such file, the one in `images` that the configuration loads is taken, if it is there.
+    /// The names in the configurations at `configs`, one for each VM, and the functions of the ELF
+    /// files at `guests`, in the order of the VMs' numbers; what was compiled tells its VM's. Where
+    /// there is no such file, the one in `images` that the configuration loads is taken, if it is
+    /// the one that ran: `warn` is told where addresses have no names.
     ///
     /// # Errors
     ///
-    /// A text to print, if a file cannot be read.
-    pub fn load(configs: &[PathBuf], guests: &[PathBuf], images: &Path) -> Result<Self, String> {
+    /// A text to print, if a file cannot be read, or if one of `guests` did not run.
+    pub fn load(
+        configs: &[PathBuf],
+        guests: &[PathBuf],
+        images: &Path,
+        mut warn: impl FnMut(&dyn Display),
+    ) -> Result<Self, String> {
         let mut names = Self::default();
-        for (vm, path) in configs.iter().enumerate() {
-            let blob = compile::names(path)?;
-            let config = VmConfig::parse(&blob).map_err(|error| format!("error: {error}\n"))?;
-            let mut vm_names = VmNames::of(&config);
-            let image = images.join(config.load_name());
-            if guests.len() <= vm && image.is_file() {
-                // It is only likely to be the one that ran.
-                vm_names.functions = functions(&image).ok();
-            }
-            names.vms.push(vm_names);
+        names.vms.resize_with(MAX_VMS, VmNames::default);
+        if guests.len() > MAX_VMS {
+            return Err(format!("error: a system has at most {MAX_VMS} guests\n"));
         }
-        for (vm, path) in guests.iter().enumerate() {
-            if names.vms.len() <= vm {
-                names.vms.push(VmNames::default());
+        for (number, path) in configs.iter().enumerate() {
+            let named = compile::names(path)?;
+            let config =
+                VmConfig::parse(named.blob()).map_err(|error| format!("error: {error}\n"))?;
+            let number = match named {
+                Named::Compiled(_) => config.vm().into(),
+                Named::Text(_) => number,
+            };
+            let taken = names.vms.get_mut(number).filter(|vm| vm.name.is_none());
+            let Some(vm_names) = taken else {
+                let path = visible::path(path);
+                return Err(format!(
+                    "error: {path} is one configuration of a VM too many\n"
+                ));
+            };
+            *vm_names = VmNames::of(&config);
+            let guest = guests.get(number);
+            let ran = match named {
+                Named::Compiled(_) => Some(&config),
+                Named::Text(_) => None,
+            };
+            vm_names.functions = match guest {
+                Some(guest) => Some(functions(guest, ran).map_err(|reason| {
+                    format!("error: {reason}; --guest wants the ELF file that ran\n")
+                })?),
+                None => found(path, &config, ran, images)
+                    .inspect_err(|reason| {
+                        let vm = config.name();
+                        warn(&format_args!("no names of functions for VM {vm}: {reason}"));
+                    })
+                    .ok(),
+            };
+        }
+        for (number, path) in guests.iter().enumerate() {
+            if names.vms[number].functions.is_none() {
+                let read = functions(path, None).map_err(|reason| {
+                    format!("error: {reason}; --guest wants the guest's ELF file\n")
+                })?;
+                names.vms[number].functions = Some(read);
             }
-            names.vms[vm].functions = Some(functions(path).map_err(|error| {
-                format!(
-                    "error: cannot read the functions of {}: {error}; \
-                     --guest wants the guest's ELF file\n",
-                    visible::path(path)
-                )
-            })?);
+        }
+        for (vm, functions) in (0..).zip(names.vms.iter().map(|vm| &vm.functions)) {
+            if functions
+                .as_ref()
+                .is_some_and(|functions| !functions.has_names())
+            {
+                let vm = names.vm(vm);
+                warn(&format_args!(
+                    "no names of functions for VM {vm}: its ELF file has no symbols"
+                ));
+            }
         }
         Ok(names)
     }
@@ -94,7 +174,10 @@ impl Names {
     /// The files that [`Self::load`] may take for the guests'.
     pub fn images(configs: &[PathBuf], images: &Path) -> Vec<PathBuf> {
         let blobs = configs.iter().filter_map(|path| compile::names(path).ok());
-        let load = |blob: Vec<u8>| Some(images.join(VmConfig::parse(&blob).ok()?.load_name()));
+        let load = |named: Named| {
+            let config = VmConfig::parse(named.blob()).ok()?;
+            Some(images.join(config.load_name()))
+        };
         blobs.filter_map(load).collect()
     }
 

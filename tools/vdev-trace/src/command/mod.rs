@@ -69,7 +69,7 @@ pub fn run(command: Command) -> Result<bool, Failure> {
         } => compile(&config, &images, &output, vm).map(|()| true),
         Command::Decode { input, outputs } => decode(&input, &outputs).map(|()| true),
         Command::Stats { input } => {
-            let names = Names::load(&input.config, &input.guest, &input.images)?;
+            let names = names(&input)?;
             let stats = |_: &mut Outputs| {
                 let standard = io::BufWriter::new(io::stdout());
                 let stats: Box<dyn Sink> = Box::new(Stats::new(standard, &names));
@@ -78,6 +78,16 @@ pub fn run(command: Command) -> Result<bool, Failure> {
             feed(&input, stats).map(|()| true)
         }
     }
+}
+
+fn names(input: &InputArguments) -> Result<Names, Failure> {
+    let InputArguments {
+        config,
+        guest,
+        images,
+        ..
+    } = input;
+    Ok(Names::load(config, guest, images, |text| warn(text))?)
 }
 
 fn compile(config: &Path, images: &Path, output: &Path, vm: u8) -> Result<(), Failure> {
@@ -93,7 +103,7 @@ fn compile(config: &Path, images: &Path, output: &Path, vm: u8) -> Result<(), Fa
 }
 
 fn decode(input: &InputArguments, wanted: &OutputArguments) -> Result<(), Failure> {
-    let names = Names::load(&input.config, &input.guest, &input.images)?;
+    let names = names(input)?;
     feed(input, |outputs| {
         wanted.open(outputs, &names).map_err(refused)
     })
