@@ -58,6 +58,10 @@ impl<W: Write> Sink for Report<'_, W> {
             end.missing,
             "records are missing between those that can be read",
         )?;
+        tell(
+            end.wrong_stamps,
+            "records have a stamp that cannot be, and are shown at the time before",
+        )?;
         end.notes
             .iter()
             .try_for_each(|note| writeln!(self.out, "  {note}"))

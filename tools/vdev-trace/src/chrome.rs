@@ -118,6 +118,10 @@ impl<'a, W: Write> Chrome<'a, W> {
         if tag.flags().contains(Flags::REFUSED) {
             write!(out, ",\"refused\":true")?;
         }
+        if let Some(stamp) = item.wrong_stamp {
+            let stamp = microseconds(stream.nanoseconds(stamp));
+            write!(out, ",\"wrong_stamp\":{stamp}")?;
+        }
         if let Some(function) = function {
             write!(out, ",\"function\":{function}")?;
         }
@@ -166,8 +170,8 @@ impl<W: Write> Sink for Chrome<'_, W> {
     }
 
     fn item(&mut self, stream: &Stream, item: &Item) -> io::Result<()> {
-        let (time, meaning) = Meaning::of(stream.kind, &item.payload);
-        let time = stream.since_start(time);
+        let (_, meaning) = Meaning::of(stream.kind, &item.payload);
+        let time = item.time;
         self.lost(stream, item.lost_before, time)?;
         self.rings[stream.index].0 = time;
         let ts = microseconds(stream.nanoseconds(time));
@@ -179,6 +183,10 @@ impl<W: Write> Sink for Chrome<'_, W> {
             stream,
             names: self.names,
         };
+        let mut arguments = json!({ "record": item.sequence });
+        if let Some(stamp) = item.wrong_stamp {
+            arguments["wrong_stamp"] = microseconds(stream.nanoseconds(stamp)).into();
+        }
         self.event(&json!({
             "name": words.to_string(),
             "cat": "vm",
@@ -187,7 +195,7 @@ impl<W: Write> Sink for Chrome<'_, W> {
             "ts": ts,
             "pid": process(stream),
             "tid": VM_THREAD,
-            "args": { "record": item.sequence },
+            "args": arguments,
         }))
     }
 

@@ -6,6 +6,7 @@
 use crate::dump::Memory;
 use crate::ring::RingReader;
 use crate::serial::{Line, LineSums};
+use crate::stamps::{LOOKED_AHEAD, Timeline};
 use shared_ring::{Payload, RingKind};
 use std::io::{self, Read};
 use trace_records::{
@@ -52,6 +53,10 @@ pub struct Item {
     pub breaks_before: u64,
     /// Its words.
     pub payload: Payload,
+    /// When it was, in ticks since the system's start; never before the one before.
+    pub time: u64,
+    /// What its stamp says instead, if that cannot be (`stamps`).
+    pub wrong_stamp: Option<u64>,
 }
 
 /// How a ring ended, and its sums.
@@ -71,6 +76,8 @@ pub struct End {
     pub torn: u64,
     /// Slots that are not in the input; those of them that held records are counted as torn.
     pub cut: u64,
+    /// Records whose stamps cannot be.
+    pub wrong_stamps: u64,
     /// Bytes of the input that belong to nothing.
     pub other_bytes: u64,
     /// What was wrong and how it was mended.
@@ -80,7 +87,11 @@ pub struct End {
 impl End {
     /// Whether something of the ring was damaged.
     pub fn is_damaged(&self) -> bool {
-        self.torn != 0 || self.cut != 0 || self.breaks_after != 0 || !self.notes.is_empty()
+        self.torn != 0
+            || self.cut != 0
+            || self.breaks_after != 0
+            || self.wrong_stamps != 0
+            || !self.notes.is_empty()
     }
 }
 
@@ -222,34 +233,44 @@ pub fn feed_memory(
 ) -> Result<(), FeedError> {
     struct Lane<'a> {
         reader: RingReader<'a>,
+        timeline: Timeline,
         stream: Stream,
-        next: Option<(u64, Item)>,
+        next: Option<Item>,
     }
-    let advance = |reader: &mut RingReader<'_>, kind| -> io::Result<Option<(u64, Item)>> {
-        let item = reader.next_item()?;
-        Ok(item.map(|item| (Meaning::of(kind, &item.payload).0, item)))
-    };
+    impl Lane<'_> {
+        fn advance(&mut self) -> io::Result<()> {
+            while let Some(found) = self.reader.next_item()? {
+                if let Some(item) = self.timeline.push(&self.stream, found) {
+                    self.next = Some(item);
+                    return Ok(());
+                }
+            }
+            self.next = self.timeline.pop();
+            Ok(())
+        }
+    }
     let mut lanes = Vec::new();
-    for (index, mut reader) in memory.readers().enumerate() {
+    for (index, reader) in memory.readers().enumerate() {
         let stream = reader.stream(index);
         sinks.each(|sink| sink.open(&stream))?;
-        let next = advance(&mut reader, stream.kind)?;
-        lanes.push(Lane {
+        let mut lane = Lane {
             reader,
+            timeline: Timeline::new(LOOKED_AHEAD),
             stream,
-            next,
-        });
+            next: None,
+        };
+        lane.advance()?;
+        lanes.push(lane);
     }
     let mut fed = 0;
-    // Each ring keeps its own order, even where a stamp of it steps back.
+    // Each ring keeps its own order.
     while let Some((lane, item)) = lanes
         .iter_mut()
         .filter_map(|lane| lane.next.map(|next| (lane, next)))
-        .min_by_key(|(_, (time, _))| *time)
-        .map(|(lane, (_, item))| (lane, item))
+        .min_by_key(|(_, item)| item.time)
     {
         sinks.each(|sink| sink.item(&lane.stream, &item))?;
-        lane.next = advance(&mut lane.reader, lane.stream.kind)?;
+        lane.advance()?;
         fed += 1;
         if fed == PROGRESS_RECORDS {
             progress(fed * shared_ring::SLOT_BYTES as u64);
@@ -257,7 +278,10 @@ pub fn feed_memory(
         }
     }
     for lane in &lanes {
-        let end = lane.reader.end();
+        let end = End {
+            wrong_stamps: lane.timeline.wrong(),
+            ..lane.reader.end()
+        };
         sinks.each(|sink| sink.close(&lane.stream, &end))?;
     }
     sinks.each(|sink| sink.finish())

@@ -40,6 +40,8 @@ enum Row {
         nanoseconds: u128,
         number: u64,
         record: Record,
+        /// What its stamp says, in nanoseconds, if that cannot be.
+        wrong_stamp: Option<u128>,
     },
     Other {
         ring: usize,
@@ -121,8 +123,8 @@ impl<W: Write> Sink for Html<'_, W> {
     }
 
     fn item(&mut self, stream: &Stream, item: &Item) -> io::Result<()> {
-        let (time, meaning) = Meaning::of(stream.kind, &item.payload);
-        let nanoseconds = stream.nanoseconds(stream.since_start(time));
+        let (_, meaning) = Meaning::of(stream.kind, &item.payload);
+        let nanoseconds = stream.nanoseconds(item.time);
         let ring = stream.index;
         self.lose(ring, nanoseconds, item.lost_before);
         self.push(match meaning {
@@ -131,6 +133,7 @@ impl<W: Write> Sink for Html<'_, W> {
                 nanoseconds,
                 number: item.sequence,
                 record,
+                wrong_stamp: item.wrong_stamp.map(|stamp| stream.nanoseconds(stamp)),
             },
             meaning => {
                 let words = Words {
@@ -163,7 +166,14 @@ impl<W: Write> Sink for Html<'_, W> {
         ring["records"] = end.records.into();
         ring["overwritten"] = end.overwritten.into();
         ring["torn"] = end.torn.into();
-        ring["notes"] = end.notes.clone().into();
+        let mut notes = end.notes.clone();
+        if end.wrong_stamps != 0 {
+            let wrong = end.wrong_stamps;
+            notes.push(format!(
+                "{wrong} stamps cannot be, and are taken for the one before"
+            ));
+        }
+        ring["notes"] = notes.into();
         Ok(())
     }
 
@@ -236,7 +246,7 @@ fn in_script(value: Value) -> String {
 }
 
 /// The columns that no row has more of.
-const MAX_COLUMNS: usize = 17;
+const MAX_COLUMNS: usize = 18;
 
 /// A row's columns: a number, a text's place, or nothing to show. Those that a row does not
 /// have are left out.
@@ -269,6 +279,7 @@ fn columns(
             nanoseconds,
             number,
             record,
+            wrong_stamp,
             ..
         } => {
             let tag = record.tag;
@@ -294,6 +305,7 @@ fn columns(
                 Some(record.epoch.into()),
                 Some(*number),
             ]);
+            columns[MAX_COLUMNS - 1] = wrong_stamp.map(script_time);
         }
     }
     columns

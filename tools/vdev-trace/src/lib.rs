@@ -24,6 +24,7 @@ pub mod places;
 pub mod ring;
 pub mod serial;
 pub mod source;
+pub mod stamps;
 pub mod stats;
 pub mod tell;
 pub mod text;

@@ -7,8 +7,9 @@
 //! Invariant: a damaged word costs at most the record that it stands in. If it is one of the
 //! header's, what it should be is found from the slots.
 
-use crate::feed::{End, Item, Stream};
+use crate::feed::{End, Stream};
 use crate::source::ReadAt;
+use crate::stamps::Found;
 use shared_ring::{LAYOUT_VERSION, PAYLOAD_WORDS, RingKind, SLOT_BYTES, SLOT_WORDS, header_word};
 use std::collections::BTreeMap;
 use std::{fmt, io};
@@ -372,7 +373,7 @@ impl<'a> RingReader<'a> {
     /// # Errors
     ///
     /// Those of the dump.
-    pub fn next_item(&mut self) -> io::Result<Option<Item>> {
+    pub fn next_item(&mut self) -> io::Result<Option<Found>> {
         while self.position < self.header.head {
             let Some(slot) = self.next_slot()? else {
                 // The dump ends here; it goes on with the ring's first slots.
@@ -418,7 +419,7 @@ impl<'a> RingReader<'a> {
         sequence > self.last && (self.position..=newest_possible).contains(&sequence)
     }
 
-    fn accept(&mut self, sequence: u64, payload: [u64; PAYLOAD_WORDS]) -> Item {
+    fn accept(&mut self, sequence: u64, payload: [u64; PAYLOAD_WORDS]) -> Found {
         let lost_before = match (self.header.kind, self.records) {
             // What a bounded ring's reader took out is not lost.
             (RingKind::Access | RingKind::Log | RingKind::Console, 0) => 0,
@@ -429,7 +430,7 @@ impl<'a> RingReader<'a> {
         }
         self.records += 1;
         self.last = sequence;
-        Item {
+        Found {
             sequence,
             lost_before,
             breaks_before: u64::from(std::mem::take(&mut self.broken)),
@@ -451,6 +452,7 @@ impl<'a> RingReader<'a> {
             missing: self.missing,
             torn: self.torn,
             cut: self.header.cut(),
+            wrong_stamps: 0,
             other_bytes: 0,
             notes: self.header.notes.clone(),
         }

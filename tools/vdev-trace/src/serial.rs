@@ -4,7 +4,8 @@
 //! of a capture, or a capture that begins in the middle, makes no record lie about its clock:
 //! records wait for their ring's identity, which is sent every few records.
 
-use crate::feed::{End, FeedError, Item, Sinks, Stream};
+use crate::feed::{End, FeedError, Sinks, Stream};
+use crate::stamps::{Found, Timeline};
 use shared_ring::{Payload, RingKind};
 use trace_stream::{Content, Decoder, Frame, IDENTITY_EVERY, Received};
 use vm_components::Clock;
@@ -34,7 +35,10 @@ struct Lane {
     vm: u8,
     /// Not known before the ring's first identity.
     stream: Option<Stream>,
-    waiting: Vec<Item>,
+    waiting: Vec<Found>,
+    /// A frame has a checksum, so a stamp is what was sent; nothing waits for what comes next,
+    /// since the line may be live.
+    timeline: Timeline,
     last: u64,
     /// What [`LineSums::frames_lost`] was at the last frame of this ring.
     frames_lost: u64,
@@ -138,6 +142,7 @@ impl Line {
             vm,
             stream: None,
             waiting: Vec::new(),
+            timeline: Timeline::new(0),
             last: 0,
             frames_lost: self.sums.frames_lost,
             end: End::default(),
@@ -195,8 +200,10 @@ impl Line {
         };
         self.opened += 1;
         sinks.each(|sink| sink.open(&stream))?;
-        for item in std::mem::take(&mut lane.waiting) {
-            sinks.each(|sink| sink.item(&stream, &item))?;
+        for found in std::mem::take(&mut lane.waiting) {
+            if let Some(item) = lane.timeline.push(&stream, found) {
+                sinks.each(|sink| sink.item(&stream, &item))?;
+            }
         }
         lane.stream = Some(stream);
         Ok(())
@@ -220,7 +227,7 @@ impl Line {
         }
         let lost_before = sequence - lane.last - 1;
         let frames_lost = self.sums.frames_lost - lane.frames_lost;
-        let item = Item {
+        let found = Found {
             sequence,
             lost_before,
             // The frames of other rings may be among those that are missing.
@@ -234,9 +241,12 @@ impl Line {
         lane.last = sequence;
         lane.end.records += 1;
         if let Some(stream) = &lane.stream {
-            return sinks.each(|sink| sink.item(stream, &item));
+            return match lane.timeline.push(stream, found) {
+                Some(item) => sinks.each(|sink| sink.item(stream, &item)),
+                None => Ok(()),
+            };
         }
-        lane.waiting.push(item);
+        lane.waiting.push(found);
         if lane.waiting.len() >= MAX_WAITING {
             return self.settle_without_identity(place, sinks);
         }
@@ -269,12 +279,14 @@ impl Line {
         }
         let Some(Lane {
             stream: Some(stream),
-            end,
+            mut end,
+            timeline,
             ..
         }) = self.lanes.pop()
         else {
             return Ok(());
         };
+        end.wrong_stamps = timeline.wrong();
         sinks.each(|sink| sink.close(&stream, &end))
     }
 }

@@ -29,7 +29,6 @@ struct RingSums {
     last: u128,
     accesses: u64,
     others: u64,
-    steps_back: u64,
     lost: u64,
     gaps: u64,
     /// The second that is being counted, its accesses, and the most in any.
@@ -166,8 +165,12 @@ impl RingSums {
             "  lost      {} records in {} places; {} overwritten or lost by the ring's own count",
             self.lost, self.gaps, end.overwritten
         )?;
-        if self.steps_back != 0 {
-            writeln!(out, "  stamps    {} step back", self.steps_back)?;
+        if end.wrong_stamps != 0 {
+            let wrong = end.wrong_stamps;
+            writeln!(
+                out,
+                "  stamps    {wrong} cannot be, taken for the one before"
+            )?;
         }
         if end.torn != 0 || end.cut != 0 {
             writeln!(
@@ -190,13 +193,12 @@ impl<W: Write> Sink for Stats<'_, W> {
     }
 
     fn item(&mut self, stream: &Stream, item: &Item) -> io::Result<()> {
-        let (time, meaning) = Meaning::of(stream.kind, &item.payload);
-        let nanoseconds = stream.nanoseconds(stream.since_start(time));
+        let (_, meaning) = Meaning::of(stream.kind, &item.payload);
+        let nanoseconds = stream.nanoseconds(item.time);
         let sums = &mut self.rings[stream.index];
         sums.lose(item.lost_before);
         sums.first.get_or_insert(nanoseconds);
-        sums.steps_back += u64::from(nanoseconds < sums.last);
-        sums.last = nanoseconds.max(sums.last);
+        sums.last = nanoseconds;
         match meaning {
             Meaning::Event(Kind::Access, record) => sums.count(&record, nanoseconds),
             _ => sums.others += 1,

@@ -27,7 +27,7 @@ pub struct Text<'a, W> {
     out: W,
     names: &'a Names,
     layout: Layout,
-    /// For each ring, the time of its last record.
+    /// For each ring, the time of its last record, in ticks since the start.
     before: Vec<Option<u64>>,
     /// For each ring, its records of no kind.
     unknown: Vec<u64>,
@@ -95,16 +95,22 @@ impl<W: Write> Sink for Text<'_, W> {
     fn item(&mut self, stream: &Stream, item: &Item) -> io::Result<()> {
         self.title()?;
         self.lost(stream, item.lost_before, item.breaks_before)?;
-        let (time, meaning) = Meaning::of(stream.kind, &item.payload);
+        let (stamp, meaning) = Meaning::of(stream.kind, &item.payload);
         if meaning == Meaning::Unknown {
             self.unknown[stream.index] += 1;
             return Ok(());
         }
-        let before = self.before[stream.index].replace(time).unwrap_or(time);
-        let stamp = Stamp(time, stream.clock);
+        // What the record says, also where that cannot be; the time before it is what is believed.
+        let told = item.wrong_stamp.unwrap_or(item.time);
+        let before = self.before[stream.index].replace(item.time).unwrap_or(told);
+        let stamp = Stamp(stamp, stream.clock);
         let since = Since {
-            sign: if time < before { '-' } else { '+' },
-            nanoseconds: stream.nanoseconds(time.abs_diff(before)),
+            sign: if told < before { '-' } else { '+' },
+            nanoseconds: stream.nanoseconds(told.abs_diff(before)),
+        };
+        let remark = match item.wrong_stamp {
+            Some(_) => "  (wrong stamp)",
+            None => "",
         };
         let vm = self.names.vm(stream.vm);
         let out = &mut self.out;
@@ -135,7 +141,7 @@ impl<W: Write> Sink for Text<'_, W> {
                 if let Some(function) = self.names.function(stream.vm, record.pc) {
                     write!(out, "  {function}")?;
                 }
-                writeln!(out, "{style:#}")
+                writeln!(out, "{remark}{style:#}")
             }
             other => {
                 let words = Words {
@@ -143,7 +149,7 @@ impl<W: Write> Sink for Text<'_, W> {
                     stream,
                     names: self.names,
                 };
-                writeln!(out, "{stamp} {since}  {:>5}  {vm:<9} {words}", "-")
+                writeln!(out, "{stamp} {since}  {:>5}  {vm:<9} {words}{remark}", "-")
             }
         }
     }
@@ -161,6 +167,9 @@ impl<W: Write> Sink for Text<'_, W> {
         );
         if end.cut != 0 {
             sums += &format!(", {} slots beyond the input's end", end.cut);
+        }
+        if end.wrong_stamps != 0 {
+            sums += &format!(", {} wrong stamps", end.wrong_stamps);
         }
         let unknown = self.unknown.get(stream.index).copied().unwrap_or(0);
         if unknown != 0 {

@@ -211,7 +211,7 @@ fn a_record_is_a_line_with_all_that_a_person_needs() {
 #[test]
 fn vms_are_merged_by_time_and_a_step_back_shows_as_one() {
     let mut other = Ring::new(TRACE, 1, 4);
-    for (time, sequence) in [(1500, 1), (5000, 2), (4000, 3)] {
+    for (time, sequence) in [(1500, 1), (5000, 2), (4000, 3), (5500, 4)] {
         other.push(tagged(read(time, sequence, 9), 7, 2, 1));
     }
     let one = Ring::traced(
@@ -224,10 +224,11 @@ fn vms_are_merged_by_time_and_a_step_back_shows_as_one() {
     [   0.001500] +         0.000      7  vm1       dev2      0   R4     0xfa000000 9                        0x0040080000     1     0
     [   0.002000] +      1000.000     12  vm0       dev0      0   W4     0xfa000000 1 -> 50                  0x0040080004     2     0
     [   0.005000] +      3500.000      7  vm1       dev2      0   R4     0xfa000000 9                        0x0040080000     2     0
-    [   0.004000] -      1000.000      7  vm1       dev2      0   R4     0xfa000000 9                        0x0040080000     3     0
+    [   0.004000] -      1000.000      7  vm1       dev2      0   R4     0xfa000000 9                        0x0040080000     3     0  (wrong stamp)
+    [   0.005500] +       500.000      7  vm1       dev2      0   R4     0xfa000000 9                        0x0040080000     4     0
     [   0.006000] +      4000.000     12  vm0       dev0      0   R4     0xfa000000 50                       0x0040080000     3     0
     vm0: 3 records, 0 overwritten or lost by the ring's own count, 0 missing between them, 0 torn
-    vm1: 3 records, 0 overwritten or lost by the ring's own count, 0 missing between them, 0 torn
+    vm1: 4 records, 0 overwritten or lost by the ring's own count, 0 missing between them, 0 torn, 1 wrong stamps
     ");
 }
 

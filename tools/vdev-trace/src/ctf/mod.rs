@@ -5,8 +5,8 @@
 //!
 //! Invariants that viewers insist on: within a file no time goes back, no event is
 //! undeclared, and every packet is whole. So a packet is written only when it is complete, a
-//! record whose stamp steps back, or ahead of all that follow, is shown at its predecessor's
-//! time, with an event `wrong_stamp` before it that tells the stamp, and the metadata come last.
+//! record whose stamp cannot be (`stamps`) is shown at its predecessor's time, with an event
+//! `wrong_stamp` before it that tells the stamp, and the metadata come last.
 //!
 //! What is missing shows by the standard fields. `events_discarded` counts every record that
 //! is missing by its number, whatever the reason. `packet_seq_num` leaves out one for each
@@ -92,11 +92,11 @@ impl Sink for Ctf<'_> {
     }
 
     fn item(&mut self, stream: &Stream, item: &Item) -> io::Result<()> {
-        self.streams[stream.index].item(stream, item, self.names)
+        self.streams[stream.index].write(stream, item, self.names)
     }
 
     fn close(&mut self, stream: &Stream, end: &End) -> io::Result<()> {
-        self.streams[stream.index].close(stream, end, self.names)
+        self.streams[stream.index].close(end)
     }
 
     fn finish(&mut self) -> io::Result<()> {
@@ -117,8 +117,6 @@ struct StreamFile {
     last: u64,
     packet_number: u64,
     discarded: u64,
-    /// The last record, which waits for the next one: whether its stamp can be is seen then.
-    waiting: Option<Item>,
     /// The latest time whose nanoseconds viewers can count.
     latest: u64,
 }
@@ -139,7 +137,6 @@ impl StreamFile {
             last: 0,
             packet_number: 0,
             discarded: 0,
-            waiting: None,
             latest: u64::try_from(latest).unwrap_or(u64::MAX),
         }
     }
@@ -166,18 +163,7 @@ impl StreamFile {
         Ok(())
     }
 
-    fn item(&mut self, stream: &Stream, item: &Item, names: &Names) -> io::Result<()> {
-        let Some(waiting) = self.waiting.replace(*item) else {
-            return Ok(());
-        };
-        let next = stream.since_start(Meaning::of(stream.kind, &item.payload).0);
-        self.write(stream, &waiting, Some(next), names)
-    }
-
-    fn close(&mut self, stream: &Stream, end: &End, names: &Names) -> io::Result<()> {
-        if let Some(waiting) = self.waiting.take() {
-            self.write(stream, &waiting, None, names)?;
-        }
+    fn close(&mut self, end: &End) -> io::Result<()> {
         if !self.is_empty() {
             self.write_packet(self.last)?;
         }
@@ -198,21 +184,11 @@ impl StreamFile {
         Ok(())
     }
 
-    /// Appends a record. `next` is the time of the one after it.
-    fn write(
-        &mut self,
-        stream: &Stream,
-        item: &Item,
-        next: Option<u64>,
-        names: &Names,
-    ) -> io::Result<()> {
+    /// Appends a record.
+    fn write(&mut self, stream: &Stream, item: &Item, names: &Names) -> io::Result<()> {
         let (time, meaning) = Meaning::of(stream.kind, &item.payload);
         let stamp = stream.since_start(time);
-        // If the next record contradicts a stamp but not the one before, this one is wrong;
-        // to believe it would push all that follow to its time.
-        let contradicted = next.is_some_and(|next| (self.last..stamp).contains(&next));
-        let shown = if contradicted { self.last } else { stamp };
-        let shown = shown.clamp(self.last, self.latest.max(self.last));
+        let shown = item.time.min(self.latest);
         self.mark_loss(item.lost_before, item.breaks_before, shown)?;
         if self.is_empty() {
             self.begin = shown;

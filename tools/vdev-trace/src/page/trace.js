@@ -1,6 +1,6 @@
 // Draws the trace. Data: rings, rows, and texts that rows share (see html.rs). A row is
 // [0, ring, ns, device, access, isWrite, isRefused, address, value, old, word, pc, function,
-//  event, seq, epoch, record], [1, ring, ns, text] or [2, ring, ns, lost records].
+//  event, seq, epoch, record, wrong stamp in ns], [1, ring, ns, text] or [2, ring, ns, lost records].
 "use strict";
 (() => {
   const ACCESS = 0, OTHER = 1, LOST = 2;
@@ -23,7 +23,7 @@
     return Object.assign(one, {
       device: text(row[3]), access: text(row[4]), write: row[5] === 1, refused: row[6] === 1,
       address: text(row[7]), value: row[8], old: row[9], word: row[10], pc: text(row[11]),
-      function: text(row[12]), event: row[13], seq: row[14], epoch: row[15], number: row[16],
+      function: text(row[12]), event: row[13], seq: row[14], epoch: row[15], number: row[16], wrong: row[17],
     });
   });
   const vmName = (ring) => rings[ring].vm;
