@@ -13,9 +13,13 @@ use serde_json::{Value, json};
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, Write};
 use trace_records::{EVENT_NONE, Flags, Kind, Record};
+use vm_components::lines::Event;
 
 /// Rows that a page shows; more would make a browser slow.
 pub const MAX_ROWS: usize = 100_000;
+
+/// Rows that are shown without a script.
+const PLAIN_ROWS: usize = 200;
 
 const PAGE: &str = include_str!("page/trace.html");
 const STYLE: &str = include_str!("page/trace.css");
@@ -179,13 +183,14 @@ impl<W: Write> Sink for Html<'_, W> {
 
     fn finish(&mut self) -> io::Result<()> {
         let mut rest = PAGE;
-        for part in [Part::Style, Part::Data, Part::Script] {
+        for part in [Part::Style, Part::Plain, Part::Data, Part::Script] {
             let Some((before, after)) = rest.split_once(part.mark()) else {
                 continue;
             };
             self.out.write_all(before.as_bytes())?;
             match part {
                 Part::Style => self.out.write_all(STYLE.as_bytes())?,
+                Part::Plain => self.write_plain()?,
                 Part::Data => self.write_data()?,
                 Part::Script => self.out.write_all(SCRIPT.as_bytes())?,
             }
@@ -200,6 +205,7 @@ impl<W: Write> Sink for Html<'_, W> {
 #[derive(Clone, Copy)]
 enum Part {
     Style,
+    Plain,
     Data,
     Script,
 }
@@ -209,6 +215,7 @@ impl Part {
     fn mark(self) -> &'static str {
         match self {
             Self::Style => "{{style}}",
+            Self::Plain => "{{plain}}",
             Self::Data => "{{data}}",
             Self::Script => "{{script}}",
         }
@@ -238,6 +245,84 @@ impl<W: Write> Html<'_, W> {
         let [rings, texts] = [Value::from(self.rings.clone()), texts.texts.into()].map(in_script);
         write!(self.out, "],\"rings\":{rings},\"texts\":{texts}}}")
     }
+}
+
+impl<W: Write> Html<'_, W> {
+    /// What a browser shows that runs no scripts: the rings, and the newest records.
+    fn write_plain(&mut self) -> io::Result<()> {
+        let out = &mut self.out;
+        writeln!(
+            out,
+            "<div id=\"plain\"><p>Without its script this page shows the rings and the newest \
+             records; with it, charts and filters.</p>\n<table><tr><th>VM<th>ring<th>records\
+             <th>overwritten<th>torn<th>remarks"
+        )?;
+        for ring in &self.rings {
+            write!(out, "<tr>")?;
+            for key in ["vm", "kind", "records", "overwritten", "torn", "notes"] {
+                let cell = match &ring[key] {
+                    Value::String(text) => text.clone(),
+                    Value::Array(texts) => {
+                        let texts = texts.iter().filter_map(Value::as_str);
+                        texts.collect::<Vec<_>>().join("; ")
+                    }
+                    other => other.to_string(),
+                };
+                write!(out, "<td>{}", escaped(&cell))?;
+            }
+            writeln!(out)?;
+        }
+        writeln!(out, "</table>\n<table><tr><th>time<th>VM<th>record")?;
+        let newest = self.rows.len().saturating_sub(PLAIN_ROWS);
+        for row in self.rows.iter().skip(newest) {
+            let vm = self.vms[row.ring()];
+            let (nanoseconds, text) = match row {
+                Row::Access {
+                    nanoseconds,
+                    record,
+                    ..
+                } => {
+                    let device = &self.names.device(vm, record.tag.instance());
+                    let event = Event {
+                        kind: Kind::Access,
+                        record,
+                        device,
+                    };
+                    (nanoseconds, event.to_string())
+                }
+                Row::Other {
+                    nanoseconds, text, ..
+                } => (nanoseconds, text.clone()),
+                Row::Lost {
+                    nanoseconds, count, ..
+                } => (nanoseconds, format!("{count} records lost before this")),
+            };
+            writeln!(
+                out,
+                "<tr><td>{}.{:06}<td>{}<td>{}",
+                nanoseconds / 1_000_000_000,
+                nanoseconds % 1_000_000_000 / 1000,
+                escaped(&self.names.vm(vm)),
+                escaped(&text)
+            )?;
+        }
+        write!(out, "</table></div>")
+    }
+}
+
+/// Text as HTML has it.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::new();
+    for character in text.chars() {
+        match character {
+            '&' => escaped += "&amp;",
+            '<' => escaped += "&lt;",
+            '>' => escaped += "&gt;",
+            '"' => escaped += "&quot;",
+            other => escaped.push(other),
+        }
+    }
+    escaped
 }
 
 /// JSON that does not end the script that it stands in, as `</script` would.

@@ -192,3 +192,126 @@ fn what_a_configuration_says_cannot_become_part_of_the_page() {
         assert!(!document.contains("<b>x"));
     }
 }
+
+/// A number that the script leaves at a chart.
+fn drawn(document: &str, what: &str) -> String {
+    let (_, rest) = document.split_once(&format!(" data-{what}=\"")).unwrap();
+    rest.split_once('"').unwrap().0.to_owned()
+}
+
+/// The page of this dump in `folder`.
+fn page_of(folder: &Path, dump: &[u8]) -> String {
+    let file = folder.join("trace.html");
+    let output = vdev_trace(dump, &["decode", "-", "--html", file.to_str().unwrap()]);
+    assert!(output.status.success(), "{}", said(&output.stderr));
+    std::fs::read_to_string(file).unwrap()
+}
+
+#[test]
+fn marks_of_many_writes_do_not_cover_the_counter() {
+    let folder = tempfile::tempdir().unwrap();
+    let test = "marks_of_many_writes_do_not_cover_the_counter";
+    for (records, place) in [(100_000, "below"), (100, "on the line")] {
+        let accesses = (1..=records).map(|number| match number % 10 {
+            0 => write(number * 70, number, number / 10, number / 10 + 1),
+            _ => read(number * 70, number, number / 10),
+        });
+        page_of(folder.path(), &Ring::traced(1 << 17, accesses).dump());
+        let Some(document) = shown(test, folder.path(), "") else {
+            return;
+        };
+        assert_eq!(drawn(&document, "marks"), place);
+        // At most one for each pixel.
+        let marks: u64 = drawn(&document, "writes").parse().unwrap();
+        assert!((10..1280).contains(&marks), "{marks}");
+    }
+}
+
+#[test]
+fn the_widest_label_has_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let test = "the_widest_label_has_room";
+    let mut widths = Vec::new();
+    for value in [10, 4_294_967_000] {
+        let records = (1..=9).map(|number| read(number * 1000, number, value + 30 * number));
+        page_of(folder.path(), &Ring::traced(16, records).dump());
+        let Some(document) = shown(test, folder.path(), "") else {
+            return;
+        };
+        widths.push(drawn(&document, "left").parse::<u32>().unwrap());
+    }
+    // Thirteen characters are wider than two.
+    assert!(widths[0] >= 40 && widths[1] >= 75, "{widths:?}");
+}
+
+#[test]
+fn the_sums_are_of_what_is_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    page(folder.path());
+    let test = "the_sums_are_of_what_is_shown";
+    for (address, sums) in [
+        ("#direction=W", ["2", "0", "2", "0", "6"]),
+        ("#vm=vm1", ["2", "1", "1", "0", "0"]),
+        ("#zoom=1.25-1.35", ["1", "0", "1", "0", "0"]),
+        // In the middle of what was lost.
+        ("#zoom=0.2-0.3", ["0", "0", "0", "0", "6"]),
+    ] {
+        let Some(document) = shown(test, folder.path(), address) else {
+            return;
+        };
+        let (_, sums_shown) = document.split_once("<section id=\"sums\"").unwrap();
+        let (sums_shown, _) = sums_shown.split_once("</section>").unwrap();
+        let shown: Vec<_> = sums_shown
+            .split("<b>")
+            .skip(1)
+            .take(5)
+            .map(|rest| rest.split_once('<').unwrap().0)
+            .collect();
+        assert_eq!(shown, sums, "{address}");
+    }
+}
+
+#[test]
+fn losses_of_two_vms_have_a_lane_each() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut dump = Vec::new();
+    for vm in 0..2 {
+        let mut ring = Ring::new(TRACE, vm, 4);
+        for number in 1..=10 {
+            ring.push(tagged(read(number * 1000, number, number), 12, 0, vm));
+        }
+        dump.extend(ring.dump());
+    }
+    page_of(folder.path(), &dump);
+    let test = "losses_of_two_vms_have_a_lane_each";
+    for (address, lanes) in [("", "2"), ("#vm=vm1", "1")] {
+        let Some(document) = shown(test, folder.path(), address) else {
+            return;
+        };
+        assert_eq!(drawn(&document, "lanes"), lanes, "{address}");
+    }
+}
+
+#[test]
+fn without_its_script_the_page_shows_rings_and_records() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = page(folder.path());
+    let (_, plain) = page.split_once("<noscript>").unwrap();
+    let (plain, _) = plain.split_once("</noscript>").unwrap();
+    for row in [
+        "<tr><td>vm0<td>Trace<td>8<td>6<td>0<td>\n",
+        "<tr><td>1.300000<td>vm0<td>dev0 cpu0 W4 0xfa000000 = 12 -&gt; 500 pc 0x40080004 seq 13\n",
+        "<tr><td>0.700000<td>vm0<td>6 records lost before this\n",
+    ] {
+        assert!(plain.contains(row), "no {row} in {plain}");
+    }
+    // What only the script fills is not there.
+    assert!(page.contains(":root:not(.scripted) :is(.card, #theme, #sums) { display: none; }"));
+}
+
+#[test]
+fn a_phone_gets_what_fits() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = page(folder.path());
+    assert!(page.contains("width=device-width") && page.contains("@media (max-width: 640px)"));
+}

@@ -3,6 +3,7 @@
 //  event, seq, epoch, record, wrong stamp in ns], [1, ring, ns, text] or [2, ring, ns, lost records].
 "use strict";
 (() => {
+  document.documentElement.classList.add("scripted");
   const ACCESS = 0, OTHER = 1, LOST = 2;
   const data = JSON.parse(document.getElementById("data").textContent);
   const { rings, texts } = data;
@@ -111,10 +112,11 @@
     history.replaceState(null, "", said.size ? `#${said}` : location.pathname + location.search);
   };
   const refresh = () => {
-    shown = rows.filter((row) => passes(row) && row.ns >= span[0] && row.ns <= span[1]);
+    shown = rows.filter((row) => passes(row) && row.ns >= span[0] && (row.from ?? row.ns) <= span[1]);
     const records = shown.filter((row) => row.what !== LOST).length;
     const total = rows.filter((row) => row.what !== LOST).length;
     $("count").textContent = `${whole(records)} of ${whole(total)} records`;
+    sumUp();
     scroll.scrollTop = 0;
     drawTable(true);
     draw();
@@ -138,8 +140,7 @@
 
   // --- the head of the page ---
   const accesses = rows.filter((row) => row.what === ACCESS);
-  const writes = accesses.filter((row) => row.write).length;
-  const lost = rows.reduce((sum, row) => sum + (row.what === LOST ? row.count : 0), 0);
+  const losses = rows.filter((row) => row.what === LOST);
   const names = [...new Set(rings.map((ring) => ring.vm))];
   $("vms").textContent = names.join(", ");
   document.title = `vdev trace: ${names.join(", ")}`;
@@ -148,13 +149,30 @@
     box.append(element("b", "", number), element("span", "", word));
     $("sums").append(box);
   };
-  sum(whole(accesses.length), "accesses");
-  sum(whole(accesses.length - writes), "reads");
-  sum(whole(writes), "writes");
-  sum(whole(accesses.filter((row) => row.refused).length), "not supported");
-  sum(whole(lost), "lost", lost ? "bad" : "");
-  sum(rows.length ? duration(all[1] - all[0]) : "–", "from first to last");
-  sum(accesses.length > 1 ? `${whole(Math.round(accesses.length / ((all[1] - all[0]) / 1e9)))}/s` : "–", "on average");
+  // Of what the filter lets through and the zoom shows.
+  const sumUp = () => {
+    let [some, writes, refused, lost, first, last] = [0, 0, 0, 0, Infinity, -Infinity];
+    for (const row of shown) {
+      if (row.what === LOST) {
+        lost += row.count;
+        continue;
+      }
+      first = Math.min(first, row.ns);
+      last = Math.max(last, row.ns);
+      if (row.what !== ACCESS) continue;
+      some += 1;
+      writes += row.write;
+      refused += row.refused;
+    }
+    $("sums").replaceChildren();
+    sum(whole(some), "accesses");
+    sum(whole(some - writes), "reads");
+    sum(whole(writes), "writes");
+    sum(whole(refused), "not supported");
+    sum(whole(lost), "lost", lost ? "bad" : "");
+    sum(first <= last ? duration(last - first) : "–", "from first to last");
+    sum(some > 1 && last > first ? `${whole(Math.round(some / ((last - first) / 1e9)))}/s` : "–", "on average");
+  };
   const notes = rings.flatMap((ring) => (ring.notes ?? []).map((note) => `${ring.vm}: ${note}`));
   if (data.left_out) notes.push(`only the newest ${whole(rows.length)} of ${whole(rows.length + data.left_out)} are shown`);
   $("notes").hidden = !notes.length;
@@ -163,6 +181,7 @@
   const allSeries = [...tally(series).keys()].sort();
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const seriesColour = (name) => colour(`--s${allSeries.indexOf(name) % 4}`);
+  const isDashed = (name) => allSeries.indexOf(name) % 8 >= 4;
 
   const legend = () => {
     const box = $("legend");
@@ -174,13 +193,21 @@
       item.append(sample, name);
       box.append(item);
     };
-    for (const name of allSeries) entry(name, seriesColour(name));
+    for (const name of allSeries) entry(name, seriesColour(name), isDashed(name) ? "dashed" : "");
     entry("write", colour("--write"), "mark");
-    if (lost) entry("lost", colour("--gap"), "gap");
+    if (losses.length) entry("lost", colour("--gap"), "gap");
   };
 
   // --- the charts ---
-  const LEFT = 64, RIGHT = 14, TOP = 10, BOTTOM = 20;
+  const RIGHT = 14, TOP = 10, BOTTOM = 20;
+  // Both charts begin below each other, right of the widest label.
+  let left = 64;
+  const FONT = "11px system-ui, 'DejaVu Sans', sans-serif";
+  const makeRoom = (labels) => {
+    const pen = $("counter").getContext("2d");
+    pen.font = FONT;
+    left = Math.max(40, ...labels.map((label) => Math.ceil(pen.measureText(whole(label)).width) + 16));
+  };
   const prepare = (canvas) => {
     const scale = devicePixelRatio || 1;
     const width = canvas.clientWidth, height = canvas.clientHeight;
@@ -188,8 +215,8 @@
     canvas.height = height * scale;
     const pen = canvas.getContext("2d");
     pen.scale(scale, scale);
-    pen.font = "11px system-ui, 'DejaVu Sans', sans-serif";
-    return { pen, width, height, x: (ns) => LEFT + ((ns - span[0]) / (span[1] - span[0])) * (width - LEFT - RIGHT) };
+    pen.font = FONT;
+    return { pen, width, height, x: (ns) => left + ((ns - span[0]) / (span[1] - span[0])) * (width - left - RIGHT) };
   };
   const steps = (low, high, count) => {
     const raw = (high - low) / count;
@@ -209,10 +236,10 @@
       if (tick !== Math.round(tick)) continue;
       const at = Math.round(y(tick)) + 0.5;
       pen.beginPath();
-      pen.moveTo(LEFT, at);
+      pen.moveTo(left, at);
       pen.lineTo(width - RIGHT, at);
       pen.stroke();
-      pen.fillText(whole(tick), LEFT - 8, at);
+      pen.fillText(whole(tick), left - 8, at);
     }
     pen.textAlign = "center";
     pen.textBaseline = "top";
@@ -227,32 +254,38 @@
       pen.fillText(`${tick.toFixed(digits)} s`, at, height - BOTTOM + 5);
     }
   };
-  const drawGaps = ({ pen, height, x }) => {
+  // Each ring that lost something has a lane of its own, so that losses at the same time are told
+  // apart; with one such ring it is the whole height.
+  const drawGaps = (chart) => {
+    const { pen, height, x } = chart;
+    const seen = losses.filter((row) => passes(row) && row.ns >= span[0] && row.from <= span[1]);
+    const lanes = [...new Set(losses.filter(passes).map((row) => row.ring))].sort((a, b) => a - b);
+    const lane = (height - TOP - BOTTOM) / Math.max(1, lanes.length);
+    clip(chart);
     pen.fillStyle = colour("--gap");
-    for (const row of rows) {
-      if (row.what !== LOST || (filter.vm && vmName(row.ring) !== filter.vm)) continue;
-      const from = Math.max(LEFT, x(row.from)), to = Math.max(from + 2, x(row.ns));
-      if (to < LEFT || row.from > span[1]) continue;
+    pen.textAlign = "center";
+    pen.textBaseline = "top";
+    for (const row of seen) {
+      const from = Math.max(left, x(row.from)), to = Math.min(chart.width - RIGHT, Math.max(from + 2, x(row.ns)));
+      const top = TOP + lanes.indexOf(row.ring) * lane;
       pen.globalAlpha = 0.16;
-      pen.fillRect(from, TOP, to - from, height - TOP - BOTTOM);
+      pen.fillRect(from, top, to - from, lane - (lanes.length > 1 ? 2 : 0));
       pen.globalAlpha = 1;
-      if (to - from > 70) {
-        pen.textAlign = "center";
-        pen.textBaseline = "top";
-        pen.fillText(`${whole(row.count)} lost`, (from + to) / 2, TOP + 4);
-      }
+      const lost = `${whole(row.count)} lost`;
+      const label = lanes.length > 1 ? `${vmName(row.ring)}: ${lost}` : lost;
+      if (to - from > pen.measureText(label).width + 8) pen.fillText(label, (from + to) / 2, top + 4);
     }
+    pen.restore();
+    $("counter").dataset.lanes = lanes.length;
   };
   const clip = ({ pen, width, height }) => {
     pen.save();
     pen.beginPath();
-    pen.rect(LEFT, 0, width - LEFT - RIGHT, height - BOTTOM + 1);
+    pen.rect(left, 0, width - left - RIGHT, height - BOTTOM + 1);
     pen.clip();
   };
 
-  const drawCounter = () => {
-    const chart = prepare($("counter"));
-    const { pen, height, x } = chart;
+  const counterScale = () => {
     const points = new Map();
     let low = Infinity, high = -Infinity;
     for (const row of rows) {
@@ -268,17 +301,29 @@
     }
     if (low > high) [low, high] = [0, 1];
     if (low === high) [low, high] = [Math.max(0, low - 1), high + 1];
+    const powers = [0, 1, 10, 100, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9].filter((power) => power >= low && power <= high);
+    const ticks = $("log").checked && powers.length > 1 ? powers : steps(low, high, 4).ticks;
+    return { points, low, high, ticks };
+  };
+  const drawCounter = ({ points, low, high, ticks }) => {
+    const chart = prepare($("counter"));
+    const { pen, width, height, x } = chart;
     const size = $("log").checked ? Math.log1p : (value) => value;
     const share = (value) => (size(value) - size(low)) / (size(high) - size(low));
     const y = (value) => height - BOTTOM - share(value) * (height - TOP - BOTTOM - 8) - 4;
-    const powers = [0, 1, 10, 100, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9].filter((power) => power >= low && power <= high);
-    axes(chart, $("log").checked && powers.length > 1 ? powers : steps(low, high, 4).ticks, y);
+    axes(chart, ticks, y);
     drawGaps(chart);
     clip(chart);
-    let drawn = 0;
+    let drawn = 0, marks = 0;
+    // Where writes are as close as their marks are wide, those would be all there is to see: they
+    // stand below the line then.
+    const all = [...points.values()].flat().filter((row) => row.write && row.ns >= span[0] && row.ns <= span[1]);
+    const crowded = all.length > (width - left - RIGHT) / 10;
+    $("counter").dataset.marks = crowded ? "below" : "on the line";
     for (const [name, list] of points) {
       // The counter is known where it was accessed; between, it holds its last known value.
       pen.strokeStyle = seriesColour(name);
+      pen.setLineDash(isDashed(name) ? [6, 3] : []);
       pen.lineWidth = 1.8;
       pen.lineJoin = "round";
       pen.beginPath();
@@ -294,7 +339,9 @@
         drawn += 1;
       }
       pen.stroke();
-      const sparse = list.filter((row) => row.ns >= span[0] && row.ns <= span[1]).length < 160;
+      pen.setLineDash([]);
+      const visible = list.filter((row) => row.ns >= span[0] && row.ns <= span[1]);
+      const sparse = visible.length < 160;
       pen.fillStyle = seriesColour(name);
       if (sparse) {
         for (const row of list) {
@@ -304,19 +351,21 @@
           pen.fill();
         }
       }
+      const writes = visible.filter((row) => row.write);
       pen.fillStyle = colour("--write");
-      pen.strokeStyle = colour("--card");
-      pen.lineWidth = 1.5;
       let lastMark = -Infinity;
-      for (const row of list) {
-        if (!row.write) continue;
+      for (const row of writes) {
         const px = x(row.ns);
         if (px - lastMark < 1) continue;
         lastMark = px;
+        marks += 1;
+        if (crowded) {
+          pen.fillRect(px - 0.5, height - BOTTOM - 5, 1, 6);
+          continue;
+        }
         pen.beginPath();
-        pen.arc(px, y(row.word), 4.6, 0, 7);
+        pen.arc(px, y(row.word), 3.8, 0, 7);
         pen.fill();
-        pen.stroke();
       }
     }
     if (marked) {
@@ -330,12 +379,12 @@
     }
     pen.restore();
     $("counter").dataset.points = drawn;
+    $("counter").dataset.writes = marks;
+    $("counter").dataset.left = left;
   };
 
-  const drawRate = () => {
-    const chart = prepare($("rate"));
-    const { pen, width, height, x } = chart;
-    const wanted = (span[1] - span[0]) / Math.max(20, (width - LEFT - RIGHT) / 9);
+  const rateScale = () => {
+    const wanted = (span[1] - span[0]) / Math.max(20, ($("rate").clientWidth - 64 - RIGHT) / 9);
     const power = 10 ** Math.floor(Math.log10(wanted));
     const bin = Math.max(1, [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= wanted));
     const bins = new Map();
@@ -347,26 +396,33 @@
       bins.set(place, entry);
     }
     const high = Math.max(1, ...[...bins.values()].map(([r, w]) => r + w));
+    return { bin, bins, high, ticks: steps(0, high, 4).ticks };
+  };
+  const drawRate = ({ bin, bins, high, ticks }) => {
+    const chart = prepare($("rate"));
+    const { pen, height, x } = chart;
     const y = (value) => height - BOTTOM - (value / high) * (height - TOP - BOTTOM);
     $("per").textContent = `in ${duration(bin).replace(/\.0+ /, " ")}`;
-    axes(chart, steps(0, high, 4).ticks, y);
+    axes(chart, ticks, y);
     drawGaps(chart);
     clip(chart);
     const base = y(0);
     for (const [place, [r, w]] of bins) {
-      const left = x(place * bin), wide = Math.max(1, x((place + 1) * bin) - left - 1);
+      const from = x(place * bin), wide = Math.max(1, x((place + 1) * bin) - from - 1);
       pen.fillStyle = colour("--read");
-      pen.fillRect(left, y(r), wide, base - y(r));
+      pen.fillRect(from, y(r), wide, base - y(r));
       pen.fillStyle = colour("--write");
-      pen.fillRect(left, y(r + w), wide, y(r) - y(r + w));
+      pen.fillRect(from, y(r + w), wide, y(r) - y(r + w));
     }
     pen.restore();
     $("rate").dataset.bins = bins.size;
   };
   const draw = () => {
     legend();
-    drawCounter();
-    drawRate();
+    const [counter, rate] = [counterScale(), rateScale()];
+    makeRoom([...counter.ticks, ...rate.ticks]);
+    drawCounter(counter);
+    drawRate(rate);
   };
 
   // --- pointing at the charts ---
@@ -380,7 +436,7 @@
   for (const canvas of [$("counter"), $("rate")]) {
     const at = (event) => {
       const box = canvas.getBoundingClientRect();
-      const share = (event.clientX - box.left - LEFT) / (box.width - LEFT - RIGHT);
+      const share = (event.clientX - box.left - left) / (box.width - left - RIGHT);
       return span[0] + Math.min(1, Math.max(0, share)) * (span[1] - span[0]);
     };
     canvas.addEventListener("pointerdown", (event) => {
@@ -393,7 +449,7 @@
         draw();
         const { pen, height, x } = {
           pen: canvas.getContext("2d"), height: canvas.clientHeight,
-          x: (time) => LEFT + ((time - span[0]) / (span[1] - span[0])) * (canvas.clientWidth - LEFT - RIGHT),
+          x: (time) => left + ((time - span[0]) / (span[1] - span[0])) * (canvas.clientWidth - left - RIGHT),
         };
         pen.fillStyle = colour("--read");
         pen.globalAlpha = 0.15;
@@ -407,8 +463,8 @@
       if (!row) return;
       tip.textContent = `${seconds(row.ns)} s  ${series(row)}\n${row.access} ${value(row)}\n${row.pc} ${row.function}`;
       const box = tip.parentElement.getBoundingClientRect();
-      const left = event.clientX - box.left + 14;
-      tip.style.left = `${Math.min(left, box.width - tip.offsetWidth - 8)}px`;
+      const at = event.clientX - box.left + 14;
+      tip.style.left = `${Math.max(0, Math.min(at, box.width - tip.offsetWidth - 8))}px`;
       tip.style.top = `${event.clientY - box.top + 14}px`;
     });
     canvas.addEventListener("pointerleave", () => { $("tip").hidden = true; });
@@ -443,7 +499,7 @@
     if (row.what === LOST) {
       line.classList.add("lost");
       cell(seconds(row.ns), "n");
-      cell("", "n");
+      cell("", "n since");
       cell(vmName(row.ring));
       const rest = element("td", "", `${whole(row.count)} records lost before this`);
       rest.colSpan = 8;
@@ -451,7 +507,8 @@
       return line;
     }
     cell(seconds(row.ns), "n");
-    cell(row.since === null ? "" : `${row.since < 0 ? "" : "+"}${duration(row.since)}`, "n dim");
+    const wrong = row.wrong === undefined ? "" : `wrong stamp: ${seconds(row.wrong)} s`;
+    cell(wrong || (row.since === null ? "" : `+${duration(row.since)}`), "n dim since");
     cell(vmName(row.ring));
     if (row.what === OTHER) {
       const rest = element("td", "", row.text);
@@ -462,12 +519,12 @@
     line.classList.add(row.write ? "W" : "R");
     if (row.refused) line.classList.add("refused");
     cell(row.device);
-    cell(row.event ?? "–", "n");
+    cell(row.event ?? "–", "n event");
     cell(row.access, "op");
-    cell(row.address);
+    cell(row.address, "address");
     cell(value(row), "n");
     cell(row.pc);
-    cell(row.seq, "n");
+    cell(row.seq, "n seq");
     cell(row.function, "dim");
     line.addEventListener("click", () => { marked = row; drawTable(true); draw(); });
     return line;
