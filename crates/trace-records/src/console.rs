@@ -59,6 +59,9 @@ pub enum Notice {
     Refused,
     /// The guest has done nothing for `number` seconds but wait for interrupts (severity warn).
     Idle,
+    /// The readers of its rings said `number` times that they have read what is not written
+    /// (severity error).
+    ReadersLie,
     /// The VM has ended, told here because the trace component cannot.
     Ended(EndReason),
 }
@@ -120,6 +123,7 @@ impl ConsoleRecord {
                     Notice::TextLost => 3,
                     Notice::Refused => 4,
                     Notice::Idle => 5,
+                    Notice::ReadersLie => 6,
                     Notice::Ended(reason) => ENDED | u64::from(reason.number()),
                 };
                 let tag = Tag::new(Kind::Notice).0;
@@ -151,6 +155,7 @@ impl ConsoleRecord {
                     3 => Notice::TextLost,
                     4 => Notice::Refused,
                     5 => Notice::Idle,
+                    6 => Notice::ReadersLie,
                     which if which & !0xff == ENDED => {
                         Notice::Ended(EndReason::from_number((which & 0xff) as u32)?)
                     }

@@ -136,9 +136,12 @@ proptest! {
     }
 
     #[test]
-    fn notices_survive_their_records(time: u64, number: u64, which in 0usize..5, reason in 0u32..11) {
+    fn notices_survive_their_records(time: u64, number: u64, which in 0usize..7, reason in 0u32..11) {
         let ended = Notice::Ended(EndReason::from_number(reason).unwrap());
-        let notice = [Notice::TraceGone, Notice::TraceBack, Notice::TextLost, Notice::Refused, ended][which];
+        let notice = [
+            Notice::TraceGone, Notice::TraceBack, Notice::TextLost, Notice::Refused, Notice::Idle,
+            Notice::ReadersLie, ended,
+        ][which];
         let record = ConsoleRecord::Notice { time, notice, number, address: 1, pc: 2 };
         prop_assert_eq!(ConsoleRecord::from_words(&record.to_words()), Some(record));
     }

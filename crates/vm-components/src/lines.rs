@@ -230,7 +230,7 @@ impl NoticeText {
     /// The severity as the configuration knows it, and as the line shows it.
     pub fn severity(&self) -> (SeverityMask, &'static str) {
         match self.notice {
-            Notice::TraceGone => (SeverityMask::ERROR, "error"),
+            Notice::TraceGone | Notice::ReadersLie => (SeverityMask::ERROR, "error"),
             Notice::TraceBack | Notice::Ended(_) => (SeverityMask::INFO, "info "),
             Notice::TextLost | Notice::Refused | Notice::Idle => (SeverityMask::WARN, "warn "),
         }
@@ -268,6 +268,11 @@ impl fmt::Display for NoticeText {
             Notice::Idle => write!(
                 f,
                 "the guest only waits for interrupts, for {number} s now, and gets none; pc {pc:#x}"
+            ),
+            Notice::ReadersLie => write!(
+                f,
+                "the readers of the VMM's rings misbehave: {number} times, they have read what is \
+                 not written"
             ),
             Notice::Ended(reason) => Reason { reason, number, pc }.fmt(f),
         }

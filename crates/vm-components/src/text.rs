@@ -103,6 +103,11 @@ impl ConsoleText {
         self.flush(machine);
     }
 
+    /// Positions that the console claims to have read and that are not written.
+    pub fn reader_lies(&self) -> u64 {
+        self.ring.misbehaviour()
+    }
+
     /// Passes on what is there, as far as the console has room. Returns whether that was
     /// all; if not, the next call goes on.
     pub fn flush(&mut self, machine: &mut impl Machine) -> bool {

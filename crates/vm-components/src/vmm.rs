@@ -66,6 +66,7 @@ pub struct Vmm<A: Isa> {
     pub(crate) link: TraceLink,
     held: Option<Held<A::End>>,
     refusals: Refusals,
+    reader_lies: ReaderLies,
     /// The first ports of the serial ports among the I/O ports of x86.
     pub(crate) ports: Bus<u16, MAX_DEVICES>,
     pub(crate) memory: A::Memory,
@@ -132,6 +133,13 @@ pub(crate) struct TraceLink {
     unrecorded: u64,
     /// Accesses to where there is no device, not yet told.
     outside: u32,
+}
+
+/// What the readers of this component's rings claim that cannot be, told once a second.
+#[derive(Default)]
+struct ReaderLies {
+    told: u64,
+    next_notice: u64,
 }
 
 /// Why the vCPU does not run.
@@ -232,6 +240,7 @@ impl<A: Isa> Vmm<A> {
             },
             held: None,
             refusals: Refusals::default(),
+            reader_lies: ReaderLies::default(),
             idle: None,
             ports: ports_bus,
             memory: A::Memory::default(),
@@ -248,6 +257,7 @@ impl<A: Isa> Vmm<A> {
         let clock = channels.contains(channel::vmm::CLOCK);
         if clock {
             self.check_heartbeat(machine);
+            self.check_readers(machine);
         }
         self.console.flush(machine);
         match self.held.take() {
@@ -584,6 +594,16 @@ impl<A: Isa> Vmm<A> {
                 link.gone = true;
                 self.console.notice(Notice::TraceGone, 0, 0, 0, machine);
             }
+        }
+    }
+
+    fn check_readers(&mut self, machine: &mut impl Machine) {
+        let lies = self.link.access.misbehaviour() + self.console.reader_lies();
+        let now = machine.now();
+        if lies != self.reader_lies.told && now >= self.reader_lies.next_notice {
+            let new = lies - core::mem::replace(&mut self.reader_lies.told, lies);
+            self.reader_lies.next_notice = now.saturating_add(self.clock_hz);
+            self.console.notice(Notice::ReadersLie, new, 0, 0, machine);
         }
     }
 

@@ -188,6 +188,7 @@ struct System {
     console: Console,
     screen: Screen,
     trace_ring: Observer<TRACE_SLOTS>,
+    access_reader: &'static ConsumerPage,
     trace_is: TraceIs,
     next_wake: u64,
     wakes: u64,
@@ -276,6 +277,7 @@ impl System {
             platform,
             screen: Screen::default(),
             trace_ring: Observer::new(trace_memory),
+            access_reader,
             trace_is: TraceIs::Alive,
             next_wake: START + 10 * MS,
             wakes: 0,
@@ -605,6 +607,27 @@ fn a_held_access_is_completed_by_policy_after_three_wake_ups() {
     system.pass(100 * MS);
     assert!(system.platform.running);
     assert_eq!(system.platform.gprs[1], 0xffff_ffff);
+}
+
+#[test]
+fn a_reader_that_says_it_has_read_the_future_is_told_of_once_a_second() {
+    let mut system = System::new();
+    system.trace_is = TraceIs::Stopped;
+    // One more than the ring has room for.
+    for _ in 0..ACCESS_SLOTS {
+        assert!(system.access(LOC, 2, 0, 1));
+    }
+    let page = std::ptr::from_ref(system.access_reader).cast::<shared_ring::AtomicU64>();
+    // SAFETY: a consumer's page is `repr(C)` and starts with this word, which is atomic.
+    let tail = unsafe { &*page };
+    tail.store(u64::MAX, shared_ring::Ordering::Relaxed);
+    assert!(!system.access(LOC, 2, 0, 1), "there is no room");
+    for _ in 0..20 {
+        system.access(LOC, 2, 0, 1);
+        system.pass(100 * MS);
+    }
+    let told = system.lines("error demo: the readers of the VMM's rings misbehave: ");
+    assert_eq!(told.len(), 2, "{}", system.screen.0);
 }
 
 #[test]
