@@ -63,10 +63,13 @@ if [ "$target" = vt-x ]; then
         grep -qsx '[Y1]' $nested; }; then
         command -v qemu-system-x86_64 >/dev/null || install "QEMU for x86_64" qemu-system-x86
     else
-        # bochs-term is a screen that needs none; without it apt would take a graphical one.
+        # bochs-term is a screen that needs none; without it apt would take a graphical one. The
+        # two BIOSes are recommendations only, which apt leaves out here.
+        bios=/usr/share/bochs
         command -v bochs >/dev/null &&
-            { ! command -v apt-get >/dev/null || ls /usr/lib/*/bochs/plugins/libbx_term_gui.so; } >/dev/null 2>&1 ||
-            install "Bochs" bochs bochs-term
+            { ! command -v apt-get >/dev/null ||
+                ls -L /usr/lib/*/bochs/plugins/libbx_term_gui.so $bios/BIOS-bochs-latest $bios/VGABIOS-lgpl-latest; } >/dev/null 2>&1 ||
+            install "Bochs" bochs bochs-term bochsbios vgabios
     fi
     exit
 fi
