@@ -18,9 +18,10 @@ use sel4_microkit::{Channel, NullHandler, protection_domain, var};
 
 /// To `pd-trace`, every period: 10 ms.
 const TRACE: Channel = Channel::new(0);
-/// To `pd-console` and the first VM's `pd-vmm`, every so many periods: 100 ms. The system
-/// description says which channels lead to other VMs'.
-const SLOW: [Channel; 2] = [Channel::new(1), Channel::new(2)];
+/// To `pd-monitor`, `pd-console` and the first VM's `pd-vmm`, every so many periods: 100 ms. The
+/// system description says which channels lead to other VMs'. The monitor comes first: it looks at
+/// the answers to the question before.
+const SLOW: [Channel; 3] = [Channel::new(10), Channel::new(1), Channel::new(2)];
 const SLOW_PERIODS: u32 = 10;
 
 #[protection_domain]

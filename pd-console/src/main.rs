@@ -7,8 +7,9 @@
 
 use core::fmt::Write;
 use heapless::String;
+use oversight::{CpuLine, ReportPage, Verdict};
 use pd_runtime::{
-    Counter, CrashPage, Serial, Signals, channel_set, clock, configuration, leave_word_on_panic,
+    Counter, Serial, Signals, channel_set, clock, configuration, leave_word_on_panic, life,
     optional_region, region,
 };
 use sel4_microkit::{ChannelSet, Handler, Infallible, panicking, protection_domain};
@@ -33,7 +34,7 @@ macro_rules! vm {
 
 #[protection_domain]
 fn init() -> ConsoleDomain {
-    panicking::set_hook(&|info| leave_word_on_panic(region!(crash: CrashPage), info));
+    panicking::set_hook(&|info| leave_word_on_panic(info));
     // One line for each VM that there can be, by the names of its regions in `system.xml`.
     #[rustfmt::skip]
     let vms: [_; MAX_VMS] = [
@@ -42,6 +43,9 @@ fn init() -> ConsoleDomain {
         vm!(config_2, log_ring_2, log_reader_2, console_ring_2, console_reader_2),
         vm!(config_3, log_ring_3, log_reader_3, console_ring_3, console_reader_3),
     ];
+    let names = vms
+        .each_ref()
+        .map(|vm| vm.as_ref().map_or("?", |(_, config)| config.name()));
     let system = SystemPort {
         text: region!(monitor_ring: _),
         text_reader: region!(monitor_reader: _),
@@ -63,8 +67,10 @@ fn init() -> ConsoleDomain {
     }
     ConsoleDomain {
         console,
+        names,
         // SAFETY: the UART is mapped uncached, or is a port of the console's own; `pd-monitor`,
-        // which may map it too, uses it only when this protection domain is dead.
+        // which may map it too, uses it only when this protection domain is dead or does not
+        // answer.
         serial: BoardSerial(unsafe { Serial::of_board() }),
         spent_ticks: 0,
         finished: false,
@@ -73,6 +79,8 @@ fn init() -> ConsoleDomain {
 
 struct ConsoleDomain {
     console: Console,
+    /// The VMs' names.
+    names: [&'static str; MAX_VMS],
     serial: BoardSerial,
     /// How long the console has run, waiting for the UART included.
     spent_ticks: u64,
@@ -83,26 +91,47 @@ impl Handler for ConsoleDomain {
     type Error = Infallible;
 
     fn notified(&mut self, channels: ChannelSet) -> Result<(), Infallible> {
+        life().beat();
         let began = Counter::now();
         self.console
             .notified(channel_set(channels), &mut Signals, &mut self.serial);
         self.spent_ticks += Counter::now() - began;
+        for vm in 0..MAX_VMS {
+            life().set_spent_ticks(vm, self.console.spent_ticks(vm as u8));
+        }
         if let Some(verdict) = self.console.verdict()
             && !core::mem::replace(&mut self.finished, true)
         {
-            // Its part of the price of an access, for `make bench`: others run while it waits.
-            let spent_ticks = self.spent_ticks - self.serial.0.waited_ticks();
-            let mut line = String::<80>::new();
-            // Two numbers of 64 bits fit.
-            let _ = writeln!(
-                line,
-                "microkit: console {spent_ticks} ticks, of {} Hz",
-                Counter::hz()
-            );
-            self.serial.write(line.as_bytes());
-            self.serial.write(verdict.line().as_bytes());
+            self.finish(verdict);
         }
         Ok(())
+    }
+}
+
+impl ConsoleDomain {
+    /// Prints the lines at a run's end.
+    fn finish(&mut self, verdict: Verdict) {
+        if let Some(report) = region!(report: ReportPage).read() {
+            let line = CpuLine {
+                cpu: &report.cpu,
+                name: |vm| self.names[vm],
+            };
+            let mut text = String::<512>::new();
+            // Four VMs with names of 32 characters fit.
+            let _ = writeln!(text, "{line}");
+            self.serial.write(text.as_bytes());
+        }
+        // Its part of the price of an access, for `make bench`: others run while it waits.
+        let spent_ticks = self.spent_ticks - self.serial.0.waited_ticks();
+        let mut line = String::<80>::new();
+        // Two numbers of 64 bits fit.
+        let _ = writeln!(
+            line,
+            "microkit: console {spent_ticks} ticks, of {} Hz",
+            Counter::hz()
+        );
+        self.serial.write(line.as_bytes());
+        self.serial.write(verdict.line().as_bytes());
     }
 }
 
@@ -111,6 +140,8 @@ struct BoardSerial(Serial);
 
 impl Output for BoardSerial {
     fn write(&mut self, bytes: &[u8]) {
+        // A burst of lines takes a slow one half a second.
+        life().beat();
         self.0.write(bytes);
     }
 }

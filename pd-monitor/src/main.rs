@@ -1,168 +1,187 @@
-//! `pd-monitor`: the parent of the others, which says so when one of them dies.
+//! `pd-monitor`: the parent of the others, which says so when one of them dies or hangs, and which
+//! alone decides how a run went.
 //!
-//! The kernel delivers a child's fault here. Runs only then, and once at the start, before all
-//! others, since nobody has a higher priority: on x86 it measures the counter for them. The line
-//! goes to `pd-console` through a ring of their own, or, if the console is the dead one, to the
-//! UART.
+//! The kernel delivers a child's fault here; `pd-clock` wakes this every 100 ms to look at the
+//! signs of life, `pd-trace` when a VM has ended. Runs at the start before all others, since nobody
+//! has a higher priority: on x86 it measures the counter for them.
 //!
-//! Invariant: the UART is touched only after the console's fault, when it can do nothing any
-//! more; a child's last words are text of at most its crash page.
+//! ```text
+//!  faults ────────┐                              ┌──► report page: verdict, CPU time
+//!  life pages ────┼──► who is dead, which VM has ┤
+//!  CPU consumed ──┘    ended, and how            └──► pd-console (or the UART): lines, verdict
+//! ```
+//!
+//! Invariants: a component that dies is never run again; the first reason for which a VM ended
+//! stays; the verdict is decided once, and stands in the report page before anybody is told.
 #![no_std]
 #![no_main]
 
-use core::fmt::{self, Write};
-use pd_runtime::{CrashPage, Serial, clock, region};
-use sel4::sys::seL4_Fault_tag;
-use sel4_microkit::{Channel, Child, Handler, Infallible, MessageInfo, get_mr, protection_domain};
-use shared_ring::{BoundedProducer, RingKind};
-use trace_records::{CONSOLE_SLOTS, ConsoleRecord, TEXT_BYTES, Text};
-use vm_components::Verdict;
+mod children;
+mod cpu;
+mod faults;
+mod report;
 
-/// To `pd-console`.
-const CONSOLE: Channel = Channel::new(0);
+use children::{Children, Part};
+use core::fmt;
+use cpu::CpuTime;
+use faults::Described;
+use oversight::{LifePage, Printable, ReportPage, Silence, Verdict};
+use pd_runtime::{Counter, clock, region};
+use report::Reporter;
+use sel4_microkit::{
+    Channel, ChannelSet, Child, Handler, Infallible, MessageInfo, protection_domain,
+};
+use trace_records::{EndReason, MAX_VMS};
 
-/// The children, by their numbers in `system.xml`.
-const CHILDREN: [&str; 7] = [
-    "pd-vmm",
-    "pd-trace",
-    "pd-console",
-    "pd-clock",
-    "pd-vmm-1",
-    "pd-vmm-2",
-    "pd-vmm-3",
-];
-const CONSOLE_CHILD: usize = 2;
+/// From `pd-clock`.
+const CLOCK: Channel = Channel::new(1);
 
 #[protection_domain]
 fn init() -> Monitor {
     #[cfg(target_arch = "x86_64")]
     pd_runtime::calibrate();
-    // No VM has this number.
-    let identity = clock().identity(RingKind::Console, 0xff);
+    let page = region!(report: ReportPage);
+    page.begin();
+    let mut children = Children::new();
     Monitor {
-        ring: BoundedProducer::new(
-            region!(monitor_ring: _),
-            region!(monitor_reader: _),
-            identity,
-        ),
-        console_is_dead: false,
-        serial: None,
+        cpu: CpuTime::new(&mut children),
+        children,
+        reporter: Reporter::new(),
+        page,
+        ended: [None; MAX_VMS],
+        last_check: Counter::now(),
+        verdict: None,
     }
 }
 
 struct Monitor {
-    ring: BoundedProducer<CONSOLE_SLOTS>,
-    console_is_dead: bool,
-    /// The UART, once the monitor has had to print by itself.
-    serial: Option<Serial>,
+    children: Children,
+    cpu: CpuTime,
+    reporter: Reporter,
+    page: &'static ReportPage,
+    /// How each VM has ended.
+    ended: [Option<EndReason>; MAX_VMS],
+    last_check: u64,
+    verdict: Option<Verdict>,
 }
 
 impl Handler for Monitor {
     type Error = Infallible;
+
+    fn notified(&mut self, channels: ChannelSet) -> Result<(), Infallible> {
+        if channels.contains(CLOCK) {
+            self.check();
+        }
+        self.decide();
+        Ok(())
+    }
 
     fn fault(
         &mut self,
         child: Child,
         message: MessageInfo,
     ) -> Result<Option<MessageInfo>, Infallible> {
-        let crash: &CrashPage = match child.index() {
-            0 => region!(crash_vmm: CrashPage),
-            1 => region!(crash_trace: CrashPage),
-            2 => region!(crash_console: CrashPage),
-            3 => region!(crash_clock: CrashPage),
-            4 => region!(crash_vmm_1: CrashPage),
-            5 => region!(crash_vmm_2: CrashPage),
-            _ => region!(crash_vmm_3: CrashPage),
-        };
-        let mut words = [0; CrashPage::TEXT_BYTES];
-        let words = core::str::from_utf8(crash.read(&mut words)).unwrap_or("?");
-        let name = CHILDREN.get(child.index()).copied().unwrap_or("?");
-        self.console_is_dead |= child.index() == CONSOLE_CHILD;
-
-        let mut line = heapless::String::<400>::new();
         let fault = Described::new(&message);
+        let number = child.index();
+        let name = self.children.name(number);
+        let mut words = [0; LifePage::WORDS_BYTES];
+        let words = self.children.last_words(number, &mut words);
         let separator = if words.is_empty() { "" } else { "; " };
-        // The longest message fits.
-        let _ = writeln!(line, "panic in {name}: {words}{separator}{fault}");
-        self.report(line.as_bytes());
-        // Suspended rather than left with an unanswered fault, of which a debug kernel
-        // complains at every switch.
-        child.tcb().tcb_suspend().ok();
+        let words = Printable(words);
+        let line = format_args!("panic in {name}: {words}{separator}{fault}");
+        self.stop(number, line);
+        self.decide();
         Ok(None)
     }
 }
 
 impl Monitor {
-    fn report(&mut self, line: &[u8]) {
-        if self.console_is_dead {
-            return self.print(line);
+    /// Looks at who has answered the clock's last question.
+    fn check(&mut self) {
+        let now = Counter::now();
+        // After a time in which the machine stood still the clock may catch up: then nobody has
+        // been able to answer in between.
+        if now - core::mem::replace(&mut self.last_check, now) < clock().hz / 20 {
+            return;
         }
-        for chunk in line.chunks(TEXT_BYTES) {
-            let record = ConsoleRecord::Text(Text::new(0, chunk));
-            // A console that does not read is as good as dead.
-            if self.ring.push(&record.to_words()).is_err() {
-                return self.print(line);
+        self.cpu.read(&mut self.children);
+        self.page.set_cpu(&self.cpu.table(&self.children));
+        for number in 0..children::COUNT {
+            let name = self.children.name(number);
+            match self.children.check(number) {
+                None => {}
+                Some(Silence::Hung { cpu_us }) => {
+                    let cpu_ms = cpu_us / 1000;
+                    let line = format_args!(
+                        "hung: {name} has had {cpu_ms} ms of the CPU and gives no sign of life"
+                    );
+                    self.stop(number, line);
+                }
+                Some(Silence::Starved) => {
+                    let line = format_args!(
+                        "silent: {name} gives no sign of life, for want of the CPU or waiting for \
+                         something else"
+                    );
+                    match self.children.part(number) {
+                        // It prints nothing now.
+                        Part::Console => self.reporter.print(line),
+                        _ => self.reporter.line(line),
+                    }
+                }
+                Some(Silence::Gone) => {
+                    let line = format_args!("hung: {name} has given no sign of life for 5 s");
+                    self.stop(number, line);
+                }
             }
         }
-        CONSOLE.notify();
     }
 
-    /// Prints to the UART, which the console uses no more; on x86 it is another than the
-    /// console's.
-    fn print(&mut self, line: &[u8]) {
-        // SAFETY: the UART is mapped uncached, or is the monitor's own; the console, its only
-        // other user, does not run any more.
-        let open = || unsafe { Serial::of_board() };
-        let serial = self.serial.get_or_insert_with(open);
-        serial.write(line);
-        serial.write(Verdict::Failed.line().as_bytes());
-    }
-}
-
-/// What a fault message says: why, the address, the program counter (seL4 reference manual,
-/// "Faults"). Read raw, because a message that nobody expects must not stop the monitor.
-struct Described {
-    label: u64,
-    words: [u64; 4],
-}
-
-impl Described {
-    fn new(message: &MessageInfo) -> Self {
-        Self {
-            label: message.label(),
-            words: core::array::from_fn(get_mr),
+    /// Lets a child not run any more, and tells why.
+    fn stop(&mut self, number: usize, why: fmt::Arguments<'_>) {
+        // Suspended rather than left with an unanswered fault, of which a debug kernel complains
+        // at every switch.
+        self.children.stop(number);
+        let part = self.children.part(number);
+        if part == Part::Console {
+            self.reporter.console_is_dead();
+        }
+        self.reporter.line(why);
+        if let Part::Vmm(vm) = part
+            && self.ended[vm].is_none()
+        {
+            self.ended[vm] = Some(EndReason::VmmDied);
+            self.reporter.vm_died(vm);
         }
     }
-}
 
-impl fmt::Display for Described {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [pc, address, fetch, syndrome] = self.words;
-        match self.label {
-            seL4_Fault_tag::seL4_Fault_VMFault => {
-                let what = if fetch == 0 {
-                    "access to"
-                } else {
-                    "execution of"
-                };
-                write!(
-                    f,
-                    "{what} address {address:#x} at pc {pc:#x}, fsr {syndrome:#x}"
-                )
-            }
-            seL4_Fault_tag::seL4_Fault_CapFault => {
-                write!(f, "use of invalid capability {address:#x} at pc {pc:#x}")
-            }
-            seL4_Fault_tag::seL4_Fault_UserException => {
-                write!(f, "undefined instruction or exception at pc {pc:#x}")
-            }
-            // An exception that the kernel has no other name for, by its syndrome: what a
-            // panic's abort raises. On x86 that is an undefined instruction like any other.
-            #[cfg(target_arch = "aarch64")]
-            seL4_Fault_tag::seL4_Fault_VCPUFault => {
-                write!(f, "exception class {:#x}", pc >> 26 & 0x3f)
-            }
-            label => write!(f, "fault {label} at pc {pc:#x}"),
+    /// Publishes the verdict as soon as there is one.
+    fn decide(&mut self) {
+        let vms = self.children.vms();
+        for (vm, ended) in self.ended.iter_mut().enumerate().take(vms) {
+            *ended = ended.or_else(|| self.children.ended(vm));
         }
+        if self.verdict.is_some() {
+            return;
+        }
+        let mut verdict = Verdict::Ok;
+        if self.children.has_lost_a_service() {
+            verdict = Verdict::Failed;
+        } else {
+            for ended in &self.ended[..vms] {
+                match ended {
+                    None => return,
+                    Some(reason) if reason.is_success() => {}
+                    Some(_) => verdict = Verdict::Failed,
+                }
+            }
+            if self.children.has_lost_a_vmm() {
+                verdict = Verdict::Failed;
+            }
+        }
+        self.cpu.read(&mut self.children);
+        self.page.set_cpu(&self.cpu.table(&self.children));
+        self.page.set_verdict(verdict);
+        self.verdict = Some(verdict);
+        self.reporter.verdict(verdict);
     }
 }

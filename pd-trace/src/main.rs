@@ -6,11 +6,14 @@
 #![no_main]
 
 use pd_runtime::{
-    Counter, CrashPage, Signals, channel_set, clock, configuration, leave_word_on_panic,
+    Counter, Signals, channel_set, clock, configuration, leave_word_on_panic, life,
     optional_region, region,
 };
-use sel4_microkit::{ChannelSet, Handler, Infallible, panicking, protection_domain};
-use vm_components::{MAX_VMS, Trace, TracePort};
+use sel4_microkit::{Channel, ChannelSet, Handler, Infallible, panicking, protection_domain};
+use vm_components::{Host, MAX_VMS, Trace, TracePort};
+
+/// To `pd-monitor`, when a VM has ended.
+const MONITOR: Channel = Channel::new(10);
 
 /// The regions of one VM, if the system description has it.
 macro_rules! vm {
@@ -32,7 +35,7 @@ macro_rules! vm {
 
 #[protection_domain]
 fn init() -> TraceDomain {
-    panicking::set_hook(&|info| leave_word_on_panic(region!(crash: CrashPage), info));
+    panicking::set_hook(&|info| leave_word_on_panic(info));
     // One line for each VM that there can be, by the names of its regions in `system.xml`.
     #[rustfmt::skip]
     let vms: [_; MAX_VMS] = [
@@ -41,20 +44,49 @@ fn init() -> TraceDomain {
         vm!(config_2, access_ring_2, access_reader_2, state_page_2, log_ring_2, log_reader_2, trace_ring_2),
         vm!(config_3, access_ring_3, access_reader_3, state_page_3, log_ring_3, log_reader_3, trace_ring_3),
     ];
-    TraceDomain(Trace::init(
-        vms.into_iter().flatten(),
-        clock(),
-        Counter::now(),
-    ))
+    TraceDomain {
+        trace: Trace::init(vms.into_iter().flatten(), clock(), Counter::now()),
+        told: [false; MAX_VMS],
+    }
 }
 
-struct TraceDomain(Trace);
+struct TraceDomain {
+    trace: Trace,
+    /// Whose end the monitor has been told.
+    told: [bool; MAX_VMS],
+}
 
 impl Handler for TraceDomain {
     type Error = Infallible;
 
     fn notified(&mut self, channels: ChannelSet) -> Result<(), Infallible> {
-        self.0.notified(channel_set(channels), &mut Signals);
+        self.trace
+            .notified(channel_set(channels), &mut BeatingSignals);
+        for (vm, told) in (0..).zip(&mut self.told) {
+            life().set_spent_ticks(vm, self.trace.spent_ticks(vm as u8));
+            if let Some(reason) = self.trace.ended(vm as u8)
+                && !core::mem::replace(told, true)
+            {
+                life().set_ended(vm, reason);
+                MONITOR.notify();
+            }
+        }
         Ok(())
+    }
+}
+
+/// The Microkit as the component's platform. The component asks for the time at least once in each
+/// turn of a VM, so a flood that keeps it at work for long is no silence.
+struct BeatingSignals;
+
+impl Host for BeatingSignals {
+    #[inline(always)]
+    fn now(&mut self) -> u64 {
+        life().beat();
+        Signals.now()
+    }
+
+    fn notify(&mut self, channel: vm_components::Channel) {
+        Signals.notify(channel);
     }
 }

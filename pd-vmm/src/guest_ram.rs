@@ -6,8 +6,13 @@
 
 use core::ptr::NonNull;
 use guest_trap::GuestPhysAddr;
+use pd_runtime::life;
 use sel4_microkit::memory_region_symbol;
 use vm_config::{RamRange, VmConfig};
+
+/// After how much of a long work on RAM this protection domain gives a sign of life: a few
+/// milliseconds on the slowest machine.
+const PIECE_BYTES: usize = 256 << 10;
 
 /// The RAM of the only VM.
 #[derive(Clone, Copy)]
@@ -61,9 +66,15 @@ impl GuestRam {
         let Some(to) = self.pointer(address, bytes.len()) else {
             return false;
         };
-        // SAFETY: `pointer` checked the range against the region that the Microkit mapped RW
-        // for this protection domain; no reference to it exists, and the source is one.
-        unsafe { to.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+        for (number, piece) in bytes.chunks(PIECE_BYTES).enumerate() {
+            let to = to.wrapping_add(number * PIECE_BYTES);
+            // SAFETY: `pointer` checked the range against the region that the Microkit mapped RW
+            // for this protection domain; no reference to it exists, and the source is one.
+            unsafe { to.copy_from_nonoverlapping(piece.as_ptr(), piece.len()) };
+            if piece.len() == PIECE_BYTES {
+                life().beat();
+            }
+        }
         true
     }
 
@@ -89,7 +100,14 @@ impl GuestRam {
 
     /// Fills the RAM with zeroes.
     pub fn clear(&self) {
-        // SAFETY: the whole region, mapped RW, as long as `new` checked; no references.
-        unsafe { self.at.write_bytes(0, self.range.len_bytes as usize) };
+        let len_bytes = self.range.len_bytes as usize;
+        for offset in (0..len_bytes).step_by(PIECE_BYTES) {
+            let piece = self.at.as_ptr().wrapping_add(offset);
+            let piece_bytes = PIECE_BYTES.min(len_bytes - offset);
+            // SAFETY: inside the region, which is mapped RW and as long as `new` checked; no
+            // references.
+            unsafe { piece.write_bytes(0, piece_bytes) };
+            life().beat();
+        }
     }
 }

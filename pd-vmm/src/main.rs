@@ -15,14 +15,14 @@ mod arch;
 mod guest_ram;
 
 use arch::{Event, Instructions, VirtualMachine};
-use pd_runtime::{CrashPage, clock, configuration, leave_word_on_panic, region};
+use pd_runtime::{clock, configuration, leave_word_on_panic, life, region};
 use sel4_microkit::{Handler, Infallible, Never, panicking, protection_domain, var};
 use vm_components::{Vmm, VmmPorts};
 use vm_config::VmConfig;
 
 #[protection_domain]
 fn init() -> VmmDomain {
-    panicking::set_hook(&|info| leave_word_on_panic(region!(crash: CrashPage), info));
+    panicking::set_hook(&|info| leave_word_on_panic(info));
     let config = configuration(region!(config: [u8; 0x1000]));
     let mut machine = VirtualMachine::new(&config);
     let ports = VmmPorts {
@@ -68,7 +68,10 @@ impl Handler for VmmDomain {
                 #[cfg(any(feature = "bench-floor", feature = "bench-in-vmm"))]
                 Event::Exit(exit) if answers.answer(exit, &mut self.machine) => {}
                 Event::Exit(exit) => arch::answer(&mut self.vmm, exit, &mut self.machine),
-                Event::Notified(channels) => self.vmm.notified(channels, &mut self.machine),
+                Event::Notified(channels) => {
+                    life().beat();
+                    self.vmm.notified(channels, &mut self.machine);
+                }
             }
         }
     }

@@ -1,6 +1,6 @@
 //! What protection domains do besides their component: read the machine's counter and the
 //! configuration, give the components their view of the Microkit's channels, write to the
-//! UART, and leave word when they panic.
+//! UART, say that they live, and leave word when they panic.
 //!
 //! Called by the `pd-*` crates. Invariant: nothing here maps memory or holds a capability; a
 //! protection domain can do what `system.xml` gives it and no more.
@@ -12,13 +12,14 @@ mod arch;
 #[cfg(target_arch = "x86_64")]
 #[path = "x86_64/mod.rs"]
 mod arch;
-mod crash;
+mod life;
 mod platform;
 
 #[cfg(target_arch = "x86_64")]
 pub use arch::calibrate;
 pub use arch::{Counter, Serial};
-pub use crash::{CrashPage, leave_word_on_panic};
+pub use life::{leave_word_on_panic, life};
+pub use oversight::LifePage;
 pub use platform::{Signals, channel_set, clock, configuration};
 
 /// A reference to a memory region that `system.xml` maps into this protection domain.

@@ -3,6 +3,7 @@
 //! numbers are those of the code, and whoever a guest must not hold up runs above its vCPU.
 //! Needs no SDK.
 
+use oversight::{LifePage, ReportPage};
 use roxmltree::{Document, Node};
 use shared_ring::{ConsumerPage, RingMemory};
 use std::collections::{BTreeMap, BTreeSet};
@@ -82,7 +83,7 @@ fn is_of_pc(name: &str) -> bool {
 
 /// What all VMs share; everything else exists once for each.
 fn is_one_for_all(resource: &str) -> bool {
-    matches!(resource, "uart" | "clock_page") || resource.starts_with("0x")
+    matches!(resource, "uart" | "clock_page" | "report") || resource.starts_with("0x")
 }
 
 /// Who maps what how: (protection domain or `guest`, region) to permissions. The guest of
@@ -172,16 +173,14 @@ fn the_system_gives_what_the_readme_says_for_each_vm_and_nothing_else() {
                 };
                 want(who, region, perms);
             }
-            // The last words of each protection domain.
-            let crash = of_vm("crash_vmm", '_', vm);
-            want(of_vm("pd-vmm", '-', vm), crash.clone(), "rw");
-            want("pd-monitor".into(), crash, "r");
+            // The signs of life and last words of each protection domain that has some.
+            let life = of_vm("life_vmm", '_', vm);
+            want(of_vm("pd-vmm", '-', vm), life.clone(), "rw");
+            want("pd-monitor".into(), life, "r");
         }
         for domain in ["trace", "console"] {
-            want(format!("pd-{domain}"), format!("crash_{domain}"), "rw");
-        }
-        for domain in ["trace", "console", "clock"] {
-            want("pd-monitor".into(), format!("crash_{domain}"), "r");
+            want(format!("pd-{domain}"), format!("life_{domain}"), "rw");
+            want("pd-monitor".into(), format!("life_{domain}"), "r");
         }
         // The line that they take to the console.
         for (who, region, perms) in [
@@ -265,7 +264,7 @@ fn each_program_finds_the_regions_of_the_right_vm() {
             let wanted = match (program.as_str(), region.split_once('_')) {
                 ("pd-monitor", _) => region,
                 _ if is_one_for_all(region) => region,
-                (_, Some(("crash", _))) => "crash",
+                (_, Some(("life", _))) => "life",
                 ("pd-vmm", _) => {
                     let vm = domain.strip_prefix("pd-vmm").unwrap().replace('-', "_");
                     region.strip_suffix(&vm).unwrap()
@@ -313,8 +312,18 @@ fn regions_are_as_large_as_what_lies_in_them() {
                 assert_eq!(size(&region), bytes as u64, "{name}: {region}");
             }
         }
-        let monitor = size_of::<RingMemory<CONSOLE_SLOTS>>();
-        assert_eq!(size("monitor_ring"), monitor as u64, "{name}");
+        for vm in 0..vms {
+            let life = of_vm("life_vmm", '_', vm);
+            assert_eq!(size(&life), size_of::<LifePage>() as u64, "{name}: {life}");
+        }
+        for (region, bytes) in [
+            ("monitor_ring", size_of::<RingMemory<CONSOLE_SLOTS>>()),
+            ("life_trace", size_of::<LifePage>()),
+            ("life_console", size_of::<LifePage>()),
+            ("report", size_of::<ReportPage>()),
+        ] {
+            assert_eq!(size(region), bytes as u64, "{name}: {region}");
+        }
         if is_of_pc(name) {
             assert_eq!(size("clock_page"), PAGE, "{name}");
         }
@@ -353,6 +362,9 @@ fn channels_have_the_numbers_that_the_components_use() {
                 end("pd-console", channel::console::MONITOR),
                 ("pd-monitor".to_owned(), 0),
             ],
+            // The numbers in `pd-clock`, `pd-trace` and `pd-monitor`.
+            [clock(10), ("pd-monitor".to_owned(), 1)],
+            [("pd-monitor".to_owned(), 2), ("pd-trace".to_owned(), 10)],
         ]);
         for vm in 0..vms {
             let vmm = of_vm("pd-vmm", '-', vm);
@@ -381,22 +393,35 @@ fn channels_have_the_numbers_that_the_components_use() {
     });
 }
 
+/// The children of the monitor and their numbers, as the code has them.
+fn children(name: &str, vms: u8) -> BTreeMap<String, u64> {
+    let of_every_system = ["pd-vmm", "pd-trace", "pd-console", "pd-clock"];
+    let mut wanted: BTreeMap<String, u64> = of_every_system
+        .map(str::to_owned)
+        .into_iter()
+        .zip(0..)
+        .collect();
+    for vm in 1..vms {
+        wanted.insert(of_vm("pd-vmm", '-', vm), 3 + u64::from(vm));
+    }
+    if has_idle(name) {
+        wanted.insert("pd-idle".to_owned(), 7);
+    }
+    wanted
+}
+
+/// Whether idling has a protection domain: where guests do not run on their VMMs' time.
+fn has_idle(name: &str) -> bool {
+    !is_of_pc(name)
+}
+
 /// The monitor names a dead child by its number.
 #[test]
 fn children_have_the_numbers_that_the_monitor_knows() {
     in_each(|name, document, vms| {
-        let of_every_system = ["pd-vmm", "pd-trace", "pd-console", "pd-clock"];
-        let mut wanted: BTreeMap<String, u64> = of_every_system
-            .map(str::to_owned)
-            .into_iter()
-            .zip(0..)
-            .collect();
-        for vm in 1..vms {
-            wanted.insert(of_vm("pd-vmm", '-', vm), 3 + u64::from(vm));
-        }
-        let children = nodes(document, "protection_domain");
-        let children = children.filter(|node| node.attribute("id").is_some());
-        let children: BTreeMap<String, u64> = children
+        let given = nodes(document, "protection_domain");
+        let given = given.filter(|node| node.attribute("id").is_some());
+        let given: BTreeMap<String, u64> = given
             .map(|node| {
                 (
                     attribute(&node, "name").to_owned(),
@@ -404,7 +429,32 @@ fn children_have_the_numbers_that_the_monitor_knows() {
                 )
             })
             .collect();
-        assert_eq!(children, wanted, "{name}");
+        assert_eq!(given, children(name, vms), "{name}");
+    });
+}
+
+/// A scheduling context says what its protection domain consumed, and could be given more or less:
+/// the monitor alone has them, in the slots after the children's numbers and then its own, and
+/// nobody has any other capability besides what the Microkit gives.
+#[test]
+fn the_monitor_alone_holds_scheduling_contexts_and_nobody_any_other_capability() {
+    in_each(|name, document, vms| {
+        let mut wanted: BTreeSet<(String, u64)> = children(name, vms)
+            .into_iter()
+            .map(|(child, number)| (child, number + 1))
+            .collect();
+        wanted.insert(("pd-monitor".to_owned(), 9));
+        let mut given = BTreeSet::new();
+        for cspace in nodes(document, "cspace") {
+            let owner = cspace.parent().unwrap();
+            assert_eq!(attribute(&owner, "name"), "pd-monitor", "{name}");
+            for capability in cspace.children().filter(Node::is_element) {
+                assert!(capability.has_tag_name("cap_sc"), "{name}: {capability:?}");
+                let of = attribute(&capability, "pd").to_owned();
+                given.insert((of, number(attribute(&capability, "slot"))));
+            }
+        }
+        assert_eq!(given, wanted, "{name}");
     });
 }
 
@@ -424,6 +474,10 @@ fn whoever_a_guest_must_not_hold_up_runs_above_its_vcpu() {
         for domain in nodes(document, "protection_domain") {
             let domain_name = attribute(&domain, "name");
             if is_of_pc(name) && domain_name.starts_with("pd-vmm") {
+                continue;
+            }
+            if domain_name == "pd-idle" {
+                assert!(number(attribute(&domain, "priority")) < of_vcpus, "{name}");
                 continue;
             }
             assert!(
@@ -512,7 +566,13 @@ fn a_pc_differs_from_a_board_only_where_its_hardware_does() {
         let elements = document.descendants().filter(Node::is_element);
         let of_all = elements.filter(|node| {
             let region = node.attribute("mr").or(node.attribute("name"));
-            !node.has_tag_name("ioport") && !region.is_some_and(is_one_for_all)
+            let is_of_hardware = |resource| {
+                is_one_for_all(resource) && resource != "report" || resource == "pd-idle"
+            };
+            let is_idle = ["pd", "path"]
+                .map(|what| node.attribute(what))
+                .contains(&Some("pd-idle"));
+            !node.has_tag_name("ioport") && !region.is_some_and(is_of_hardware) && !is_idle
         });
         let line_of = |node: Node<'_, '_>| {
             let name = node.attribute("name").unwrap_or_default();

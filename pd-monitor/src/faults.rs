@@ -1,0 +1,80 @@
+//! What a fault message says: why, the address, the program counter.
+//!
+//! Read raw, because a message that nobody expects must not stop the monitor. Invariant: whatever
+//! arrives is described, and named for what it is. A child can send a message to its parent that
+//! looks like a fault of its own; the monitor then treats it as dead, which hurts nobody else.
+//!
+//! Specification: seL4 reference manual, "Faults"; Arm ARM D24.2.40 for exception classes.
+
+use core::fmt;
+use sel4::sys::seL4_Fault_tag;
+use sel4_microkit::{MessageInfo, get_mr};
+
+/// A fault message, in words.
+pub struct Described {
+    label: u64,
+    words: [u64; 4],
+}
+
+impl Described {
+    /// The message that has just been received.
+    pub fn new(message: &MessageInfo) -> Self {
+        Self {
+            label: message.label(),
+            words: core::array::from_fn(get_mr),
+        }
+    }
+}
+
+impl fmt::Display for Described {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [pc, address, fetch, syndrome] = self.words;
+        match self.label {
+            seL4_Fault_tag::seL4_Fault_VMFault => {
+                let what = if fetch == 0 {
+                    "access to"
+                } else {
+                    "execution of"
+                };
+                write!(
+                    f,
+                    "{what} address {address:#x} at pc {pc:#x}, fsr {syndrome:#x}"
+                )
+            }
+            seL4_Fault_tag::seL4_Fault_CapFault => {
+                write!(f, "use of invalid capability {address:#x} at pc {pc:#x}")
+            }
+            // The first word is a register; the program counter is another of them.
+            seL4_Fault_tag::seL4_Fault_UnknownSyscall => f.write_str("an unknown system call"),
+            seL4_Fault_tag::seL4_Fault_UserException => {
+                write!(f, "undefined instruction or exception at pc {pc:#x}")
+            }
+            // An exception that the kernel has no other name for, by its syndrome: what a
+            // panic's abort raises. On x86 that is an undefined instruction like any other.
+            #[cfg(target_arch = "aarch64")]
+            seL4_Fault_tag::seL4_Fault_VCPUFault => {
+                let class = pc >> 26 & 0x3f;
+                if let Some(what) = debug_exception(class) {
+                    write!(
+                        f,
+                        "a guest's {what}: this kernel leaves debug registers to guests; "
+                    )?;
+                }
+                write!(f, "exception class {class:#x}")
+            }
+            label => write!(f, "sent a message to its parent, with label {label}"),
+        }
+    }
+}
+
+/// What a debug exception is of. No protection domain can set one up; a guest can where the kernel
+/// neither traps nor switches the debug registers.
+#[cfg(target_arch = "aarch64")]
+fn debug_exception(class: u64) -> Option<&'static str> {
+    Some(match class {
+        0x30 | 0x31 => "breakpoint",
+        0x32 | 0x33 => "software step",
+        0x34 | 0x35 => "watchpoint",
+        _ => return None,
+    })
+}
