@@ -6,6 +6,7 @@
 #[cfg(any(feature = "bench-floor", feature = "bench-in-vmm"))]
 pub mod bench;
 mod invocations;
+mod own_time;
 mod processor;
 mod vcpu;
 

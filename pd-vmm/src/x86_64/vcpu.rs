@@ -24,6 +24,7 @@
 use super::invocations::{
     GENERAL_REGISTERS, VCpuInvocations, VmEntry, VmExit, exit_message, vm_enter,
 };
+use super::own_time::OwnTime;
 use crate::guest_ram::GuestRam;
 use core::cell::Cell;
 use guest_trap::GuestPhysAddr;
@@ -92,6 +93,8 @@ pub enum Event {
 /// The only VM and its only vCPU.
 pub struct VirtualMachine {
     pub(super) ram: GuestRam,
+    /// The VMM's part of this thread's time.
+    time: OwnTime,
     /// Whether the guest is to run.
     runs: bool,
     /// RIP, and the event that the next entry injects.
@@ -128,6 +131,7 @@ impl VirtualMachine {
     pub fn new(config: &VmConfig<'_>) -> Self {
         Self {
             ram: GuestRam::new(config),
+            time: OwnTime::new(),
             runs: false,
             entry: VmEntry {
                 rip: 0,
@@ -153,8 +157,8 @@ impl VirtualMachine {
     pub fn next_event(&mut self) -> Event {
         loop {
             if !self.runs {
-                let received = INPUT.recv_with_mrs(REPLY);
-                return Event::Notified(ChannelSet::from_bits(received.badge));
+                let received = self.time.pause(|| INPUT.recv_with_mrs(REPLY));
+                return self.notified(received.badge);
             }
             if self.changed {
                 self.changed = false;
@@ -162,10 +166,11 @@ impl VirtualMachine {
                 VCPU.vcpu_write_registers(&self.registers).ok();
             }
             self.delivers = Injected(self.entry.interruption_info).is_there();
-            match vm_enter(&mut self.entry) {
-                VmExit::Notified(badge) => {
-                    return Event::Notified(ChannelSet::from_bits(badge));
-                }
+            self.time.ends();
+            let left = vm_enter(&mut self.entry);
+            self.time.begins();
+            match left {
+                VmExit::Notified(badge) => return self.notified(badge),
                 VmExit::Fault(reason) => {
                     if let Some(exit) = self.exit(reason) {
                         return Event::Exit(exit);
@@ -173,6 +178,11 @@ impl VirtualMachine {
                 }
             }
         }
+    }
+
+    fn notified(&mut self, badge: Word) -> Event {
+        self.time.publish();
+        Event::Notified(ChannelSet::from_bits(badge))
     }
 
     /// What an exit means; `None` if the guest just goes on.
@@ -363,7 +373,8 @@ impl Host for VirtualMachine {
 
     #[inline(always)]
     fn notify(&mut self, channel: Channel) {
-        Signals.notify(channel);
+        // Whoever is notified may run at once.
+        self.time.pause(|| Signals.notify(channel));
     }
 }
 
