@@ -10,14 +10,15 @@
 //!                 SIGINT, commands ────►       ──standard output────► memory, last words
 //! ```
 
-use crate::machine::{Machine, send_lines};
+use crate::machine::{Look, Machine, send_each_line, send_lines};
 use crate::multiboot;
 use crate::{Failure, Request};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, mkfifo};
+use oversight::{Report, ReportPage};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -100,7 +101,7 @@ impl Boot {
             held_open.push(held.map_err(cannot)?);
             send_lines(File::open(&pipe).map_err(cannot)?, sender.clone());
         }
-        let (mut output, input) = io::pipe().map_err(cannot)?;
+        let (output, input) = io::pipe().map_err(cannot)?;
         self.command
             .stdin(Stdio::piped())
             .stdout(input.try_clone().map_err(cannot)?)
@@ -108,24 +109,22 @@ impl Boot {
         let child = self.command.spawn().map_err(|error| {
             Failure::Host(format!(
                 "cannot start bochs: {error}; `make setup ARCH=x86_64 PLATFORM=microkit` installs \
-                 it (Debian: apt-get install --no-install-recommends bochs bochs-term)"
+                 it (Debian: apt-get install --no-install-recommends bochs bochs-term bochsbios \
+                 vgabios)"
             ))
         })?;
         // The command holds the other end of `output`.
         drop(self.command);
-        let (said, output_of_bochs) = channel();
+        let (sender, said) = channel();
         std::thread::spawn(move || {
-            let mut bytes = Vec::new();
-            let _ = output.read_to_end(&mut bytes);
+            send_each_line(output, &sender);
             // Bochs has ended, and with it its serial ports.
             drop(held_open);
-            // Nobody may want to know.
-            let _ = said.send(String::from_utf8_lossy(&bytes).into_owned());
         });
         Ok(Bochs {
             child,
             lines,
-            output: output_of_bochs,
+            said,
             work: self.work,
         })
     }
@@ -171,8 +170,8 @@ info: action=ignore
 pub(crate) struct Bochs {
     child: Child,
     lines: Receiver<String>,
-    /// All that it printed itself, once it has ended.
-    output: Receiver<String>,
+    /// What it prints itself, line by line.
+    said: Receiver<String>,
     work: PathBuf,
 }
 
@@ -186,48 +185,84 @@ impl Machine for Bochs {
             Ok(status) => status.to_string(),
             Err(error) => error.to_string(),
         };
-        let output = self.output.recv_timeout(PATIENCE).unwrap_or_default();
-        let cause = output.lines().rev().find(|line| line.contains(">>PANIC<<"));
-        match cause.and_then(|line| line.split(">>PANIC<<").nth(1)) {
-            Some(cause) => format!("Bochs ended without a verdict: {}", cause.trim()),
-            None => format!("Bochs ended without a verdict ({status})"),
+        let said: Vec<_> = self.said().filter(|line| !line.is_empty()).collect();
+        let cause = said.iter().rev().find(|line| line.contains(">>PANIC<<"));
+        match (
+            cause.and_then(|line| line.split(">>PANIC<<").nth(1)),
+            said.last(),
+        ) {
+            (Some(cause), _) => format!("Bochs ended without a verdict: {}", cause.trim()),
+            (None, Some(words)) => format!("Bochs ended without a verdict ({status}): {words}"),
+            (None, None) => format!("Bochs ended without a verdict ({status})"),
         }
+    }
+
+    fn look(&mut self, report_page: u64) -> Result<Look, String> {
+        let piece = (report_page, ReportPage::BYTES as u64);
+        self.command(&format!("{}continue\n", examine(&piece)))?;
+        let mut page = Vec::new();
+        self.memory(piece, &mut page)?;
+        Ok(Look {
+            report: Report::parse(&page),
+            // Whoever switches this machine off ends Bochs.
+            is_off: false,
+        })
     }
 
     fn dump(&mut self, pieces: &[(u64, u64)], file: &Path) -> Result<(), String> {
         // `writemem` takes linear addresses, for which the page tables of the moment are asked.
-        let commands = pieces.iter().map(|(first, len_bytes)| {
-            let words = len_bytes.div_ceil(4);
-            format!("xp /{words}wxm {first:#x}\n")
-        });
+        let commands = pieces.iter().map(examine);
         let commands = commands.chain(["quit\n".into()]).collect::<String>();
-        let pid = i32::try_from(self.child.id()).map_err(|error| error.to_string())?;
-        kill(Pid::from_raw(pid), Signal::SIGINT).map_err(|error| error.to_string())?;
-        let mut input = self.child.stdin.take().ok_or("Bochs takes no commands")?;
-        input
-            .write_all(commands.as_bytes())
-            .map_err(|error| error.to_string())?;
-        let output = self.output.recv_timeout(PATIENCE);
-        let output = output.map_err(|_| "Bochs does not answer")?;
+        self.command(&commands)?;
         let memory = File::create(file).map_err(|error| error.to_string())?;
         let mut memory = BufWriter::new(memory);
-        let mut lines = output.lines().filter_map(examined);
-        for (first, len_bytes) in pieces {
-            let mut at = *first;
-            while at < first + len_bytes {
-                let (address, words) = lines.next().ok_or("Bochs shows too little memory")?;
-                if address != at {
-                    return Err(format!("Bochs shows {address:#x} instead of {at:#x}"));
-                }
-                at += 4 * words.len() as u64;
-                for word in words {
-                    let written = memory.write_all(&word.to_le_bytes());
-                    written.map_err(|error| error.to_string())?;
-                }
-            }
+        for piece in pieces {
+            self.memory(*piece, &mut memory)?;
         }
         memory.flush().map_err(|error| error.to_string())
     }
+}
+
+impl Bochs {
+    /// What it has said since it was listened to, and says within its time.
+    fn said(&self) -> impl Iterator<Item = String> {
+        std::iter::from_fn(|| self.said.recv_timeout(PATIENCE).ok())
+    }
+
+    /// Interrupts the machine and gives the debugger commands.
+    fn command(&mut self, commands: &str) -> Result<(), String> {
+        let pid = i32::try_from(self.child.id()).map_err(|error| error.to_string())?;
+        kill(Pid::from_raw(pid), Signal::SIGINT).map_err(|error| error.to_string())?;
+        let input = self.child.stdin.as_mut().ok_or("Bochs takes no commands")?;
+        let written = input.write_all(commands.as_bytes());
+        written
+            .and_then(|()| input.flush())
+            .map_err(|error| error.to_string())
+    }
+
+    /// Reads the debugger's answer to [`examine`].
+    fn memory(&self, (first, len_bytes): (u64, u64), out: &mut impl Write) -> Result<(), String> {
+        let mut lines = self.said().filter_map(|line| examined(&line));
+        let mut at = first;
+        while at < first + len_bytes {
+            let (address, words) = lines.next().ok_or("Bochs shows too little memory")?;
+            if address != at {
+                return Err(format!("Bochs shows {address:#x} instead of {at:#x}"));
+            }
+            at += 4 * words.len() as u64;
+            for word in words {
+                let written = out.write_all(&word.to_le_bytes());
+                written.map_err(|error| error.to_string())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The debugger's command that shows a piece of physical memory.
+fn examine((first, len_bytes): &(u64, u64)) -> String {
+    let words = len_bytes.div_ceil(4);
+    format!("xp /{words}wxm {first:#x}\n")
 }
 
 impl Drop for Bochs {

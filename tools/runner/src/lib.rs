@@ -1,7 +1,7 @@
 //! Boots the configurations of one or several VMs under an emulator and watches their console.
 //!
-//! Used by the `runner` program and by the system tests. Invariant: a run ends by the
-//! verdict line, by the line it was to wait for, by the end of the emulator, or by its deadline,
+//! Used by the `runner` program and by the system tests. Invariant: a run ends by the verdict in
+//! the report page, by the line it was to wait for, by the end of the emulator, or by its deadline,
 //! and never by a sleep; only the first two can be success.
 
 pub mod bench;
@@ -10,6 +10,7 @@ mod bochs;
 mod description;
 mod machine;
 mod multiboot;
+mod outcome;
 mod qemu;
 mod qmp;
 mod system;
@@ -19,15 +20,12 @@ pub use board::{BoardModel, VtX};
 pub use system::{Architecture, Microkit, Platform, Unikernel};
 pub use vms::{configurations, on_architecture, system_description};
 
+use outcome::{Ends, Outcome};
+use oversight::Verdict;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::RecvTimeoutError;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use vdev_trace::compile::{Compiled, compile_all};
-
-/// The line that ends a run well.
-const VERDICT_OK: &str = "verdict: ok";
-const VERDICT: &str = "verdict: ";
 
 /// How a system is to be run.
 pub struct Request<'a> {
@@ -92,6 +90,7 @@ impl fmt::Display for Failure {
 /// See [`Failure`].
 pub fn run(request: &Request<'_>, mut show: impl FnMut(&str)) -> Result<Transcript, Failure> {
     let compiled = compile_for(request.platform.system(), request.configs, request.images)?;
+    let report_page = request.platform.report_page().map_err(Failure::Host)?;
     let boot = request
         .platform
         .boot(request, &compiled)
@@ -102,33 +101,15 @@ pub fn run(request: &Request<'_>, mut show: impl FnMut(&str)) -> Result<Transcri
         lines: Vec::new(),
         blobs: compiled.iter().map(|vm| vm.blob.clone()).collect(),
     };
-    let deadline = Instant::now() + request.deadline;
-    let outcome = loop {
-        let rest = deadline.saturating_duration_since(Instant::now());
-        match machine.lines().recv_timeout(rest) {
-            Ok(line) => {
-                show(&line);
-                let verdict = line.starts_with(VERDICT);
-                let awaited = request.until.is_some_and(|text| line.contains(text));
-                transcript.lines.push(line);
-                if awaited {
-                    break Ok(());
-                }
-                if verdict {
-                    break Err(None);
-                }
-            }
-            Err(RecvTimeoutError::Timeout) => {
-                break Err(Some(format!(
-                    "no verdict within {} s",
-                    request.deadline.as_secs()
-                )));
-            }
-            Err(RecvTimeoutError::Disconnected) => {
-                break Err(Some(machine.ending()));
-            }
-        }
+    let ends = Ends {
+        report_page,
+        until: request.until,
+        deadline: request.deadline,
     };
+    let outcome = outcome::watch(&mut *machine, &ends, |line| {
+        show(&line);
+        transcript.lines.push(line);
+    });
     let dumped = match &request.dump {
         Some(file) => request
             .platform
@@ -137,9 +118,7 @@ pub fn run(request: &Request<'_>, mut show: impl FnMut(&str)) -> Result<Transcri
         None => Ok(()),
     };
     // Why the run failed is worth more than why there is nothing to look at.
-    if let Err(outcome) = outcome
-        && let Some(reason) = transcript.failure(outcome)
-    {
+    if let Some(reason) = transcript.failure(outcome) {
         return Err(Failure::System { transcript, reason });
     }
     dumped.map_err(|error| Failure::Host(format!("no memory dump: {error}")))?;
@@ -165,16 +144,19 @@ pub fn compile_for(
 }
 
 impl Transcript {
-    /// Why the run is no success, with what the system said of it: it ended without a
-    /// verdict, for the reason given, or with a bad one.
-    fn failure(&self, without_verdict: Option<String>) -> Option<String> {
-        let verdict = self.lines.last().filter(|line| *line != VERDICT_OK);
-        let reason = match without_verdict {
-            Some(reason) => reason,
-            None => verdict?.clone(),
+    /// Why the run is no success, if it is none, with what the system said of it.
+    fn failure(&self, outcome: Outcome) -> Option<String> {
+        let reason = match outcome {
+            Outcome::Awaited | Outcome::Verdict(Verdict::Ok) => return None,
+            Outcome::Verdict(verdict) => verdict.line().trim_end().into(),
+            Outcome::Other(reason) => reason,
         };
-        let cause = |line: &&String| line.starts_with("panic in ") || line.contains("] fatal ");
-        Some(match self.lines.iter().rev().find(cause) {
+        // What died or hung first is why the rest ended.
+        let is_death = |line: &&String| line.starts_with("panic in ") || line.starts_with("hung: ");
+        let died = self.lines.iter().find(is_death);
+        let is_end = |line: &&String| line.contains("] fatal ");
+        let ended = || self.lines.iter().rev().find(is_end);
+        Some(match died.or_else(ended) {
             Some(cause) => format!("{cause} ({reason})"),
             None => reason,
         })

@@ -1,8 +1,9 @@
-//! A machine that an emulator runs, as `run` sees it: lines, memory, and an end.
+//! A machine that an emulator runs, as `run` sees it: lines, its report page, memory, and an end.
 //!
 //! Implemented by `qemu` and `bochs`. Invariant: a machine ends when it is dropped.
 
 use crate::{Failure, bochs, qemu};
+use oversight::Report;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::Command;
@@ -44,6 +45,13 @@ pub(crate) trait Machine {
     /// Waits for the end of the emulator, and tells it in words.
     fn ending(&mut self) -> String;
 
+    /// Looks at the report page, which is at this physical address. The machine goes on.
+    ///
+    /// # Errors
+    ///
+    /// Why that cannot be, in a sentence.
+    fn look(&mut self, report_page: u64) -> Result<Look, String>;
+
     /// Writes pieces of physical memory, each with its start and length in bytes, to `file`,
     /// one after the other. The machine does not go on.
     ///
@@ -53,17 +61,29 @@ pub(crate) trait Machine {
     fn dump(&mut self, pieces: &[(u64, u64)], file: &Path) -> Result<(), String>;
 }
 
+/// What a look at a machine shows.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Look {
+    /// The report page, if somebody has begun it.
+    pub(crate) report: Option<Report>,
+    /// The machine has switched itself off: no line will come.
+    pub(crate) is_off: bool,
+}
+
 /// Sends the lines of `output` as they come, from a thread of its own.
 pub(crate) fn send_lines(output: impl Read + Send + 'static, lines: Sender<String>) {
-    std::thread::spawn(move || {
-        let mut output = BufReader::new(output);
-        let mut line = Vec::new();
-        while output.read_until(b'\n', &mut line).is_ok_and(|len| len > 0) {
-            let text = String::from_utf8_lossy(&line);
-            if lines.send(text.trim_end().to_owned()).is_err() {
-                break;
-            }
-            line.clear();
+    std::thread::spawn(move || send_each_line(output, &lines));
+}
+
+/// Sends the lines of `output` as they come, until it ends or nobody wants them.
+pub(crate) fn send_each_line(output: impl Read, lines: &Sender<String>) {
+    let mut output = BufReader::new(output);
+    let mut line = Vec::new();
+    while output.read_until(b'\n', &mut line).is_ok_and(|len| len > 0) {
+        let text = String::from_utf8_lossy(&line);
+        if lines.send(text.trim_end().to_owned()).is_err() {
+            break;
         }
-    });
+        line.clear();
+    }
 }

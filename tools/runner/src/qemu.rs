@@ -3,11 +3,19 @@
 //! Called by `run` for all that does not need VT-x, and for that too where the host has it. The
 //! machine itself is the platform's (`system`).
 
-use crate::machine::{Machine, send_lines};
-use crate::{Failure, Request, qmp, system};
+use crate::machine::{Look, Machine, send_lines};
+use crate::qmp::Qmp;
+use crate::{Failure, Request, system};
+use oversight::{Report, ReportPage};
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+/// How long what QEMU has said last may take to get here.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A machine that is ready to be started.
 pub(crate) struct Boot {
@@ -22,12 +30,10 @@ impl Boot {
             command.args(["-icount", &format!("shift={shift},sleep=off")]);
         }
         let socket = request.work.join("qmp.sock");
-        if request.dump.is_some() {
-            // The machine stays when it switches itself off, so that it can be looked at.
-            command.arg("-no-shutdown").arg("-qmp");
-            let place = system::option_value(&socket);
-            command.arg(format!("unix:{place},server=on,wait=off"));
-        }
+        // The machine stays when it switches itself off, so that it can be looked at.
+        command.arg("-no-shutdown").arg("-qmp");
+        let place = system::option_value(&socket);
+        command.arg(format!("unix:{place},server=on,wait=off"));
         Self { command, socket }
     }
 
@@ -50,7 +56,7 @@ impl Boot {
             .command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
+            .stderr(Stdio::piped())
             .spawn();
         let mut child = spawned.map_err(|error| {
             Failure::Host(format!(
@@ -62,9 +68,14 @@ impl Boot {
         if let Some(output) = child.stdout.take() {
             send_lines(output, sender);
         }
+        let (sender, said) = channel();
+        if let Some(output) = child.stderr.take() {
+            send_lines(output, sender);
+        }
         Ok(Qemu {
             child,
             lines,
+            said,
             socket: self.socket,
         })
     }
@@ -74,6 +85,8 @@ impl Boot {
 pub(crate) struct Qemu {
     child: Child,
     lines: Receiver<String>,
+    /// What it says itself, line by line.
+    said: Receiver<String>,
     socket: PathBuf,
 }
 
@@ -87,11 +100,41 @@ impl Machine for Qemu {
             Ok(status) => status.to_string(),
             Err(error) => error.to_string(),
         };
-        format!("QEMU ended without a verdict ({status})")
+        // Its last words come before the end of its output.
+        let said = std::iter::from_fn(|| self.said.recv_timeout(PATIENCE).ok());
+        match said.filter(|line| !line.is_empty()).last() {
+            Some(words) => format!("QEMU ended without a verdict ({status}): {words}"),
+            None => format!("QEMU ended without a verdict ({status})"),
+        }
+    }
+
+    fn look(&mut self, report_page: u64) -> Result<Look, String> {
+        let piece = self.socket.with_file_name("report.piece");
+        let look = || -> io::Result<Look> {
+            let mut qmp = Qmp::connect(&self.socket)?;
+            // In this order: who is off has written its page.
+            let is_off = qmp.is_off()?;
+            let mut page = Vec::new();
+            qmp.memory(report_page, ReportPage::BYTES as u64, &piece, &mut page)?;
+            let report = Report::parse(&page);
+            Ok(Look { report, is_off })
+        };
+        look().map_err(|error| format!("QEMU does not show its memory: {error}"))
     }
 
     fn dump(&mut self, pieces: &[(u64, u64)], file: &Path) -> Result<(), String> {
-        qmp::dump(&self.socket, pieces, file).map_err(|error| error.to_string())
+        // QEMU begins a file anew with each piece.
+        let piece = file.with_added_extension("piece");
+        let dump = || -> io::Result<()> {
+            let mut qmp = Qmp::connect(&self.socket)?;
+            qmp.stop()?;
+            let mut whole = File::create(file)?;
+            for (first, len_bytes) in pieces {
+                qmp.memory(*first, *len_bytes, &piece, &mut whole)?;
+            }
+            Ok(())
+        };
+        dump().map_err(|error| error.to_string())
     }
 }
 

@@ -16,9 +16,14 @@ const UNIKERNEL_BYTES: u64 = 16 * MIB;
 const CONFIGURATIONS: u64 = 0xe0_0000;
 /// Where it finds VM 0's image, likewise; each begins on the page after the one before.
 const IMAGES: u64 = 0xe1_0000;
+/// Where its report page is, likewise.
+const REPORT_PAGE: u64 = 0xdf_f000;
 const PAGE: u64 = 4096;
 /// The unit in which it hands out RAM.
 const GUEST_RAM_BLOCK: u64 = 2 * MIB;
+
+/// The name of the report page's memory region.
+const REPORT: &str = "report";
 
 /// The kernel that Microkit's tool puts beside an image for x86, as loaders of Multiboot 1 take
 /// it.
@@ -146,8 +151,8 @@ impl Platform {
         }
     }
 
-    /// The physical memory in which the trace rings lie: the start and length in bytes of
-    /// each piece.
+    /// The physical memory in which the trace rings and the report page lie: the start and
+    /// length in bytes of each piece.
     pub(crate) fn memory(&self, vms: &[Compiled]) -> Result<Vec<(u64, u64)>, String> {
         match self {
             Self::Unikernel(unikernel) => {
@@ -155,11 +160,7 @@ impl Platform {
                 Ok(vec![(unikernel.architecture.ram(), len_bytes)])
             }
             Self::Microkit(microkit, _) => {
-                let place = microkit.system.display();
-                std::fs::read_to_string(&microkit.system)
-                    .map_err(|error| error.to_string())
-                    .and_then(|system| trace_rings(&system))
-                    .map_err(|error| format!("{place}: {error}"))
+                microkit.regions(|name| name.starts_with("trace_ring") || name == REPORT)
             }
         }
     }
@@ -171,6 +172,20 @@ impl Platform {
             Self::Unikernel(_) => Places::In(vec![0..CONFIGURATIONS]),
             // Nothing but its regions is in the dump.
             Self::Microkit(..) => Places::Anywhere,
+        }
+    }
+
+    /// The physical address of the page that says how the run went.
+    pub(crate) fn report_page(&self) -> Result<u64, String> {
+        match self {
+            Self::Unikernel(unikernel) => Ok(unikernel.architecture.ram() + REPORT_PAGE),
+            Self::Microkit(microkit, _) => match microkit.regions(|name| name == REPORT)?[..] {
+                [(first, _)] => Ok(first),
+                _ => {
+                    let place = microkit.system.display();
+                    Err(format!("{place}: there is no memory region \"{REPORT}\""))
+                }
+            },
         }
     }
 
@@ -248,6 +263,15 @@ fn on_kvm(image: &Path) -> Command {
 }
 
 impl Microkit {
+    /// The physical memory of the regions with such names.
+    fn regions(&self, with: impl Fn(&str) -> bool) -> Result<Vec<(u64, u64)>, String> {
+        let place = self.system.display();
+        std::fs::read_to_string(&self.system)
+            .map_err(|error| error.to_string())
+            .and_then(|system| regions(&system, with))
+            .map_err(|error| format!("{place}: {error}"))
+    }
+
     /// Makes the bootable image, with the guests and their configurations as prefilled regions,
     /// and the Microkit's report beside it.
     ///
@@ -288,21 +312,21 @@ fn guest_bytes(vms: &[Compiled]) -> u64 {
     blocks.sum()
 }
 
-/// Where a system description puts the trace rings: their regions have a physical address, so
+/// Where a system description puts the regions with such names: they have a physical address, so
 /// that whoever looks from outside finds them.
-fn trace_rings(system: &str) -> Result<Vec<(u64, u64)>, String> {
+fn regions(system: &str, with: impl Fn(&str) -> bool) -> Result<Vec<(u64, u64)>, String> {
     let document = roxmltree::Document::parse(system).map_err(|error| error.to_string())?;
     let regions = document
         .descendants()
         .filter(|node| node.has_tag_name("memory_region"));
-    let is_trace = |name: &str| name.starts_with("trace_ring");
-    let rings = regions.filter(|region| region.attribute("name").is_some_and(is_trace));
-    rings
-        .map(|ring| {
-            let number = |name| ring.attribute(name).and_then(hexadecimal);
+    let regions = regions.filter_map(|region| Some((region.attribute("name")?, region)));
+    regions
+        .filter(|(name, _)| with(name))
+        .map(|(name, region)| {
+            let number = |name| region.attribute(name).and_then(hexadecimal);
             number("phys_addr")
                 .zip(number("size"))
-                .ok_or("a trace ring has no phys_addr and size in hexadecimal".into())
+                .ok_or_else(|| format!("{name} has no phys_addr and size in hexadecimal"))
         })
         .collect()
 }

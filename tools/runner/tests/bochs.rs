@@ -13,6 +13,7 @@ const SYSTEM: &str = r#"<system>
     <memory_region name="guest_ram" size="0x200000" />
     <memory_region name="trace_ring" size="0x20" phys_addr="0x1000" />
     <memory_region name="trace_ring_1" size="0x8" phys_addr="0x3000" />
+    <memory_region name="report" size="0xc0" phys_addr="0x5000" />
     <virtual_machine name="demo">
         <map mr="guest_ram" vaddr="0x40000000" perms="rwx" />
     </virtual_machine>
@@ -23,25 +24,41 @@ const SYSTEM: &str = r#"<system>
 #[unsafe(link_section = ".rom")]
 static ROM: [u8; 3] = [0x55, 0xaa, 1];
 
-/// Begins each script: reads `-f FILE`, and finds the serial ports' pipes in that.
-const READ_CONFIGURATION: &str = r#"
+/// Begins each script: reads `-f FILE`, finds the serial ports' pipes in that, and is a debugger:
+/// after an interrupt it answers until it is told to continue or to quit. It shows a report page
+/// with the verdict `$verdict` (`crates/oversight/src/report.rs`); `answer` may show more.
+const PRELUDE: &str = r#"
 while [ "$1" != -f ]; do shift; done
 port() { sed -n "s/^$1: .*dev=\"\(.*\)\"/\1/p" "$file"; }
 file=$2
-"#;
-
-/// The debugger: after an interrupt it gives an answer to each command but `quit`.
-const DEBUGGER: &str = r#"
+verdict=1
+answer() { :; }
+page() {
+    echo '0x0000000000005000:41525456 444E4543  00000001 00000000 '
+    echo "0x0000000000005010:0000000$verdict 00000000  00000000 00000000 "
+    for at in 2 3 4 5 6 7 8 9 a b; do
+        echo "0x00000000000050${at}0:00000000 00000000  00000000 00000000 "
+    done
+}
 debugger() {
     while read -r command; do
-        [ "$command" != quit ] || exit 0
-        answer
+        case $command in
+        quit) exit 0 ;;
+        continue) return ;;
+        "xp /48wxm 0x5000") echo "<bochs:1> $command"; page ;;
+        *) answer ;;
+        esac
     done
     exit 1
 }
 trap debugger INT
+run_on() { while :; do :; done; }
+"#;
+
+/// What the scripts of the debugger's tests end with.
+const VERDICT: &str = r#"
 echo 'verdict: ok' >"$(port com1)"
-while :; do :; done"#;
+run_on"#;
 
 /// Runs `runner` where `bochs` does what `script` says, or where there is none.
 fn runner(folder: &Path, script: Option<&str>, arguments: &[&str]) -> Output {
@@ -65,7 +82,7 @@ fn runner(folder: &Path, script: Option<&str>, arguments: &[&str]) -> Output {
            /bin/cp kernel "${2%/*}/sel4_32.elf"; /bin/cp guest "$2""#,
     );
     if let Some(script) = script {
-        write_program("bin/bochs", &format!("{READ_CONFIGURATION}{script}"));
+        write_program("bin/bochs", &format!("{PRELUDE}{script}"));
     }
     let path = format!("{}:/bin:/usr/bin", folder.join("bin").display());
     let mut runner = Command::new(env!("CARGO_BIN_EXE_runner"));
@@ -111,12 +128,34 @@ fn both_serial_ports_are_the_console_and_what_bochs_itself_says_is_not() {
         yes . | head -c 200000 >"$(port com1)"
         printf 'panic in pd-console: oops\nverdict: o' >"$(port com2)"
         printf 'k\n' >"$(port com2)"
-        exec sleep 600"#;
+        run_on"#;
     let output = runner(folder.path(), Some(script), &["run"]);
     assert!(output.status.success(), "{}", said(&output.stderr));
     let shown = said(&output.stdout);
     let lines: Vec<_> = shown.lines().skip(1).filter(|line| *line != ".").collect();
     assert_eq!(lines, ["hello", "panic in pd-console: oops", "verdict: ok"]);
+}
+
+#[test]
+fn a_verdict_counts_in_memory_and_nowhere_else() {
+    // It goes on after a look, and says more.
+    let script = r#"
+        verdict=0
+        echo 'verdict: ok' >"$(port com1)"
+        while [ "$command" != continue ]; do :; done
+        verdict=2
+        echo hello >"$(port com1)"
+        echo 'verdict: ok' >"$(port com1)"
+        run_on"#;
+    let folder = tempfile::tempdir().unwrap();
+    let output = runner(folder.path(), Some(script), &["run"]);
+    assert!(!output.status.success());
+    assert_eq!(
+        said(&output.stderr),
+        "error: the run failed: verdict: failed\n"
+    );
+    let shown = said(&output.stdout);
+    assert!(shown.contains("hello\n"), "{shown}");
 }
 
 #[test]
@@ -127,7 +166,7 @@ fn a_run_leaves_neither_pipes_nor_locks() {
         if [ -e "$lock" ]; then echo 'verdict: the disk is locked' >"$(port com1)"; fi
         echo >"$lock"
         echo 'verdict: ok' >"$(port com1)"
-        exec sleep 600"#;
+        run_on"#;
     std::fs::create_dir(folder.path().join("run, 1")).unwrap();
     std::fs::write(folder.path().join("run, 1/disk.img.lock"), "").unwrap();
     let output = runner(folder.path(), Some(script), &["run"]);
@@ -149,6 +188,11 @@ fn why_bochs_gave_up_is_the_reason() {
         (
             "exit 3",
             "error: the run failed: Bochs ended without a verdict (exit status: 3)\n",
+        ),
+        (
+            "echo 'terminate called'; exit 3",
+            "error: the run failed: Bochs ended without a verdict (exit status: 3): \
+             terminate called\n",
         ),
         (
             r#"echo 'panic in pd-vmm: oops' >"$(port com2)"; exit 3"#,
@@ -187,7 +231,7 @@ fn memory_is_asked_of_the_debugger_by_its_physical_address() {
             *) echo '0x0bad:00000000' ;;
             esac
         }"#;
-    let script = format!("{answer}{DEBUGGER}");
+    let script = format!("{answer}{VERDICT}");
     let arguments = ["run", "--dump", "memory.dump"];
     let output = runner(folder.path(), Some(&script), &arguments);
     assert!(output.status.success(), "{}", said(&output.stderr));
@@ -196,14 +240,16 @@ fn memory_is_asked_of_the_debugger_by_its_physical_address() {
         .flat_map(|word| word.to_le_bytes())
         .collect();
     let memory = std::fs::read(folder.path().join("memory.dump")).unwrap();
-    assert_eq!(memory, words);
+    let (rings, page) = memory.split_at(words.len());
+    assert_eq!(rings, words);
+    assert!(page.starts_with(b"VTRACEND") && page.len() == 0xc0);
 }
 
 #[test]
 fn memory_that_the_debugger_does_not_show_is_an_error() {
     for answer in ["0x0000000000002000:00000001 ", "nothing"] {
         let folder = tempfile::tempdir().unwrap();
-        let script = format!("answer() {{ echo '{answer}'; }}{DEBUGGER}");
+        let script = format!("answer() {{ echo '{answer}'; }}{VERDICT}");
         let arguments = ["run", "--dump", "memory.dump"];
         let output = runner(folder.path(), Some(&script), &arguments);
         assert!(!output.status.success());

@@ -1,18 +1,66 @@
-//! The `runner` command, with a shell script in QEMU's place: what ends a run and how it is
-//! told. Needs no emulator and no image.
+//! The `runner` command, with a shell script in QEMU's place and a thread in its monitor's: what
+//! ends a run and how it is told. Needs no emulator and no image.
 
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 const CONFIG: &str = "system demo\ncpu\nram 0x40000000,2M\nload guest\n";
 
+/// The verdict in the machine's report page, as that has it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Page {
+    NoVerdict = 0,
+    Ok = 1,
+    Failed = 2,
+}
+
 /// Runs `runner` where `qemu-system-aarch64` does what `script` says, or where there is none.
-fn runner(script: Option<&str>, arguments: &[&str]) -> Output {
-    command(tempfile::tempdir().unwrap().path(), script, arguments)
-        .output()
-        .unwrap()
+fn runner(page: Page, script: Option<&str>, arguments: &[&str]) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    serve_monitor(folder.path(), page);
+    command(folder.path(), script, arguments).output().unwrap()
+}
+
+/// Answers as the monitor of a QEMU whose machine has such a report page, and nothing else.
+fn serve_monitor(folder: &Path, page: Page) {
+    std::fs::create_dir_all(folder.join("run, 1")).unwrap();
+    let listener = UnixListener::bind(folder.join("run, 1/qmp.sock")).unwrap();
+    let folder = folder.to_owned();
+    std::thread::spawn(move || {
+        for connection in listener.incoming() {
+            // Whoever asks may go away.
+            let _ = answer(connection.unwrap(), &folder, page);
+        }
+    });
+}
+
+fn answer(connection: UnixStream, folder: &Path, page: Page) -> std::io::Result<()> {
+    writeln!(&connection, r#"{{"QMP": {{}}}}"#)?;
+    for line in BufReader::new(&connection).lines() {
+        let command: serde_json::Value = serde_json::from_str(&line?)?;
+        let answer = match command["execute"].as_str().unwrap() {
+            "query-status" => r#"{"status": "running"}"#,
+            "pmemsave" => {
+                let arguments = &command["arguments"];
+                let file = PathBuf::from(arguments["filename"].as_str().unwrap());
+                let mut memory = vec![0; arguments["size"].as_u64().unwrap() as usize];
+                // `crates/oversight/src/report.rs`; the page is at 0xdff000 of RAM.
+                let at = 0x40df_f000 - arguments["val"].as_u64().unwrap() as usize;
+                memory[at..][..8].copy_from_slice(b"VTRACEND");
+                memory[at + 8] = 1;
+                memory[at + 16] = page as u8;
+                std::fs::write(folder.join(file), memory)?;
+                "{}"
+            }
+            _ => "{}",
+        };
+        writeln!(&connection, r#"{{"return": {answer}}}"#)?;
+    }
+    Ok(())
 }
 
 /// The command, to be run in a folder where its configuration and its QEMU are.
@@ -41,39 +89,69 @@ fn said(output: &[u8]) -> String {
 }
 
 #[test]
-fn only_a_good_verdict_at_the_start_of_a_line_is_success() {
-    let good = runner(Some("echo hello; echo 'verdict: ok'"), &["run"]);
-    assert!(good.status.success());
+fn only_a_good_verdict_in_the_report_page_is_success() {
+    let script = "echo hello; echo 'verdict: ok'";
+    let good = runner(Page::Ok, Some(script), &["run"]);
+    assert!(good.status.success(), "{}", said(&good.stderr));
     assert!(said(&good.stdout).ends_with("hello\nverdict: ok\n"));
-    for script in [
-        "echo 'demo| verdict: ok'",
-        "echo 'verdict: okay'",
-        "echo 'verdict: failed'",
-        "echo ' verdict: ok'",
-        "true",
+    for (page, reason) in [
+        (
+            Page::NoVerdict,
+            "error: the run failed: QEMU ended without a verdict (exit status: 0)\n",
+        ),
+        (Page::Failed, "error: the run failed: verdict: failed\n"),
     ] {
-        assert!(!runner(Some(script), &["run"]).status.success(), "{script}");
+        let bad = runner(page, Some(script), &["run"]);
+        assert!(!bad.status.success());
+        assert_eq!(said(&bad.stderr), reason);
+    }
+}
+
+#[test]
+fn a_run_is_looked_at_when_a_line_begins_with_a_verdict_and_whatever_it_is() {
+    for line in ["verdict: okay", "verdict: failed", "verdict: "] {
+        let script = format!("echo '{line}'; exec /bin/sleep 600");
+        let output = runner(Page::Ok, Some(&script), &["run"]);
+        assert!(output.status.success(), "{line}: {}", said(&output.stderr));
+    }
+    for line in ["demo| verdict: ok", " verdict: ok", "true"] {
+        let output = runner(Page::Ok, Some(&format!("echo '{line}'")), &["run"]);
+        let reason = said(&output.stderr);
+        assert!(reason.contains("ended without a verdict"), "{reason}");
     }
 }
 
 #[test]
 fn what_comes_before_a_bad_end_is_the_reason() {
-    for (script, reason) in [
+    for (page, script, reason) in [
         (
+            Page::Failed,
             "echo 'panic in vmm: oops'; echo 'verdict: failed'",
             "panic in vmm: oops (verdict: failed)",
         ),
         (
+            Page::Failed,
+            "echo 'panic in pd-vmm: oops'; echo '[ 1.0] fatal demo: ended'; echo 'verdict: ok'",
+            "panic in pd-vmm: oops (verdict: failed)",
+        ),
+        (
+            Page::Failed,
+            "echo 'hung: pd-trace has'; echo 'panic in pd-console: it'; echo 'verdict: failed'",
+            "hung: pd-trace has (verdict: failed)",
+        ),
+        (
+            Page::NoVerdict,
             "echo 'panic in vmm: oops'; exit 3",
             "panic in vmm: oops (QEMU ended without a verdict (exit status: 3))",
         ),
         (
+            Page::Failed,
             "echo 'verdict: the guest failed'",
-            "the run failed: verdict: the guest failed",
+            "the run failed: verdict: failed",
         ),
     ] {
         for arguments in [&["run"][..], &["run", "--dump", "memory.dump"], &["trace"]] {
-            let output = runner(Some(script), arguments);
+            let output = runner(page, Some(script), arguments);
             assert!(!output.status.success());
             assert!(
                 said(&output.stderr).contains(reason),
@@ -85,9 +163,21 @@ fn what_comes_before_a_bad_end_is_the_reason() {
 }
 
 #[test]
+fn an_emulators_own_last_words_are_shown_when_it_dies() {
+    let script = "echo 'qemu: -machine: no' >&2; echo 'qemu: such machine' >&2; exit 1";
+    let output = runner(Page::NoVerdict, Some(script), &["run"]);
+    assert_eq!(
+        said(&output.stderr),
+        "error: the run failed: QEMU ended without a verdict (exit status: 1): \
+         qemu: such machine\n"
+    );
+}
+
+#[test]
 fn a_run_that_says_nothing_ends_with_its_deadline() {
     let began = Instant::now();
-    let silent = runner(Some("exec /bin/sleep 600"), &["run", "--deadline", "1"]);
+    let script = Some("exec /bin/sleep 600");
+    let silent = runner(Page::NoVerdict, script, &["run", "--deadline", "1"]);
     assert!(began.elapsed() < Duration::from_secs(60));
     assert_eq!(
         said(&silent.stderr),
@@ -98,7 +188,7 @@ fn a_run_that_says_nothing_ends_with_its_deadline() {
 
 #[test]
 fn a_missing_emulator_is_one_sentence_that_says_how_to_get_it() {
-    let output = runner(None, &["run"]);
+    let output = runner(Page::NoVerdict, None, &["run"]);
     let sentence = said(&output.stderr);
     assert!(!output.status.success());
     assert_eq!(sentence.lines().count(), 1);
@@ -108,6 +198,7 @@ fn a_missing_emulator_is_one_sentence_that_says_how_to_get_it() {
 #[test]
 fn the_command_that_is_shown_can_be_pasted() {
     let folder = tempfile::tempdir().unwrap();
+    serve_monitor(folder.path(), Page::Ok);
     let script = "for word; do echo \"<$word>\"; done; echo 'verdict: ok'";
     let output = command(folder.path(), Some(script), &["run"])
         .output()
@@ -131,6 +222,7 @@ fn the_command_that_is_shown_can_be_pasted() {
 #[test]
 fn whoever_stops_reading_the_console_does_not_make_the_run_fail() {
     let folder = tempfile::tempdir().unwrap();
+    serve_monitor(folder.path(), Page::Ok);
     let script = "echo hello; echo 'verdict: ok'";
     let mut child = command(folder.path(), Some(script), &["run"])
         .stdout(Stdio::piped())

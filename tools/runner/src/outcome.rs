@@ -1,0 +1,240 @@
+//! How a run ends: by the verdict in the report page, and by nothing that anybody prints.
+//!
+//! Called by `run` with a machine that has been started. A line that looks like a verdict is a
+//! reason to look at the page, and so is silence; a line alone decides nothing, since any
+//! component, and whoever has taken it over, can print one.
+
+use crate::machine::{Look, Machine};
+use oversight::Verdict;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::{Duration, Instant};
+
+/// What a line begins with that says for people how a run went.
+const VERDICT: &str = "verdict: ";
+/// How long a machine may be silent before it is looked at.
+const SILENCE: Duration = Duration::from_secs(2);
+/// A run whose page has a verdict, but whose console does not say so, ends when so many looks in
+/// a row have found silence.
+const SILENT_LOOKS: u32 = 3;
+
+/// What ended a run.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The line that it was to wait for.
+    Awaited,
+    /// The verdict in the report page.
+    Verdict(Verdict),
+    /// Something else, in words.
+    Other(String),
+}
+
+/// What a run may end by.
+pub(crate) struct Ends<'a> {
+    /// Where the report page is.
+    pub(crate) report_page: u64,
+    /// A part of a line.
+    pub(crate) until: Option<&'a str>,
+    /// How long it may take.
+    pub(crate) deadline: Duration,
+}
+
+/// Watches a machine until its run ends; each line of its console goes to `show` as it comes.
+pub(crate) fn watch(
+    machine: &mut dyn Machine,
+    ends: &Ends<'_>,
+    mut show: impl FnMut(String),
+) -> Outcome {
+    let end = Instant::now() + ends.deadline;
+    let mut silent_looks = 0;
+    let mut cannot_look = None;
+    loop {
+        let rest = end.saturating_duration_since(Instant::now());
+        if rest.is_zero() {
+            let seconds = ends.deadline.as_secs();
+            return Outcome::Other(match cannot_look {
+                None => format!("no verdict within {seconds} s"),
+                Some(why) => format!("no verdict within {seconds} s ({why})"),
+            });
+        }
+        let mut look = |machine: &mut dyn Machine| {
+            machine.look(ends.report_page).unwrap_or_else(|why| {
+                cannot_look = Some(why);
+                Look::default()
+            })
+        };
+        let verdict = |look: Look| look.report.and_then(|report| report.verdict);
+        match machine.lines().recv_timeout(rest.min(SILENCE)) {
+            Ok(line) => {
+                silent_looks = 0;
+                let is_awaited = ends.until.is_some_and(|text| line.contains(text));
+                let claims_verdict = line.starts_with(VERDICT);
+                show(line);
+                if is_awaited {
+                    return Outcome::Awaited;
+                }
+                if claims_verdict && let Some(verdict) = verdict(look(machine)) {
+                    return Outcome::Verdict(verdict);
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                let look = look(machine);
+                silent_looks += 1;
+                if let Some(verdict) = verdict(look)
+                    && (look.is_off || silent_looks >= SILENT_LOOKS)
+                {
+                    return Outcome::Verdict(verdict);
+                }
+                if look.is_off {
+                    let why = "the machine switched itself off without a verdict";
+                    return Outcome::Other(why.into());
+                }
+            }
+            Err(RecvTimeoutError::Disconnected) => return Outcome::Other(machine.ending()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use oversight::{Cpu, Report};
+    use std::path::Path;
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    /// A machine that prints what it is told to, and whose page is what it is told to be.
+    struct Fake {
+        lines: Receiver<String>,
+        verdict: Option<Verdict>,
+        is_off: bool,
+        looks: u32,
+        /// At which look the verdict is there.
+        from_look: u32,
+    }
+
+    fn fake(lines: &[&str]) -> (Sender<String>, Fake) {
+        let (sender, receiver) = channel();
+        for line in lines {
+            sender.send((*line).into()).unwrap();
+        }
+        let fake = Fake {
+            lines: receiver,
+            verdict: None,
+            is_off: false,
+            looks: 0,
+            from_look: 1,
+        };
+        (sender, fake)
+    }
+
+    impl Machine for Fake {
+        fn lines(&self) -> &Receiver<String> {
+            &self.lines
+        }
+
+        fn ending(&mut self) -> String {
+            "the emulator ended".into()
+        }
+
+        fn look(&mut self, report_page: u64) -> Result<Look, String> {
+            assert_eq!(report_page, 0x1000);
+            self.looks += 1;
+            let report = Report {
+                verdict: self.verdict.filter(|_| self.looks >= self.from_look),
+                cpu: Cpu::default(),
+            };
+            Ok(Look {
+                report: Some(report),
+                is_off: self.is_off,
+            })
+        }
+
+        fn dump(&mut self, _: &[(u64, u64)], _: &Path) -> Result<(), String> {
+            Err("nobody asks for it".into())
+        }
+    }
+
+    /// How the machine's run ends, and how many lines were shown.
+    fn watch_fake(machine: &mut Fake, seconds: u64) -> (Outcome, usize) {
+        let ends = Ends {
+            report_page: 0x1000,
+            until: None,
+            deadline: Duration::from_secs(seconds),
+        };
+        let mut shown = 0;
+        (watch(machine, &ends, |_| shown += 1), shown)
+    }
+
+    #[test]
+    fn a_verdict_that_only_a_line_says_neither_ends_nor_passes_a_run() {
+        let lines = ["verdict: ok", "verdict: ok", "hello"];
+        let (sender, mut machine) = fake(&lines);
+        drop(sender);
+        let (outcome, shown) = watch_fake(&mut machine, 60);
+        assert_eq!(outcome, Outcome::Other("the emulator ended".into()));
+        assert_eq!((shown, machine.looks), (3, 2));
+    }
+
+    #[test]
+    fn a_line_that_contradicts_the_page_is_not_believed() {
+        let (_sender, mut machine) = fake(&["verdict: ok", "never read"]);
+        machine.verdict = Some(Verdict::Failed);
+        let (outcome, shown) = watch_fake(&mut machine, 60);
+        assert_eq!(outcome, Outcome::Verdict(Verdict::Failed));
+        assert_eq!(shown, 1);
+    }
+
+    #[test]
+    fn a_forged_line_before_the_verdict_is_text() {
+        let (_sender, mut machine) = fake(&["verdict: failed", "hello", "verdict: ok"]);
+        machine.verdict = Some(Verdict::Ok);
+        machine.from_look = 2;
+        let (outcome, shown) = watch_fake(&mut machine, 60);
+        assert_eq!(outcome, Outcome::Verdict(Verdict::Ok));
+        assert_eq!(shown, 3);
+    }
+
+    #[test]
+    fn a_guest_s_line_is_no_reason_to_look() {
+        let (sender, mut machine) = fake(&["demo| verdict: ok", " verdict: ok", "verdict:ok"]);
+        drop(sender);
+        machine.verdict = Some(Verdict::Ok);
+        let (outcome, _) = watch_fake(&mut machine, 60);
+        assert_eq!(outcome, Outcome::Other("the emulator ended".into()));
+        assert_eq!(machine.looks, 0);
+    }
+
+    #[test]
+    fn a_console_that_does_not_say_the_verdict_does_not_keep_it() {
+        let (_sender, mut machine) = fake(&["hello"]);
+        machine.verdict = Some(Verdict::Ok);
+        let (outcome, _) = watch_fake(&mut machine, 60);
+        assert_eq!(outcome, Outcome::Verdict(Verdict::Ok));
+        assert_eq!(machine.looks, SILENT_LOOKS);
+    }
+
+    #[test]
+    fn a_machine_that_switched_itself_off_ends_the_run_at_once() {
+        for (verdict, wanted) in [
+            (Some(Verdict::Failed), Outcome::Verdict(Verdict::Failed)),
+            (
+                None,
+                Outcome::Other("the machine switched itself off without a verdict".into()),
+            ),
+        ] {
+            let (_sender, mut machine) = fake(&[]);
+            (machine.verdict, machine.is_off) = (verdict, true);
+            let (outcome, _) = watch_fake(&mut machine, 60);
+            assert_eq!((outcome, machine.looks), (wanted, 1));
+        }
+    }
+
+    #[test]
+    fn a_machine_that_never_stops_printing_ends_with_the_deadline() {
+        let (sender, mut machine) = fake(&[]);
+        let printer = std::thread::spawn(move || while sender.send("more".into()).is_ok() {});
+        let (outcome, _) = watch_fake(&mut machine, 1);
+        assert_eq!(outcome, Outcome::Other("no verdict within 1 s".into()));
+        drop(machine);
+        printer.join().unwrap();
+    }
+}
