@@ -52,6 +52,14 @@ impl Run {
         }
     }
 
+    /// What was printed.
+    fn transcript(&self) -> &Transcript {
+        match &self.result {
+            Ok(transcript) | Err(Failure::System { transcript, .. }) => transcript,
+            Err(failure) => panic!("{}: {failure}", self.platform),
+        }
+    }
+
     /// Why the run ended badly, as it should.
     fn reason(&self) -> &str {
         match &self.result {
@@ -118,15 +126,26 @@ fn boot_on(scenario: &str, work: &Path, platform: &Platform, icount: Option<u32>
     }
 }
 
-/// Writes a copy of a protection domain whose first instruction is undefined: `UDF #0`, or UD2.
-fn write_broken_copy(folder: &Path, board: &str, config: &str, domain: &str) {
+/// Writes a copy of a protection domain, with a change, as `changed` to the run's folder.
+fn write_changed_copy(
+    folder: &Path,
+    board: &str,
+    config: &str,
+    domain: &str,
+    change: impl Fn(&mut [u8]),
+) {
     let from = set_by_make("VDEV_TRACE_DOMAINS").join(board).join(config);
-    let [aarch64, _] = BOARDS;
-    let undefined: [u8; 4] = match board {
-        name if name == aarch64 => [0; 4],
-        _ => [0x0f, 0x0b, 0, 0],
-    };
     let mut file = std::fs::read(from.join(domain)).unwrap();
+    change(&mut file);
+    std::fs::write(folder.join("changed"), file).unwrap();
+}
+
+/// Puts an instruction where a program begins: one for each of the boards.
+fn begin_with(file: &mut [u8], board: &str, [aarch64, x86]: [[u8; 4]; 2]) {
+    let instruction = match board == BOARDS[0] {
+        true => aarch64,
+        false => x86,
+    };
     let header = |at: usize| u64::from_le_bytes(file[at..at + 8].try_into().unwrap());
     // ELF-64 specification, "ELF Header": e_entry at 24, e_phoff at 32, entries of 56 bytes,
     // in which p_offset is at 8, p_vaddr at 16, p_filesz at 32.
@@ -137,8 +156,36 @@ fn write_broken_copy(folder: &Path, board: &str, config: &str, domain: &str) {
         (into < header(segment + 32)).then(|| (header(segment + 8) + into) as usize)
     });
     let place = place.expect("the entry point lies in a segment");
-    file[place..place + 4].copy_from_slice(&undefined);
-    std::fs::write(folder.join("broken"), file).unwrap();
+    file[place..place + 4].copy_from_slice(&instruction);
+}
+
+/// `UDF #0`, and UD2.
+const UNDEFINED: [[u8; 4]; 2] = [[0; 4], [0x0f, 0x0b, 0, 0]];
+/// A branch to itself.
+const SPIN: [[u8; 4]; 2] = [[0, 0, 0, 0x14], [0xeb, 0xfe, 0, 0]];
+
+/// Puts a text in the place of another one in a program, with line feeds as far as it is shorter.
+fn say_instead(file: &mut [u8], from: &str, to: &str) {
+    let places: Vec<_> = (0..file.len() - from.len())
+        .filter(|at| file[*at..].starts_with(from.as_bytes()))
+        .collect();
+    assert!(!places.is_empty(), "{from:?} is in the program");
+    for at in places {
+        file[at..][..from.len()].fill(b'\n');
+        file[at..][..to.len()].copy_from_slice(to.as_bytes());
+    }
+}
+
+/// Each board with each configuration of its kernel.
+fn everywhere() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let boards = BOARDS.into_iter();
+    boards.flat_map(|board| CONFIGS.map(|config| (board, config)))
+}
+
+/// The change that runs a changed copy of a protection domain.
+fn changed_program(domain: &str) -> (String, &'static str) {
+    let from = format!(r#"<program_image path="{domain}" />"#);
+    (from, r#"<program_image path="changed" />"#)
 }
 
 #[test]
@@ -182,7 +229,7 @@ fn whoever_faults_is_named_with_address_and_pc_and_the_run_fails() {
 }
 
 #[test]
-fn of_two_vmms_the_one_that_faults_is_named() {
+fn a_vmm_that_faults_is_named_and_ends_its_own_vm_alone() {
     let read_only = (
         r#"mr="access_ring_1" vaddr="0x10010000" perms="rw""#,
         r#"mr="access_ring_1" vaddr="0x10010000" perms="r""#,
@@ -191,6 +238,102 @@ fn of_two_vmms_the_one_that_faults_is_named() {
         let reason = run.reason();
         let line = "panic in pd-vmm-1: access to address 0x10010";
         assert!(reason.starts_with(line), "{reason}");
+        assert!(reason.ends_with("(verdict: failed)"), "{reason}");
+        let told = run.transcript().lines.join("\n");
+        assert!(told.contains("first| guest: done"), "{told}");
+        assert!(told.contains("first: ended: powered off"), "{told}");
+        assert!(told.contains("] fatal second: ended: "), "{told}");
+    }
+}
+
+#[test]
+fn whoever_spins_is_named_within_a_second_and_the_run_fails() {
+    for (domain, (board, config)) in ["pd-trace", "pd-console", "pd-vmm"]
+        .into_iter()
+        .flat_map(|domain| everywhere().map(move |place| (domain, place)))
+    {
+        let prepare = |folder: &Path| {
+            let spin = |file: &mut [u8]| begin_with(file, board, SPIN);
+            write_changed_copy(folder, board, config, domain, spin);
+        };
+        let (from, to) = changed_program(domain);
+        for run in boot_on_board("demo", board, &[config], &[(&from, to)], prepare) {
+            let line = format!(r"^hung: {domain} has had (\d+) ms of the CPU and gives no sign");
+            let reason = run.reason();
+            let milliseconds = Regex::new(&line).unwrap().captures(reason);
+            let milliseconds = milliseconds.unwrap_or_else(|| panic!("{reason}"));
+            assert!(milliseconds[1].parse::<u32>().unwrap() < 1000, "{reason}");
+            assert!(reason.ends_with("(verdict: failed)"), "{reason}");
+        }
+    }
+}
+
+#[test]
+fn a_console_that_prints_another_verdict_is_not_believed() {
+    let read_only = r#"mr="access_ring" vaddr="0x10010000" perms="rw""#;
+    let read_only = (
+        read_only,
+        r#"mr="access_ring" vaddr="0x10010000" perms="r""#,
+    );
+    for (board, config) in everywhere() {
+        let prepare = |folder: &Path| {
+            let lie = |file: &mut [u8]| say_instead(file, "verdict: failed\n", "verdict: ok\n");
+            write_changed_copy(folder, board, config, "pd-console", lie);
+        };
+        let (from, to) = changed_program("pd-console");
+        let changes = [read_only, (&from, to)];
+        for run in boot_on_board("demo", board, &[config], &changes, prepare) {
+            let reason = run.reason();
+            assert!(reason.starts_with("panic in pd-vmm: "), "{reason}");
+            assert!(reason.ends_with("(verdict: failed)"), "{reason}");
+            let lines = &run.transcript().lines;
+            assert!(lines.iter().any(|line| line == "verdict: ok"), "{lines:?}");
+        }
+    }
+}
+
+#[test]
+fn last_words_are_one_line_of_their_author_whatever_is_in_them() {
+    // The VMM gets another image than the one that its configuration was compiled for, and says so
+    // in words that would end its line, clear the screen, and be another VM's and the verdict.
+    let other_image = (r#"prefill_path="guest.elf""#, r#"prefill_path="vm.blob""#);
+    for (board, config) in everywhere() {
+        let prepare = |folder: &Path| {
+            let words = "the configuration was compiled for an image of ";
+            let forged = "oh\nverdict: ok\n\x1b[2Jsecond| guest: done\n";
+            let forge = |file: &mut [u8]| say_instead(file, words, forged);
+            write_changed_copy(folder, board, config, "pd-vmm", forge);
+        };
+        let (from, to) = changed_program("pd-vmm");
+        let changes = [other_image, (&from, to)];
+        for run in boot_on_board("demo", board, &[config], &changes, prepare) {
+            let line = r"^panic in pd-vmm: pd-vmm/src/main\.rs:\d+:\d+: oh\?verdict: ok\?\?\[2Jsecond\| guest: done\?+\d+ bytes, but";
+            let reason = run.reason();
+            assert!(Regex::new(line).unwrap().is_match(reason), "{reason}");
+            assert!(reason.ends_with("(verdict: failed)"), "{reason}");
+            let lines = &run.transcript().lines;
+            let is_forged = |line: &String| line == "verdict: ok" || line.starts_with("second|");
+            assert!(!lines.iter().any(is_forged), "{lines:?}");
+        }
+    }
+}
+
+#[test]
+fn where_the_cpus_time_went_stands_in_one_line() {
+    let parts = r"guest (\d+\.\d) %, vmm (\d+\.\d) %, trace (\d+\.\d) %, console (\d+\.\d) %";
+    let line =
+        format!(r"^cpu of (\d+\.\d\d) s: wfi: {parts}; idle (\d+\.\d) %, others (\d+\.\d) %$");
+    let line = Regex::new(&line).unwrap();
+    for run in boot("wfi", &[]) {
+        let lines = run.lines();
+        let told = lines.iter().find_map(|text| line.captures(text));
+        let told = told.unwrap_or_else(|| panic!("{}", lines.join("\n")));
+        let number = |group: usize| told[group].parse::<f64>().unwrap();
+        // It waits for interrupts for two seconds.
+        assert!(number(1) > 1.9, "{}", &told[0]);
+        assert!(number(6) > 80.0, "{}", &told[0]);
+        let sum: f64 = (2..8).map(number).sum();
+        assert!((99.0..101.0).contains(&sum), "{}: {sum}", &told[0]);
     }
 }
 
@@ -210,16 +353,13 @@ fn a_trace_component_that_faults_in_the_middle_of_its_work_is_named() {
 
 #[test]
 fn a_clock_that_dies_is_named() {
-    let broken = (
-        r#"<program_image path="pd-clock" />"#,
-        r#"<program_image path="broken" />"#,
-    );
-    let everywhere = BOARDS
-        .iter()
-        .flat_map(|board| CONFIGS.map(|config| (board, config)));
-    for (board, config) in everywhere {
-        let prepare = |folder: &Path| write_broken_copy(folder, board, config, "pd-clock");
-        for run in boot_on_board("demo", board, &[config], &[broken], prepare) {
+    for (board, config) in everywhere() {
+        let prepare = |folder: &Path| {
+            let undefined = |file: &mut [u8]| begin_with(file, board, UNDEFINED);
+            write_changed_copy(folder, board, config, "pd-clock", undefined);
+        };
+        let (from, to) = changed_program("pd-clock");
+        for run in boot_on_board("demo", board, &[config], &[(&from, to)], prepare) {
             let line = r"^panic in pd-clock: undefined instruction or exception at pc 0x[0-9a-f]+ ";
             let reason = run.reason();
             assert!(Regex::new(line).unwrap().is_match(reason), "{reason}");
