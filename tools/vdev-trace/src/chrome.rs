@@ -4,11 +4,13 @@
 //! counter for each device, a slice where records are missing. The format: *Trace Event
 //! Format* (the Chromium project): "JSON Object Format", "Instant Events", "Counter Events",
 //! "Complete Events", "Metadata Events". Times are microseconds since the system's start.
+//! `otherData` has what the system itself says of the run, if that is in the dump.
 
 use crate::feed::{End, Item, Meaning, Sink, Stream};
 use crate::names::Names;
 use crate::text::{Operation, Words};
 use crate::word::word_after;
+use oversight::{Report, Verdict};
 use serde_json::{Value, json};
 use std::io::{self, Write};
 use trace_records::{EVENT_NONE, Flags, Kind, Record};
@@ -23,6 +25,7 @@ pub struct Chrome<'a, W> {
     /// For each ring, the time of its last record, and a bit for each device that is named.
     rings: Vec<(u64, [u64; 4])>,
     begun: bool,
+    report: Option<Report>,
 }
 
 impl<'a, W: Write> Chrome<'a, W> {
@@ -33,6 +36,7 @@ impl<'a, W: Write> Chrome<'a, W> {
             names,
             rings: Vec::new(),
             begun: false,
+            report: None,
         }
     }
 
@@ -151,6 +155,33 @@ fn microseconds(nanoseconds: u128) -> f64 {
     nanoseconds as f64 / 1000.0
 }
 
+/// How the run went, and where the CPU's time has gone in microseconds.
+fn metadata_of(report: &Report, names: &Names) -> Value {
+    let cpu = &report.cpu;
+    let vms = (0..).zip(&cpu.vm[..cpu.vms]).map(|(number, vm)| {
+        json!({
+            "vm": names.vm(number),
+            "guest_us": vm.guest_us,
+            "vmm_us": vm.vmm_us,
+            "trace_us": vm.trace_us,
+            "console_us": vm.console_us,
+        })
+    });
+    json!({
+        "verdict": report.verdict.map(|verdict| match verdict {
+            Verdict::Ok => "ok",
+            Verdict::Failed => "failed",
+        }),
+        "cpu": {
+            "wall_us": cpu.wall_us,
+            "idle_us": cpu.idle_us,
+            "others_us": cpu.others_us,
+            "guests_us": cpu.guests_us,
+            "vms": vms.collect::<Vec<_>>(),
+        },
+    })
+}
+
 fn metadata(stream: &Stream, what: &str, thread: u32, name: &str) -> Value {
     json!({
         "name": what,
@@ -204,11 +235,21 @@ impl<W: Write> Sink for Chrome<'_, W> {
         self.lost(stream, end.lost_after, last)
     }
 
+    fn report(&mut self, report: &Report) -> io::Result<()> {
+        self.report = Some(*report);
+        Ok(())
+    }
+
     fn finish(&mut self) -> io::Result<()> {
         if !self.begun {
             self.out.write_all(b"{\"traceEvents\":[")?;
         }
-        self.out.write_all(b"\n]}\n")?;
+        self.out.write_all(b"\n]")?;
+        if let Some(report) = &self.report {
+            let other = metadata_of(report, self.names);
+            write!(self.out, ",\n\"otherData\":{other}")?;
+        }
+        self.out.write_all(b"}\n")?;
         self.out.flush()
     }
 }

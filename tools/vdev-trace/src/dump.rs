@@ -12,6 +12,7 @@ pub use crate::ring::{BadRing, Header, Place};
 use crate::ring::{PAGE_BYTES, RingReader, kind_of};
 use crate::source::{ReadAt, Segment};
 use crate::text::{Layout, Text};
+use oversight::Report;
 use shared_ring::{MAGIC, Payload, RingKind, header_word};
 use std::{fmt, io};
 use trace_records::{Kind, Record};
@@ -20,6 +21,8 @@ use vm_components::Clock;
 /// Bytes of a dump that are searched at once.
 const SEARCHED_BYTES: usize = 1 << 20;
 
+/// A report page begins with this (`oversight`).
+const REPORT_MAGIC: &[u8] = b"VTRACEND";
 /// No system has more rings: a guest whose RAM is full of headers must not make each be held
 /// against its slots.
 const MAX_RINGS: usize = 64;
@@ -33,6 +36,8 @@ pub struct Memory<'a> {
     pub rings: Vec<Header>,
     /// Those that cannot.
     pub bad: Vec<BadRing>,
+    /// What the system says of its run, from the pages that are where it has its rings.
+    pub reports: Vec<Report>,
     /// Where the system has no ring and something looks like one.
     pub forged: Vec<Forged>,
     /// How many more of these there are.
@@ -80,6 +85,7 @@ impl<'a> Memory<'a> {
             bytes,
             rings: Vec::new(),
             bad: Vec::new(),
+            reports: Vec::new(),
             forged: Vec::new(),
             forged_more: 0,
             too_many: 0,
@@ -95,6 +101,9 @@ impl<'a> Memory<'a> {
                 for page in (0..len).step_by(PAGE_BYTES) {
                     if chunk[page..len].starts_with(&MAGIC.to_le_bytes()) {
                         memory.take(segment, at + page as u64, places)?;
+                    } else if chunk[page..len].starts_with(REPORT_MAGIC) {
+                        let page_bytes = &chunk[page..len];
+                        memory.take_report(segment, at + page as u64, places, page_bytes);
                     }
                 }
                 if len < wanted {
@@ -105,6 +114,26 @@ impl<'a> Memory<'a> {
             }
         }
         Ok(memory)
+    }
+
+    fn take_report(&mut self, segment: &Segment, at: u64, places: &Places, bytes: &[u8]) {
+        let place = Place {
+            offset: segment.offset + at,
+            address: segment.address.map(|address| address.wrapping_add(at)),
+        };
+        // A guest's RAM is no place for it. More than two say no more than two.
+        if self.reports.len() < 2 && !matches!(places, Places::At(_)) && places.hold(place) {
+            self.reports.extend(Report::parse(bytes));
+        }
+    }
+
+    /// What the system says of its run: nothing if there are several such pages, of which all but
+    /// one are forged.
+    pub fn report(&self) -> Option<&Report> {
+        match &self.reports[..] {
+            [report] => Some(report),
+            _ => None,
+        }
     }
 
     fn take(&mut self, segment: &Segment, at: u64, places: &Places) -> io::Result<()> {

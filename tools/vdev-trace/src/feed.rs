@@ -7,6 +7,7 @@ use crate::dump::Memory;
 use crate::ring::RingReader;
 use crate::serial::{Line, LineSums};
 use crate::stamps::{LOOKED_AHEAD, Timeline};
+use oversight::Report;
 use shared_ring::{Payload, RingKind};
 use std::io::{self, Read};
 use trace_records::{
@@ -159,6 +160,15 @@ pub trait Sink {
     /// Those of the output.
     fn close(&mut self, stream: &Stream, end: &End) -> io::Result<()>;
 
+    /// What the system says of the run, before all else if it says so.
+    ///
+    /// # Errors
+    ///
+    /// Those of the output.
+    fn report(&mut self, _: &Report) -> io::Result<()> {
+        Ok(())
+    }
+
     /// There is no more of anything.
     ///
     /// # Errors
@@ -248,6 +258,9 @@ pub fn feed_memory(
             self.next = self.timeline.pop();
             Ok(())
         }
+    }
+    if let Some(report) = memory.report() {
+        sinks.each(|sink| sink.report(report))?;
     }
     let mut lanes = Vec::new();
     for (index, reader) in memory.readers().enumerate() {

@@ -9,6 +9,7 @@ use crate::names::Names;
 use crate::text::{Operation, Words};
 use crate::word::word_after;
 use guest_trap::Direction;
+use oversight::Report;
 use serde_json::{Value, json};
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, Write};
@@ -35,6 +36,7 @@ pub struct Html<'a, W> {
     rows: VecDeque<Row>,
     /// Rows that have made room for newer ones.
     left_out: u64,
+    run: Option<String>,
 }
 
 /// What stands in a line of the table, or is a gap in it.
@@ -77,6 +79,7 @@ impl<'a, W: Write> Html<'a, W> {
             vms: Vec::new(),
             rows: VecDeque::new(),
             left_out: 0,
+            run: None,
         }
     }
 
@@ -117,6 +120,11 @@ impl Texts {
 }
 
 impl<W: Write> Sink for Html<'_, W> {
+    fn report(&mut self, report: &Report) -> io::Result<()> {
+        self.run = Some(self.names.run(report));
+        Ok(())
+    }
+
     fn open(&mut self, stream: &Stream) -> io::Result<()> {
         self.vms.push(stream.vm);
         self.rings.push(json!({
@@ -242,8 +250,12 @@ impl<W: Write> Html<'_, W> {
             }
             write!(self.out, "]")?;
         }
-        let [rings, texts] = [Value::from(self.rings.clone()), texts.texts.into()].map(in_script);
-        write!(self.out, "],\"rings\":{rings},\"texts\":{texts}}}")
+        let (rings, run) = (self.rings.clone().into(), self.run.clone().into());
+        let [rings, texts, run]: [String; 3] = [rings, texts.texts.into(), run].map(in_script);
+        write!(
+            self.out,
+            "],\"rings\":{rings},\"texts\":{texts},\"run\":{run}}}"
+        )
     }
 }
 
@@ -272,7 +284,11 @@ impl<W: Write> Html<'_, W> {
             }
             writeln!(out)?;
         }
-        writeln!(out, "</table>\n<table><tr><th>time<th>VM<th>record")?;
+        let run = escaped(self.run.as_deref().unwrap_or_default());
+        writeln!(
+            out,
+            "</table>\n<p>{run}</p>\n<table><tr><th>time<th>VM<th>record"
+        )?;
         let newest = self.rows.len().saturating_sub(PLAIN_ROWS);
         for row in self.rows.iter().skip(newest) {
             let vm = self.vms[row.ring()];

@@ -7,6 +7,7 @@
 use crate::compile::{self, Named};
 use crate::functions::Functions;
 use crate::visible;
+use oversight::{CpuLine, Report};
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -185,6 +186,18 @@ impl Names {
     pub fn vm(&self, vm: u8) -> String {
         let name = self.vms.get(usize::from(vm)).and_then(|vm| vm.name.clone());
         name.unwrap_or_else(|| format!("vm{vm}"))
+    }
+
+    /// What the system says of its run, as a line without its end.
+    pub(crate) fn run(&self, report: &Report) -> String {
+        let names: Vec<_> = (0..MAX_VMS as u8).map(|vm| self.vm(vm)).collect();
+        let name = |vm: usize| names.get(vm).map_or("", String::as_str);
+        let cpu = &report.cpu;
+        let line = CpuLine { cpu, name };
+        match report.verdict {
+            Some(verdict) => format!("{line}; {}", verdict.line().trim_end()),
+            None => line.to_string(),
+        }
     }
 
     /// A device's name.

@@ -11,6 +11,8 @@ use std::ops::Range;
 /// In a system description, the regions of the trace rings begin with this: VM 0's is
 /// `trace_ring`, VM 1's `trace_ring_1`.
 const TRACE_RING: &str = "trace_ring";
+/// The region of the page that says how the run went (`oversight`).
+const REPORT: &str = "report";
 
 /// Where rings count.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,33 +48,34 @@ pub struct Region {
     pub len_bytes: u64,
 }
 
-/// Where a system description puts the trace rings: their regions have a physical address, so
-/// that whoever looks from outside finds them.
+/// Where a system description puts the trace rings and the report page: their regions have a
+/// physical address, so that whoever looks from outside finds them.
 ///
 /// # Errors
 ///
 /// That it is no system description, or has no such region with an address.
-pub fn trace_rings(system: &str) -> Result<Vec<Region>, String> {
+pub fn looked_at(system: &str) -> Result<Vec<Region>, String> {
     let document = Document::parse(system).map_err(|error| error.to_string())?;
     let regions = document.descendants().filter(|node| {
         let name = node.attribute("name").unwrap_or_default();
-        node.has_tag_name("memory_region") && name.starts_with(TRACE_RING)
+        node.has_tag_name("memory_region") && (name.starts_with(TRACE_RING) || name == REPORT)
     });
     let found = regions.map(|region| {
         let number = |name| region.attribute(name).and_then(hexadecimal);
         let (start, len_bytes) = number("phys_addr")
             .zip(number("size"))
-            .ok_or("a trace ring has no phys_addr and size in hexadecimal")?;
-        Ok(Region { start, len_bytes })
+            .ok_or("a trace ring or report has no phys_addr and size in hexadecimal")?;
+        let is_ring = region.attribute("name") != Some(REPORT);
+        Ok((Region { start, len_bytes }, is_ring))
     });
     let found = found.collect::<Result<Vec<_>, String>>()?;
-    match found.is_empty() {
-        true => Err(format!("no memory_region {TRACE_RING}")),
-        false => Ok(found),
+    match found.iter().any(|(_, is_ring)| *is_ring) {
+        true => Ok(found.into_iter().map(|(region, _)| region).collect()),
+        false => Err(format!("no memory_region {TRACE_RING}")),
     }
 }
 
-/// Rings begin where their regions do, and nowhere else in them.
+/// Rings and the report begin where their regions do, and nowhere else in them.
 pub fn starts(regions: &[Region]) -> Places {
     let starts = regions.iter().map(|region| region.start..region.start + 1);
     Places::In(starts.collect())

@@ -6,6 +6,7 @@
 use crate::feed::{End, Item, Meaning, Sink, Stream};
 use crate::names::Names;
 use guest_trap::Direction;
+use oversight::Report;
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Write};
 use trace_records::{Flags, Kind, Record};
@@ -20,6 +21,7 @@ pub struct Stats<'a, W> {
     out: W,
     names: &'a Names,
     rings: Vec<RingSums>,
+    run: Option<String>,
 }
 
 #[derive(Default)]
@@ -59,6 +61,7 @@ impl<'a, W: Write> Stats<'a, W> {
             out,
             names,
             rings: Vec::new(),
+            run: None,
         }
     }
 }
@@ -187,6 +190,11 @@ impl RingSums {
 }
 
 impl<W: Write> Sink for Stats<'_, W> {
+    fn report(&mut self, report: &Report) -> io::Result<()> {
+        self.run = Some(self.names.run(report));
+        Ok(())
+    }
+
     fn open(&mut self, stream: &Stream) -> io::Result<()> {
         self.rings.resize_with(stream.index + 1, RingSums::default);
         Ok(())
@@ -213,6 +221,9 @@ impl<W: Write> Sink for Stats<'_, W> {
     }
 
     fn finish(&mut self) -> io::Result<()> {
+        if let Some(run) = &self.run {
+            writeln!(self.out, "{run}")?;
+        }
         self.out.flush()
     }
 }

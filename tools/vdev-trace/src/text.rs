@@ -8,6 +8,7 @@ use crate::feed::{End, Item, Meaning, Sink, Stream};
 use crate::names::Names;
 use anstyle::{AnsiColor, Style};
 use guest_trap::Direction;
+use oversight::Report;
 use std::fmt;
 use std::io::{self, Write};
 use trace_records::{ConsoleRecord, EVENT_NONE, Flags, Kind, Record};
@@ -33,6 +34,7 @@ pub struct Text<'a, W> {
     unknown: Vec<u64>,
     titled: bool,
     sums: Vec<String>,
+    run: Option<String>,
 }
 
 const TITLE: &str = "     time (s) since before us  event  vm        device    cpu access address    \
@@ -49,6 +51,7 @@ impl<'a, W: Write> Text<'a, W> {
             unknown: Vec::new(),
             titled: false,
             sums: Vec::new(),
+            run: None,
         }
     }
 
@@ -86,6 +89,11 @@ impl<'a, W: Write> Text<'a, W> {
 }
 
 impl<W: Write> Sink for Text<'_, W> {
+    fn report(&mut self, report: &Report) -> io::Result<()> {
+        self.run = Some(self.names.run(report));
+        Ok(())
+    }
+
     fn open(&mut self, stream: &Stream) -> io::Result<()> {
         self.before.resize(stream.index + 1, None);
         self.unknown.resize(stream.index + 1, 0);
@@ -180,7 +188,7 @@ impl<W: Write> Sink for Text<'_, W> {
     }
 
     fn finish(&mut self) -> io::Result<()> {
-        for sums in &self.sums {
+        for sums in self.sums.iter().chain(&self.run) {
             writeln!(self.out, "{sums}")?;
         }
         self.out.flush()

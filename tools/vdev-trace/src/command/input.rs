@@ -26,14 +26,14 @@ pub fn open(path: &Path, told: Option<Format>, texts: Texts) -> Result<Input, Fa
 }
 
 impl SystemArguments {
-    /// The regions of the system description's trace rings.
+    /// The regions of the system description that are looked at from outside.
     fn regions(&self) -> Result<Vec<Region>, Failure> {
         let Some(path) = &self.system else {
             return Ok(Vec::new());
         };
         let text =
             std::fs::read_to_string(path).map_err(|error| cannot("read", &shown(path), &error))?;
-        let regions = places::trace_rings(&text)
+        let regions = places::looked_at(&text)
             .map_err(|error| format!("error: {}: {error}\n", shown(path)))?;
         Ok(regions)
     }

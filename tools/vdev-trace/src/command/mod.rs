@@ -274,6 +274,9 @@ fn tell_rings(memory: &Memory<'_>, input: &InputArguments, format: Format) -> Re
         let more = memory.forged_more;
         warn(format_args!("{more} more of these are left out"));
     }
+    if memory.reports.len() > 1 {
+        warn("several pages say how the run went; none is believed without --system or --rings");
+    }
     if memory.too_many != 0 {
         let more = memory.too_many;
         warn(format_args!(

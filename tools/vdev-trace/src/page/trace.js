@@ -175,6 +175,7 @@
   };
   const notes = rings.flatMap((ring) => (ring.notes ?? []).map((note) => `${ring.vm}: ${note}`));
   if (data.left_out) notes.push(`only the newest ${whole(rows.length)} of ${whole(rows.length + data.left_out)} are shown`);
+  $("run").textContent = data.run ?? "";
   $("notes").hidden = !notes.length;
   $("notes").textContent = notes.join("; ");
 
