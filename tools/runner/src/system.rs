@@ -169,7 +169,7 @@ impl Platform {
     /// a guest's.
     pub fn ring_places(&self) -> Places {
         match self {
-            Self::Unikernel(_) => Places::In(vec![0..CONFIGURATIONS]),
+            Self::Unikernel(_) => Places::within(0..CONFIGURATIONS),
             // Nothing but its regions is in the dump.
             Self::Microkit(..) => Places::Anywhere,
         }

@@ -26,6 +26,11 @@ pub enum Places {
 }
 
 impl Places {
+    /// Only what begins in this range.
+    pub fn within(range: Range<u64>) -> Self {
+        Self::In(Vec::from_iter([range]))
+    }
+
     /// Whether what begins at `place` is one of the system's.
     pub fn hold(&self, place: Place) -> bool {
         match self {

@@ -217,7 +217,7 @@ fn feed<'a>(
     let mut outputs = protected(input);
     match opened {
         Input::Serial(line, len_bytes) => {
-            let (names, sinks) = sinks(&mut outputs)?.into_iter().unzip();
+            let (names, sinks): (Vec<_>, Vec<_>) = sinks(&mut outputs)?.into_iter().unzip();
             let mut sinks = Sinks::new(sinks);
             let bar = progress(len_bytes);
             let fed = feed_serial(line, kind, &mut sinks, |len| bar.inc(len));
@@ -236,7 +236,7 @@ fn feed<'a>(
             memory.bad.iter().for_each(warn);
             let memory = memory.only(kind);
             tell_rings(&memory, input, format)?;
-            let (names, sinks) = sinks(&mut outputs)?.into_iter().unzip();
+            let (names, sinks): (Vec<_>, Vec<_>) = sinks(&mut outputs)?.into_iter().unzip();
             let mut sinks = Sinks::new(sinks);
             let slots = memory.rings.iter().map(|ring| ring.slots_present);
             let bar = progress(Some(slots.sum::<u64>() * shared_ring::SLOT_BYTES as u64));
@@ -250,7 +250,7 @@ fn feed<'a>(
     outputs.commit().map_err(refused)
 }
 
-fn feed_failure(error: FeedError, path: &Path, names: &Vec<String>) -> Failure {
+fn feed_failure(error: FeedError, path: &Path, names: &[String]) -> Failure {
     match error {
         FeedError::Input(error) => cannot("read", &shown(path), &error),
         FeedError::Output(number, error) => failure_of(&names[number], &error),
