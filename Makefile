@@ -89,7 +89,7 @@ domains:
 	@tools/setup.sh libclang
 	@cd sel4 && $(DOMAINS_CARGO) build $(DOMAINS_FLAGS)
 	@mkdir -p $(DOMAINS)/$(BOARD)/$(CONFIG)
-	@cd $(DOMAINS_BUILT) && cp -u pd-monitor pd-vmm pd-trace pd-console pd-clock pd-idle $(CURDIR)/$(DOMAINS)/$(BOARD)/$(CONFIG)
+	@cd $(DOMAINS_BUILT) && cp -u pd-monitor pd-vmm pd-trace pd-console pd-clock pd-idle pd-share $(CURDIR)/$(DOMAINS)/$(BOARD)/$(CONFIG)
 
 # A panic names its place in the project, wherever that is. The Microkit loads a program where
 # it was linked to.

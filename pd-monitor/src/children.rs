@@ -3,6 +3,7 @@
 //! Used by `main`. Invariants: the numbers are those of `system.xml`, also in the slots of the
 //! capabilities that its `cspace` gives; a child that was stopped never runs again.
 
+use crate::shares;
 use oversight::{LifePage, Silence, Watch};
 use pd_runtime::{optional_region, region};
 use sel4_microkit::Child;
@@ -17,12 +18,16 @@ pub enum Part {
     Console,
     Clock,
     Idle,
+    /// The monitor itself, which is nobody's child and has a number for the sake of the list.
+    Monitor,
+    /// Whoever says when this VM's VMM has its share of the CPU again.
+    Share(usize),
 }
 
 /// How many children there can be.
 pub const COUNT: usize = PARTS.len();
 
-const PARTS: [(&str, Part); 8] = [
+const PARTS: [(&str, Part); 13] = [
     ("pd-vmm", Part::Vmm(0)),
     ("pd-trace", Part::Trace),
     ("pd-console", Part::Console),
@@ -31,21 +36,24 @@ const PARTS: [(&str, Part); 8] = [
     ("pd-vmm-2", Part::Vmm(2)),
     ("pd-vmm-3", Part::Vmm(3)),
     ("pd-idle", Part::Idle),
+    ("pd-monitor", Part::Monitor),
+    ("pd-share", Part::Share(0)),
+    ("pd-share-1", Part::Share(1)),
+    ("pd-share-2", Part::Share(2)),
+    ("pd-share-3", Part::Share(3)),
 ];
 const TRACE: usize = 1;
 
 /// The slots of `cspace` are the upper bits of a capability's address: `PD_ROOT_CAP_BITS` of
 /// the Microkit's `microkit.h`.
 const SLOT_SHIFT: u32 = usize::BITS - 6;
-/// The slot of the scheduling context of child 0; those of the others follow, and then the
-/// monitor's own.
+/// The slot of the scheduling context of child 0; those of the others follow.
 const FIRST_SCHEDULING_CONTEXT: usize = 1;
 
 /// See the file's header.
 pub struct Children {
     all: [OneChild; COUNT],
     vms: usize,
-    own_us: u64,
 }
 
 struct OneChild {
@@ -76,6 +84,8 @@ impl Children {
                 Part::Clock => (true, None),
                 // Where a guest runs on its VMM's time nobody needs it.
                 Part::Idle => (cfg!(target_arch = "aarch64"), None),
+                Part::Monitor => (true, None),
+                Part::Share(vm) => (shares::renewed(vm).is_some(), None),
             };
             OneChild {
                 is_there,
@@ -89,7 +99,6 @@ impl Children {
         Self {
             all,
             vms: of_vmms.iter().flatten().count(),
-            own_us: 0,
         }
     }
 
@@ -156,14 +165,23 @@ impl Children {
 
     /// Asks the kernel what everybody has consumed since it was asked last.
     pub fn read_consumed(&mut self) {
-        for (number, child) in self.all.iter_mut().enumerate() {
-            if child.is_there {
-                let consumed_us = consumed_us(number);
-                child.consumed_us += consumed_us;
-                child.unchecked_us += consumed_us;
+        for (number, (_, part)) in PARTS.iter().enumerate() {
+            if self.all[number].is_there {
+                let payer = match part {
+                    // In the background its VMM runs on this one's.
+                    Part::Share(vm) => of_vmm(*vm),
+                    _ => number,
+                };
+                self.charge(payer, consumed_us(number));
             }
         }
-        self.own_us += consumed_us(COUNT);
+    }
+
+    /// Charges a child with what the kernel says that it has consumed.
+    pub fn charge(&mut self, number: usize, consumed_us: u64) {
+        let child = &mut self.all[number];
+        child.consumed_us += consumed_us;
+        child.unchecked_us += consumed_us;
     }
 
     /// Begins to count anew.
@@ -172,7 +190,6 @@ impl Children {
         for child in &mut self.all {
             (child.consumed_us, child.unchecked_us) = (0, 0);
         }
-        self.own_us = 0;
     }
 
     /// What the children that are such a part have consumed, in microseconds.
@@ -180,11 +197,6 @@ impl Children {
         let mut all = self.all.iter().zip(PARTS);
         let child = all.find(|(_, (_, part))| *part == of);
         child.map_or(0, |(child, _)| child.consumed_us)
-    }
-
-    /// What the monitor has consumed itself.
-    pub fn own_us(&self) -> u64 {
-        self.own_us
     }
 
     /// What a part claims to have spent for a VM, in ticks.
@@ -195,13 +207,29 @@ impl Children {
     }
 }
 
-/// What the scheduling context in a slot was charged since it was asked last.
+/// The number of the VMM of a VM.
+pub const fn of_vmm(vm: usize) -> usize {
+    match vm {
+        0 => 0,
+        vm => 3 + vm,
+    }
+}
+
+/// The number of whoever says when a VM's VMM has its share again.
+pub const fn of_share(vm: usize) -> usize {
+    9 + vm
+}
+
+/// The scheduling context that the Microkit made for a child.
+pub fn scheduling_context(number: usize) -> sel4::CPtrBits {
+    ((FIRST_SCHEDULING_CONTEXT + number) << SLOT_SHIFT) as sel4::CPtrBits
+}
+
+/// What a child's scheduling context was charged since it was asked last.
 fn consumed_us(number: usize) -> u64 {
-    let address = (FIRST_SCHEDULING_CONTEXT + number) << SLOT_SHIFT;
-    let answer = sel4::with_ipc_buffer_mut(|buffer| {
-        let buffer = buffer.inner_mut();
-        buffer.seL4_SchedContext_Consumed(address as sel4::CPtrBits)
-    });
+    let context = scheduling_context(number);
+    let answer =
+        sel4::with_ipc_buffer_mut(|buffer| buffer.inner_mut().seL4_SchedContext_Consumed(context));
     // Of a scheduling context's capability there is no error.
     kernel_us(answer.consumed)
 }

@@ -2,7 +2,8 @@
 //! alone decides how a run went.
 //!
 //! The kernel delivers a child's fault here; `pd-clock` wakes this every 100 ms to look at the
-//! signs of life, `pd-trace` when a VM has ended. Runs at the start before all others, since nobody
+//! signs of life, `pd-trace` when a VM has ended; where several VMs share the CPU (`shares`), the
+//! kernel when a VMM has used its share up, `pd-share` when it is there again. Runs at the start before all others, since nobody
 //! has a higher priority: on x86 it measures the counter for them.
 //!
 //! ```text
@@ -20,6 +21,7 @@ mod children;
 mod cpu;
 mod faults;
 mod report;
+mod shares;
 
 use children::{Children, Part};
 use core::fmt;
@@ -31,6 +33,7 @@ use report::Reporter;
 use sel4_microkit::{
     Channel, ChannelSet, Child, Handler, Infallible, MessageInfo, protection_domain,
 };
+use shares::Shares;
 use trace_records::{EndReason, MAX_VMS};
 
 /// From `pd-clock`.
@@ -47,6 +50,7 @@ fn init() -> Monitor {
         cpu: CpuTime::new(&mut children),
         children,
         reporter: Reporter::new(),
+        shares: Shares::new(),
         page,
         ended: [None; MAX_VMS],
         last_check: Counter::now(),
@@ -58,6 +62,7 @@ struct Monitor {
     children: Children,
     cpu: CpuTime,
     reporter: Reporter,
+    shares: Shares,
     page: &'static ReportPage,
     /// How each VM has ended.
     ended: [Option<EndReason>; MAX_VMS],
@@ -69,6 +74,11 @@ impl Handler for Monitor {
     type Error = Infallible;
 
     fn notified(&mut self, channels: ChannelSet) -> Result<(), Infallible> {
+        if shares::is_used_up(&channels) {
+            self.shares.move_to_background(&mut self.children);
+            return Ok(());
+        }
+        self.shares.move_back(&channels);
         if channels.contains(CLOCK) {
             self.check();
         }

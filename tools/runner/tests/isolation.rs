@@ -366,6 +366,11 @@ fn channels_have_the_numbers_that_the_components_use() {
             [clock(10), ("pd-monitor".to_owned(), 1)],
             [("pd-monitor".to_owned(), 2), ("pd-trace".to_owned(), 10)],
         ]);
+        for vm in sharing(name, vms) {
+            let share = of_vm("pd-share", '-', vm);
+            let monitor = ("pd-monitor".to_owned(), 3 + u64::from(vm));
+            wanted.insert([monitor, (share, 0)]);
+        }
         for vm in 0..vms {
             let vmm = of_vm("pd-vmm", '-', vm);
             wanted.extend([
@@ -381,14 +386,18 @@ fn channels_have_the_numbers_that_the_components_use() {
             ]);
         }
         assert_eq!(channels, wanted, "{name}");
-        // The clock knows VM 0's channel, and is told the others'.
+        let symbol = |domain: &str, channel: u8| {
+            let mut ends = nodes(document, "end").filter(|end| attribute(end, "pd") == domain);
+            let end = ends.find(|end| number(attribute(end, "id")) == u64::from(channel));
+            attribute(&end.unwrap(), "setvar_id").to_owned()
+        };
+        // The clock knows VM 0's channel, and is told the others'; the monitor is told all.
         for vm in 1..vms {
-            let told = nodes(document, "end").find(|end| {
-                attribute(end, "pd") == "pd-clock"
-                    && number(attribute(end, "id")) == 2 + u64::from(vm)
-            });
-            let symbol = attribute(&told.unwrap(), "setvar_id").to_owned();
-            assert_eq!(symbol, of_vm("vmm", '_', vm), "{name}");
+            assert_eq!(symbol("pd-clock", 2 + vm), of_vm("vmm", '_', vm), "{name}");
+        }
+        for vm in sharing(name, vms) {
+            let wanted = of_vm("share", '_', vm);
+            assert_eq!(symbol("pd-monitor", 3 + vm), wanted, "{name}");
         }
     });
 }
@@ -407,7 +416,19 @@ fn children(name: &str, vms: u8) -> BTreeMap<String, u64> {
     if has_idle(name) {
         wanted.insert("pd-idle".to_owned(), 7);
     }
+    for vm in sharing(name, vms) {
+        wanted.insert(of_vm("pd-share", '-', vm), 9 + u64::from(vm));
+    }
     wanted
+}
+
+/// The VMs whose VMMs have a share of the CPU: on a PC a VMM takes turns with the others' as its
+/// guest does, and one VM alone has the CPU to itself.
+fn sharing(name: &str, vms: u8) -> std::ops::Range<u8> {
+    match is_of_pc(name) || vms == 1 {
+        true => 0..0,
+        false => 0..vms,
+    }
 }
 
 /// Whether idling has a protection domain: where guests do not run on their VMMs' time.
@@ -434,8 +455,8 @@ fn children_have_the_numbers_that_the_monitor_knows() {
 }
 
 /// A scheduling context says what its protection domain consumed, and could be given more or less:
-/// the monitor alone has them, in the slots after the children's numbers and then its own, and
-/// nobody has any other capability besides what the Microkit gives.
+/// the monitor alone has them, in the slots after the children's numbers and its own, and nobody
+/// has any other capability besides what the Microkit gives.
 #[test]
 fn the_monitor_alone_holds_scheduling_contexts_and_nobody_any_other_capability() {
     in_each(|name, document, vms| {
@@ -500,6 +521,60 @@ fn whoever_a_guest_must_not_hold_up_runs_above_its_vcpu() {
     });
 }
 
+/// What keeps a VMM from starving another VM. The numbers are those of the monitor's `shares`.
+#[test]
+fn each_of_several_vmms_has_a_share_of_the_cpu_and_goes_on_below_the_vcpus() {
+    const ON_SHARE: u64 = 210;
+    const IN_BACKGROUND: u64 = 90;
+    in_each(|name, document, vms| {
+        let domain = |wanted: &str| {
+            let mut domains = nodes(document, "protection_domain");
+            domains.find(|node| attribute(node, "name") == wanted)
+        };
+        let priority = |wanted: &str| number(attribute(&domain(wanted).unwrap(), "priority"));
+        let sharing = sharing(name, vms);
+        for vm in 0..vms {
+            let vmm = domain(&of_vm("pd-vmm", '-', vm)).unwrap();
+            let is_sharing = sharing.contains(&vm);
+            assert_eq!(vmm.attribute("budget").is_some(), is_sharing, "{name}");
+        }
+        let mut permille = 0;
+        for vm in sharing.clone() {
+            let (vmm, share) = (of_vm("pd-vmm", '-', vm), of_vm("pd-share", '-', vm));
+            let (budget, period) = budget_and_period(document, &vmm);
+            permille += 1000 * budget / period;
+            assert!(budget <= 1_500, "{name}: the others wait for {budget} us");
+            assert_eq!(priority(&vmm), ON_SHARE, "{name}");
+            assert!(priority(&share) > ON_SHARE, "{name}");
+            let share = domain(&share).unwrap();
+            assert!(
+                share.attribute("budget").is_none() && share.attribute("period").is_none(),
+                "{name}: the background has no limit"
+            );
+            // The kernel names a share by its protection domain's place in the description.
+            let mut all = nodes(document, "protection_domain");
+            let place = all.position(|node| attribute(&node, "name") == vmm);
+            assert_eq!(place, Some(1 + usize::from(vm)), "{name}");
+        }
+        if sharing.is_empty() {
+            return;
+        }
+        assert!(
+            permille <= 700,
+            "{name}: the rest is for pd-trace and pd-console"
+        );
+        for vm in nodes(document, "virtual_machine") {
+            assert!(number(attribute(&vm, "priority")) > IN_BACKGROUND, "{name}");
+        }
+        for served in ["pd-trace", "pd-console"] {
+            assert!(
+                priority(served) < ON_SHARE,
+                "{name}: who notifies {served} pays for it"
+            );
+        }
+    });
+}
+
 /// In microseconds.
 fn budget_and_period(document: &Document<'_>, domain: &str) -> (u64, u64) {
     let mut domains = nodes(document, "protection_domain");
@@ -559,6 +634,21 @@ fn a_board_differs_from_the_demo_only_where_its_hardware_does() {
     assert_eq!(demo.lines().count(), board.lines().count());
 }
 
+/// Whether an element is about what a PC has no need of, since a guest runs on its VMM's time
+/// there: idling that is measured, shares of the CPU.
+fn is_about_time(element: Node<'_, '_>) -> bool {
+    let names_one = |node: Node<'_, '_>| {
+        ["pd", "path", "name"].into_iter().any(|what| {
+            let named = node.attribute(what).unwrap_or_default();
+            named == "pd-idle" || named.starts_with("pd-share")
+        })
+    };
+    let channel = element
+        .ancestors()
+        .find(|node| node.has_tag_name("channel"));
+    names_one(element) || channel.is_some_and(|channel| channel.children().any(names_one))
+}
+
 #[test]
 fn a_pc_differs_from_a_board_only_where_its_hardware_does() {
     let without_hardware = |xml: &str| {
@@ -566,21 +656,21 @@ fn a_pc_differs_from_a_board_only_where_its_hardware_does() {
         let elements = document.descendants().filter(Node::is_element);
         let of_all = elements.filter(|node| {
             let region = node.attribute("mr").or(node.attribute("name"));
-            let is_of_hardware = |resource| {
-                is_one_for_all(resource) && resource != "report" || resource == "pd-idle"
-            };
-            let is_idle = ["pd", "path"]
-                .map(|what| node.attribute(what))
-                .contains(&Some("pd-idle"));
-            !node.has_tag_name("ioport") && !region.is_some_and(is_of_hardware) && !is_idle
+            let is_of_hardware = |resource| is_one_for_all(resource) && resource != "report";
+            !node.has_tag_name("ioport")
+                && !region.is_some_and(is_of_hardware)
+                && !is_about_time(*node)
         });
         let line_of = |node: Node<'_, '_>| {
             let name = node.attribute("name").unwrap_or_default();
             let of_hardware: &[&str] = match node.tag_name().name() {
                 "memory_region" => &["phys_addr"],
                 "virtual_machine" => &["priority"],
-                "protection_domain" if name.starts_with("pd-vmm") => &["priority"],
-                "protection_domain" if name == "pd-console" => &["budget", "period"],
+                "protection_domain" if name.starts_with("pd-vmm") => {
+                    &["priority", "budget", "period"]
+                }
+                "protection_domain" if name == "pd-console" => &["priority", "budget", "period"],
+                "protection_domain" if name == "pd-trace" => &["priority"],
                 _ => &[],
             };
             let attributes = node.attributes();
