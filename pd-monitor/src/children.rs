@@ -42,7 +42,6 @@ const PARTS: [(&str, Part); 13] = [
     ("pd-share-2", Part::Share(2)),
     ("pd-share-3", Part::Share(3)),
 ];
-const TRACE: usize = 1;
 
 /// The slots of `cspace` are the upper bits of a capability's address: `PD_ROOT_CAP_BITS` of
 /// the Microkit's `microkit.h`.
@@ -150,9 +149,16 @@ impl Children {
         all.any(|(child, (_, part))| child.is_stopped && which(part))
     }
 
-    /// How a VM has ended, as the trace component says.
+    /// How a VM has ended, as the trace component says, or its VMM if the trace component has not
+    /// heard of it. That is the VMM's claim in either case.
     pub fn ended(&self, vm: usize) -> Option<EndReason> {
-        self.all[TRACE].life?.ended(vm)
+        let heard = self.life(Part::Trace)?.ended(vm);
+        heard.or_else(|| self.life(Part::Vmm(vm))?.ended(0))
+    }
+
+    fn life(&self, of: Part) -> Option<&'static LifePage> {
+        let number = PARTS.iter().position(|(_, part)| *part == of)?;
+        self.all[number].life
     }
 
     /// What a child's silence since the last check means, if it means something.
@@ -201,9 +207,7 @@ impl Children {
 
     /// What a part claims to have spent for a VM, in ticks.
     pub fn spent_ticks(&self, of: Part, vm: usize) -> u64 {
-        let number = PARTS.iter().position(|(_, part)| *part == of);
-        let life = number.and_then(|number| self.all[number].life);
-        life.map_or(0, |life| life.spent_ticks(vm))
+        self.life(of).map_or(0, |life| life.spent_ticks(vm))
     }
 }
 

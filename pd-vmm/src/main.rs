@@ -71,6 +71,9 @@ impl Handler for VmmDomain {
                 Event::Notified(channels) => {
                     life().beat();
                     self.vmm.notified(channels, &mut self.machine);
+                    if let Some(reason) = self.vmm.unheard_end() {
+                        life().set_ended(0, reason);
+                    }
                 }
             }
         }

@@ -67,7 +67,8 @@ impl LifePage {
         spent.map_or(0, |ticks| ticks.load(Ordering::Relaxed))
     }
 
-    /// Says that a VM has ended. The trace component alone says so.
+    /// Says that a VM has ended. The trace component says so, and a VMM of its VM, in place of VM 0,
+    /// if the trace component may never hear of it.
     pub fn set_ended(&self, vm: usize, reason: EndReason) {
         if let Some(ended) = self.ended.get(vm) {
             ended.store(1 + u64::from(reason.number()), Ordering::Release);

@@ -65,6 +65,8 @@ pub struct Vmm<A: Isa> {
     pub(crate) console: ConsoleText,
     pub(crate) link: TraceLink,
     held: Option<Held<A::End>>,
+    /// The end that the trace component may never hear of.
+    unheard_end: Option<EndReason>,
     refusals: Refusals,
     reader_lies: ReaderLies,
     /// The first ports of the serial ports among the I/O ports of x86.
@@ -239,6 +241,7 @@ impl<A: Isa> Vmm<A> {
                 outside: 0,
             },
             held: None,
+            unheard_end: None,
             refusals: Refusals::default(),
             reader_lies: ReaderLies::default(),
             idle: None,
@@ -247,6 +250,13 @@ impl<A: Isa> Vmm<A> {
         };
         vmm.boot(machine);
         vmm
+    }
+
+    /// How the VM has ended, if the trace component may never hear of it: it did not answer, and
+    /// its ring was full or nobody looks into it any more. Whoever watches over the components is
+    /// to be told by another way.
+    pub fn unheard_end(&self) -> Option<EndReason> {
+        self.unheard_end
     }
 
     /// Handles notifications.
@@ -572,6 +582,7 @@ impl<A: Isa> Vmm<A> {
         if (self.link.gone || !told)
             && let Some(reason) = EndReason::from_number(record.value)
         {
+            self.unheard_end = Some(reason);
             let notice = Notice::Ended(reason);
             self.console
                 .notice(notice, 0, record.address.0, record.pc, machine);

@@ -595,6 +595,25 @@ fn without_the_trace_component_the_guest_lives_and_one_error_is_logged() {
 }
 
 #[test]
+fn an_end_that_the_trace_component_cannot_hear_of_is_told_to_whoever_watches() {
+    let mut system = System::new();
+    system.power_off();
+    assert_eq!(system.vmm.unheard_end(), None, "it has been heard of");
+    let mut system = System::new();
+    system.trace_is = TraceIs::Stopped;
+    system.pass(HZ);
+    for _ in 0..ACCESS_SLOTS {
+        system.read();
+    }
+    system.power_off();
+    system.pass(HZ);
+    assert_eq!(
+        system.vmm.unheard_end(),
+        Some(trace_records::EndReason::PoweredOff)
+    );
+}
+
+#[test]
 fn a_held_access_is_completed_by_policy_after_three_wake_ups() {
     let mut system = System::new();
     system.trace_is = TraceIs::Stopped;
