@@ -115,7 +115,10 @@ impl Monitor {
             return;
         }
         self.cpu.read(&mut self.children);
-        self.page.set_cpu(&self.cpu.table(&self.children));
+        // What stands there with a verdict stays.
+        if self.verdict.is_none() {
+            self.page.set_cpu(&self.cpu.table(&self.children));
+        }
         for number in 0..children::COUNT {
             let name = self.children.name(number);
             match self.children.check(number) {
