@@ -397,8 +397,11 @@ fn a_guest_that_never_idles_has_the_cpu_but_for_what_its_accesses_cost() {
             .trim()
             .parse()
             .unwrap();
+        // On seL4 the stamps begin with the machine, and the account with the monitor.
+        let before = end - wall;
+        let longest = if outcome.on_sel4 { 3.0 } else { 0.5 };
         assert!(
-            (wall - end).abs() < 0.5,
+            (-0.5..longest).contains(&before),
             "{}: {wall} {end}",
             outcome.platform
         );
