@@ -21,8 +21,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
 
 const RAM_BYTES: u64 = 256 << 20;
 /// How fast the machine is if nothing else is asked for, 2^N ns an instruction: Bochs emulates
@@ -30,6 +30,9 @@ const RAM_BYTES: u64 = 256 << 20;
 const INSTRUCTION_NS_LOG2: u32 = 4;
 /// The machine's serial ports. The second is the one of `pd-monitor`.
 const SERIAL_PORTS: [&str; 2] = ["com1", "com2"];
+/// After so long without an answer Bochs is interrupted once more: it forgets an interruption that
+/// comes while it is about to go on.
+const ANSWER: Duration = Duration::from_secs(2);
 /// How long Bochs may take to write down its memory.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -229,10 +232,30 @@ impl Bochs {
         std::iter::from_fn(|| self.said.recv_timeout(PATIENCE).ok())
     }
 
+    /// The same, for as long as it has been asked for something.
+    fn answered(&self) -> impl Iterator<Item = String> {
+        std::iter::from_fn(|| {
+            let deadline = Instant::now() + PATIENCE;
+            loop {
+                match self.said.recv_timeout(ANSWER) {
+                    Ok(line) => return Some(line),
+                    Err(RecvTimeoutError::Timeout) if Instant::now() < deadline => {
+                        self.interrupt().ok()?;
+                    }
+                    Err(_) => return None,
+                }
+            }
+        })
+    }
+
+    fn interrupt(&self) -> Result<(), String> {
+        let pid = i32::try_from(self.child.id()).map_err(|error| error.to_string())?;
+        kill(Pid::from_raw(pid), Signal::SIGINT).map_err(|error| error.to_string())
+    }
+
     /// Interrupts the machine and gives the debugger commands.
     fn command(&mut self, commands: &str) -> Result<(), String> {
-        let pid = i32::try_from(self.child.id()).map_err(|error| error.to_string())?;
-        kill(Pid::from_raw(pid), Signal::SIGINT).map_err(|error| error.to_string())?;
+        self.interrupt()?;
         let input = self.child.stdin.as_mut().ok_or("Bochs takes no commands")?;
         let written = input.write_all(commands.as_bytes());
         written
@@ -242,7 +265,7 @@ impl Bochs {
 
     /// Reads the debugger's answer to [`examine`].
     fn memory(&self, (first, len_bytes): (u64, u64), out: &mut impl Write) -> Result<(), String> {
-        let mut lines = self.said().filter_map(|line| examined(&line));
+        let mut lines = self.answered().filter_map(|line| examined(&line));
         let mut at = first;
         while at < first + len_bytes {
             let (address, words) = lines.next().ok_or("Bochs shows too little memory")?;

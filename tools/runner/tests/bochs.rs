@@ -246,6 +246,14 @@ fn memory_is_asked_of_the_debugger_by_its_physical_address() {
 }
 
 #[test]
+fn an_interrupt_that_bochs_forgets_is_made_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = format!("trap 'trap debugger INT' INT{VERDICT}");
+    let output = runner(folder.path(), Some(&script), &["run"]);
+    assert!(output.status.success(), "{}", said(&output.stderr));
+}
+
+#[test]
 fn memory_that_the_debugger_does_not_show_is_an_error() {
     for answer in ["0x0000000000002000:00000001 ", "nothing"] {
         let folder = tempfile::tempdir().unwrap();
