@@ -47,7 +47,7 @@ enum Row {
         number: u64,
         record: Record,
         /// What its stamp says, in nanoseconds, if that cannot be.
-        wrong_stamp: Option<u128>,
+        wrong_stamp: Option<u64>,
     },
     Other {
         ring: usize,
@@ -145,7 +145,9 @@ impl<W: Write> Sink for Html<'_, W> {
                 nanoseconds,
                 number: item.sequence,
                 record,
-                wrong_stamp: item.wrong_stamp.map(|stamp| stream.nanoseconds(stamp)),
+                wrong_stamp: item
+                    .wrong_stamp
+                    .map(|stamp| script_time(stream.nanoseconds(stamp))),
             },
             meaning => {
                 let words = Words {
@@ -367,13 +369,13 @@ fn columns(
     match row {
         Row::Lost {
             nanoseconds, count, ..
-        } => set(&[Some(2), ring, script_time(*nanoseconds), Some(*count)]),
+        } => set(&[Some(2), ring, Some(script_time(*nanoseconds)), Some(*count)]),
         Row::Other {
             nanoseconds, text, ..
         } => set(&[
             Some(1),
             ring,
-            script_time(*nanoseconds),
+            Some(script_time(*nanoseconds)),
             texts.place(text.clone()),
         ]),
         Row::Access {
@@ -388,7 +390,7 @@ fn columns(
             set(&[
                 Some(0),
                 ring,
-                script_time(*nanoseconds),
+                Some(script_time(*nanoseconds)),
                 texts.place(names.device(vm, tag.instance())),
                 texts.place(Operation(record).to_string()),
                 Some(u64::from(tag.direction() == Direction::Write)),
@@ -406,13 +408,13 @@ fn columns(
                 Some(record.epoch.into()),
                 Some(*number),
             ]);
-            columns[MAX_COLUMNS - 1] = wrong_stamp.map(script_time);
+            columns[MAX_COLUMNS - 1] = wrong_stamp.map(Some);
         }
     }
     columns
 }
 
 /// The script counts in floating point, exact to a nanosecond for a hundred days.
-fn script_time(nanoseconds: u128) -> Option<u64> {
-    Some(u64::try_from(nanoseconds).unwrap_or(u64::MAX))
+fn script_time(nanoseconds: u128) -> u64 {
+    u64::try_from(nanoseconds).unwrap_or(u64::MAX)
 }

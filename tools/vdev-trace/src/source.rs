@@ -84,7 +84,7 @@ pub enum Input {
     /// A dump or a core, and which.
     Memory(File, Format),
     /// A serial line, and how many bytes of it there are, if that is known.
-    Serial(Box<dyn Read>, Option<u64>),
+    Serial(Box<dyn Read + Send>, Option<u64>),
     /// A text: a configuration.
     Text(Vec<u8>),
 }
@@ -142,7 +142,7 @@ pub fn open(path: &Path, told: Option<Format>, texts: Texts) -> Result<Input, Op
 }
 
 fn stream(
-    mut input: impl Read + 'static,
+    mut input: impl Read + Send + 'static,
     told: Option<Format>,
     texts: Texts,
 ) -> Result<Input, OpenError> {

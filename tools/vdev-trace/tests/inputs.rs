@@ -4,7 +4,8 @@ mod machine;
 
 use machine::{CLOCK_HZ, PAGE, Ring, TRACE, read, said, tagged, vdev_trace};
 use object::{Object, ObjectSymbol};
-use std::process::Output;
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
 use trace_stream::{Content, Encoder};
 
 fn text_of(output: &Output) -> String {
@@ -240,6 +241,48 @@ fn several_vms_share_a_line() {
     assert_eq!(text.matches(" vm0       dev0").count(), 2);
     assert_eq!(text.matches(" vm1       dev0").count(), 2);
     assert_eq!(said(&output.stderr), "");
+}
+
+#[test]
+fn a_live_capture_that_is_ended_by_hand_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = folder.path().join("t.txt");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_vdev-trace"))
+        .args(["decode", "-", "--from", "serial", "--text"])
+        .arg(&text)
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = Line::new();
+    line.identity(0, 0);
+    for number in 1..=1000 {
+        line.record(0, number, read(number * 1000, number, number));
+    }
+    let mut pipe = child.stdin.take().unwrap();
+    pipe.write_all(&line.bytes).unwrap();
+    // The pipe stays open. What was decoded first is on its way to the file.
+    let has_begun = || {
+        let mut files = std::fs::read_dir(folder.path()).unwrap();
+        files.any(|file| file.unwrap().metadata().unwrap().len() > 0)
+    };
+    while !has_begun() {
+        std::thread::yield_now();
+    }
+    assert!(!text.exists());
+    let process = child.id().to_string();
+    let ended = Command::new("kill").args(["-INT", &process]).status();
+    assert!(ended.unwrap().success());
+    assert!(child.wait().unwrap().success());
+    let text = std::fs::read_to_string(text).unwrap();
+    let records = text.matches(" 0xfa000000 ").count();
+    assert!(records >= 50, "{records}");
+    assert!(
+        text.lines()
+            .last()
+            .unwrap()
+            .starts_with(&format!("vm0: {records} records"))
+    );
+    drop(pipe);
 }
 
 #[test]

@@ -6,10 +6,12 @@
 pub mod arguments;
 mod check;
 mod input;
+mod live;
 
 use anstream::{AutoStream, ColorChoice};
 use arguments::{Colour, Command, InputArguments, OutputArguments};
 use indicatif::{ProgressBar, ProgressStyle};
+use live::Live;
 use std::fs::Metadata;
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -220,6 +222,10 @@ fn feed<'a>(
             let (names, sinks): (Vec<_>, Vec<_>) = sinks(&mut outputs)?.into_iter().unzip();
             let mut sinks = Sinks::new(sinks);
             let bar = progress(len_bytes);
+            let line = match len_bytes {
+                Some(_) => line,
+                None => Box::new(Live::new(line)),
+            };
             let fed = feed_serial(line, kind, &mut sinks, |len| bar.inc(len));
             bar.finish_and_clear();
             let sums = fed.map_err(|error| feed_failure(error, path, &names))?;
