@@ -48,8 +48,11 @@ pub struct Element {
     pub log2_bytes: u8,
     /// What a store stores or a load has loaded: its bytes as they are in memory. (As a u128
     /// it would be aligned to 16 bytes, and the fields of the hot path would move away.)
-    bytes: [u8; 16],
+    bytes: [u8; MAX_BYTES],
 }
+
+/// A vector register.
+const MAX_BYTES: usize = 16;
 
 /// Where an element's bytes are. Those on a second page may lie anywhere.
 #[derive(Clone, Copy)]
@@ -159,31 +162,37 @@ impl Element {
         Some(start.wrapping_add(offset))
     }
 
-    /// Moves it, if it is in the guest's RAM. One on two pages never is: RAM comes in pages,
-    /// and the other register of a pair lies on one of the same two, so if both were RAM the
-    /// instruction would not have left the guest.
+    /// Moves it, if it is in the guest's RAM, all of it.
     ///
     /// # Errors
     ///
     /// An address that is not in RAM; nothing has happened then.
     pub fn move_in_ram(&mut self, machine: &mut impl Machine) -> Result<(), GuestPhysAddr> {
-        let first = self.place.first;
-        if let Some(second) = self.place.second_page {
-            return match machine.read_ram(first, &mut [0]) {
-                true => Err(second.address),
-                false => Err(first),
-            };
-        }
-        let width = self.width_bytes();
+        let (first, width) = (self.place.first, self.width_bytes());
         let bytes = &mut self.bytes[..width];
-        let is_ram = match self.direction {
-            Direction::Read => machine.read_ram(first, bytes),
-            Direction::Write => machine.write_ram(first, bytes),
+        let mut parts = match self.place.second_page {
+            None => [(first, bytes), (first, &mut [])],
+            Some(second) => {
+                let (before, after) = bytes.split_at_mut(second.bytes_before);
+                [(first, before), (second.address, after)]
+            }
         };
-        match is_ram {
-            true => Ok(()),
-            false => Err(first),
+        for (address, part) in &parts {
+            let mut looked_at = [0; MAX_BYTES];
+            if !machine.read_ram(*address, &mut looked_at[..part.len()]) {
+                return Err(*address);
+            }
         }
+        for (address, part) in &mut parts {
+            let is_ram = match self.direction {
+                Direction::Read => machine.read_ram(*address, part),
+                Direction::Write => machine.write_ram(*address, part),
+            };
+            if !is_ram {
+                return Err(*address);
+            }
+        }
+        Ok(())
     }
 }
 

@@ -7,7 +7,8 @@
 //!
 //! ```text
 //!   exit ─┬─ memory ─► fetch, decode ─► operand there? ─┬─ one access to a trace device: done
-//!         │                 └── no ──► policy           └─ else Transfer: [read], [write]
+//!         │                 └── no ──► policy           └─ else Transfer: [read], [write]; of a
+//!         │                                                string one element
 //!         ├─ port ───► serial port, or nothing: policy reference
 //!         ├─ HLT, VMMCALL or VMCALL
 //!         └─ model-specific register, instruction: policy
@@ -34,8 +35,8 @@ use heapless::Vec;
 use trace_records::{EndReason, Kind, Tag};
 use vm_config::{Action, RamRange};
 use x86_guest::{
-    AccessCache, Found, Instruction, Paging, Recalled, Register, RegisterPart, Registers,
-    Situation, fetch, instruction_len,
+    AccessCache, Found, Instruction, Operation, Paging, Recalled, Register, RegisterPart,
+    Registers, Situation, fetch, instruction_len,
 };
 
 /// The x86 instruction set, in all its modes.
@@ -335,32 +336,46 @@ impl Vmm<X86> {
         if !M::SEES_CODE_SEGMENT {
             self.memory.compare_modes(&situation, words);
         }
+        let found = found.ok_or(Obstacle::Unsupported)?;
         let Found {
             instruction,
             linear,
+            written,
             ..
-        } = found.ok_or(Obstacle::Unsupported)?;
-        let place = place(linear, &instruction, paging, machine)?;
+        } = found;
+        let (reads, writes) = (instruction.reads(), instruction.writes());
         let (width, log2_bytes) = (instruction.width, instruction.width.log2());
-        let element = |direction, value: u64| {
-            Element::new(place, Some(linear), direction, log2_bytes, value.into())
-        };
         let mut elements: Vec<Element, MAX_ELEMENTS> = Vec::new();
-        // There are at most two.
-        if instruction.reads() {
-            let _ = elements.push(element(Direction::Read, 0));
-        }
-        if instruction.writes() {
-            let stored = instruction.execute(0, machine).write.unwrap_or(0) & width.mask();
-            let _ = elements.push(element(Direction::Write, stored));
-        }
-        // An emulator reports the reading half of what reads and writes, a CPU the writing one.
-        let goes_there = match direction {
-            Direction::Read => instruction.reads(),
-            Direction::Write => instruction.writes(),
+        let mut add = |linear, direction, writes, value: u64| {
+            let place = place(linear, &instruction, writes, paging, machine)?;
+            let element = Element::new(place, Some(linear), direction, log2_bytes, value.into());
+            // There are at most two.
+            let _ = elements.push(element);
+            Ok(())
         };
-        let is_there = |element: &Element| element.virtual_address_of(reported).is_some();
-        if !goes_there || !elements.iter().any(is_there) {
+        if reads {
+            add(linear, Direction::Read, writes && written.is_none(), 0)?;
+        }
+        if writes {
+            let stored = instruction.execute(0, machine).write.unwrap_or(0) & width.mask();
+            add(written.unwrap_or(linear), Direction::Write, true, stored)?;
+        }
+        // An emulator reports the reading half of what reads and writes at one place, a CPU the
+        // writing one.
+        let goes_there = |element: &Element| {
+            let is_half = written.is_none() || element.direction == direction;
+            is_half && element.virtual_address_of(reported).is_some()
+        };
+        let has_direction = match direction {
+            Direction::Read => reads,
+            Direction::Write => writes,
+        };
+        let is_told = match instruction.operation {
+            // It goes there as a read does, and nothing comes of it.
+            Operation::Flush => found.address == reported,
+            _ => has_direction && elements.iter().any(goes_there),
+        };
+        if !is_told || instruction.is_over(machine) {
             return Err(Obstacle::Unsupported);
         }
         let end = X86End {
@@ -476,13 +491,20 @@ impl<M: X86Machine> Architecture<M> for X86 {
             next_rip,
         } = transfer.end;
         let effect = instruction.execute(transfer.first_value() as u64, machine);
-        if let Some((number, value)) = effect.register {
+        let stepped = instruction.stepped(machine);
+        let changed = effect.register.into_iter().chain(effect.second_register);
+        for (number, value) in changed.chain(stepped.registers) {
             machine.set_gpr(number, value);
         }
         if let Some(rflags) = effect.rflags {
             machine.set_rflags(rflags);
         }
-        machine.proceed(next_rip);
+        // Between two elements of a string the guest may take an interrupt, as on a CPU.
+        machine.proceed(if stepped.repeats {
+            transfer.pc
+        } else {
+            next_rip
+        });
     }
 
     fn unanswered(_: &Element, _: GuestPhysAddr, _: u64, _: &mut M) -> X86Exception {
@@ -543,17 +565,18 @@ impl X86Exit {
     }
 }
 
-/// Where the bytes at a linear address are. The CPU has translated the first of them and
-/// checked what the guest may do there; the rest obeys the guest's tables here. An emulator may
+/// Where the bytes of an operand at a linear address are. The CPU has translated the first of them
+/// and checked what the guest may do there, unless the instruction has two operands and it was the
+/// other one that it could not go to; the rest obeys the guest's tables here. An emulator may
 /// report the reading half of an instruction before it looks whether it may write.
 fn place(
     linear: u64,
     instruction: &Instruction,
+    writes: bool,
     paging: Paging,
     machine: &impl X86Machine,
 ) -> Result<Place, Obstacle> {
     let user = machine.privilege_level() == 3;
-    let writes = instruction.writes();
     let page_fault = |address, present| {
         let bit = |is_set, bit| if is_set { bit } else { 0 };
         let error_code = present | bit(writes, page_fault::WRITE) | bit(user, page_fault::USER);
@@ -569,7 +592,10 @@ fn place(
         let allowed = (!user || found.user) && (!writes || !obeys_writable || found.writable);
         Some((found.address, allowed))
     };
-    let (first, allowed) = checked(linear).ok_or(Obstacle::Unsupported)?;
+    let (first, allowed) = checked(linear).ok_or(match instruction.written {
+        None => Obstacle::Unsupported,
+        Some(_) => page_fault(linear, 0),
+    })?;
     if !allowed {
         return Err(page_fault(linear, page_fault::PRESENT));
     }

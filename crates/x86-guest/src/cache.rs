@@ -98,10 +98,12 @@ impl Situation {
 pub struct Found {
     /// The instruction.
     pub instruction: Instruction,
-    /// The linear address of the operand's first byte.
+    /// The linear address of the operand's first byte, where it reads if it has two.
     pub linear: u64,
     /// Its guest-physical address.
     pub address: GuestPhysAddr,
+    /// The linear address of the first byte that is written, if that is not where it reads.
+    pub written: Option<u64>,
 }
 
 /// What was found before and still holds.
@@ -175,8 +177,9 @@ impl AccessCache {
         })
     }
 
-    /// Finds it anew, and keeps it for [`Self::recall`], unless it is the last of 4 GiB and RIP
-    /// does not just go on behind it. `None` if the instruction cannot be
+    /// Finds it anew, and keeps it for [`Self::recall`], unless it is not
+    /// [plain](Instruction::is_plain), or the last of 4 GiB and RIP does not just go on behind it.
+    /// `None` if the instruction cannot be
     /// fetched, is none that is carried out, or has an operand that leads nowhere.
     pub fn find(
         &mut self,
@@ -199,7 +202,7 @@ impl AccessCache {
                 .translate(linear_rip, words.noting(&read))?;
         }
         let next_rip = situation.rip.wrapping_add(instruction.len.into());
-        let linear = situation.linear(instruction.memory.linear(registers, next_rip));
+        let linear = situation.linear(instruction.linear(registers, next_rip));
         let goes_on_behind = situation.next_rip(instruction.len) == next_rip;
         let segment = instruction.memory.segment;
         let begins_at_0 =
@@ -207,6 +210,7 @@ impl AccessCache {
         let translation = situation.paging.translate(linear, words.noting(&read))?;
         let address = translation.address;
         if goes_on_behind
+            && instruction.is_plain()
             && let Some(words) = words.complete()
             && let Some(place) = self.entries.get_mut(index(situation.rip))
         {
@@ -220,10 +224,15 @@ impl AccessCache {
                 words,
             });
         }
+        let written = instruction.written.map(|operand| {
+            let written = operand.linear(registers, next_rip);
+            situation.linear(written)
+        });
         Some(Found {
             instruction,
             linear,
             address,
+            written,
         })
     }
 

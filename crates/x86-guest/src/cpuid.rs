@@ -44,6 +44,10 @@ const HIDDEN_8000_0001_ECX: u32 =
 /// Leaf 8000_0001, EDX: RDTSCP, whose register nobody switches.
 const HIDDEN_8000_0001_EDX: u32 = 1 << 27;
 
+/// Leaf 7, EBX: BMI1, for TZCNT; fast REP MOVS and STOS; CLFLUSHOPT, CLWB. Each of the others would
+/// have to be looked at.
+const VISIBLE_7_EBX: u32 = 1 << 3 | 1 << 9 | 1 << 23 | 1 << 24;
+
 /// What CPUID with this leaf in EAX leaves in a guest's registers, where it leaves `host` in the
 /// host's.
 pub const fn visible_cpuid(leaf: u32, host: Cpuid) -> Cpuid {
@@ -58,10 +62,15 @@ pub const fn visible_cpuid(leaf: u32, host: Cpuid) -> Cpuid {
             edx: host.edx & !HIDDEN_8000_0001_EDX,
             ..host
         },
+        7 => Cpuid {
+            eax: 0,
+            ebx: host.ebx & VISIBLE_7_EBX,
+            ecx: 0,
+            edx: 0,
+        },
         // The vendor, the name, caches and address sizes are the host's.
         0 | 2 | 4 | 0x8000_0000 | 0x8000_0002..=0x8000_0008 => host,
-        // Extended features would have to be looked at one by one; XSAVE, SVM, and what
-        // other hypervisors say of themselves are not there.
+        // XSAVE, SVM, and what other hypervisors say of themselves are not there.
         _ => Cpuid {
             eax: 0,
             ebx: 0,

@@ -7,19 +7,12 @@
 //!
 //! Specification: AMD APM volume 3, chapter 3; volume 1, 3.1.4 (flags).
 
-use crate::instruction::{Alu, Instruction, Operation, Register, Registers, Source, Unary};
+use crate::flags::{self, add, holds, sign_extend, status, subtract};
+use crate::instruction::{
+    Alu, Bit, Instruction, Operation, Register, RegisterPart, Registers, Scan, Source, Unary,
+};
+use crate::shift::shift;
 use guest_trap::AccessWidth;
-
-/// CF, PF, AF, ZF, SF, OF in RFLAGS.
-mod flag {
-    pub const CARRY: u64 = 1 << 0;
-    pub const PARITY: u64 = 1 << 2;
-    pub const AUXILIARY: u64 = 1 << 4;
-    pub const ZERO: u64 = 1 << 6;
-    pub const SIGN: u64 = 1 << 7;
-    pub const OVERFLOW: u64 = 1 << 11;
-    pub const STATUS: u64 = CARRY | PARITY | AUXILIARY | ZERO | SIGN | OVERFLOW;
-}
 
 /// What is left to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +23,8 @@ pub struct Effect {
     pub register: Option<(u8, u64)>,
     /// RFLAGS, if they change.
     pub rflags: Option<u64>,
+    /// A second register. A [plain](Instruction::is_plain) instruction has none.
+    pub second_register: Option<(u8, u64)>,
 }
 
 impl Effect {
@@ -37,8 +32,26 @@ impl Effect {
         write: None,
         register: None,
         rflags: None,
+        second_register: None,
     };
+
+    const fn write(value: u64) -> Self {
+        Self {
+            write: Some(value),
+            ..Self::NOTHING
+        }
+    }
+
+    const fn register(register: (u8, u64)) -> Self {
+        Self {
+            register: Some(register),
+            ..Self::NOTHING
+        }
+    }
 }
+
+const RAX: u8 = 0;
+const RDX: u8 = 2;
 
 impl Instruction {
     /// Carries it out on `read`, the value of its memory operand; ignored if it reads none.
@@ -46,58 +59,137 @@ impl Instruction {
     pub fn execute(&self, read: u64, registers: &impl Registers) -> Effect {
         let read = read & self.width.mask();
         match self.operation {
-            Operation::Load(target) => Effect {
-                register: Some(put(target, read, registers)),
-                ..Effect::NOTHING
-            },
-            Operation::LoadSigned(target) => Effect {
-                register: Some(put(target, sign_extend(read, self.width), registers)),
-                ..Effect::NOTHING
-            },
-            Operation::Store(source) => Effect {
-                write: Some(value(source, registers) & self.width.mask()),
-                ..Effect::NOTHING
-            },
+            Operation::Load(target) => Effect::register(put(target, read, registers)),
+            Operation::LoadSigned(target) => {
+                let value = sign_extend(read, self.width);
+                Effect::register(put(target, value, registers))
+            }
+            Operation::Store(source) => Effect::write(value(source, registers) & self.width.mask()),
             other => self.combine(other, read, registers),
         }
     }
 
     fn combine(&self, operation: Operation, read: u64, registers: &impl Registers) -> Effect {
+        let (width, mask) = (self.width, self.width.mask());
         let rflags = registers.rflags();
         match operation {
             Operation::ToMemory(alu, source) => {
                 let operand = value(source, registers);
-                let (result, rflags) = combine(alu, self.width, read, operand, rflags);
+                let (result, rflags) = combine(alu, width, read, operand, rflags);
                 Effect {
                     write: self.writes().then_some(result),
-                    register: None,
                     rflags: Some(rflags),
+                    ..Effect::NOTHING
                 }
             }
             Operation::ToRegister(alu, target) => {
-                let operand = target.of(registers.gpr(target.number));
-                let (result, rflags) = combine(alu, self.width, operand, read, rflags);
+                let operand = of(target, registers);
+                let (result, rflags) = combine(alu, width, operand, read, rflags);
                 let is_kept = !matches!(alu, Alu::Cmp | Alu::Test);
                 Effect {
-                    write: None,
                     register: is_kept.then(|| put(target, result, registers)),
                     rflags: Some(rflags),
+                    ..Effect::NOTHING
                 }
             }
             Operation::Change(unary) => {
-                let (result, rflags) = change(unary, self.width, read, rflags);
+                let (result, rflags) = change(unary, width, read, rflags);
                 Effect {
-                    write: Some(result),
-                    register: None,
                     rflags,
+                    ..Effect::write(result)
                 }
             }
             Operation::Exchange(register) => Effect {
-                write: Some(register.of(registers.gpr(register.number))),
                 register: Some(put(register, read, registers)),
-                rflags: None,
+                ..Effect::write(of(register, registers))
             },
-            Operation::Load(_) | Operation::LoadSigned(_) | Operation::Store(_) => Effect::NOTHING,
+            Operation::LoadSwapped(target) => {
+                Effect::register(put(target, swapped(read, width), registers))
+            }
+            Operation::StoreSwapped(source) => Effect::write(swapped(of(source, registers), width)),
+            Operation::LoadIf(condition, target) => {
+                // What is not loaded is put back: of 32 bits, the upper half is cleared anyway.
+                let value = match holds(condition, rflags) {
+                    true => read,
+                    false => of(target, registers),
+                };
+                Effect::register(put(target, value, registers))
+            }
+            Operation::StoreIf(condition) => Effect::write(holds(condition, rflags).into()),
+            Operation::Shift(kind, count) => {
+                let count = value(count, registers);
+                let (result, rflags) = shift(kind, width, read, count, rflags);
+                Effect {
+                    rflags: Some(rflags),
+                    ..Effect::write(result)
+                }
+            }
+            Operation::Multiply(target, factor) => {
+                let factor = value(factor, registers);
+                let (low, high) = multiply(width, true, read, factor);
+                Effect {
+                    rflags: Some(of_product(width, true, low, high, rflags)),
+                    ..Effect::register(put(target, low, registers))
+                }
+            }
+            Operation::MultiplyAccumulator { signed } => {
+                multiply_accumulator(width, signed, read, registers)
+            }
+            Operation::Scan(kind, target) => {
+                let (found, rflags) = scan(kind, width, read, rflags);
+                Effect {
+                    register: found.map(|value| put(target, value, registers)),
+                    rflags: Some(rflags),
+                    ..Effect::NOTHING
+                }
+            }
+            Operation::Bit(kind, number) => {
+                let number = value(number, registers) % (8 * width.bytes());
+                let bit = 1 << number;
+                let write = match kind {
+                    Bit::Test => None,
+                    Bit::Set => Some(read | bit),
+                    Bit::Reset => Some(read & !bit),
+                    Bit::Complement => Some(read ^ bit),
+                };
+                Effect {
+                    write,
+                    rflags: Some(flags::with(rflags, [(flags::CARRY, read >> number & 1)])),
+                    ..Effect::NOTHING
+                }
+            }
+            Operation::ExchangeAdd(register) => {
+                let operand = of(register, registers);
+                let (sum, rflags) = combine(Alu::Add, width, read, operand, rflags);
+                Effect {
+                    register: Some(put(register, read, registers)),
+                    rflags: Some(rflags),
+                    ..Effect::write(sum)
+                }
+            }
+            Operation::CompareExchange(register) => {
+                let accumulator = Register {
+                    number: RAX,
+                    part: part_of(width),
+                };
+                let expected = of(accumulator, registers);
+                let (_, rflags) = combine(Alu::Cmp, width, expected, read, rflags);
+                let is_expected = expected == read;
+                let write = match is_expected {
+                    true => of(register, registers),
+                    false => read,
+                };
+                Effect {
+                    register: (!is_expected).then(|| put(accumulator, read, registers)),
+                    rflags: Some(rflags),
+                    ..Effect::write(write & mask)
+                }
+            }
+            Operation::Copy => Effect::write(read),
+            Operation::Load(_)
+            | Operation::LoadSigned(_)
+            | Operation::Store(_)
+            | Operation::Flush => Effect::NOTHING,
         }
     }
 }
@@ -109,23 +201,37 @@ fn put(target: Register, value: u64, registers: &impl Registers) -> (u8, u64) {
 }
 
 #[inline(always)]
+fn of(register: Register, registers: &impl Registers) -> u64 {
+    register.of(registers.gpr(register.number))
+}
+
+#[inline(always)]
 fn value(source: Source, registers: &impl Registers) -> u64 {
     match source {
-        Source::Register(register) => register.of(registers.gpr(register.number)),
+        Source::Register(register) => of(register, registers),
         Source::Immediate(value) => value,
     }
 }
 
-const fn sign_extend(value: u64, width: AccessWidth) -> u64 {
-    let unused = 64 - 8 * width.bytes() as u32;
-    ((value << unused) as i64 >> unused) as u64
+/// The lowest part of a register that is so wide.
+const fn part_of(width: AccessWidth) -> RegisterPart {
+    match width {
+        AccessWidth::Byte => RegisterPart::LowByte,
+        AccessWidth::Halfword => RegisterPart::Word,
+        AccessWidth::Word => RegisterPart::Doubleword,
+        AccessWidth::Doubleword => RegisterPart::Quadword,
+    }
+}
+
+const fn swapped(value: u64, width: AccessWidth) -> u64 {
+    value.swap_bytes() >> (64 - 8 * width.bytes() as u32)
 }
 
 /// `first` op `second`, and RFLAGS after it.
 fn combine(alu: Alu, width: AccessWidth, first: u64, second: u64, rflags: u64) -> (u64, u64) {
     let mask = width.mask();
     let (first, second) = (first & mask, second & mask);
-    let carry = rflags & flag::CARRY;
+    let carry = rflags & flags::CARRY;
     let (result, carries) = match alu {
         Alu::Add => add(first, second, 0),
         Alu::Adc => add(first, second, carry),
@@ -135,7 +241,7 @@ fn combine(alu: Alu, width: AccessWidth, first: u64, second: u64, rflags: u64) -
         Alu::Or => (first | second, 0),
         Alu::Xor => (first ^ second, 0),
     };
-    let rflags = rflags & !flag::STATUS | status(result, carries, width);
+    let rflags = rflags & !flags::STATUS | status(result, carries, width);
     (result & mask, rflags)
 }
 
@@ -151,39 +257,89 @@ fn change(unary: Unary, width: AccessWidth, operand: u64, rflags: u64) -> (u64, 
     let mut set = status(result, carries, width);
     if unary != Unary::Neg {
         // INC and DEC leave the carry alone.
-        set = set & !flag::CARRY | rflags & flag::CARRY;
+        set = set & !flags::CARRY | rflags & flags::CARRY;
     }
-    (result & mask, Some(rflags & !flag::STATUS | set))
+    (result & mask, Some(rflags & !flags::STATUS | set))
 }
 
-/// The sum, and for each bit whether there was a carry out of it.
-fn add(first: u64, second: u64, carry: u64) -> (u64, u64) {
-    let sum = first.wrapping_add(second).wrapping_add(carry);
-    (sum, first & second | (first | second) & !sum)
+/// Both halves of a product.
+fn multiply(width: AccessWidth, signed: bool, first: u64, second: u64) -> (u64, u64) {
+    let (mask, bits) = (width.mask(), 8 * width.bytes() as u32);
+    let product = if signed {
+        let extended = |value| i128::from(sign_extend(value, width) as i64);
+        (extended(first) * extended(second)) as u128
+    } else {
+        u128::from(first & mask) * u128::from(second & mask)
+    };
+    (product as u64 & mask, (product >> bits) as u64 & mask)
 }
 
-/// The difference, and for each bit whether it had to borrow.
-fn subtract(first: u64, second: u64, borrow: u64) -> (u64, u64) {
-    let difference = first.wrapping_sub(second).wrapping_sub(borrow);
-    (difference, !first & second | (!first | second) & difference)
+/// RFLAGS after a product: CF and OF if the lower half is not all of it.
+fn of_product(width: AccessWidth, signed: bool, low: u64, high: u64, rflags: u64) -> u64 {
+    let implied = match signed {
+        true => (sign_extend(low, width) as i64 >> 63) as u64 & width.mask(),
+        false => 0,
+    };
+    let more = u64::from(high != implied);
+    flags::with(rflags, [(flags::CARRY, more), (flags::OVERFLOW, more)])
 }
 
-/// The status flags of a result with these carries.
-fn status(result: u64, carries: u64, width: AccessWidth) -> u64 {
-    let top = 8 * width.bytes() as u32 - 1;
-    let bit = |value: u64, index: u32| value >> index & 1;
-    let carry = bit(carries, top);
-    let overflow = carry ^ bit(carries, top - 1);
-    let flags = [
-        (flag::CARRY, carry),
-        (
-            flag::PARITY,
-            u64::from((result as u8).count_ones().is_multiple_of(2)),
+fn multiply_accumulator(
+    width: AccessWidth,
+    signed: bool,
+    read: u64,
+    registers: &impl Registers,
+) -> Effect {
+    let whole = Register {
+        number: RAX,
+        part: part_of(width),
+    };
+    let (low, high) = multiply(width, signed, read, of(whole, registers));
+    let rflags = Some(of_product(width, signed, low, high, registers.rflags()));
+    let register = |number, part, value| put(Register { number, part }, value, registers);
+    match width {
+        // Both halves are AX.
+        AccessWidth::Byte => Effect {
+            register: Some(register(RAX, RegisterPart::Word, high << 8 | low)),
+            rflags,
+            ..Effect::NOTHING
+        },
+        _ => Effect {
+            register: Some(register(RAX, whole.part, low)),
+            second_register: Some(register(RDX, whole.part, high)),
+            rflags,
+            ..Effect::NOTHING
+        },
+    }
+}
+
+/// What is found, if the register changes, and RFLAGS.
+fn scan(kind: Scan, width: AccessWidth, operand: u64, rflags: u64) -> (Option<u64>, u64) {
+    let bits = 8 * width.bytes() as u32;
+    let is_zero = operand == 0;
+    let leading = operand.leading_zeros() - (64 - bits);
+    let trailing = operand.trailing_zeros().min(bits);
+    let found = match kind {
+        Scan::Forward | Scan::Reverse if is_zero => {
+            return (None, flags::with(rflags, [(flags::ZERO, 1)]));
+        }
+        Scan::Forward => trailing,
+        Scan::Reverse => bits - 1 - leading,
+        Scan::TrailingZeros => trailing,
+        Scan::LeadingZeros => leading,
+        Scan::Population => operand.count_ones(),
+    };
+    let zero = u64::from(found == 0);
+    let rflags = match kind {
+        Scan::Forward | Scan::Reverse => flags::with(rflags, [(flags::ZERO, 0)]),
+        Scan::TrailingZeros | Scan::LeadingZeros => flags::with(
+            rflags,
+            [(flags::CARRY, is_zero.into()), (flags::ZERO, zero)],
         ),
-        (flag::AUXILIARY, bit(carries, 3)),
-        (flag::ZERO, u64::from(result & width.mask() == 0)),
-        (flag::SIGN, bit(result, top)),
-        (flag::OVERFLOW, overflow),
-    ];
-    flags.iter().map(|(flag, set)| flag * set).sum()
+        Scan::Population => {
+            let others = rflags & !flags::STATUS;
+            flags::with(others, [(flags::ZERO, zero)])
+        }
+    };
+    (Some(found.into()), rflags)
 }

@@ -30,10 +30,13 @@ mod control;
 mod cpuid;
 mod decode;
 mod efer;
+mod encoding;
 mod execute;
 mod fetch;
+mod flags;
 mod instruction;
 mod paging;
+mod shift;
 
 pub use cache::{AccessCache, Found, Recalled, Situation};
 pub use control::{ControlRegisters, is_page_directory_pointer};
@@ -43,8 +46,8 @@ pub use efer::written_efer;
 pub use execute::Effect;
 pub use fetch::{Code, fetch};
 pub use instruction::{
-    Alu, Instruction, MemoryOperand, Operation, Register, RegisterPart, Registers, Segment, Source,
-    Unary,
+    Alu, Bit, Condition, Instruction, MemoryOperand, Operation, Register, RegisterPart, Registers,
+    Scan, Segment, Shift, Source, Stepped, Steps, Unary,
 };
 pub use paging::{Paging, Translation};
 

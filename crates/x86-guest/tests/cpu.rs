@@ -59,7 +59,7 @@ fn a_guest_is_told_that_a_hypervisor_is_present_and_not_which() {
 #[test]
 fn leaves_that_nobody_looked_at_are_empty() {
     // Structured features, XSAVE, SVM, what is beyond the last.
-    for leaf in [7, 0xd, 0x8000_000a, 0x8000_001f, u32::MAX] {
+    for leaf in [0xd, 0x8000_000a, 0x8000_001f, u32::MAX] {
         assert_eq!(visible_cpuid(leaf, ALL), NOTHING, "leaf {leaf:#x}");
     }
     for leaf in [0, 2, 4, 0x8000_0000, 0x8000_0004, 0x8000_0008] {
@@ -101,4 +101,18 @@ fn other_bits_are_a_general_protection_exception() {
     for bit in [1, 9, 12, 13, 14, 15, 63] {
         assert_eq!(written_efer(0, 1 << bit, 0), None, "bit {bit}");
     }
+}
+
+#[test]
+fn a_guest_is_told_of_what_is_carried_out_for_it() {
+    // MOVBE, POPCNT; CLFLUSH; LZCNT.
+    let first = visible_cpuid(1, ALL);
+    assert_eq!(first.ecx & (1 << 22 | 1 << 23), 1 << 22 | 1 << 23);
+    assert_ne!(first.edx & 1 << 19, 0);
+    assert_ne!(visible_cpuid(0x8000_0001, ALL).ecx & 1 << 5, 0);
+    // BMI1, ERMS, CLFLUSHOPT, CLWB, and nothing else of the leaf, nor another one below it.
+    let extended = visible_cpuid(7, ALL);
+    let ebx = 1 << 3 | 1 << 9 | 1 << 23 | 1 << 24;
+    assert_eq!(extended, Cpuid { ebx, ..NOTHING });
+    assert_eq!(visible_cpuid(7, NOTHING), NOTHING);
 }

@@ -99,28 +99,34 @@ fn the_high_bytes_are_those_without_rex() {
 #[test]
 fn what_is_not_carried_out_is_said_to_be_so() {
     for bytes in [
-        &[0xf0, 0x01, 0x07][..],   // lock add [rdi], eax
-        &[0xf0, 0x0f, 0xb1, 0x0f], // lock cmpxchg [rdi], ecx
-        &[0x0f, 0xb1, 0x0f],       // cmpxchg [rdi], ecx
-        &[0x0f, 0xc1, 0x0f],       // xadd [rdi], ecx
-        &[0xa5],                   // movsd
-        &[0xf3, 0xab],             // rep stosd
-        &[0x0f, 0x10, 0x07],       // movups xmm0, [rdi]
-        &[0xc5, 0xf8, 0x10, 0x07], // vmovups xmm0, [rdi]
-        &[0x0f, 0x6e, 0x07],       // movd mm0, [rdi]
-        &[0xd9, 0x07],             // fld dword [rdi]
-        &[0x8e, 0x1f],             // mov ds, [rdi]
-        &[0x8c, 0x1f],             // mov [rdi], ds
-        &[0xff, 0x37],             // push qword [rdi]
-        &[0xff, 0x27],             // jmp [rdi]
-        &[0xd1, 0x27],             // shl dword [rdi], 1
-        &[0x0f, 0xba, 0x2f, 0x01], // bts dword [rdi], 1
-        &[0x8d, 0x07],             // lea eax, [rdi]
-        &[0x8b, 0xc7],             // mov eax, edi
-        &[0xf4],                   // hlt
-        &[0x0f, 0x0b],             // ud2
-        &[0x8b],                   // cut off
-        &[0x8b, 0x87, 0, 0],       // cut off
+        &[0xf0, 0x01, 0x07][..],         // lock add [rdi], eax
+        &[0xf0, 0x0f, 0xb1, 0x0f],       // lock cmpxchg [rdi], ecx
+        &[0xf0, 0x0f, 0xc1, 0x0f],       // lock xadd [rdi], ecx
+        &[0x0f, 0xc7, 0x0f],             // cmpxchg8b [rdi]
+        &[0xa6],                         // cmpsb
+        &[0xf3, 0xaf],                   // repe scasd
+        &[0x6d],                         // insd
+        &[0x0f, 0x10, 0x07],             // movups xmm0, [rdi]
+        &[0xc5, 0xf8, 0x10, 0x07],       // vmovups xmm0, [rdi]
+        &[0x0f, 0x6e, 0x07],             // movd mm0, [rdi]
+        &[0xd9, 0x07],                   // fld dword [rdi]
+        &[0x8e, 0x1f],                   // mov ds, [rdi]
+        &[0x8c, 0x1f],                   // mov [rdi], ds
+        &[0xff, 0x27],                   // jmp [rdi]
+        &[0xf7, 0x37],                   // div dword [rdi]
+        &[0x0f, 0xa5, 0x07],             // shld [rdi], eax, cl
+        &[0xf2, 0x0f, 0x38, 0xf1, 0x07], // crc32 eax, dword [rdi]
+        &[0xc4, 0xe2, 0x70, 0xf2, 0x07], // andn eax, ecx, [rdi]
+        &[0x0f, 0xb8, 0x07],             // popcnt without its prefix
+        &[0x0f, 0xae, 0x37],             // xsaveopt [rdi]
+        &[0x0f, 0xc7, 0x37],             // rdrand's opcode, with memory
+        &[0xc7, 0x0f, 0, 0, 0, 0],       // mov's opcode with another extension
+        &[0x8d, 0x07],                   // lea eax, [rdi]
+        &[0x8b, 0xc7],                   // mov eax, edi
+        &[0xf4],                         // hlt
+        &[0x0f, 0x0b],                   // ud2
+        &[0x8b],                         // cut off
+        &[0x8b, 0x87, 0, 0],             // cut off
         &[],
     ] {
         assert_eq!(long(bytes), None, "{bytes:02x?}");
@@ -214,15 +220,119 @@ proptest! {
     fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..18), read: u64) {
         for mode in [Mode::Long, Mode::Protected, Mode::Real] {
             let code = Code::new(&bytes);
-            let len = instruction_len(&code, mode);
+            instruction_len(&code, mode);
             if let Some(instruction) = decode(&code, mode) {
-                prop_assert_eq!(Some(instruction.len), len);
                 prop_assert!((1..=15).contains(&instruction.len));
+                prop_assert!(usize::from(instruction.len) <= bytes.len());
                 let effect = instruction.execute(read, &Hundreds);
                 prop_assert_eq!(effect.write.is_some(), instruction.writes());
                 prop_assert!(effect.write.is_none_or(|value| value <= instruction.width.mask()));
-                instruction.memory.linear(&Hundreds, read);
+                instruction.linear(&Hundreds, read);
+                prop_assert!(instruction.stepped(&Hundreds).registers.len() <= 3);
             }
         }
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 20_000, ..ProptestConfig::default() })]
+
+    /// No CPU that runs the tests is asked in these modes; a library's lengths are a second
+    /// opinion. What it does not know at all is no contradiction.
+    #[test]
+    fn in_the_other_modes_an_instruction_is_as_long_as_a_library_says(
+        prefixes in prop::collection::vec(
+            prop::sample::select(vec![0x66_u8, 0x67, 0x2e, 0x3e, 0x65]),
+            0..3,
+        ),
+        opcode: u8,
+        two_bytes: bool,
+        rest: [u8; 10],
+    ) {
+        let mut bytes = prefixes;
+        if two_bytes {
+            bytes.push(0x0f);
+        }
+        bytes.push(opcode);
+        bytes.extend(rest);
+        let code = Code::new(&bytes);
+        for mode in [Mode::Protected, Mode::Real] {
+            if let (Some(instruction), Some(len)) = (decode(&code, mode), instruction_len(&code, mode)) {
+                prop_assert_eq!(instruction.len, len, "{:02x?} {:?}", &bytes, mode);
+            }
+        }
+    }
+}
+
+#[test]
+fn strings_lead_to_both_their_operands_in_every_mode() {
+    let at = |mode, bytes: &[u8]| {
+        let instruction = decode(&Code::new(bytes), mode).unwrap();
+        let written = instruction.written.unwrap();
+        let of = |operand: x86_guest::MemoryOperand| {
+            (operand.segment, operand.base, operand.address_mask)
+        };
+        (instruction.width, of(instruction.memory), of(written))
+    };
+    let (rsi, rdi) = (Some(6), Some(7));
+    // rep movsd; with a prefix for FS, which is for the source alone
+    let wide = u64::MAX;
+    assert_eq!(
+        at(Mode::Long, &[0xf3, 0xa5]),
+        (
+            AccessWidth::Word,
+            (Segment::Ds, rsi, wide),
+            (Segment::Es, rdi, wide)
+        )
+    );
+    assert_eq!(
+        at(Mode::Long, &[0x64, 0xf3, 0xa4]),
+        (
+            AccessWidth::Byte,
+            (Segment::Fs, rsi, wide),
+            (Segment::Es, rdi, wide)
+        )
+    );
+    let (word, half) = (0xffff_ffff, 0xffff);
+    assert_eq!(
+        at(Mode::Protected, &[0xa5]),
+        (
+            AccessWidth::Word,
+            (Segment::Ds, rsi, word),
+            (Segment::Es, rdi, word)
+        )
+    );
+    assert_eq!(
+        at(Mode::Real, &[0x2e, 0xa5]),
+        (
+            AccessWidth::Halfword,
+            (Segment::Cs, rsi, half),
+            (Segment::Es, rdi, half)
+        )
+    );
+}
+
+#[test]
+fn a_string_of_no_elements_is_over() {
+    struct Count(u64);
+    impl Registers for Count {
+        fn gpr(&self, number: u8) -> u64 {
+            if number == 1 { self.0 } else { 0x100 }
+        }
+
+        fn rflags(&self) -> u64 {
+            2
+        }
+
+        fn segment_base(&self, _: Segment) -> u64 {
+            0
+        }
+    }
+    let is_over = |bytes: &[u8], count| long(bytes).unwrap().is_over(&Count(count));
+    assert!(is_over(&[0xf3, 0xab], 0));
+    assert!(!is_over(&[0xf3, 0xab], 1 << 32));
+    // With addresses of 32 bits ECX counts.
+    assert!(is_over(&[0x67, 0xf3, 0xab], 1 << 32));
+    // Without REP nothing does.
+    assert!(!is_over(&[0xab], 0));
 }
