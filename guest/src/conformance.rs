@@ -9,8 +9,7 @@
 //! The contract: aligned accesses of 1, 2 and 4 bytes inside the word are carried out, in every
 //! form in which the architecture has them. Everything else that is a simple load or store is
 //! an unsupported *reference*, each element of it by itself. Exclusives and atomics are
-//! unsupported *instructions*; on x86 so are LOCK, CMPXCHG, bit tests, shifts, strings and
-//! vectors.
+//! unsupported *instructions*; on x86 so are LOCK and vectors.
 //!
 //! The policies `ignore` and `fail` are two runs of the whole table. Policy `abort` is in none,
 //! since its first case would end the VM: the scenario `unsupported-aborts` has it.

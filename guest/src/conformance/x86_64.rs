@@ -51,16 +51,40 @@ pub enum Form {
     Negate,
     /// XCHG.
     Exchange,
-    /// LOCK ADD.
-    Locked,
-    /// CMPXCHG.
-    CompareExchange,
-    /// BTS.
-    BitTest,
     /// SHL by one.
     Shift,
+    /// SAR by a constant.
+    ShiftByConstant,
+    /// ROR by CL.
+    Rotate,
+    /// IMUL with the register.
+    Multiply,
+    /// MUL of the accumulator: two registers.
+    MultiplyAccumulator,
+    /// SETB.
+    SetCondition,
+    /// CMOVB.
+    ConditionalMove,
+    /// BSF.
+    BitScan,
+    /// POPCNT.
+    Population,
+    /// MOVBE.
+    Swapped,
+    /// BTS.
+    BitTest,
+    /// XADD.
+    ExchangeAdd,
+    /// CMPXCHG.
+    CompareExchange,
     /// LODS and STOS.
     String,
+    /// MOVS from where it goes to.
+    StringMove,
+    /// REP LODS and REP STOS, of one element.
+    RepeatedString,
+    /// LOCK ADD.
+    Locked,
     /// MOVD, MOVQ, MOVUPS.
     Vector,
 }
@@ -111,11 +135,23 @@ impl super::Form for Form {
         Self::Increment,
         Self::Negate,
         Self::Exchange,
-        Self::Locked,
-        Self::CompareExchange,
-        Self::BitTest,
         Self::Shift,
+        Self::ShiftByConstant,
+        Self::Rotate,
+        Self::Multiply,
+        Self::MultiplyAccumulator,
+        Self::SetCondition,
+        Self::ConditionalMove,
+        Self::BitScan,
+        Self::Population,
+        Self::Swapped,
+        Self::BitTest,
+        Self::ExchangeAdd,
+        Self::CompareExchange,
         Self::String,
+        Self::StringMove,
+        Self::RepeatedString,
+        Self::Locked,
         Self::Vector,
     ];
 
@@ -142,11 +178,23 @@ impl super::Form for Form {
             Self::Increment => "inc",
             Self::Negate => "neg",
             Self::Exchange => "xchg",
-            Self::Locked => "lock add",
-            Self::CompareExchange => "cmpxchg",
-            Self::BitTest => "bts",
             Self::Shift => "shl",
+            Self::ShiftByConstant => "sar imm8",
+            Self::Rotate => "ror cl",
+            Self::Multiply => "imul",
+            Self::MultiplyAccumulator => "mul",
+            Self::SetCondition => "setb",
+            Self::ConditionalMove => "cmovb",
+            Self::BitScan => "bsf",
+            Self::Population => "popcnt",
+            Self::Swapped => "movbe",
+            Self::BitTest => "bts",
+            Self::ExchangeAdd => "xadd",
+            Self::CompareExchange => "cmpxchg",
             Self::String => "string",
+            Self::StringMove => "movs",
+            Self::RepeatedString => "rep string",
+            Self::Locked => "lock add",
             Self::Vector => "vector",
         }
     }
@@ -162,15 +210,35 @@ impl super::Form for Form {
     }
 
     fn is_unsupported(self, _: Abilities) -> bool {
-        matches!(
-            self,
-            Self::Locked
-                | Self::CompareExchange
-                | Self::BitTest
-                | Self::Shift
-                | Self::String
-                | Self::Vector
-        )
+        matches!(self, Self::Locked | Self::Vector)
+    }
+}
+
+impl Form {
+    /// The flags that the manual leaves undefined after it.
+    pub const fn undefined_flags(self) -> u64 {
+        const PARITY: u64 = 1 << 2;
+        const AUXILIARY: u64 = 1 << 4;
+        const ZERO: u64 = 1 << 6;
+        const SIGN: u64 = 1 << 7;
+        const OVERFLOW: u64 = 1 << 11;
+        const CARRY: u64 = 1 << 0;
+        match self {
+            Self::Shift => AUXILIARY,
+            Self::ShiftByConstant => AUXILIARY | OVERFLOW,
+            Self::Multiply | Self::MultiplyAccumulator => SIGN | ZERO | AUXILIARY | PARITY,
+            Self::BitScan => CARRY | OVERFLOW | SIGN | AUXILIARY | PARITY,
+            Self::BitTest => OVERFLOW | SIGN | AUXILIARY | PARITY,
+            _ => 0,
+        }
+    }
+
+    /// What RCX has to hold.
+    pub const fn rcx(self) -> u64 {
+        match self {
+            Self::Rotate | Self::RepeatedString => 1,
+            _ => INDEX,
+        }
     }
 }
 
@@ -188,6 +256,7 @@ mod modrm {
 const OPERAND_SIZE: u8 = 0x66;
 const ADDRESS_SIZE: u8 = 0x67;
 const LOCK: u8 = 0xf0;
+const REPEAT: u8 = 0xf3;
 const REX: u8 = 0x40;
 const REX_W: u8 = 1 << 3;
 const REX_R: u8 = 1 << 2;
@@ -230,11 +299,23 @@ pub fn instruction(form: Form, column: Column, address: u64, code: u64) -> Optio
         Form::Increment if writes => (&[0xfe | wide], 0, width),
         Form::Negate if writes => (&[0xf6 | wide], 3, width),
         Form::Exchange if writes => (&[0x86 | wide], 0, width),
+        Form::ShiftByConstant if writes => (&[0xc0 | wide], 7, width),
+        Form::Rotate if writes => (&[0xd2 | wide], 1, width),
+        Form::Multiply if reads && width != 1 => (&[0x0f, 0xaf], 0, width),
+        Form::MultiplyAccumulator if reads => (&[0xf6 | wide], 4, width),
+        Form::SetCondition if writes && width == 1 => (&[0x0f, 0x92], 0, width),
+        Form::ConditionalMove if reads && width != 1 => (&[0x0f, 0x42], 0, width),
+        Form::BitScan if reads && width != 1 => (&[0x0f, 0xbc], 0, width),
+        Form::Population if reads && width != 1 => (&[0x0f, 0xb8], 0, width),
+        Form::Swapped if reads && width != 1 => (&[0x0f, 0x38, 0xf0], 0, width),
+        Form::Swapped if writes && width != 1 => (&[0x0f, 0x38, 0xf1], 0, width),
+        Form::ExchangeAdd if writes => (&[0x0f, 0xc0 | wide], 0, width),
         Form::CompareExchange if writes => (&[0x0f, 0xb0 | wide], 1, width),
         Form::BitTest if writes && width != 1 => (&[0x0f, 0xba], 5, width),
         Form::Shift if writes => (&[0xd0 | wide], 4, width),
-        Form::String if reads => (&[0xac | wide], 0, width),
-        Form::String if writes => (&[0xaa | wide], 0, width),
+        Form::String | Form::RepeatedString if reads => (&[0xac | wide], 0, width),
+        Form::String | Form::RepeatedString if writes => (&[0xaa | wide], 0, width),
+        Form::StringMove if writes => (&[0xa4 | wide], 0, width),
         Form::Absolute if reads => (&[0xa0 | wide], 0, width),
         Form::Absolute if writes => (&[0xa2 | wide], 0, width),
         Form::Vector => match (column.direction, width) {
@@ -266,8 +347,10 @@ pub fn instruction(form: Form, column: Column, address: u64, code: u64) -> Optio
         _ => return None,
     };
 
-    if form == Form::Locked {
-        made.put(&[LOCK]);
+    match form {
+        Form::Locked => made.put(&[LOCK]),
+        Form::RepeatedString | Form::Population => made.put(&[REPEAT]),
+        _ => {}
     }
     if matches!(form, Form::Address32 | Form::Absolute32) {
         made.put(&[ADDRESS_SIZE]);
@@ -289,7 +372,7 @@ pub fn instruction(form: Form, column: Column, address: u64, code: u64) -> Optio
     let reg = reg << 3;
     let displacement = address as u32;
     match form {
-        Form::String => {}
+        Form::String | Form::StringMove | Form::RepeatedString => {}
         Form::Absolute => made.put(&address.to_le_bytes()),
         Form::Displacement8 => {
             base = -i64::from(DISPLACEMENT);
@@ -324,7 +407,7 @@ pub fn instruction(form: Form, column: Column, address: u64, code: u64) -> Optio
     match form {
         Form::Immediate => made.put(&CONSTANT[..width.min(4) as usize]),
         Form::SubtractConstant => made.put(&[0x85]),
-        Form::BitTest => made.put(&[3]),
+        Form::BitTest | Form::ShiftByConstant => made.put(&[3]),
         _ => {}
     }
     Some(Instruction {
@@ -384,6 +467,14 @@ mod tests {
             (Form::SubtractConstant, Write, 4, &[0x83, 0x1e, 0x85]),
             (Form::Locked, Write, 4, &[0xf0, 0x01, 0x06]),
             (Form::Negate, Write, 1, &[0xf6, 0x1e]),
+            (Form::ShiftByConstant, Write, 2, &[0x66, 0xc1, 0x3e, 0x03]),
+            (Form::Rotate, Write, 1, &[0xd2, 0x0e]),
+            (Form::Multiply, Read, 8, &[0x48, 0x0f, 0xaf, 0x06]),
+            (Form::SetCondition, Write, 1, &[0x0f, 0x92, 0x06]),
+            (Form::Population, Read, 2, &[0xf3, 0x66, 0x0f, 0xb8, 0x06]),
+            (Form::Swapped, Write, 4, &[0x0f, 0x38, 0xf1, 0x06]),
+            (Form::RepeatedString, Write, 4, &[0xf3, 0xab]),
+            (Form::StringMove, Write, 8, &[0x48, 0xa5]),
             (Form::Vector, Write, 16, &[0x0f, 0x11, 0x06]),
         ] {
             assert_eq!(bytes(form, direction, width).bytes(), wanted, "{form:?}");
