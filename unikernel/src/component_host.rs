@@ -22,16 +22,14 @@
 use crate::arch::boot::Machine as Board;
 use crate::arch::guest_ram::GuestRam;
 use crate::arch::{SavedVm, Vcpu, acknowledge_wakeup, clock, power, uart, wait_for_interrupt};
-use crate::vmm::Vmm;
+use crate::components::{Console, Trace, Vmm};
 use crate::{places, print_line, report, rings, vm_parts};
 use core::ops::Range;
 use guest_trap::GuestPhysAddr;
 use heapless::Vec;
 use hermit_sync::ExclusiveCell;
 use oversight::{CpuLine, Laps, Spender};
-use vm_components::{
-    Channel, ChannelSet, Clock, Console, Host, MAX_VMS, Machine, Output, Trace, channel,
-};
+use vm_components::{Channel, ChannelSet, Clock, Host, MAX_VMS, Machine, Output, channel};
 use vm_config::VmConfig;
 
 /// The clock wakes the components other than `Trace` at every so many of its wake-ups.

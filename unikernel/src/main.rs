@@ -37,6 +37,8 @@ mod arch;
 #[cfg(target_os = "none")]
 mod component_host;
 #[cfg(target_os = "none")]
+mod components;
+#[cfg(target_os = "none")]
 mod image;
 #[cfg(target_os = "none")]
 mod panic;
@@ -50,8 +52,6 @@ mod report;
 mod rings;
 #[cfg(target_os = "none")]
 mod vm_parts;
-#[cfg(target_os = "none")]
-mod vmm;
 
 #[cfg(target_os = "none")]
 use component_host::main;
