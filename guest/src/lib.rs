@@ -59,7 +59,7 @@ pub(crate) use arch::call;
 pub use arch::segments;
 pub use arch::{access_forms, code, console, cpu, exceptions, page_tables, timer_registers};
 #[cfg(target_arch = "aarch64")]
-pub use arch::{addressing_forms, paging};
+pub use arch::{addressing_forms, debug_registers, paging};
 
 use clock::Clock;
 use cmdline::{CommandLine, CommandLineError};

@@ -32,6 +32,11 @@ impl TraceLocation {
         (is_aligned && is_outside).then_some(Self { address })
     }
 
+    /// A word of which nobody promised that a device is there, for a guest that tries it out.
+    pub fn anywhere(address: u64) -> Option<Self> {
+        Self::new(address)
+    }
+
     /// Guest-physical address of the word.
     pub fn address(&self) -> u64 {
         self.address

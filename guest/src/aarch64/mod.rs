@@ -6,6 +6,7 @@ pub(crate) mod call;
 pub mod code;
 pub mod console;
 pub mod cpu;
+pub mod debug_registers;
 #[cfg(target_os = "none")]
 mod entry;
 pub mod exceptions;
