@@ -54,13 +54,13 @@ GUESTS_OF_THE_OTHER = $(shell sed -n 's/.*{ name = "\([a-z-]*\)".*$(OTHER_$(ARCH
 GUESTS = $(filter-out $(GUESTS_OF_THE_OTHER),$(patsubst guest/src/bin/%.rs,%,$(wildcard guest/src/bin/*.rs)))
 # What is built for bare metal in one go: for x86_64 also the ROM from which Bochs boots.
 ROM_x86_64 := boot-rom
-BARE_METAL_aarch64 := --package unikernel --package guest --features guest/aarch64-programs
-BARE_METAL_x86_64  := --package unikernel --package guest --features guest/x86_64-programs --package $(ROM_x86_64)
+BARE_METAL_aarch64 := --package unikernel --package hostile-unikernel --package guest --features guest/aarch64-programs
+BARE_METAL_x86_64  := --package unikernel --package hostile-unikernel --package guest --features guest/x86_64-programs --package $(ROM_x86_64)
 
 EMULATED = $(if $(EMULATOR),--emulator $(EMULATOR))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run trace test lint unit system fuzz bench bench-beside image sdk clean
+.PHONY: help setup build run trace test lint unit system attacks fuzz bench bench-beside image sdk clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -80,6 +80,7 @@ firmware:
 	    --profile firmware --target $(TARGET) $(BARE_METAL_FLAGS)
 	@mkdir -p $(FIRMWARE)
 	@cd target/$(TARGET)/firmware && cp -u unikernel $(GUESTS) $(ROM_$(ARCH)) $(CURDIR)/$(FIRMWARE)
+	@cp -u target/$(TARGET)/firmware/hostile-unikernel $(FIRMWARE)/unikernel-hostile
 
 # One folder for each board and configuration: the kernel's headers are compiled in.
 .PHONY: domains
@@ -90,6 +91,7 @@ domains:
 	@cd sel4 && $(DOMAINS_CARGO) build $(DOMAINS_FLAGS)
 	@mkdir -p $(DOMAINS)/$(BOARD)/$(CONFIG)
 	@cd $(DOMAINS_BUILT) && cp -u pd-monitor pd-vmm pd-trace pd-console pd-clock pd-idle pd-share $(CURDIR)/$(DOMAINS)/$(BOARD)/$(CONFIG)
+	@cd $(DOMAINS_BUILT) && cp -u hostile-vmm hostile-trace hostile-console $(CURDIR)/$(DOMAINS)/$(BOARD)/$(CONFIG)
 
 # A panic names its place in the project, wherever that is. The Microkit loads a program where
 # it was linked to.
@@ -124,7 +126,7 @@ test: lint unit system ## every test there is
 
 lint: setup ## formatting and lints, on the host and for bare metal
 	cargo fmt --all --check
-	rustfmt --check --edition 2024 pd-*/src/main.rs sel4/pd-runtime/src/lib.rs
+	rustfmt --check --edition 2024 pd-*/src/main.rs sel4/pd-runtime/src/lib.rs sel4/attacks/components/src/lib.rs
 	cargo clippy --quiet --workspace --all-targets -- -D warnings
 	@$(MAKE) --no-print-directory lint-firmware ARCH=aarch64
 	@$(MAKE) --no-print-directory setup ARCH=x86_64
@@ -175,6 +177,10 @@ fuzz: ## look for inputs that break a reader, for MINUTES=10; FUZZ=ring for one 
 	    (set -x; FUZZ_TARGET=$$target target/fuzzing/$(HOST)/fuzz/fuzz -max_total_time=$$(($(MINUTES) * 60 / $(words $(FUZZ)))) \
 	        -timeout=10 -print_final_stats=1 -artifact_prefix=out/fuzz/$$target/failed- out/fuzz/$$target fuzz/corpus/$$target) || exit; \
 	done
+
+# On both architectures, unless one is asked for.
+attacks: ## try the list of attacks on ARCH and PLATFORM, and print what held and what fell; NAMES= for some of them
+	@$(if $(filter undefined file,$(origin ARCH)),for arch in aarch64 x86_64; do $(MAKE) --no-print-directory attacks ARCH=$$arch || exit; done,$(MAKE) --no-print-directory build && $(RUNNER) attacks $(NAMES) $(IMAGES))
 
 # Bochs counts instructions, KVM does not.
 bench: EMULATOR := bochs

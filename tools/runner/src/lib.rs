@@ -4,6 +4,7 @@
 //! the report page, by the line it was to wait for, by the end of the emulator, or by its deadline,
 //! and never by a sleep; only the first two can be success.
 
+pub mod attacks;
 pub mod bench;
 mod board;
 mod bochs;

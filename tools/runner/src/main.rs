@@ -1,6 +1,8 @@
 //! `runner`: what `make run`, `make trace` and `make bench` call.
 
+use ::attacks::Attack;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use runner::attacks::{Target, save, table};
 use runner::{
     Architecture, BoardModel, Failure, Microkit, Platform, Request, Unikernel, VtX, bench,
     compile_for, configurations, on_architecture, run, system_description,
@@ -32,6 +34,13 @@ enum Command {
     Trace(Boot),
     /// Make the bootable seL4 image of the VMs, without booting it
     Image(Boot),
+    /// Try the attacks of the list, and say which held
+    Attacks {
+        #[command(flatten)]
+        host: HostArguments,
+        /// Only those with these names, or whose names begin so
+        names: Vec<String>,
+    },
     /// Count the instructions of an access
     Bench {
         #[command(flatten)]
@@ -141,6 +150,7 @@ fn main() -> ExitCode {
         Command::Run(boot) => run_vm(&boot, boot.dump.clone()),
         Command::Trace(boot) => trace(&boot),
         Command::Image(boot) => image(&boot),
+        Command::Attacks { host, names } => attack(&host, &names),
         Command::Bench { host, floor_kernel } => bench_all(&host, floor_kernel),
     };
     match result {
@@ -287,6 +297,38 @@ fn print_rings(dump_file: &Path, places: &Places, names: &Names) -> io::Result<(
     writeln!(out, "\nthe trace ring, read from the memory dump {place}:")?;
     let warn = |text: &dyn fmt::Display| tell::warn(text);
     dump::write_rings(&mut out, &memory, (RingKind::Trace, places), names, warn).map(drop)
+}
+
+fn attack(host: &HostArguments, names: &[String]) -> Result<(), Failure> {
+    let platform = platform(host, 2, BoardModel::named)?;
+    let target = Target::of(&platform, &host.images);
+    let is_wanted = |attack: &&Attack| {
+        names.is_empty()
+            || names
+                .iter()
+                .any(|name| attack.name.starts_with(name.as_str()))
+    };
+    let list: Vec<_> = attacks::ALL
+        .iter()
+        .copied()
+        .flatten()
+        .filter(is_wanted)
+        .collect();
+    let judged = target.attack(&list, |judged| println!("{judged}"))?;
+    let wrong = judged
+        .iter()
+        .filter(|judged| !judged.is_as_wanted())
+        .count();
+    let folder = Path::new("out/attacks");
+    let table = save(folder, &platform, &judged).and_then(|()| table(folder));
+    let table = table.map_err(|error| Failure::Host(format!("{}: {error}", folder.display())))?;
+    print!("\n{table}");
+    match wrong {
+        0 => Ok(()),
+        wrong => Err(Failure::Host(format!(
+            "{wrong} attacks did not go as the list says"
+        ))),
+    }
 }
 
 const FLOOR: &str = "floor: the PC moves on";

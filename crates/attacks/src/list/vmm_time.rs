@@ -1,0 +1,62 @@
+//! A VMM that uses the CPU for nothing.
+//!
+//! On seL4 the CPU is shared between VMs whatever their VMMs do. The unikernel's components run
+//! to completion: one that does not return stops everybody.
+
+use crate::{Act, Attack, Exists, Leaves, Seen, StoppedBy};
+use vm_components::channel;
+
+/// Longer than anybody's patience.
+const MS: u64 = 2000;
+
+/// Others do not wait for it, and it is said who does not answer.
+const HANGS: Attack = Attack {
+    name: "",
+    tries: "",
+    stopped_by: StoppedBy::Budget,
+    exists: Exists::Everywhere,
+    on_sel4: Seen::Held("pd-vmm"),
+    on_debug_kernel: None,
+    on_unikernel: Seen::Fell,
+    leaves: Leaves::Dead,
+    act: Act::Guest("", ""),
+};
+
+pub const LIST: &[Attack] = &[
+    Attack {
+        name: "vmm-spins",
+        tries: "spins for two seconds",
+        act: Act::Vmm(|vmm| vmm.for_ms(MS, |_| {})),
+        ..HANGS
+    },
+    Attack {
+        name: "vmm-yields",
+        tries: "gives its turn away, over and over, for two seconds",
+        act: Act::Vmm(|vmm| vmm.for_ms(MS, |vmm| vmm.hands.rest())),
+        ..HANGS
+    },
+    Attack {
+        name: "vmm-storms-trace",
+        tries: "notifies the trace component as often as it can for two seconds",
+        act: Act::Vmm(|vmm| vmm.for_ms(MS, |vmm| vmm.hands.notify(channel::vmm::TRACE))),
+        ..HANGS
+    },
+    Attack {
+        name: "vmm-storms-console",
+        tries: "notifies the console as often as it can for two seconds",
+        act: Act::Vmm(|vmm| vmm.for_ms(MS, |vmm| vmm.hands.notify(channel::vmm::CONSOLE))),
+        ..HANGS
+    },
+    Attack {
+        name: "vmm-storms-both-and-rests",
+        tries: "notifies both and gives its turn away, for two seconds",
+        act: Act::Vmm(|vmm| {
+            vmm.for_ms(MS, |vmm| {
+                vmm.hands.notify(channel::vmm::TRACE);
+                vmm.hands.notify(channel::vmm::CONSOLE);
+                vmm.hands.rest();
+            });
+        }),
+        ..HANGS
+    },
+];
