@@ -10,6 +10,11 @@ use core::fmt;
 use sel4::sys::seL4_Fault_tag;
 use sel4_microkit::{MessageInfo, get_mr};
 
+/// A label and a reason of it that only some kernels' headers have (`seL4_Fault_DebugException`,
+/// `seL4_SoftwareBreakRequest`).
+const DEBUG_EXCEPTION: u64 = 4;
+const SOFTWARE_BREAK: u64 = 3;
+
 /// A fault message, in words.
 pub struct Described {
     label: u64,
@@ -61,6 +66,14 @@ impl fmt::Display for Described {
                     )?;
                 }
                 write!(f, "exception class {class:#x}")
+            }
+            // A panic's abort, where the kernel keeps debug registers (and traps the guests').
+            DEBUG_EXCEPTION if sel4::sel4_cfg_bool!(HARDWARE_DEBUG_API) => {
+                let reason = address;
+                match reason {
+                    SOFTWARE_BREAK => write!(f, "breakpoint instruction at pc {pc:#x}"),
+                    _ => write!(f, "debug exception {reason} at pc {pc:#x}"),
+                }
             }
             label => write!(f, "sent a message to its parent, with label {label}"),
         }
