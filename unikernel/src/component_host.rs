@@ -398,8 +398,8 @@ impl ComponentHost {
             let hz = clock::frequency_hz();
             let vms = self.names.len();
             let spent = |by: &dyn Fn(u8) -> u64| core::array::from_fn(|vm| by(vm as u8));
-            let trace = spent(&|_| 1);
-            let console = spent(&|_| 1);
+            let trace = spent(&|vm| self.trace.spent_ticks(vm));
+            let console = spent(&|vm| self.console.spent_ticks(vm));
             let cpu = self.laps.table(vms, hz, trace, console);
             report::cpu(&cpu);
             let name = |vm: usize| self.names.get(vm).copied().unwrap_or("?");
