@@ -26,7 +26,7 @@ use oversight::Verdict;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use vdev_trace::compile::{Compiled, compile_all};
+use vdev_trace::compile::{Compiled, Warnings, compile_all};
 
 /// How a system is to be run.
 pub struct Request<'a> {
@@ -137,7 +137,7 @@ pub fn compile_for(
     configs: &[PathBuf],
     images: &Path,
 ) -> Result<Vec<Compiled>, Failure> {
-    let compiled = compile_all(configs, images).map_err(Failure::Config)?;
+    let compiled = compile_all(configs, images, Warnings::Told).map_err(Failure::Config)?;
     if let Some(system) = system {
         description::check(system, &compiled)?;
     }

@@ -13,7 +13,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
-use vdev_trace::compile::file_of_vm;
+use vdev_trace::compile::{Warnings, compile_all, file_of_vm};
 use vdev_trace::dump;
 use vdev_trace::names::Names;
 use vdev_trace::places::Places;
@@ -69,6 +69,9 @@ struct Boot {
     /// Write the machine's memory to a file at the end
     #[arg(long)]
     dump: Option<PathBuf>,
+    /// Refuse configurations of which a part means nothing here
+    #[arg(long)]
+    strict: bool,
     /// How long it may take, in seconds
     #[arg(long, default_value_t = 120)]
     deadline: u64,
@@ -166,6 +169,10 @@ fn main() -> ExitCode {
 impl Boot {
     fn configurations(&self) -> Result<Vec<PathBuf>, Failure> {
         let configs = configurations(&self.vms, &self.scenarios).map_err(Failure::Host)?;
+        if self.strict {
+            let images = &self.host.images;
+            compile_all(&configs, images, Warnings::Refused).map_err(Failure::Config)?;
+        }
         if !configs
             .iter()
             .all(|config| config.starts_with(&self.scenarios))

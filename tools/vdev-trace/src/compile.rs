@@ -1,6 +1,7 @@
 //! From a `vm.conf`, or several, to the blobs that the VMMs read.
 
 use crate::source::MAX_TEXT_BYTES;
+use crate::tell::say;
 use crate::visible;
 use anstream::{AutoStream, ColorChoice};
 use std::convert::Infallible;
@@ -24,6 +25,15 @@ pub struct Compiled {
     pub image_bytes: u64,
     /// Bytes of RAM of the VM.
     pub ram_bytes: u64,
+}
+
+/// What becomes of a text that is compiled although part of it means nothing here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Warnings {
+    /// That is told on standard error.
+    Told,
+    /// It is refused.
+    Refused,
 }
 
 /// The name of a file of which each VM has one: VM 0's is `vm.blob`, VM 1's `vm_1.blob`.
@@ -106,7 +116,11 @@ fn colour() -> Colour {
 ///
 /// As for [`compile`], for every configuration that is wrong; and that two VMs have one name,
 /// or that there are more than a system can have.
-pub fn compile_all(paths: &[PathBuf], images: &Path) -> Result<Vec<Compiled>, String> {
+pub fn compile_all(
+    paths: &[PathBuf],
+    images: &Path,
+    warnings: Warnings,
+) -> Result<Vec<Compiled>, String> {
     if paths.len() > MAX_VMS {
         let number = paths.len();
         return Err(format!(
@@ -116,7 +130,7 @@ pub fn compile_all(paths: &[PathBuf], images: &Path) -> Result<Vec<Compiled>, St
     let mut vms: Vec<Compiled> = Vec::new();
     let mut wrong = String::new();
     for (number, path) in (0..).zip(paths) {
-        match compile(path, number, images) {
+        match compile(path, number, images, warnings) {
             Ok(compiled) => vms.push(compiled),
             Err(text) => wrong += &text,
         }
@@ -151,9 +165,14 @@ pub fn render(diagnostics: &Diagnostics) -> String {
 /// # Errors
 ///
 /// The diagnostics as a text to print, coloured if standard error is a terminal.
-pub fn compile(path: &Path, number: u8, images: &Path) -> Result<Compiled, String> {
+pub fn compile(
+    path: &Path,
+    number: u8,
+    images: &Path,
+    warnings: Warnings,
+) -> Result<Compiled, String> {
     let (_, bytes) = read(path)?;
-    compile_text(path, &bytes, number, images)
+    compile_text(path, &bytes, number, images, warnings)
 }
 
 /// The same for a configuration that was read from `path`.
@@ -166,10 +185,11 @@ pub fn compile_text(
     bytes: &[u8],
     number: u8,
     images: &Path,
+    warnings: Warnings,
 ) -> Result<Compiled, String> {
     let name = visible::path(path);
     let mut image_read = Vec::new();
-    let vmconf::Compiled { vm, mut blob, .. } = vmconf::decode(&name, bytes)
+    let compiled = vmconf::decode(&name, bytes)
         .and_then(|text| {
             vmconf::compile(&name, number, text, |load| {
                 let path = images.join(load);
@@ -179,6 +199,15 @@ pub fn compile_text(
             })
         })
         .map_err(|diagnostics| render(&diagnostics))?;
+    let vmconf::Compiled {
+        vm,
+        mut blob,
+        warnings: found,
+    } = compiled;
+    match warnings {
+        Warnings::Refused if !found.is_empty() => return Err(render(&found.strict())),
+        Warnings::Told | Warnings::Refused => say(&render(&found)),
+    }
     let wrong = |error| format!("error: the compiled form of {name} is wrong: {error}\n");
     note_image(&mut blob, &image_read).map_err(wrong)?;
     let config = VmConfig::parse(&blob).map_err(wrong)?;

@@ -345,6 +345,31 @@ fn colour_is_as_the_environment_wants_it_everywhere() {
 }
 
 #[test]
+fn what_means_nothing_here_is_told_and_with_strict_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let images = folder.path().to_str().unwrap();
+    std::fs::write(folder.path().join("image"), "an image").unwrap();
+    let text = b"system x\nram 0x40000000,2M\nload image\nset debug off\n";
+    let arguments = ["check", "-", "--images", images];
+    let told = vdev_trace(text, &arguments);
+    assert!(told.status.success(), "{}", said(&told.stderr));
+    let warning = "warning: `debug` is a configuration variable of the QNX hypervisor";
+    assert!(
+        said(&told.stderr).starts_with(warning),
+        "{}",
+        said(&told.stderr)
+    );
+    let strict = vdev_trace(text, &[&arguments[..], &["--strict"]].concat());
+    assert_eq!(strict.status.code(), Some(1));
+    let error = warning.replace("warning", "error");
+    assert!(
+        said(&strict.stderr).starts_with(&error),
+        "{}",
+        said(&strict.stderr)
+    );
+}
+
+#[test]
 fn a_configuration_is_checked_wherever_it_comes_from() {
     let folder = tempfile::tempdir().unwrap();
     let images = folder.path().to_str().unwrap();

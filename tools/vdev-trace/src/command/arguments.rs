@@ -48,6 +48,9 @@ pub enum Command {
         /// What the file is, if it is not to be found out
         #[arg(long, value_enum)]
         from: Option<From>,
+        /// Refuse what means nothing here, instead of telling it
+        #[arg(long)]
+        strict: bool,
         #[command(flatten)]
         system: SystemArguments,
     },
@@ -58,6 +61,9 @@ pub enum Command {
         /// Where the images are that `load` names
         #[arg(long, default_value = "out/firmware")]
         images: PathBuf,
+        /// Refuse what means nothing here, instead of telling it
+        #[arg(long)]
+        strict: bool,
         /// The compiled form to write
         #[arg(short, long)]
         output: PathBuf,

@@ -9,7 +9,7 @@ use shared_ring::RingKind;
 use std::io::{self, Write};
 use std::path::Path;
 use vdev_trace::check::Report;
-use vdev_trace::compile;
+use vdev_trace::compile::{Warnings, compile_text};
 use vdev_trace::feed::{FeedError, Sinks, feed_memory, feed_serial};
 use vdev_trace::names::Names;
 use vdev_trace::source::{Input, Segment, Texts};
@@ -20,6 +20,7 @@ pub fn check(
     path: &Path,
     images: &Path,
     from: Option<From>,
+    warnings: Warnings,
     system: &SystemArguments,
 ) -> Result<bool, Failure> {
     let names = Names::default();
@@ -31,7 +32,7 @@ pub fn check(
     };
     let well = match input::open(path, from.map(From::format), Texts::Allowed)? {
         Input::Text(text) => {
-            compile::compile_text(path, &text, 0, images)?;
+            compile_text(path, &text, 0, images, warnings)?;
             true
         }
         Input::Serial(line, _) => {

@@ -16,7 +16,7 @@ use std::fs::Metadata;
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use vdev_trace::chrome::Chrome;
-use vdev_trace::compile;
+use vdev_trace::compile::{self, Compiled, Warnings};
 use vdev_trace::ctf::Ctf;
 use vdev_trace::dump::Memory;
 use vdev_trace::feed::{FeedError, Sink, Sinks, feed_memory, feed_serial};
@@ -61,14 +61,19 @@ pub fn run(command: Command) -> Result<bool, Failure> {
             file,
             images,
             from,
+            strict,
             system,
-        } => check::check(&file, &images, from, &system),
+        } => check::check(&file, &images, from, warnings(strict), &system),
         Command::Compile {
             config,
             images,
+            strict,
             output,
             vm,
-        } => compile(&config, &images, &output, vm).map(|()| true),
+        } => {
+            let compiled = compile::compile(&config, vm, &images, warnings(strict))?;
+            write(&compiled, &config, &output).map(|()| true)
+        }
         Command::Decode { input, outputs } => decode(&input, &outputs).map(|()| true),
         Command::Stats { input } => {
             let names = names(&input)?;
@@ -92,8 +97,14 @@ fn names(input: &InputArguments) -> Result<Names, Failure> {
     Ok(Names::load(config, guest, images, |text| warn(text))?)
 }
 
-fn compile(config: &Path, images: &Path, output: &Path, vm: u8) -> Result<(), Failure> {
-    let compiled = compile::compile(config, vm, images)?;
+fn warnings(strict: bool) -> Warnings {
+    match strict {
+        true => Warnings::Refused,
+        false => Warnings::Told,
+    }
+}
+
+fn write(compiled: &Compiled, config: &Path, output: &Path) -> Result<(), Failure> {
     let mut outputs = Outputs::default();
     outputs.protect_path(config);
     outputs.protect_path(&compiled.image);
