@@ -97,6 +97,11 @@ impl Trace {
         self.honest.notified(channels, host);
         self.taken_over.look(&mut UnikernelHands(host));
     }
+
+    /// As the honest one.
+    pub fn spent_ticks(&self, vm: u8) -> u64 {
+        self.honest.spent_ticks(vm)
+    }
 }
 
 /// The console.
@@ -144,6 +149,11 @@ impl Console {
     /// As the honest one.
     pub fn verdict(&self) -> Option<Verdict> {
         self.honest.verdict()
+    }
+
+    /// As the honest one.
+    pub fn spent_ticks(&self, vm: u8) -> u64 {
+        self.honest.spent_ticks(vm)
     }
 }
 

@@ -18,13 +18,13 @@ use super::{OTHER, TRAPS};
 /// `mov eax, [rsi]`.
 pub const LOAD: &[u8] = &[0x8b, 0x06];
 /// What may be there when the VMM looks: a store, a load from RSI + 4, `add rax, rcx`,
-/// `lock add [rsi], eax`, `movsd`, bytes that are nothing.
+/// `lock add [rsi], eax`, `cmpsd`, bytes that are nothing.
 pub const OTHERS: [(&str, &[u8]); 6] = [
     ("a store", &[0x89, 0x06]),
     ("a load of another address", &[0x8b, 0x46, 0x04]),
     ("no access", &[0x48, 0x01, 0xc8]),
     ("a locked access", &[0xf0, 0x01, 0x06]),
-    ("a string", &[0xa5]),
+    ("a string", &[0xa7]),
     ("no instruction", &[0x06, 0x06]),
 ];
 /// An exit to the host may make the CPU forget before it should.
