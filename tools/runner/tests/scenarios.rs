@@ -248,7 +248,7 @@ impl Outcome {
             parts.split(", ").map(move |part| (vm, part))
         });
         let parts = groups.map(|(vm, part)| {
-            let (what, percent) = part.strip_suffix(" %").unwrap().split_once(' ').unwrap();
+            let (what, percent) = part.strip_suffix(" %").unwrap().rsplit_once(' ').unwrap();
             let what = format!("{vm} {what}").trim().to_owned();
             (what, percent.parse().unwrap())
         });
@@ -501,10 +501,11 @@ fn a_logger_that_leaves_info_out_logs_no_access() {
 fn two_devices_have_a_counter_and_numbers_each() {
     everywhere("two-devices", |outcome| {
         outcome.assert_guest_is_done();
+        // The line has room for a part of them, by chance for few of one device; the trace has all.
+        let logged = outcome.logged();
+        assert!(!logged.is_empty(), "{}", outcome.platform);
         for device in ["trace0", "second"] {
-            let logged = outcome.logged();
             let mine: Vec<_> = logged.iter().filter(|it| it.device == device).collect();
-            assert!(!mine.is_empty());
             assert!(mine.is_sorted_by_key(|access| access.sequence));
         }
         let traced = outcome.traced();
@@ -512,6 +513,7 @@ fn two_devices_have_a_counter_and_numbers_each() {
             let mine = traced.iter().filter(|it| it.tag.instance() == instance);
             assert!(mine.clone().all(|record| record.tag.event() == event));
             let sequences: Vec<u64> = mine.map(|record| record.sequence).collect();
+            assert!(!sequences.is_empty(), "{}", outcome.platform);
             assert_eq!(sequences, (1..=sequences.len() as u64).collect::<Vec<_>>());
         }
     });
@@ -788,7 +790,7 @@ fn every_case_of_the_contract_ends_as_the_matrix_in_the_readme_says() {
     let on_aarch64 = matrix_of_the_readme(Architecture::Aarch64);
     let on_x86 = matrix_of_the_readme(Architecture::X86_64);
     assert_eq!(on_aarch64.len(), 1 + 16 + 6, "{on_aarch64:#?}");
-    assert_eq!(on_x86.len(), 1 + 27 + 2, "{on_x86:#?}");
+    assert_eq!(on_x86.len(), 1 + 39 + 2, "{on_x86:#?}");
     for scenario in ["conformance-fail", "conformance-ignore"] {
         everywhere(scenario, |outcome| {
             outcome.assert_guest_is_done();
@@ -832,7 +834,9 @@ fn what_is_not_supported_is_flagged_and_the_guest_lives() {
         everywhere(scenario, |outcome| {
             outcome.assert_guest_is_done();
             assert!(outcome.contains("R8 0xfa000000 not supported"));
-            assert!(outcome.contains("R? 0xfa000000 not supported"));
+            // What reads and writes in one: a CPU reports the write, QEMU for x86 the read.
+            let either = ["R?", "W?"].map(|what| format!("{what} 0xfa000000 not supported"));
+            assert!(either.iter().any(|line| outcome.contains(line)));
             assert_eq!(
                 outcome.contains("exceptions given"),
                 scenario == "unsupported"
