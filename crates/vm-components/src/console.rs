@@ -25,7 +25,7 @@ use shared_ring::{ConsumerPage, RingKind, RingMemory};
 use system::System;
 use trace_records::{CONSOLE_SLOTS, EndReason, LOG_SLOTS, MAX_VMS, TRACE_SLOTS, Verdict};
 use trace_stream::{Encoder, RingIdentity};
-use vm::{NoRoom, VmConsole};
+use vm::{Ends, NoRoom, VmConsole};
 use vm_config::VmConfig;
 
 /// How much of its trace and how much of its lines one VM sends before it is another's turn: on a
@@ -80,10 +80,14 @@ impl Console {
         system: Option<SystemPort>,
         clock: Clock,
     ) -> Self {
+        let ends = match system {
+            Some(_) => Ends::Watched,
+            None => Ends::Unwatched,
+        };
         let vms: Vec<_, MAX_VMS> = vms
             .into_iter()
             .take(MAX_VMS)
-            .map(|(port, config)| VmConsole::new(&port, config, clock))
+            .map(|(port, config)| VmConsole::new(&port, config, ends, clock))
             .collect();
         Self {
             system: system.map(System::new),

@@ -474,6 +474,23 @@ fn a_bad_verdict_does_not_wait_for_vms_that_will_not_end() {
     assert_eq!(system.console.verdict(), Some(Verdict::Failed));
 }
 
+/// The verdict is not made of it: a log that calls a VM failed and a run that calls it well would
+/// contradict each other.
+#[test]
+fn an_end_that_only_its_vmm_tells_of_is_a_claim_where_somebody_watches() {
+    let mut system = system(Watch::There);
+    system.text(HOSTILE, &notice(Notice::Ended(EndReason::GuestFailed)));
+    system.wake();
+    assert_eq!(system.count("fatal"), 0, "{}", system.screen.0);
+    assert_eq!(
+        system.count("warn  hostile: its VMM says: the guest says that it failed"),
+        1
+    );
+    system.log(HOSTILE, &end(EndReason::PoweredOff));
+    system.wake();
+    assert_eq!(system.count("info  hostile: ended: powered off"), 1);
+}
+
 #[test]
 fn the_death_of_a_vmm_is_the_end_of_its_vm_and_of_no_other() {
     let mut system = system(Watch::There);

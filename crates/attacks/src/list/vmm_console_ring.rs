@@ -204,7 +204,8 @@ pub const LIST: &[Attack] = &[
                 vmm.again();
             }
         }),
-        on_sel4: Seen::Held("fatal attacker: "),
+        // Where a monitor says who has ended, a VMM's word is its claim.
+        on_sel4: Seen::Held("warn  attacker: its VMM says: the guest says that it failed"),
         on_unikernel: Seen::Held("fatal attacker: "),
         leaves: Leaves::Dead,
         ..PRINTED

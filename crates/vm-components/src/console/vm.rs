@@ -45,6 +45,7 @@ pub(super) enum NoRoom {
 
 pub(super) struct VmConsole {
     config: VmConfig<'static>,
+    ends: Ends,
     log: Consumer<LOG_SLOTS>,
     text: Consumer<CONSOLE_SLOTS>,
     /// Of the trace component, by the log ring.
@@ -97,10 +98,21 @@ struct Told {
 
 const _: () = assert!(MAX_DEVICES <= u8::BITS as usize);
 
+/// Whose word counts for the end of a VM, besides the trace component's.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ends {
+    /// That of whoever watches over the components: a VMM's is printed as its claim, for the
+    /// verdict is not made of it.
+    Watched,
+    /// The VMM's own: nobody else sees an end while the trace component does not answer.
+    Unwatched,
+}
+
 impl VmConsole {
-    pub fn new(port: &ConsolePort, config: VmConfig<'static>, clock: Clock) -> Self {
+    pub fn new(port: &ConsolePort, config: VmConfig<'static>, ends: Ends, clock: Clock) -> Self {
         Self {
             config,
+            ends,
             log: Consumer::new(port.log, port.log_reader, RingKind::Log),
             text: Consumer::new(port.text, port.text_reader, RingKind::Console),
             trace: Conduct::of_producer(),
@@ -268,8 +280,19 @@ impl VmConsole {
             } else if self.end.is_some() {
                 self.vmm.note(Misdeed::AfterEnd);
             } else {
-                let number = address;
-                self.end(time, Reason { reason, number, pc });
+                let reason = Reason {
+                    reason,
+                    number: address,
+                    pc,
+                };
+                match self.ends {
+                    Ends::Unwatched => self.end(time, reason),
+                    Ends::Watched => {
+                        let name = self.config.name();
+                        let claim = format_args!("warn  {name}: its VMM says: {reason}");
+                        printer.print(time, claim);
+                    }
+                }
             }
             return;
         }
