@@ -7,7 +7,7 @@ use fixtures::{compiled, contents, leak, trace_device};
 use guest_trap::{AccessWidth, Direction, GuestPhysAddr};
 use shared_ring::{BoundedProducer, ConsumerPage, RingKind, RingMemory, Wake};
 use std::cell::RefCell;
-use trace_records::{Kind, LOG_SLOTS, Record, Tag};
+use trace_records::{CONSOLE_SLOTS, ConsoleRecord, EndReason, Kind, LOG_SLOTS, Record, Tag, Text};
 use vm_components::{Channel, ChannelSet, Clock, Console, ConsolePort, Host, Output, channel};
 use vm_config::{Contents, VmConfig};
 
@@ -41,6 +41,8 @@ struct Guest {
     period: u64,
     end: u64,
     accesses: u64,
+    /// Filled with text when the guest ends, if it does.
+    last_words: Option<BoundedProducer<CONSOLE_SLOTS>>,
 }
 
 /// Time, and the guests that go on with it.
@@ -63,6 +65,27 @@ impl Guest {
     /// Whether the console is to be woken.
     fn run_until(&mut self, now: u64) -> bool {
         let mut wakes = false;
+        if now >= self.end
+            && let Some(mut words) = self.last_words.take()
+        {
+            let text = Text::new(self.end, b"a guest that has much to say at its end\n");
+            let text = ConsoleRecord::Text(text).to_words();
+            while words.push(&text).is_ok() {}
+            let end = Record {
+                time: self.end,
+                address: GuestPhysAddr(0),
+                pc: 0,
+                value: EndReason::PoweredOff.number(),
+                old: 0,
+                sequence: 0,
+                tag: Tag::new(Kind::End),
+                state_seen: 0,
+                epoch: 0,
+            };
+            let _ = self.log.push(&end.to_words());
+            self.next = u64::MAX;
+            return true;
+        }
         while self.next <= now.min(self.end + PAUSE) {
             self.accesses += 1;
             let record = Record {
@@ -126,15 +149,21 @@ impl Output for SerialLine<'_> {
 /// Guests that make so many accesses, one every so many ticks, after a second of silence, and
 /// then one more; what is printed of them, and how many accesses each has made in fact.
 fn run(guests: &[(u64, u64)]) -> (Vec<Line>, Vec<u64>) {
+    run_to_the_end_of(None, guests)
+}
+
+/// The same, and the guest of this VM ends instead of its last access, with a ring full of text.
+fn run_to_the_end_of(ending: Option<u8>, guests: &[(u64, u64)]) -> (Vec<Line>, Vec<u64>) {
     const BEGIN: u64 = 1000 * MS;
     let mut ports = Vec::new();
     let guests = (0..).zip(guests).map(|(vm, (accesses, period))| {
         let (log, log_reader) = (leak(RingMemory::new()), leak(ConsumerPage::new()));
+        let (text, text_reader) = (leak(RingMemory::new()), leak(ConsumerPage::new()));
         let port = ConsolePort {
             log,
             log_reader,
-            text: leak(RingMemory::new()),
-            text_reader: leak(ConsumerPage::new()),
+            text,
+            text_reader,
         };
         ports.push((port, config(vm)));
         Guest {
@@ -143,6 +172,10 @@ fn run(guests: &[(u64, u64)]) -> (Vec<Line>, Vec<u64>) {
             period: *period,
             end: BEGIN + (accesses - 1) * period,
             accesses: 0,
+            last_words: (ending == Some(vm)).then(|| {
+                let identity = CLOCK.identity(RingKind::Console, vm);
+                BoundedProducer::new(text, text_reader, identity)
+            }),
         }
     });
     let guests: Vec<Guest> = guests.collect();
@@ -243,4 +276,21 @@ fn beside_a_storm_the_other_loses_no_line_and_waits_for_turns_alone() {
         assert!(behind < 110 * MS, "{behind} ticks behind: {}", line.text);
     }
     assert_eq!(printed, accesses[1]);
+}
+
+#[test]
+fn beside_the_last_words_of_a_vm_the_other_loses_no_line() {
+    let (lines, accesses) = run_to_the_end_of(Some(0), &[(20, 50 * MS), (60, 50 * MS)]);
+    let others = lines.iter().filter(|line| line.text.contains(NAMES[1]));
+    let mut printed = 0;
+    for line in others {
+        assert_eq!(line.lost(), None);
+        printed += 1;
+        // As beside a storm, and once more in a wake-up of the clock.
+        let behind = line.sent - line.stamp();
+        assert!(behind < 220 * MS, "{behind} ticks behind: {}", line.text);
+    }
+    assert_eq!(printed, accesses[1]);
+    let ended = lines.iter().filter(|line| line.text.contains("one: ended"));
+    assert_eq!(ended.count(), 1);
 }

@@ -11,7 +11,7 @@
 //!           or the watch                                         count; the rest misbehaves
 //! ```
 
-use super::Output;
+use super::{Output, TURN_BYTES};
 use super::line::{BURST_BYTES, BYTES_PER_SECOND, Printer, printable};
 use crate::conduct::Conduct;
 use crate::lines::{
@@ -198,7 +198,8 @@ impl VmConsole {
     pub fn print_text(&mut self, printer: &mut Printer<'_, impl Host, impl Output>) {
         let mut looks = CONSOLE_SLOTS;
         if self.is_ending() {
-            printer.spared = -LAST_BYTES;
+            // A turn of it: others wait meanwhile.
+            printer.spared = (*printer.share - TURN_BYTES).max(-LAST_BYTES);
         }
         while printer.has_budget() || self.is_ending() {
             let Some(next) = self.next_text(&mut looks) else {
