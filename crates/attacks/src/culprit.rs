@@ -88,6 +88,8 @@ pub trait Hands {
     fn store(&mut self, place: Place, word: u64, value: u64);
     /// Signals a channel, whether there is one or not.
     fn notify(&mut self, channel: Channel);
+    /// Gives a sign of life, where somebody waits for one.
+    fn beat(&mut self);
     /// Gives the rest of its turn away.
     fn rest(&mut self);
     /// Executes what is no instruction.

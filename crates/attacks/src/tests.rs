@@ -100,6 +100,8 @@ impl Hands for Anywhere {
 
     fn notify(&mut self, _: vm_components::Channel) {}
 
+    fn beat(&mut self) {}
+
     fn rest(&mut self) {}
 
     fn crash(&mut self) {}

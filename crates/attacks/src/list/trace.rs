@@ -104,6 +104,14 @@ pub const LIST: &[Attack] = &[
         ..HANGS
     },
     Attack {
+        name: "trace-spins-and-beats",
+        tries: "spins for two seconds and gives signs of life all the time",
+        act: Act::Trace(|trace| trace.for_ms(MS, |trace| trace.hands.beat())),
+        // The guests get all-ones for two seconds, and are told why.
+        on_sel4: Seen::Documented("error witness: the trace component does not answer"),
+        ..TRUSTED
+    },
+    Attack {
         name: "trace-storms",
         tries: "notifies everybody as often as it can for two seconds",
         act: Act::Trace(|trace| {

@@ -47,8 +47,10 @@ pub const LIST: &[Attack] = &[
         name: "vcpu-registers-all-ones",
         tries: "sets all registers of its vCPU to ones",
         act: Act::Vmm(|vmm| {
+            // All but the first, SCTLR: with the MMU on and no tables the guest aborts without end
+            // and never completes an instruction, and QEMU 7.2 lets no time pass then.
             vmm.by_the_kernel(|kernel| {
-                (0..64).for_each(|number| kernel.set_vcpu_register(number, u64::MAX));
+                (1..64).for_each(|number| kernel.set_vcpu_register(number, u64::MAX));
             });
         }),
         ..TAKEN

@@ -11,8 +11,8 @@
 //!           or the watch                                         count; the rest misbehaves
 //! ```
 
-use super::{Output, TURN_BYTES};
 use super::line::{BURST_BYTES, BYTES_PER_SECOND, Printer, printable};
+use super::{Output, TURN_BYTES};
 use crate::conduct::Conduct;
 use crate::lines::{
     DeviceSums, Event, MisbehaviourText, NoticeText, Reason, SpanText, VmSums, severity_of,
