@@ -107,8 +107,8 @@ pub const LIST: &[Attack] = &[
         name: "trace-spins-and-beats",
         tries: "spins for two seconds and gives signs of life all the time",
         act: Act::Trace(|trace| trace.for_ms(MS, |trace| trace.hands.beat())),
-        // The guests get all-ones for two seconds, and are told why.
-        on_sel4: Seen::Documented("error witness: the trace component does not answer"),
+        // Who then has no CPU is named, or waits for an answer.
+        on_sel4: Seen::Documented("silent: pd-console gives no sign of life"),
         ..TRUSTED
     },
     Attack {

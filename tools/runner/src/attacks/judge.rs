@@ -179,7 +179,12 @@ impl Run<'_> {
     /// What was printed that is not true, or not its author's.
     fn lie(&self) -> Option<String> {
         let is_clean = |line: &&String| line.bytes().all(|byte| matches!(byte, b' '..=b'~'));
-        if let Some(line) = self.lines.iter().find(|line| !is_clean(line)) {
+        // What comes before is the boot's: a debug kernel's has tabs.
+        let mut own = self
+            .lines
+            .iter()
+            .skip_while(|line| stamp_us(line).is_none());
+        if let Some(line) = own.find(|line| !is_clean(line)) {
             return Some(format!("raw characters: {line:?}"));
         }
         let of_the_attacker = |line: &str| {
