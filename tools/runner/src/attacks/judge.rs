@@ -19,6 +19,8 @@ pub enum Outcome {
     Ended,
     /// Not so, and why.
     Fell(String),
+    /// It did not come to it, and why the run ended, if it was no success.
+    NotTried(Option<String>),
 }
 
 /// An attack and what became of it.
@@ -54,6 +56,8 @@ impl fmt::Display for Judged {
             Outcome::Held => f.write_str("held"),
             Outcome::Ended => f.write_str("held: the run ends"),
             Outcome::Fell(why) => write!(f, "fell: {why}"),
+            Outcome::NotTried(None) => f.write_str("was not tried"),
+            Outcome::NotTried(Some(why)) => write!(f, "was not tried: {why}"),
         }
     }
 }
@@ -85,7 +89,7 @@ pub fn judge(
     let judge_one = |attack: &'static Attack| {
         let wanted = target.wanted(attack);
         let outcome = match (wanted, seen.window(attack)) {
-            (_, None) => Outcome::Fell("it was not tried".into()),
+            (_, None) => Outcome::NotTried(ended.map(str::to_owned)),
             (Seen::Ends(line), Some(window)) => seen.ends(line, window),
             (Seen::Documented(line), Some(window)) => seen.is_documented(line, window, &for_all),
             (Seen::Held(line), Some(window)) => {
@@ -135,10 +139,11 @@ struct Run<'a> {
 
 impl Run<'_> {
     /// The lines from an attack's announcement to the next one's, if it was announced. A guest's
-    /// own attack begins with the guest.
+    /// own attack begins with the guest, which was there if the console has printed anything.
     fn window(&self, attack: &Attack) -> Option<Range<usize>> {
         if let Act::Guest(..) = attack.act {
-            return Some(0..self.lines.len());
+            let has_begun = self.lines.iter().any(|line| stamp_us(line).is_some());
+            return has_begun.then_some(0..self.lines.len());
         }
         let announces = |line: &String, name: &str| {
             let text = text_of(line, ATTACKER);

@@ -49,6 +49,7 @@ fn cell(outcome: &Outcome) -> &'static str {
         Outcome::Held => "held",
         Outcome::Ended => "held: the run ends",
         Outcome::Fell(_) => "*fell*",
+        Outcome::NotTried(_) => NOT_TRIED,
     }
 }
 
