@@ -52,6 +52,8 @@ pub const LIST: &[Attack] = &[
                 }
             });
         }),
+        // Such a kernel prints each error of whoever makes one, in colour, on the console's line.
+        on_debug_kernel: Some(Seen::Documented("Attempted to invoke a null cap")),
         ..NO_CAPABILITY
     },
     Attack {
