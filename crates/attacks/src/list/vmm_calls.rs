@@ -68,6 +68,7 @@ pub const LIST: &[Attack] = &[
         }),
         // The first one faults.
         on_sel4: Seen::Held("panic in pd-vmm: use of invalid capability"),
+        on_debug_kernel: Some(Seen::Documented("Invocation of invalid cap")),
         leaves: Leaves::Dead,
         ..NO_CAPABILITY
     },

@@ -53,6 +53,8 @@ pub const LIST: &[Attack] = &[
                 (1..64).for_each(|number| kernel.set_vcpu_register(number, u64::MAX));
             });
         }),
+        // As with capabilities (`vmm_calls`): it tells each number that is no register's.
+        on_debug_kernel: Some(Seen::Documented("VCPUWriteReg: Invalid field")),
         ..TAKEN
     },
     Attack {
@@ -132,6 +134,8 @@ pub const LIST: &[Attack] = &[
                 ..VmEntry::default()
             }));
         }),
+        // Only for as long as the guest stays in: seconds.
+        on_sel4: Seen::Fell,
         ..STOPS_THE_MACHINE
     },
 ];
