@@ -223,6 +223,10 @@ impl System {
     }
 
     fn with(devices: &[Device<'_>], unsupported: Unsupported) -> Self {
+        Self::of_image(devices, unsupported, image(EM_AARCH64, PC, &CODE))
+    }
+
+    fn of_image(devices: &[Device<'_>], unsupported: Unsupported, image: &'static [u8]) -> Self {
         let config = config(devices, unsupported);
         let (access, access_reader) = (leak(RingMemory::new()), leak(ConsumerPage::new()));
         let (text, text_reader) = (leak(RingMemory::new()), leak(ConsumerPage::new()));
@@ -267,13 +271,7 @@ impl System {
         Self {
             trace: Trace::init([(port, config)], CLOCK, START),
             console: Console::init([(console_port, config)], None, CLOCK),
-            vmm: Vmm::init(
-                config,
-                image(EM_AARCH64, PC, &CODE),
-                ports,
-                CLOCK,
-                &mut platform,
-            ),
+            vmm: Vmm::init(config, image, ports, CLOCK, &mut platform),
             platform,
             screen: Screen::default(),
             trace_ring: Observer::new(trace_memory),
@@ -428,6 +426,28 @@ fn the_guest_starts_at_its_entry_with_its_command_line() {
     );
     let line = b"trace=0xfa000000 hz=1000000";
     assert_eq!(system.platform.ram[0xf_f000..][..line.len()], *line);
+}
+
+/// The compiler of configurations refuses such a file before anything boots, but whoever puts the
+/// files into the machine's memory may put in another one.
+#[test]
+fn an_image_that_is_no_elf_file_ends_the_vm_and_says_so() {
+    const EM_X86_64: u8 = 62;
+    let outside = PC - 0x100_0000;
+    for (image, number) in [
+        (&b"not an ELF file"[..], "0x0".to_owned()),
+        (image(EM_X86_64, PC, &CODE), "0x0".to_owned()),
+        (image(EM_AARCH64, outside, &CODE), format!("{outside:#x}")),
+    ] {
+        let devices = [trace_device(true, Some(12))];
+        let mut system = System::of_image(&devices, Unsupported::default(), image);
+        system.pass(500 * MS);
+        assert_eq!(system.platform.starts, []);
+        let reason = "the image is no ELF file for this machine, or not in the VM's RAM";
+        let line = format!("ended: {reason} ({number})");
+        assert_eq!(system.lines(&line).len(), 1, "{}", system.screen.0);
+        assert_eq!(system.lines("verdict: failed").len(), 1);
+    }
 }
 
 #[test]
