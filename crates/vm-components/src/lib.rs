@@ -44,7 +44,7 @@ pub use channel::{Channel, ChannelSet};
 pub use conduct::MOST_MISDEEDS;
 pub use console::{Console, ConsolePort, Output, SystemPort};
 pub use host::{A64Machine, Clock, Exit, GuestException, Host, Machine, StackPointer};
-pub use image::ImageError;
+pub use image::{ImageError, START_AREAS};
 pub use trace::{Trace, TracePort};
 pub use trace_records::{MAX_VMS, Verdict};
 pub use vmm::{Vmm, VmmPorts};

@@ -166,6 +166,9 @@ pub struct X86End {
 const CR0_WP: u64 = 1 << 16;
 const PAGE_BYTES: u64 = 4096;
 
+/// The tables that a guest starts on: one of level 4, one of level 3, four of level 2.
+pub(crate) const START_TABLES_BYTES: u64 = 6 * PAGE_BYTES;
+
 /// Bits of a page fault's error code.
 mod page_fault {
     pub const PRESENT: u32 = 1 << 0;
@@ -516,9 +519,8 @@ impl<M: X86Machine> Architecture<M> for X86 {
     }
 
     /// Below the command line lie tables that map the first 4 GiB to themselves, in pages of
-    /// 2 MiB: one of level 4, one of level 3, four of level 2.
+    /// 2 MiB.
     fn start(start: &Start, ram: RamRange, machine: &mut M) -> Result<(), ImageError> {
-        const TABLES: u64 = 6;
         const PRESENT_WRITABLE: u64 = 0b11;
         const LARGE: u64 = 1 << 7;
         // An entry of the vCPU with a RIP that no CPU has fails, which not every kernel survives.
@@ -527,7 +529,7 @@ impl<M: X86Machine> Architecture<M> for X86 {
         }
         let room = ram
             .len_bytes
-            .checked_sub(COMMAND_LINE_AREA + TABLES * PAGE_BYTES);
+            .checked_sub(COMMAND_LINE_AREA + START_TABLES_BYTES);
         let root = ram.base + room.ok_or(ImageError::NoRoomForCommandLine)?;
         let mut put = |table: u64, index: u64, entry: u64| {
             let place = GuestPhysAddr(root + table * PAGE_BYTES + index * 8);

@@ -27,12 +27,13 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use vdev_trace::compile::{Compiled, Warnings, compile_all};
+use vdev_trace::image::Images;
 
 /// How a system is to be run.
 pub struct Request<'a> {
     /// The VMs' configurations, in the order of the VMs' numbers.
     pub configs: &'a [PathBuf],
-    /// Where the images are that `load` names.
+    /// Where an image is that `load` names, if not beside the configuration.
     pub images: &'a Path,
     /// Where the run's files go.
     pub work: &'a Path,
@@ -47,6 +48,15 @@ pub struct Request<'a> {
     pub until: Option<&'a str>,
     /// How long the run may take.
     pub deadline: Duration,
+}
+
+impl Request<'_> {
+    fn images(&self) -> Images<'_> {
+        Images {
+            folder: self.images,
+            machine: Some(self.platform.architecture().of_images()),
+        }
+    }
 }
 
 /// What a run printed.
@@ -90,7 +100,7 @@ impl fmt::Display for Failure {
 ///
 /// See [`Failure`].
 pub fn run(request: &Request<'_>, mut show: impl FnMut(&str)) -> Result<Transcript, Failure> {
-    let compiled = compile_for(request.platform.system(), request.configs, request.images)?;
+    let compiled = compile_for(request.platform.system(), request.configs, request.images())?;
     let report_page = request.platform.report_page().map_err(Failure::Host)?;
     let boot = request
         .platform
@@ -135,7 +145,7 @@ pub fn run(request: &Request<'_>, mut show: impl FnMut(&str)) -> Result<Transcri
 pub fn compile_for(
     system: Option<&Path>,
     configs: &[PathBuf],
-    images: &Path,
+    images: Images<'_>,
 ) -> Result<Vec<Compiled>, Failure> {
     let compiled = compile_all(configs, images, Warnings::Told).map_err(Failure::Config)?;
     if let Some(system) = system {

@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 use vdev_trace::compile::{Warnings, compile_all, file_of_vm};
 use vdev_trace::dump;
+use vdev_trace::image::Images;
 use vdev_trace::names::Names;
 use vdev_trace::places::Places;
 use vdev_trace::tell;
@@ -85,7 +86,7 @@ struct HostArguments {
     /// What hosts the VM
     #[arg(long, value_enum, default_value_t = PlatformName::Unikernel)]
     platform: PlatformName,
-    /// Where the guests' images are
+    /// Where the guests' images are that are not beside their configurations
     #[arg(long, default_value = "out/firmware")]
     images: PathBuf,
     /// The unikernel's image
@@ -170,7 +171,7 @@ impl Boot {
     fn configurations(&self) -> Result<Vec<PathBuf>, Failure> {
         let configs = configurations(&self.vms, &self.scenarios).map_err(Failure::Host)?;
         if self.strict {
-            let images = &self.host.images;
+            let images = self.host.images_of_guests();
             compile_all(&configs, images, Warnings::Refused).map_err(Failure::Config)?;
         }
         if !configs
@@ -180,6 +181,15 @@ impl Boot {
             return Ok(configs);
         }
         on_architecture(self.host.arch.into(), configs, &self.work).map_err(Failure::Host)
+    }
+}
+
+impl HostArguments {
+    fn images_of_guests(&self) -> Images<'_> {
+        Images {
+            folder: &self.images,
+            machine: Some(Architecture::from(self.arch).of_images()),
+        }
     }
 }
 
@@ -222,10 +232,8 @@ fn microkit(host: &HostArguments, vms: usize) -> Result<Microkit, Failure> {
 fn image(boot: &Boot) -> Result<(), Failure> {
     let configs = boot.configurations()?;
     let microkit = microkit(&boot.host, configs.len())?;
-    let compiled = compile_for(Some(&microkit.system), &configs, &boot.host.images)?;
-    for vm in &compiled {
-        vm.write_to(&boot.work).map_err(Failure::Host)?;
-    }
+    let images = boot.host.images_of_guests();
+    let compiled = compile_for(Some(&microkit.system), &configs, images)?;
     let image = microkit
         .build(&boot.work, &compiled)
         .map_err(Failure::Host)?;

@@ -5,7 +5,8 @@ use crate::machine::Boot;
 use crate::{Request, bochs, qemu};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use vdev_trace::compile::{Compiled, file_of_vm};
+use vdev_trace::compile::Compiled;
+use vdev_trace::image::Machine;
 use vdev_trace::places::Places;
 
 const MIB: u64 = 1 << 20;
@@ -72,6 +73,14 @@ impl Architecture {
                 .replace("console=0x9000000", "console=io:0x3f8")
                 .replace("vdev pl011", "vdev ser8250")
                 .replace("loc 0x9000000", "loc io:0x3f8"),
+        }
+    }
+
+    /// What the images of its guests are for.
+    pub const fn of_images(self) -> Machine {
+        match self {
+            Self::Aarch64 => Machine::Aarch64,
+            Self::X86_64 => Machine::X86_64,
         }
     }
 
@@ -202,8 +211,6 @@ impl Platform {
 
     /// Puts the files of a run where the emulator finds them and makes ready what boots them.
     pub(crate) fn boot(&self, request: &Request<'_>, vms: &[Compiled]) -> Result<Boot, String> {
-        let blobs = vms.iter().map(|vm| vm.write_to(request.work));
-        let blobs = blobs.collect::<Result<Vec<_>, _>>()?;
         let mut command;
         match self {
             Self::Unikernel(unikernel) => {
@@ -213,12 +220,17 @@ impl Platform {
                 command.args(["-m", &format!("{}M", needed.div_ceil(MIB))]);
                 command.arg("-kernel").arg(&unikernel.kernel);
                 let mut image_at = architecture.ram() + IMAGES;
-                for ((vm, blob), number) in vms.iter().zip(&blobs).zip(0..) {
+                for (vm, number) in vms.iter().zip(0..) {
+                    let files = vm.write_to(request.work)?;
                     let blob_at = architecture.ram() + CONFIGURATIONS + number * PAGE;
-                    load(&mut command, blob, &format!("{blob_at:#x},force-raw=on"));
+                    load(
+                        &mut command,
+                        &files.blob,
+                        &format!("{blob_at:#x},force-raw=on"),
+                    );
                     let place = format!("{image_at:#x},force-raw=on");
-                    load(&mut command, &vm.image, &place);
-                    image_at += vm.image_bytes.next_multiple_of(PAGE);
+                    load(&mut command, &files.image, &place);
+                    image_at += (vm.image_read.len() as u64).next_multiple_of(PAGE);
                 }
             }
             Self::Microkit(microkit, model) => {
@@ -280,9 +292,7 @@ impl Microkit {
     /// What could not be read or written, or what the Microkit's tool says.
     pub fn build(&self, work: &Path, vms: &[Compiled]) -> Result<PathBuf, String> {
         for vm in vms {
-            let copy = work.join(file_of_vm(vm.number, "guest", "elf"));
-            std::fs::copy(&vm.image, copy)
-                .map_err(|error| format!("cannot copy {}: {error}", vm.image.display()))?;
+            vm.write_to(work)?;
         }
         let image = work.join("loader.img");
         let tool = self.sdk.join("bin/microkit");

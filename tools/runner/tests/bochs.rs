@@ -1,6 +1,10 @@
 //! The `runner` command with the Microkit's board `x86_64_generic_vtx`, with shell scripts in
 //! the places of Bochs and of the Microkit's tool. Needs no emulator and no image.
 
+#[path = "../../vdev-trace/tests/machine/elf.rs"]
+#[allow(dead_code, reason = "its guest has no functions")]
+mod elf;
+
 use nix::sys::signal::{SigHandler, Signal, signal};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
@@ -71,7 +75,7 @@ fn runner(folder: &Path, script: Option<&str>, arguments: &[&str]) -> Output {
     let this = std::env::current_exe().unwrap();
     let copy = |name: &str| std::fs::copy(&this, folder.join(name)).unwrap();
     std::fs::write(folder.join("vm.conf"), CONFIG).unwrap();
-    std::fs::write(folder.join("guest"), "an image").unwrap();
+    std::fs::write(folder.join("guest"), elf::executable(elf::X86_64)).unwrap();
     std::fs::write(folder.join("system.xml"), SYSTEM).unwrap();
     copy("boot-rom");
     copy("kernel");

@@ -1,6 +1,10 @@
 //! The `runner` command, with a shell script in QEMU's place and a thread in its monitor's: what
 //! ends a run and how it is told. Needs no emulator and no image.
 
+#[path = "../../vdev-trace/tests/machine/elf.rs"]
+#[allow(dead_code, reason = "its guest has no functions")]
+mod elf;
+
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -67,7 +71,7 @@ fn answer(connection: UnixStream, folder: &Path, page: Page) -> std::io::Result<
 fn command(folder: &Path, script: Option<&str>, arguments: &[&str]) -> Command {
     std::fs::create_dir_all(folder.join("bin")).unwrap();
     std::fs::write(folder.join("vm.conf"), CONFIG).unwrap();
-    std::fs::write(folder.join("guest"), "an image").unwrap();
+    std::fs::write(folder.join("guest"), elf::executable(elf::AARCH64)).unwrap();
     if let Some(script) = script {
         let qemu = folder.join("bin/qemu-system-aarch64");
         std::fs::write(&qemu, format!("#!/bin/sh\n{script}\n")).unwrap();
@@ -159,6 +163,24 @@ fn what_comes_before_a_bad_end_is_the_reason() {
                 said(&output.stderr)
             );
         }
+    }
+}
+
+#[test]
+fn an_image_that_cannot_be_run_is_told_at_its_place_and_nothing_boots() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = command(folder.path(), Some("echo booted"), &["run"]);
+    for (image, title) in [
+        (&b"not an ELF file"[..], "is no ELF file"),
+        (&elf::executable(elf::X86_64), "is for another machine"),
+    ] {
+        std::fs::write(folder.path().join("guest"), image).unwrap();
+        let output = command.output().unwrap();
+        assert!(!output.status.success());
+        assert_eq!(said(&output.stdout), "");
+        let told = said(&output.stderr);
+        let title = format!("error: the image `guest` {title}\n --> vm.conf:4:6\n");
+        assert!(told.starts_with(&title), "{told}");
     }
 }
 

@@ -1,13 +1,23 @@
 //! Which VMs a run is of, and how they are held against each other and the system description.
 //! Needs no emulator and no SDK: everything here is told before anything boots.
 
+#[path = "../../vdev-trace/tests/machine/elf.rs"]
+#[allow(dead_code, reason = "its guest has no functions")]
+mod elf;
+
 use runner::{Architecture, Failure, compile_for, configurations, on_architecture};
 use std::path::{Path, PathBuf};
+use vdev_trace::image::{Images, Machine};
+
+fn images(folder: &Path) -> Images<'_> {
+    let machine = Some(Machine::Aarch64);
+    Images { folder, machine }
+}
 
 /// A folder with a configuration for each of the texts, in their order.
 fn folder_of(texts: &[&str]) -> (tempfile::TempDir, Vec<PathBuf>) {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("guest"), "an image").unwrap();
+    std::fs::write(folder.path().join("guest"), elf::executable(elf::AARCH64)).unwrap();
     for (number, text) in texts.iter().enumerate() {
         std::fs::write(folder.path().join(format!("{number}.conf")), text).unwrap();
     }
@@ -21,7 +31,7 @@ fn refusal(texts: &[&str], system: &str) -> String {
     let (folder, files) = folder_of(texts);
     let system_path = folder.path().join("two.xml");
     std::fs::write(&system_path, system).unwrap();
-    match compile_for(Some(&system_path), &files, folder.path()) {
+    match compile_for(Some(&system_path), &files, images(folder.path())) {
         Ok(_) => String::new(),
         Err(Failure::Config(text)) => {
             let place = format!("{}/", folder.path().display());
@@ -92,7 +102,7 @@ fn a_folder_without_a_configuration_is_refused() {
 fn vms_that_fit_the_description_are_numbered() {
     assert_eq!(refusal(&[FIRST, SECOND], TWO), "");
     let (folder, files) = folder_of(&[FIRST, SECOND]);
-    let compiled = compile_for(None, &files, folder.path()).unwrap();
+    let compiled = compile_for(None, &files, images(folder.path())).unwrap();
     let numbers: Vec<u8> = compiled
         .iter()
         .map(|vm| vm_config::VmConfig::parse(&vm.blob).unwrap().vm())
@@ -162,7 +172,7 @@ fn ram_that_is_not_the_descriptions_is_refused_and_both_places_are_named() {
         said.contains("two.xml:5:32 gives it 0x200000 bytes at 0x40000000"),
         "{said}"
     );
-    let elsewhere = "system second\nram 0x80000000,2M\nload guest\n";
+    let elsewhere = "system second\nram 0x40001000,2M\nload guest\n";
     assert!(refusal(&[FIRST, elsewhere], TWO).contains("1.conf:2:5"));
     let more = TWO.replace(
         r#"vaddr="0x40000000" /></virtual_machine>

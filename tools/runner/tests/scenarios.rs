@@ -996,33 +996,6 @@ fn the_command_says_what_to_set_when_there_is_no_sdk() {
 }
 
 #[test]
-fn an_image_that_is_no_elf_file_ends_the_vm_and_says_so() {
-    let images = tempfile::tempdir().unwrap();
-    std::fs::write(images.path().join("guest-app"), "not an ELF file").unwrap();
-    let Some(platform) = unikernel("an image that is no ELF file", Architecture::Aarch64) else {
-        return;
-    };
-    let work = tempfile::tempdir().unwrap();
-    let request = Request {
-        configs: &[root().join("vm.conf")],
-        images: images.path(),
-        work: work.path(),
-        platform: &platform,
-        icount: Some(5),
-        dump: None,
-        until: None,
-        deadline: Duration::from_secs(60),
-    };
-    let Err(Failure::System { reason, .. }) = run(&request, |_| {}) else {
-        panic!("it was not refused");
-    };
-    assert!(
-        reason.contains("the image is no ELF file for this machine"),
-        "{reason}"
-    );
-}
-
-#[test]
 fn two_vms_have_devices_counters_and_logs_of_their_own() {
     everywhere("two-vms", |outcome| {
         for (vm, name, address, event) in

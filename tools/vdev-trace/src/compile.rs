@@ -1,10 +1,10 @@
 //! From a `vm.conf`, or several, to the blobs that the VMMs read.
 
+use crate::image::Images;
 use crate::source::MAX_TEXT_BYTES;
 use crate::tell::say;
 use crate::visible;
 use anstream::{AutoStream, ColorChoice};
-use std::convert::Infallible;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -21,8 +21,8 @@ pub struct Compiled {
     pub blob: Vec<u8>,
     /// The guest's ELF file.
     pub image: PathBuf,
-    /// Its length in bytes.
-    pub image_bytes: u64,
+    /// Its bytes, which are those that were checked.
+    pub image_read: Vec<u8>,
     /// Bytes of RAM of the VM.
     pub ram_bytes: u64,
 }
@@ -44,19 +44,39 @@ pub fn file_of_vm(number: u8, stem: &str, suffix: &str) -> String {
     }
 }
 
+/// The name of a VM's image where it lies beside its blob.
+pub(crate) fn image_of_vm(number: u8) -> String {
+    file_of_vm(number, "guest", "elf")
+}
+
 impl Compiled {
-    /// Writes the blob to a folder, which is made if need be.
+    /// Writes the blob and the image to a folder, which is made if need be: what a machine boots,
+    /// and what its trace is later read with.
     ///
     /// # Errors
     ///
     /// What could not be written, and why.
-    pub fn write_to(&self, folder: &Path) -> Result<PathBuf, String> {
-        let blob = folder.join(file_of_vm(self.number, "vm", "blob"));
+    pub fn write_to(&self, folder: &Path) -> Result<Written, String> {
+        let written = Written {
+            blob: folder.join(file_of_vm(self.number, "vm", "blob")),
+            image: folder.join(image_of_vm(self.number)),
+        };
+        let cannot = |path: &Path, error| format!("cannot write {}: {error}", visible::path(path));
         std::fs::create_dir_all(folder)
-            .and_then(|()| std::fs::write(&blob, &self.blob))
-            .map_err(|error| format!("cannot write {}: {error}", visible::path(&blob)))?;
-        Ok(blob)
+            .and_then(|()| std::fs::write(&written.blob, &self.blob))
+            .map_err(|error| cannot(&written.blob, error))?;
+        std::fs::write(&written.image, &self.image_read)
+            .map_err(|error| cannot(&written.image, error))?;
+        Ok(written)
     }
+}
+
+/// What [`Compiled::write_to`] wrote.
+pub struct Written {
+    /// The compiled configuration.
+    pub blob: PathBuf,
+    /// The guest's ELF file.
+    pub image: PathBuf,
 }
 
 /// A configuration for its names.
@@ -87,7 +107,7 @@ pub fn names(path: &Path) -> Result<Named, String> {
         return Ok(Named::Compiled(bytes));
     }
     vmconf::decode(&name, &bytes)
-        .and_then(|text| vmconf::compile(&name, 0, text, |_| Ok::<u64, Infallible>(1)))
+        .and_then(|text| vmconf::compile(&name, 0, text, |_, _| Ok(1)))
         .map(|compiled| Named::Text(compiled.blob))
         .map_err(|diagnostics| render(&diagnostics))
 }
@@ -110,7 +130,7 @@ fn colour() -> Colour {
 }
 
 /// Checks the configurations of all VMs of a system and compiles them; they are numbered in
-/// the order of `paths`. `load NAME` names a file in `images`.
+/// the order of `paths`. `load NAME` names a file beside the configuration or in `images`.
 ///
 /// # Errors
 ///
@@ -118,7 +138,7 @@ fn colour() -> Colour {
 /// or that there are more than a system can have.
 pub fn compile_all(
     paths: &[PathBuf],
-    images: &Path,
+    images: Images<'_>,
     warnings: Warnings,
 ) -> Result<Vec<Compiled>, String> {
     if paths.len() > MAX_VMS {
@@ -160,7 +180,7 @@ pub fn render(diagnostics: &Diagnostics) -> String {
 }
 
 /// Checks the configuration at `path` and compiles it, as VM `number` of its system;
-/// `load NAME` names a file in `images`.
+/// `load NAME` names a file beside it or in `images`.
 ///
 /// # Errors
 ///
@@ -168,7 +188,7 @@ pub fn render(diagnostics: &Diagnostics) -> String {
 pub fn compile(
     path: &Path,
     number: u8,
-    images: &Path,
+    images: Images<'_>,
     warnings: Warnings,
 ) -> Result<Compiled, String> {
     let (_, bytes) = read(path)?;
@@ -184,18 +204,20 @@ pub fn compile_text(
     path: &Path,
     bytes: &[u8],
     number: u8,
-    images: &Path,
+    images: Images<'_>,
     warnings: Warnings,
 ) -> Result<Compiled, String> {
     let name = visible::path(path);
-    let mut image_read = Vec::new();
+    let (mut image, mut image_read) = (PathBuf::new(), Vec::new());
     let compiled = vmconf::decode(&name, bytes)
         .and_then(|text| {
-            vmconf::compile(&name, number, text, |load| {
-                let path = images.join(load);
-                image_read = std::fs::read(&path)
-                    .map_err(|error| format!("{}: {error}", visible::path(&path)))?;
-                Ok::<_, String>(image_read.len() as u64)
+            vmconf::compile(&name, number, text, |load, vm| {
+                let (place, len_bytes, bytes) = images.read(load, path)?;
+                if !bytes.is_empty() {
+                    images.check(&bytes, load, vm)?;
+                }
+                (image, image_read) = (place, bytes);
+                Ok(len_bytes)
             })
         })
         .map_err(|diagnostics| render(&diagnostics))?;
@@ -211,15 +233,13 @@ pub fn compile_text(
     let wrong = |error| format!("error: the compiled form of {name} is wrong: {error}\n");
     note_image(&mut blob, &image_read).map_err(wrong)?;
     let config = VmConfig::parse(&blob).map_err(wrong)?;
-    let image = images.join(config.load_name());
-    let image_bytes = config.image_len_bytes().into();
     let ram_bytes = config.ram().map(|ram| ram.len_bytes).sum();
     Ok(Compiled {
         number,
         vm,
         blob,
         image,
-        image_bytes,
+        image_read,
         ram_bytes,
     })
 }

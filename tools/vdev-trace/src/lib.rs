@@ -18,6 +18,7 @@ pub mod dump;
 pub mod feed;
 mod functions;
 pub mod html;
+pub mod image;
 pub mod names;
 pub mod outputs;
 pub mod places;

@@ -6,6 +6,7 @@
 
 use crate::compile::{self, Named};
 use crate::functions::Functions;
+use crate::image;
 use crate::visible;
 use oversight::{CpuLine, Report};
 use std::fmt::Display;
@@ -41,22 +42,32 @@ fn functions(path: &Path, ran: Option<&VmConfig<'_>>) -> Result<Functions, Strin
     Functions::read(&elf).map_err(cannot)
 }
 
-/// The functions of the image that the configuration at `path` loads, from `images`.
+/// The image that the compiled configuration at `path` loads: beside it lies the very file that it
+/// was compiled for, if [`compile::Compiled::write_to`] wrote both.
+fn image_that_ran(path: &Path, config: &VmConfig<'_>, images: &Path) -> PathBuf {
+    let written = path.with_file_name(compile::image_of_vm(config.vm()));
+    match written.is_file() {
+        true => written,
+        false => image::place(config.load_name(), path, images),
+    }
+}
+
+/// The functions of the image that the configuration at `path` loads.
 fn found(
     path: &Path,
     config: &VmConfig<'_>,
     ran: Option<&VmConfig<'_>>,
     images: &Path,
 ) -> Result<Functions, String> {
-    let image = images.join(config.load_name());
     if ran.is_none() {
+        let image = image::place(config.load_name(), path, images);
         return Err(format!(
             "{} does not tell which build of {} ran; a compiled configuration does, or --guest",
             visible::path(path),
             visible::path(&image)
         ));
     }
-    functions(&image, ran)
+    functions(&image_that_ran(path, config, images), ran)
 }
 
 /// The names of all VMs.
@@ -100,8 +111,8 @@ impl Names {
 
     /// The names in the configurations at `configs`, one for each VM, and the functions of the ELF
     /// files at `guests`, in the order of the VMs' numbers; what was compiled tells its VM's. Where
-    /// there is no such file, the one in `images` that the configuration loads is taken, if it is
-    /// the one that ran: `warn` is told where addresses have no names.
+    /// there is no such file, the one that the configuration loads is taken, beside it or in
+    /// `images`, if it is the one that ran: `warn` is told where addresses have no names.
     ///
     /// # Errors
     ///
@@ -174,12 +185,15 @@ impl Names {
 
     /// The files that [`Self::load`] may take for the guests'.
     pub fn images(configs: &[PathBuf], images: &Path) -> Vec<PathBuf> {
-        let blobs = configs.iter().filter_map(|path| compile::names(path).ok());
-        let load = |named: Named| {
+        let load = |path: &PathBuf| {
+            let named = compile::names(path).ok()?;
             let config = VmConfig::parse(named.blob()).ok()?;
-            Some(images.join(config.load_name()))
+            Some(match named {
+                Named::Compiled(_) => image_that_ran(path, &config, images),
+                Named::Text(_) => image::place(config.load_name(), path, images),
+            })
         };
-        blobs.filter_map(load).collect()
+        configs.iter().filter_map(load).collect()
     }
 
     /// A VM's name.

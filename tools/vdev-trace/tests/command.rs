@@ -2,7 +2,7 @@
 
 mod machine;
 
-use machine::{HEAD, PAGE, Ring, TRACE, read, said, set_header, tagged, vdev_trace, write};
+use machine::{HEAD, PAGE, Ring, TRACE, elf, read, said, set_header, tagged, vdev_trace, write};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -282,7 +282,11 @@ fn check_still_checks_configurations() {
         "{}",
         said(&output.stderr)
     );
-    std::fs::write(folder.path().join("not-there"), "an image").unwrap();
+    std::fs::write(
+        folder.path().join("not-there"),
+        elf::executable(elf::AARCH64),
+    )
+    .unwrap();
     assert!(tool(&["check", &path, "--images", images]).status.success());
 }
 
@@ -348,7 +352,7 @@ fn colour_is_as_the_environment_wants_it_everywhere() {
 fn what_means_nothing_here_is_told_and_with_strict_refused() {
     let folder = tempfile::tempdir().unwrap();
     let images = folder.path().to_str().unwrap();
-    std::fs::write(folder.path().join("image"), "an image").unwrap();
+    std::fs::write(folder.path().join("image"), elf::executable(elf::AARCH64)).unwrap();
     let text = b"system x\nram 0x40000000,2M\nload image\nset debug off\n";
     let arguments = ["check", "-", "--images", images];
     let told = vdev_trace(text, &arguments);
@@ -373,7 +377,7 @@ fn what_means_nothing_here_is_told_and_with_strict_refused() {
 fn a_configuration_is_checked_wherever_it_comes_from() {
     let folder = tempfile::tempdir().unwrap();
     let images = folder.path().to_str().unwrap();
-    std::fs::write(folder.path().join("image"), "an image").unwrap();
+    std::fs::write(folder.path().join("image"), elf::executable(elf::AARCH64)).unwrap();
     let text = b"system x\nram 0x40000000,2M\nload image\n";
     let check = |text: &[u8]| vdev_trace(text, &["check", "-", "--images", images]);
     let good = check(text);

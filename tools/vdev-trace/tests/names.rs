@@ -73,6 +73,15 @@ fn the_image_that_ran_names_the_functions() {
 }
 
 #[test]
+fn the_image_that_a_run_left_beside_what_was_compiled_comes_first() {
+    let folder = Folder::new();
+    std::fs::rename(folder.path("guest"), folder.path("guest_1.elf")).unwrap();
+    let (lines, told) = folder.decoded(&["--config", "./vm_1.blob"]);
+    assert!(lines[1].ends_with("  ran"), "{lines:?}");
+    assert_eq!(told, "");
+}
+
+#[test]
 fn an_image_of_another_length_or_another_checksum_names_nothing() {
     let folder = Folder::new();
     let longer = elf::with_functions(&[(PC, b"did_not_run")]);
@@ -80,7 +89,7 @@ fn an_image_of_another_length_or_another_checksum_names_nothing() {
     for (image, reason) in [
         (
             longer,
-            "guest is not what VM x ran: it has 478 bytes, and that had 470",
+            "guest is not what VM x ran: it has 534 bytes, and that had 526",
         ),
         (
             same_length,

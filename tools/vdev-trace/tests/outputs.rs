@@ -2,7 +2,7 @@
 
 mod machine;
 
-use machine::{Ring, TRACE, read, said, vdev_trace};
+use machine::{Ring, TRACE, elf, read, said, vdev_trace};
 use std::fs::{self, File};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -106,7 +106,8 @@ fn an_output_is_no_input_by_whatever_name() {
     }
     let config = "system x\nram 0x40000000,2M\nload image\n";
     fs::write(folder.path("vm.conf"), config).unwrap();
-    fs::write(folder.path("image"), "an image").unwrap();
+    let image = elf::executable(elf::AARCH64);
+    fs::write(folder.path("image"), &image).unwrap();
     for output in ["vm.conf", "image"] {
         folder.error(&format!(
             "decode d --images . --config vm.conf --text {output}"
@@ -114,7 +115,7 @@ fn an_output_is_no_input_by_whatever_name() {
         folder.error(&format!("compile vm.conf --images . -o {output}"));
     }
     assert_eq!(folder.text("vm.conf"), config);
-    assert_eq!(folder.text("image"), "an image");
+    assert_eq!(fs::read(folder.path("image")).unwrap(), image);
 }
 
 #[test]
@@ -375,9 +376,10 @@ fn whoever_stops_reading_one_output_gets_the_others_whole() {
 #[test]
 fn a_compiled_configuration_takes_the_place_of_an_earlier_one_as_a_whole() {
     let folder = Folder::new();
+    fs::write(folder.path("image"), elf::executable(elf::AARCH64)).unwrap();
     fs::write(
         folder.path("vm.conf"),
-        "system x\nram 0x40000000,2M\nload d\n",
+        "system x\nram 0x40000000,2M\nload image\n",
     )
     .unwrap();
     assert!(

@@ -5,8 +5,6 @@
 //! [`vm_config`]'s page. The rules are written a second time there because a blob has no
 //! places to point at; a property test holds the two together.
 
-use std::fmt::Display;
-
 use vm_config::{
     Action, AddressSpace, DeviceKind, GUEST_PHYS_LIMIT, MAX_CMDLINE_BYTES, MAX_DEVICE_NAME_BYTES,
     MAX_DEVICES, MAX_LOAD_NAME_BYTES, MAX_NAME_BYTES, MAX_RAM_RANGES, PAGE_LEN_BYTES, RamRange,
@@ -56,21 +54,23 @@ pub(crate) fn check(source: &Source, mut draft: Draft, found: &mut Vec<Diagnosti
 }
 
 /// The length of the image that `load` names, if it can be had and a blob can hold it.
-pub(crate) fn image_len<E: Display>(
+pub(crate) fn image_len(
     load: &Spanned<String>,
-    image_len: impl FnOnce(&str) -> Result<u64, E>,
+    image_len: impl FnOnce(&Spanned<String>) -> Result<u64, Vec<Diagnostic>>,
     found: &mut Vec<Diagnostic>,
 ) -> Option<u32> {
     let name = quoted(&load.value);
-    let error = match image_len(&load.value) {
+    let error = match image_len(load) {
         Ok(0) => Diagnostic::error(load.span, format!("the image {name} is empty")),
         Ok(len_bytes) => match u32::try_from(len_bytes) {
             Ok(len_bytes) => return Some(len_bytes),
             Err(_) => Diagnostic::error(load.span, format!("the image {name} is too large"))
                 .label(format!("{len_bytes} bytes, the most is 4 GiB")),
         },
-        Err(error) => Diagnostic::error(load.span, format!("the image {name} cannot be had"))
-            .label(error.to_string()),
+        Err(errors) => {
+            found.extend(errors);
+            return None;
+        }
     };
     found.push(error);
     None

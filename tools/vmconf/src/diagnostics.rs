@@ -242,7 +242,7 @@ impl fmt::Display for Diagnostics {
 impl std::error::Error for Diagnostics {}
 
 /// `word` in backquotes, fit for a line: no control characters, not longer than a name.
-pub(crate) fn quoted(word: &str) -> String {
+pub fn quoted(word: &str) -> String {
     const MOST: usize = 40;
     let mut shown: String = word.chars().take(MOST).flat_map(printable).collect();
     if word.chars().nth(MOST).is_some() {

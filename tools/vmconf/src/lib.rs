@@ -24,7 +24,7 @@
 //! | `system NAME` | the VM's name, 1 to 31 characters |
 //! | `cpu` | a vCPU; there is always one, so it may be left out but not repeated |
 //! | `ram BASE,LENGTH` | RAM in whole 4 KiB pages, in one piece |
-//! | `load IMAGE` | the guest's ELF image |
+//! | `load IMAGE` | the guest's ELF image, beside the configuration or where the tool is told to look |
 //! | `cmdline TEXT` | the guest's command line, up to 1023 characters |
 //! | `logger SEVERITY,… DESTINATION` | what is logged; may be repeated |
 //! | `unsupported KIND ACTION` | `instruction`, `reference` or `register`: `ignore`, `fail` or `abort` |
@@ -66,12 +66,10 @@ mod qnx;
 mod source;
 mod vm;
 
-pub use diagnostics::{Colour, Diagnostic, Diagnostics};
+pub use diagnostics::{Colour, Diagnostic, Diagnostics, quoted};
 pub use encoding::is_utf_16;
 pub use source::{Source, Span, Spanned};
 pub use vm::{Vm, VmDevice};
-
-use std::fmt::Display;
 
 /// More than that no configuration of one VM needs, in bytes.
 pub const MAX_FILE_BYTES: usize = 1 << 20;
@@ -91,20 +89,22 @@ pub struct Compiled {
 ///
 /// `file_name` is what the diagnostics call the file, `vm` the VM's number in its system, from
 /// 0 to [`vm_config::MAX_VMS`] - 1. `image_len` is asked once, with the
-/// name after `load`, for the length of that image in bytes; its error becomes a diagnostic.
+/// name after `load`, for the length of that image in bytes; it also gets the VM, if nothing is
+/// wrong with the text, and may say why that cannot run the image.
 ///
 /// # Errors
 ///
-/// Everything that is wrong with the text, and the image if its length cannot be had or is 0
-/// or above 4 GiB.
-pub fn compile<E: Display>(
+/// Everything that is wrong with the text, and with the image: what `image_len` says, or that it
+/// is empty or larger than 4 GiB. An error of `image_len` says at least one thing.
+pub fn compile(
     file_name: &str,
     vm: u8,
     text: &str,
-    image_len: impl FnOnce(&str) -> Result<u64, E>,
+    image_len: impl FnOnce(&Spanned<String>, Option<&Vm>) -> Result<u64, Vec<Diagnostic>>,
 ) -> Result<Compiled, Diagnostics> {
     let source = Source::new(file_name, text);
     let (checked, load, mut found) = analyse(&source);
+    let image_len = |load: &_| image_len(load, checked.as_ref());
     let image_len_bytes = load.map(|load| checks::image_len(&load, image_len, &mut found));
     if let (Some(checked), Some(Some(len_bytes)), true) =
         (checked, image_len_bytes, is_compilable(&found))

@@ -2,16 +2,21 @@
 //! stand beside the text that causes them; `cargo insta review` updates them.
 
 use insta::assert_snapshot;
+use vmconf::{Diagnostic, Spanned, Vm};
 
 /// A VM to which a test adds its mistake, in line 4.
 const VM: &str = "system demo\nram 0x40000000,2M\nload guest-app\n";
 
-fn image_len(name: &str) -> Result<u64, &'static str> {
-    match name {
-        "guest-app" => Ok(70_000),
-        "empty" => Ok(0),
-        "huge" => Ok(1 << 33),
-        _ => Err("no such file"),
+fn image_len(load: &Spanned<String>, vm: Option<&Vm>) -> Result<u64, Vec<Diagnostic>> {
+    match (load.value.as_str(), vm) {
+        ("guest-app", _) => Ok(70_000),
+        ("empty", _) => Ok(0),
+        ("huge", _) => Ok(1 << 33),
+        ("far", Some(vm)) => {
+            let error = Diagnostic::error(load.span, "the image `far` is far away");
+            Err(vec![error.also(vm.ram[0].span, "from here")])
+        }
+        _ => Err(vec![Diagnostic::error(load.span, "there is no such file")]),
     }
 }
 
@@ -1199,11 +1204,39 @@ fn an_unknown_kind_and_an_unknown_action_are_refused() {
 #[test]
 fn an_image_that_cannot_be_had_is_refused() {
     assert_snapshot!(of("system a ram 0x40000000,2M\nload no-such-app\n"), @"
-    error: the image `no-such-app` cannot be had
+    error: there is no such file
      --> vm.conf:2:6
       |
     2 | load no-such-app
-      |      ^^^^^^^^^^^ no such file
+      |      ^^^^^^^^^^^
+    ");
+}
+
+#[test]
+fn what_is_wrong_with_an_image_is_told_with_what_is_wrong_with_the_text() {
+    let text = "system a ram 0x40000000,2M\nload far\n";
+    assert_snapshot!(of(text), @"
+    error: the image `far` is far away
+     --> vm.conf:2:6
+      |
+    1 | system a ram 0x40000000,2M
+      |              ------------- from here
+    2 | load far
+      |      ^^^
+    ");
+    // Where the text is wrong, the RAM may be, too.
+    assert_snapshot!(of(&format!("{text}bogus\n")), @"
+    error: there is no such file
+     --> vm.conf:2:6
+      |
+    2 | load far
+      |      ^^^
+
+    error: there is no option `bogus`
+     --> vm.conf:3:1
+      |
+    3 | bogus
+      | ^^^^^
     ");
 }
 

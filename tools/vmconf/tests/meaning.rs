@@ -44,9 +44,10 @@ vdev pl011 loc 0x1c090000
 
 #[test]
 fn the_demo_means_what_it_says() {
-    let compiled = vmconf::compile("vm.conf", 0, DEMO, |name| {
-        assert_eq!(name, "guest-app");
-        Ok::<_, String>(70_000)
+    let compiled = vmconf::compile("vm.conf", 0, DEMO, |load, vm| {
+        assert_eq!(load.value, "guest-app");
+        assert_eq!(vm.map(|vm| vm.system.value.as_str()), Some("demo"));
+        Ok(70_000)
     });
     let compiled = compiled.unwrap_or_else(|errors| panic!("{errors}"));
     assert!(compiled.warnings.is_empty(), "{}", compiled.warnings);
@@ -544,7 +545,7 @@ fn nearly() -> impl Strategy<Value = String> {
 
 /// The text is compiled or refused, with at least one error and all of them rendered.
 fn survives(text: &str) -> Result<(), TestCaseError> {
-    match vmconf::compile("vm.conf", 0, text, |_| Ok::<_, String>(1)) {
+    match vmconf::compile("vm.conf", 0, text, |_, _| Ok(1)) {
         Ok(compiled) => {
             prop_assert!(VmConfig::parse(&compiled.blob).is_ok());
             let told = compiled.warnings.render(Colour::Never);
@@ -589,7 +590,7 @@ proptest! {
         vm in 0..4_u8,
     ) {
         let text = written(&wanted, &seeds);
-        let blob = vmconf::compile("vm.conf", vm, &text, |_| Ok::<_, String>(image_len.into()));
+        let blob = vmconf::compile("vm.conf", vm, &text, |_, _| Ok(image_len.into()));
         let blob = blob.map_err(|errors| TestCaseError::fail(format!("{errors}\n{text}")))?.blob;
         let config = VmConfig::parse(&blob).map_err(|error| TestCaseError::fail(error.to_string()))?;
 

@@ -42,7 +42,7 @@ pub enum Command {
     Check {
         /// The configuration, dump, core or capture; `-` is standard input
         file: PathBuf,
-        /// Where the images are that a configuration's `load` names
+        /// Where an image is looked for that a configuration's `load` names, if not beside it
         #[arg(long, default_value = "out/firmware")]
         images: PathBuf,
         /// What the file is, if it is not to be found out
@@ -58,7 +58,7 @@ pub enum Command {
     Compile {
         /// The configuration
         config: PathBuf,
-        /// Where the images are that `load` names
+        /// Where the image is looked for that `load` names, if not beside the configuration
         #[arg(long, default_value = "out/firmware")]
         images: PathBuf,
         /// Refuse what means nothing here, instead of telling it
@@ -110,7 +110,7 @@ pub struct InputArguments {
     /// A guest's ELF file, for the names of its functions; once for each VM
     #[arg(long, value_name = "ELF")]
     pub guest: Vec<PathBuf>,
-    /// Where the ELF file is looked for that a configuration's `load` names
+    /// Where the ELF file is looked for that a configuration's `load` names, if not beside it
     #[arg(long, default_value = "out/firmware")]
     pub images: PathBuf,
 }

@@ -4,7 +4,7 @@
 //! Invariant: what is wrong is said on standard output, and the exit status says that it is.
 
 use super::arguments::{From, SystemArguments};
-use super::{Failure, STANDARD_OUTPUT, cannot, failure_of, input};
+use super::{Failure, STANDARD_OUTPUT, any_machine, cannot, failure_of, input};
 use shared_ring::RingKind;
 use std::io::{self, Write};
 use std::path::Path;
@@ -32,7 +32,7 @@ pub fn check(
     };
     let well = match input::open(path, from.map(From::format), Texts::Allowed)? {
         Input::Text(text) => {
-            compile_text(path, &text, 0, images, warnings)?;
+            compile_text(path, &text, 0, any_machine(images), warnings)?;
             true
         }
         Input::Serial(line, _) => {

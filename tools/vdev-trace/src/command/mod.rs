@@ -21,6 +21,7 @@ use vdev_trace::ctf::Ctf;
 use vdev_trace::dump::Memory;
 use vdev_trace::feed::{FeedError, Sink, Sinks, feed_memory, feed_serial};
 use vdev_trace::html::Html;
+use vdev_trace::image::Images;
 use vdev_trace::names::Names;
 use vdev_trace::outputs::{self, Outputs};
 use vdev_trace::source::{Format, Input, Texts};
@@ -71,7 +72,7 @@ pub fn run(command: Command) -> Result<bool, Failure> {
             output,
             vm,
         } => {
-            let compiled = compile::compile(&config, vm, &images, warnings(strict))?;
+            let compiled = compile::compile(&config, vm, any_machine(&images), warnings(strict))?;
             write(&compiled, &config, &output).map(|()| true)
         }
         Command::Decode { input, outputs } => decode(&input, &outputs).map(|()| true),
@@ -95,6 +96,14 @@ fn names(input: &InputArguments) -> Result<Names, Failure> {
         ..
     } = input;
     Ok(Names::load(config, guest, images, |text| warn(text))?)
+}
+
+/// A configuration does not tell on what its VM will run.
+fn any_machine(folder: &Path) -> Images<'_> {
+    Images {
+        folder,
+        machine: None,
+    }
 }
 
 fn warnings(strict: bool) -> Warnings {
