@@ -14,6 +14,7 @@
 //! | `vmm`, `x86-vmm` | the guest, and a hostile trace component and console | an exit is answered within three wake-ups; a VM that stops is told |
 //! | `x86-instruction` | the guest's code, in any mode | only what is in the bytes counts; operand, result and flags are what the APM says |
 //! | `x86-paging` | the guest's page tables and code | the walk is that of the APM; what is recalled is what is found anew |
+//! | `load` | the user: the guest's ELF file | what it lets through the VMM starts; else diagnostics that can be printed |
 //! | `image` | the user: the guest's ELF file | only RAM is written; the VM starts, or ends and is told |
 //! | `ring` | both peers of a ring, memory changing at any load | order, sums, bounds; a still ring lets its reader sleep |
 //! | `trace` | a hostile VMM, by its access ring | it ends; no other VM's state, log or trace changes; one end, if any |
@@ -33,6 +34,7 @@ mod targets {
     pub(crate) mod hostile_vm;
     pub(crate) mod image;
     pub(crate) mod instruction;
+    pub(crate) mod load;
     pub(crate) mod ring;
     pub(crate) mod stage1;
     pub(crate) mod syndrome;
@@ -56,9 +58,9 @@ pub struct Target {
 }
 
 /// All there are.
-pub const TARGETS: [Target; 14] = {
+pub const TARGETS: [Target; 15] = {
     use targets::{
-        blob, config, console, dump, image, instruction, ring, stage1, syndrome, trace, vmm,
+        blob, config, console, dump, image, instruction, load, ring, stage1, syndrome, trace, vmm,
         x86_instruction, x86_paging, x86_vmm,
     };
     const fn target(name: &'static str, run: fn(&[u8])) -> Target {
@@ -71,6 +73,7 @@ pub const TARGETS: [Target; 14] = {
         target("dump", dump::run),
         target("image", image::run),
         target("instruction", instruction::run),
+        target("load", load::run),
         target("ring", ring::run),
         target("stage1", stage1::run),
         target("syndrome", syndrome::run),

@@ -108,6 +108,7 @@ targets! {
     "dump": any_bytes_as_a_dump,
     "image": any_bytes_as_an_image,
     "instruction": any_instruction,
+    "load": any_bytes_as_what_load_names,
     "ring": any_peer_of_a_ring,
     "stage1": any_translation_tables,
     "syndrome": any_syndrome,

@@ -13,7 +13,7 @@ pub(crate) fn run(input: &[u8]) {
 }
 
 /// A file with a good header and as many segments as the script describes.
-fn elf(script: &mut Script<'_>) -> Vec<u8> {
+pub(crate) fn elf(script: &mut Script<'_>) -> Vec<u8> {
     let segments = usize::from(script.byte() % 4);
     let mut file = vec![0; HEADER_BYTES + segments * SEGMENT_BYTES];
     // ELF, 64-bit, little-endian, version 1; an executable for AArch64, version 1.
