@@ -468,7 +468,7 @@ fn wake_ups_keep_their_period_on_a_machine_where_they_take_long() {
 fn two_runs_of_one_image_print_the_same_to_the_byte() {
     let [_, x86] = BOARDS;
     let system = root().join(system_description(x86, 1));
-    for platform in microkit("demo, twice", x86, &["release"], &system) {
+    for platform in microkit("demo twice", x86, &["release"], &system) {
         let print = || {
             let work = tempfile::tempdir().unwrap();
             let run = boot_on("demo", work.path(), &platform, None);

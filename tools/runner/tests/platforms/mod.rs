@@ -2,6 +2,7 @@
 //! the tests; seL4 is when `MICROKIT_SDK` is set. A test that leaves one out says so by name.
 
 use runner::{Architecture, BoardModel, Microkit, Platform, Unikernel};
+use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -16,6 +17,19 @@ pub fn root() -> PathBuf {
 /// Says what a test leaves out. Not by `println`, which the test harness keeps to itself.
 pub fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// Notes that a test leaves a scenario out at a place, for a reason. Where `make system` runs the
+/// tests, it tells each place's at the end, in a line.
+fn skip(scenario: &str, place: &str, reason: &str) {
+    let Some(list) = std::env::var_os("VDEV_TRACE_SKIPPED") else {
+        return say(&format!("skipped: {scenario} on {place} ({reason})"));
+    };
+    // Tests of several threads and programs write at once: a line each, in one piece.
+    let line = format!("{place} ({reason})\t{scenario}\n");
+    let file = File::options().append(true).create(true).open(list);
+    file.and_then(|mut file| file.write_all(line.as_bytes()))
+        .expect("the list of what is skipped can be written");
 }
 
 /// An environment variable that the Makefile sets.
@@ -38,10 +52,8 @@ fn firmware(architecture: Architecture) -> Option<PathBuf> {
 #[allow(dead_code, reason = "not every test program runs it")]
 pub fn unikernel(scenario: &str, architecture: Architecture) -> Option<Platform> {
     let Some(folder) = firmware(architecture) else {
-        let name = architecture.name();
-        say(&format!(
-            "skipped: {scenario} on {name} (`make system` builds what it needs)"
-        ));
+        let reason = "`make system` builds what it needs";
+        skip(scenario, architecture.name(), reason);
         return None;
     };
     Some(Platform::Unikernel(Unikernel {
@@ -60,17 +72,17 @@ pub fn guests(platform: &Platform) -> PathBuf {
 /// there is none, nor with one that has not that board, and the scenario's name is printed.
 pub fn microkit(scenario: &str, board: &str, configs: &[&str], system: &Path) -> Vec<Platform> {
     let Some(sdk) = std::env::var_os("MICROKIT_SDK").filter(|sdk| !sdk.is_empty()) else {
-        say(&format!(
-            "skipped: {scenario} on seL4, {board} (MICROKIT_SDK is not set)"
-        ));
+        for config in configs {
+            let place = format!("seL4, {board} {config}");
+            skip(scenario, &place, "MICROKIT_SDK is not set");
+        }
         return Vec::new();
     };
     let platform = |config: &&str| {
         let sdk = PathBuf::from(&sdk);
         if !sdk.join("board").join(board).join(config).is_dir() {
-            say(&format!(
-                "skipped: {scenario} on seL4, {board} {config} (the SDK does not have it)"
-            ));
+            let place = format!("seL4, {board} {config}");
+            skip(scenario, &place, "the SDK does not have it");
             return None;
         }
         let microkit = Microkit {
