@@ -39,10 +39,11 @@ install() {
     command -v apt-get >/dev/null ||
         fail "$purpose is missing: please install it (on Debian: apt-get install $*)"
     echo "setup: installing $purpose ($*)" >&2
-    as_root apt-get update -qq >&2 || true
-    # In one call and without recommendations: apt may have to replace a newer qemu-utils.
+    as_root apt-get update -qq >/dev/null || true
+    # In one call and without recommendations: apt may have to replace a newer qemu-utils. What
+    # goes wrong is on standard error; the rest is a line for each step of each package.
     as_root env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y -qq --no-install-recommends "$@" >&2 ||
+        apt-get install -y -qq --no-install-recommends "$@" >/dev/null ||
         fail "$purpose could not be installed: please run, as root, apt-get install $*"
 }
 
