@@ -83,6 +83,45 @@ fn cache_maintenance_and_table_walks_are_undescribed_even_with_isv() {
 }
 
 #[test]
+fn what_is_undescribed_still_says_its_place_and_direction() {
+    for (wnr, direction) in [(0, Direction::Read), (1, Direction::Write)] {
+        let address = GuestPhysAddr(0xfa00_0000);
+        let trap = decoded(data_abort(0, 0, 0, 0, 0, wnr, TRANSLATION_FAULT_L3));
+        assert_eq!(trap, Trap::Undescribed { address, direction });
+    }
+}
+
+#[test]
+fn stage_2_stops_an_access_by_translation_access_flag_and_permission_alone() {
+    // DFSC: 0b0001LL, 0b0010LL, 0b0011LL, at each of four levels.
+    for status in 0..64 {
+        let trap = decoded(data_abort(1, 2, 0, 0, 0, 0, status));
+        let is_access = matches!(trap, Trap::Access(_));
+        assert_eq!(is_access, (4..16).contains(&status), "{status:#08b}");
+        if !is_access {
+            let status = status as u8;
+            assert_eq!(trap, Trap::MemoryError { status });
+        }
+    }
+}
+
+#[test]
+fn a_width_is_named_by_its_logarithm_and_by_its_bytes() {
+    for (log2, bytes, mask) in [
+        (0, 1, 0xff),
+        (1, 2, 0xffff),
+        (2, 4, 0xffff_ffff),
+        (3, 8, u64::MAX),
+    ] {
+        let width = AccessWidth::from_log2(log2);
+        assert_eq!(
+            (width.log2(), width.bytes(), width.mask()),
+            (log2, bytes, mask)
+        );
+    }
+}
+
+#[test]
 fn an_external_abort_is_no_access() {
     let trap = decoded(data_abort(1, 2, 0, 0, 0, 0, 0b010000));
     assert_eq!(trap, Trap::MemoryError { status: 0b010000 });

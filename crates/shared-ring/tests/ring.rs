@@ -196,6 +196,81 @@ fn an_observer_counts_what_was_overwritten() {
 }
 
 #[test]
+fn the_epoch_stands_in_the_header_of_either_ring() {
+    let epoch = |ring: &'static RingMemory<4>| words(ring)[7].load(Ordering::Relaxed);
+    let (ring, page) = memory::<4>();
+    BoundedProducer::new(ring, page, IDENTITY).set_epoch(5);
+    assert_eq!(epoch(ring), 5);
+    let (ring, _) = memory::<4>();
+    OverwritingProducer::new(ring, IDENTITY).set_epoch(6);
+    assert_eq!(epoch(ring), 6);
+}
+
+#[test]
+fn a_producer_knows_how_many_records_it_has_published() {
+    let (ring, page) = memory::<4>();
+    let mut producer = BoundedProducer::new(ring, page, IDENTITY);
+    for _ in 0..6 {
+        let _ = producer.push_or_lose(&[0; 7]);
+    }
+    assert_eq!((producer.published(), producer.lost()), (4, 2));
+}
+
+#[test]
+fn a_position_that_cannot_be_is_counted_each_time_that_it_is_looked_at() {
+    let (ring, page) = memory::<2>();
+    let mut producer = BoundedProducer::new(ring, page, IDENTITY);
+    for value in [1, 2] {
+        assert!(producer.push(&[value; 7]).is_ok());
+    }
+    // Ahead of all that was written; then behind what was believed.
+    page_words(page)[0].store(3, Ordering::Relaxed);
+    assert_eq!(producer.push(&[3; 7]), Err(Full));
+    assert_eq!(producer.push(&[3; 7]), Err(Full));
+    assert_eq!(producer.misbehaviour(), 2);
+    page_words(page)[0].store(1, Ordering::Relaxed);
+    assert!(producer.push(&[3; 7]).is_ok());
+    page_words(page)[0].store(0, Ordering::Relaxed);
+    assert_eq!(producer.push(&[4; 7]), Err(Full));
+    assert_eq!(producer.misbehaviour(), 3);
+}
+
+#[test]
+fn a_full_ring_keeps_its_consumer_awake_and_an_impossible_head_does_not() {
+    let (ring, page) = memory::<4>();
+    let mut producer = BoundedProducer::new(ring, page, IDENTITY);
+    let mut consumer = Consumer::new(ring, page, RingKind::Log);
+    // Some lie behind already, so that positions are not lengths.
+    for _ in 0..3 {
+        assert!(producer.push(&[0; 7]).is_ok());
+        assert!(consumer.pop().is_some());
+    }
+    assert!(consumer.sleep_until(4));
+    for _ in 0..4 {
+        assert!(producer.push(&[0; 7]).is_ok());
+    }
+    assert!(!consumer.sleep_until(4), "all four are here");
+    assert!(consumer.sleep_until(5));
+    words(ring)[HEAD].store(3 + 5, Ordering::Relaxed);
+    assert!(consumer.sleep_until(1), "no ring of four holds five");
+}
+
+#[test]
+fn an_observer_does_not_take_a_later_lap_s_record_for_the_one_it_looks_for() {
+    let ring: &'static RingMemory<2> = Box::leak(Box::new(RingMemory::new()));
+    let mut producer = OverwritingProducer::new(ring, IDENTITY);
+    for value in [1, 2] {
+        producer.push(&[value; 7]);
+    }
+    // The writer has written number 3 over number 1 and not yet moved the head.
+    words(ring)[SLOTS_AT].store(3, Ordering::Relaxed);
+    let mut observer = Observer::new(ring);
+    assert_eq!(observer.observe(), Some(Observation::Lost(1)));
+    assert_eq!(observer.observe(), Some(Observation::Record(2, [2; 7])));
+    assert_eq!(observer.observe(), None);
+}
+
+#[test]
 fn a_ring_for_another_purpose_is_not_read() {
     let (ring, page) = memory::<2>();
     let mut producer = BoundedProducer::new(ring, page, IDENTITY);
@@ -221,6 +296,55 @@ fn records_in_a_ring_that_is_not_set_up_keep_nobody_awake() {
             "awake because of header word {word}"
         );
     }
+}
+
+#[test]
+fn a_record_with_the_number_of_the_last_one_is_none() {
+    let (ring, page) = memory::<4>();
+    let mut producer = BoundedProducer::new(ring, page, IDENTITY);
+    let mut consumer = Consumer::new(ring, page, RingKind::Log);
+    for value in [1, 2] {
+        assert!(producer.push(&[value; 7]).is_ok());
+    }
+    words(ring)[SLOTS_AT + 8].store(1, Ordering::Relaxed);
+    assert_eq!(consumer.pop().unwrap().sequence, 1);
+    assert_eq!(consumer.pop(), None);
+    assert_eq!(consumer.last_fault(), Some(RingFault::Slot));
+}
+
+/// A word of memory that its writer may change right after it is read.
+#[derive(Default)]
+struct Restless {
+    value: AtomicU64,
+    /// What it will be after it is read; 0 for the same.
+    next: AtomicU64,
+}
+
+impl Word for Restless {
+    fn load(&self, order: Ordering) -> u64 {
+        let value = self.value.load(order);
+        match self.next.load(order) {
+            0 => {}
+            next => self.value.store(next, Ordering::Relaxed),
+        }
+        value
+    }
+
+    fn store(&self, value: u64, order: Ordering) {
+        self.value.store(value, order);
+    }
+
+    fn fence(_: Ordering) {}
+}
+
+#[test]
+fn a_record_that_is_overwritten_while_it_is_copied_is_lost() {
+    let ring: &'static RingMemory<2, Restless> = Box::leak(Box::new(RingMemory::zeroed()));
+    let mut producer = OverwritingProducer::new(ring, IDENTITY);
+    producer.push(&[1; 7]);
+    let number = &words(ring)[4096 / size_of::<Restless>()];
+    number.next.store(3, Ordering::Relaxed);
+    assert_eq!(Observer::new(ring).observe(), Some(Observation::Lost(1)));
 }
 
 /// What one call may cost: the header's six words, the eight of a slot, its number again.

@@ -174,6 +174,71 @@ fn a_refused_access_is_numbered_but_changes_nothing() {
 }
 
 #[test]
+fn the_summary_counts_each_kind_of_access_and_what_was_told_of_it() {
+    let emit = Emit {
+        logger: true,
+        trace: Some(12),
+    };
+    let mut device = TraceDevice::new(GuestPhysAddr(LOC), emit);
+    assert_eq!(device.emit(), emit);
+    let mut refused = claim(1, Direction::Read, LOC, AccessWidth::Doubleword, 0);
+    refused.tag = refused.tag.with_flags(Flags::REFUSED);
+    device.apply(&mut refused).unwrap();
+    for sequence in 2..=5 {
+        let mut read = claim(sequence, Direction::Read, LOC, AccessWidth::Word, 0);
+        device.apply(&mut read).unwrap();
+    }
+    for value in [7, 8] {
+        write(&mut device, LOC, AccessWidth::Word, value);
+    }
+    for _ in 0..3 {
+        device.count_logged();
+    }
+    let summary = DeviceSummary {
+        time: 99,
+        reads: 4,
+        writes: 2,
+        logged: 3,
+        traced: 7,
+        value: 8,
+        refused: 1,
+    };
+    assert_eq!(device.summary(99), summary);
+}
+
+#[test]
+fn what_has_no_trace_number_is_not_traced() {
+    let mut device = device();
+    assert_eq!(device.emit(), Emit::default());
+    write(&mut device, LOC, AccessWidth::Word, 1);
+    assert_eq!(device.summary(0).traced, 0);
+}
+
+#[test]
+fn a_gap_of_two_to_the_fortieth_is_believed_and_a_longer_one_is_not() {
+    let jump = |sequence| {
+        let mut device = device();
+        let mut record = claim(sequence, Direction::Read, LOC, AccessWidth::Word, 0);
+        device.apply(&mut record).map(|()| device.unrecorded())
+    };
+    let longest = (1 << 40) + 1;
+    assert_eq!(jump(longest), Ok(1 << 40));
+    let longer = longest + 1;
+    assert_eq!(jump(longer), Err(Misbehaviour::Sequence(longer)));
+}
+
+#[test]
+fn numbers_do_not_start_again_behind_the_last_one() {
+    let mut device = device();
+    device.sequence = u64::MAX - 1;
+    let mut record = claim(3, Direction::Read, LOC, AccessWidth::Word, 0);
+    let refused = Misbehaviour::Sequence(3);
+    assert_eq!(device.apply(&mut record), Err(refused));
+    record.sequence = u64::MAX;
+    assert_eq!(device.apply(&mut record), Ok(()));
+}
+
+#[test]
 fn a_reset_clears_the_counter_and_keeps_the_numbering() {
     let mut device = device();
     write(&mut device, LOC, AccessWidth::Word, 9);
@@ -197,6 +262,14 @@ fn seconds_do_not_drift_however_late_they_are_asked() {
     assert_eq!(seconds.take(4999), 3);
     assert_eq!(seconds.take(5499), 0);
     assert_eq!(seconds.take(5500), 1);
+}
+
+#[test]
+fn a_clock_of_no_frequency_counts_as_one_of_a_hertz() {
+    let mut seconds = Seconds::new(10, 0);
+    assert_eq!(seconds.take(10), 0);
+    assert_eq!(seconds.take(13), 3);
+    assert_eq!(seconds.last_end(), 13);
 }
 
 proptest! {

@@ -205,6 +205,94 @@ mod tests {
         }
     }
 
+    /// Neither paging nor protection.
+    const REAL: ControlRegisters = ControlRegisters {
+        cr0: 0x10,
+        cr4: 0,
+        efer: 0,
+    };
+
+    #[test]
+    fn each_bit_of_cr0_that_a_cpu_has_is_the_guests_to_set() {
+        // PE, MP, EM, TS, NE, WP, AM, CD; ET is always set. PG wants PE beside it, NW CD.
+        let alone = [0, 1, 2, 3, 5, 16, 18, 30];
+        for bit in 0..64 {
+            let written = REAL.with_cr0(1 << bit, Mode::Real);
+            let wanted = match bit {
+                29 | 31 | 32.. => None,
+                _ if alone.contains(&bit) => Some(1 << bit | 0x10),
+                _ => Some(0x10),
+            };
+            assert_eq!(written.map(|it| it.cr0), wanted, "bit {bit}");
+        }
+        for both in [1 << 31 | 1, 1 << 29 | 1 << 30] {
+            let written = REAL.with_cr0(both, Mode::Real).unwrap();
+            assert_eq!(written.cr0, both | 0x10);
+        }
+    }
+
+    #[test]
+    fn each_bit_of_cr4_that_a_guests_cpu_has_is_its_to_set() {
+        // VME, PVI, TSD, DE, PSE, PAE, PGE, PCE, OSFXSR, OSXMMEXCPT.
+        let own = [0, 1, 2, 3, 4, 5, 7, 8, 9, 10];
+        for bit in 0..64 {
+            let written = REAL.with_cr4(1 << bit).map(|it| it.cr4);
+            let wanted = own.contains(&bit).then_some(1 << bit);
+            assert_eq!(written, wanted, "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn each_bit_that_decides_how_the_four_entries_are_used_loads_them() {
+        // Intel SDM volume 3, 4.4.1: PG, CD, NW of CR0; PSE, PAE, PGE of CR4.
+        let after = ControlRegisters {
+            efer: 0,
+            cr0: 0xe000_0011,
+            cr4: 0xb0,
+        };
+        for bit in 0..32 {
+            let before = ControlRegisters {
+                cr0: after.cr0 ^ 1 << bit,
+                ..after
+            };
+            let loads = after.loads_page_directory_pointers(&before);
+            assert_eq!(loads, [29, 30, 31].contains(&bit), "bit {bit} of CR0");
+            let before = ControlRegisters {
+                cr4: after.cr4 ^ 1 << bit,
+                ..after
+            };
+            let loads = after.loads_page_directory_pointers(&before);
+            assert_eq!(loads, [4, 5, 7].contains(&bit), "bit {bit} of CR4");
+        }
+    }
+
+    #[test]
+    fn lmsw_of_all_four_bits_leaves_protection_on() {
+        let protected = REAL.with_cr0(1, Mode::Real).unwrap();
+        let written = protected.with_machine_status(0xf, Mode::Protected);
+        assert_eq!(written.unwrap().cr0, 0x1f);
+    }
+
+    #[test]
+    fn lmsw_clears_the_three_bits_above_protection() {
+        let cleared = |cr0, mode| {
+            let before = REAL.with_cr0(cr0, mode).unwrap();
+            before.with_machine_status(0, mode).unwrap().cr0
+        };
+        assert_eq!(cleared(0xe, Mode::Real), 0x10);
+        assert_eq!(cleared(0xf, Mode::Protected), 0x11);
+    }
+
+    #[test]
+    fn long_mode_is_what_efer_says_is_active_and_has_no_four_entries() {
+        assert!(LONG.is_long() && !LONG.has_page_directory_pointers());
+        let enabled = ControlRegisters {
+            efer: 1 << 8,
+            ..LONG
+        };
+        assert!(!enabled.is_long() && enabled.has_page_directory_pointers());
+    }
+
     #[test]
     fn reserved_bits_of_the_lower_half_of_cr0_stay_clear_and_et_set() {
         let written = LONG.with_cr0(0x8001_ffe1, Mode::Long).unwrap();

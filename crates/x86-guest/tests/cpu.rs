@@ -49,6 +49,21 @@ fn a_guest_has_no_virtualization_and_no_devices_of_the_cpu() {
 }
 
 #[test]
+fn of_the_extended_features_those_are_hidden_that_no_guest_can_use() {
+    let extended = visible_cpuid(0x8000_0001, ALL);
+    // AMD APM volume 3, E.4.2, ECX: SVM, IBS, XOP, SKINIT, WDT, FMA4, PerfCtrExtCore,
+    // PerfCtrExtNB.
+    for bit in [2, 10, 11, 12, 13, 16, 23, 24] {
+        assert_eq!(extended.ecx >> bit & 1, 0, "bit {bit} of ECX");
+    }
+    // LahfSahf, ABM and 3DNowPrefetch are instructions that just work.
+    for bit in [0, 5, 8] {
+        assert_eq!(extended.ecx >> bit & 1, 1, "bit {bit} of ECX");
+    }
+    assert_eq!((extended.eax, extended.ebx), (u32::MAX, u32::MAX));
+}
+
+#[test]
 fn a_guest_is_told_that_a_hypervisor_is_present_and_not_which() {
     assert_eq!(visible_cpuid(1, NOTHING).ecx, 1 << 31);
     for leaf in [0x4000_0000, 0x4000_0001, 0x4000_00ff] {

@@ -291,6 +291,70 @@ fn addresses_beyond_ips_are_address_size_faults() {
 }
 
 #[test]
+fn the_first_table_is_aligned_to_its_size_and_the_register_s_other_bits_do_not_count() {
+    // D17.2.144, TTBR0_EL1: ASID above, CnP and what is below the size of the table under it.
+    // 39 bits: 512 entries; 34 bits: 16 entries of 8 bytes.
+    for (size, table_bytes) in [(25, 0x1000), (30, 0x80)] {
+        let mut regime = regime(size, 0b00, 0b10);
+        let table = RAM + table_bytes;
+        let memory = Memory::with(&[(table, BLOCK)]);
+        for others in [0, 1, table_bytes - 1, 0xabcd << 48] {
+            regime.ttbr0 = table | others;
+            let found = memory.translate(regime, 0x123, LOAD);
+            assert_eq!(found, Ok(0x123), "{size} {others:#x}");
+        }
+    }
+}
+
+#[test]
+fn each_intermediate_physical_size_admits_its_addresses_and_no_more() {
+    // D17.2.139, IPS: the value, and the bits of an address.
+    for (ips, bits) in [
+        (0b000, 32),
+        (0b001, 36),
+        (0b010, 40),
+        (0b011, 42),
+        (0b100, 44),
+    ] {
+        let mut regime = small_pages();
+        regime.tcr = regime.tcr & !(7 << 32) | ips << 32;
+        let last = (1 << bits) - (1 << 30);
+        let memory = Memory::with(&[(RAM, last | BLOCK), (RAM + 8, 1 << bits | BLOCK)]);
+        let at = |address| memory.translate(regime, address, LOAD);
+        assert_eq!(at(0x3fff_ffff), Ok((1 << bits) - 1), "{ips:#b}");
+        let beyond = Err(Fault::AddressSize { level: 1 });
+        assert_eq!(at(1 << 30), beyond, "{ips:#b}");
+    }
+    // 48 bits are all that a descriptor has.
+    let mut regime = small_pages();
+    regime.tcr = regime.tcr & !(7 << 32) | 0b101 << 32;
+    let memory = Memory::with(&[(RAM, 0xffff_c000_0000 | BLOCK)]);
+    assert_eq!(memory.translate(regime, 0, LOAD), Ok(0xffff_c000_0000));
+}
+
+#[test]
+fn without_the_mmu_the_intermediate_physical_size_does_not_count() {
+    let mut regime = small_pages();
+    regime.sctlr = 0;
+    regime.tcr &= !(7 << 32);
+    let last = 0xffff_ffff_fff8;
+    assert_eq!(Memory::default().translate(regime, last, LOAD), Ok(last));
+}
+
+#[test]
+fn byte_orders_are_those_of_el1_and_of_el0() {
+    // D17.2.118, SCTLR_EL1: E0E is bit 24, EE bit 25; the others have nothing to do with it.
+    for bit in 0..64 {
+        let regime = Regime {
+            sctlr: 1 << bit,
+            ..small_pages()
+        };
+        let has_other_order = bit == 24 || bit == 25;
+        assert_eq!(regime.is_big_endian(), has_other_order, "bit {bit}");
+    }
+}
+
+#[test]
 fn permissions_depend_on_who_asks_and_for_what() {
     use Direction::{Read, Write};
     use Privilege::{El0, El1, El1NotEl0};
