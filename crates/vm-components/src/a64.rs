@@ -6,7 +6,7 @@ use crate::architecture::{Architecture, Isa};
 use crate::image::Start;
 use crate::transfer::{Element, End, Transfer};
 use crate::undescribed::{self, Obstacle, Reported};
-use crate::vmm::{Attempt, Device, TraceLink, TracePoint};
+use crate::vmm::{Answer, Attempt, Device, TraceLink, TracePoint};
 use crate::{A64Machine, Exit, GuestException, ImageError, Vmm};
 use a64_guest::exception::EXTERNAL_ABORT;
 use elf::abi::EM_AARCH64;
@@ -171,10 +171,16 @@ impl Vmm<A64> {
                     CallInstruction::Hvc => pc,
                     CallInstruction::Smc => pc.wrapping_add(INSTRUCTION_BYTES),
                 };
-                let function = machine.gpr(Gpr::from_number(0));
-                let argument = machine.gpr(Gpr::from_number(1));
-                if let Some(value) = self.call(function, argument, pc, machine) {
-                    machine.resume(next, Some((Gpr::from_number(0), value)));
+                let [x0, x1, x2] = [0, 1, 2].map(Gpr::from_number);
+                let function = machine.gpr(x0);
+                let arguments = [machine.gpr(x1), machine.gpr(x2)];
+                match self.call(function, arguments, pc, machine) {
+                    Some(Answer::Now(value)) => machine.resume(next, Some((x0, value))),
+                    Some(Answer::AfterWaiting(value)) => {
+                        machine.set_gpr(x0, value);
+                        self.wait(pc, next, machine);
+                    }
+                    None => {}
                 }
             }
             Trap::SystemRegister { .. } => match self.config.unsupported().register {

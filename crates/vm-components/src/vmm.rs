@@ -160,6 +160,13 @@ enum Held<E> {
     },
 }
 
+/// What a call returns.
+pub(crate) enum Answer {
+    Now(u64),
+    /// When the guest has waited for an interrupt.
+    AfterWaiting(u64),
+}
+
 /// What became of an element of a load or store.
 enum Moved {
     /// It is done.
@@ -431,19 +438,20 @@ impl<A: Isa> Vmm<A> {
         }
     }
 
-    /// A call of the guest's; gives what it is to return, if it goes on.
+    /// A call of the guest's; gives what it is to return and when, if it goes on.
     pub(crate) fn call<M: Machine>(
         &mut self,
         function: u64,
-        argument: u64,
+        arguments: [u64; 2],
         pc: u64,
         machine: &mut M,
-    ) -> Option<u64>
+    ) -> Option<Answer>
     where
         A: Architecture<M>,
     {
-        match psci::judge(function, argument) {
-            Call::Return(value) => return Some(value),
+        match psci::judge(function, arguments) {
+            Call::Return(value) => return Some(Answer::Now(value)),
+            Call::Wait(value) => return Some(Answer::AfterWaiting(value)),
             Call::PowerOff => self.end(EndReason::PoweredOff, 0, pc, machine),
             Call::Failed(code) => self.end(EndReason::GuestFailed, code, pc, machine),
             Call::Reset => {
@@ -477,6 +485,7 @@ impl<A: Isa> Vmm<A> {
         }
     }
 
+    /// Gives the guest an exception, and tells of it at most once a second.
     pub(crate) fn inject<M: Machine>(
         &mut self,
         exception: A::Exception,

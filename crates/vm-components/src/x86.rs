@@ -27,7 +27,7 @@
 use crate::architecture::{Architecture, Isa};
 use crate::image::{COMMAND_LINE_AREA, Start};
 use crate::transfer::{Element, MAX_ELEMENTS, Place, SecondPage, Transfer};
-use crate::vmm::{Attempt, Device};
+use crate::vmm::{Answer, Attempt, Device};
 use crate::{ImageError, Machine, Vmm};
 use elf::abi::EM_X86_64;
 use guest_trap::{Access, AccessWidth, Direction, Extension, Gpr, GuestPhysAddr};
@@ -287,15 +287,23 @@ impl Vmm<X86> {
                 None => self.refuse_instruction(exit, 0, machine),
             },
             X86ExitReason::Call => {
-                let (function, argument) = (machine.gpr(RAX), machine.gpr(RCX));
+                let function = machine.gpr(RAX);
+                let arguments = [machine.gpr(RCX), machine.gpr(RDX)];
                 // An Intel CPU lets user programs call as well: they have no business here.
                 let next = exit.after(machine);
                 let Some(next) = next.filter(|_| machine.privilege_level() == 0) else {
                     return self.refuse_instruction(exit, 0, machine);
                 };
-                if let Some(value) = self.call(function, argument, rip, machine) {
-                    machine.set_gpr(RAX, value);
-                    machine.proceed(next);
+                match self.call(function, arguments, rip, machine) {
+                    Some(Answer::Now(value)) => {
+                        machine.set_gpr(RAX, value);
+                        machine.proceed(next);
+                    }
+                    Some(Answer::AfterWaiting(value)) => {
+                        machine.set_gpr(RAX, value);
+                        self.wait(rip, next, machine);
+                    }
+                    None => {}
                 }
             }
             X86ExitReason::Register { number } => {
@@ -468,6 +476,7 @@ enum Obstacle {
 
 const RAX: u8 = 0;
 const RCX: u8 = 1;
+const RDX: u8 = 2;
 
 impl Isa for X86 {
     type End = X86End;

@@ -829,6 +829,23 @@ fn an_unsupported_system_register_is_undefined_to_the_guest() {
 }
 
 #[test]
+fn a_cpu_that_suspends_itself_waits_and_goes_on_with_success() {
+    let mut system = System::new();
+    assert!(!system.hypercall(0xc400_0001, 0));
+    system.pass(100 * MS);
+    assert!(system.platform.running);
+    assert_eq!((system.platform.gprs[0], system.platform.pc), (0, PC));
+}
+
+#[test]
+fn a_vm_whose_only_cpu_is_off_has_ended() {
+    let mut system = System::new();
+    assert!(!system.hypercall(0x8400_0002, 0));
+    system.pass(200 * MS);
+    assert_eq!(system.lines("ended: powered off by the guest").len(), 1);
+}
+
+#[test]
 fn a_guest_that_only_waits_is_told_of_once_until_it_does_something() {
     const WFI: u64 = 0x01 << 26;
     let mut system = System::new();
