@@ -86,8 +86,8 @@ pub fn data_abort_syndrome(pstate: u64, direction: Direction, status: u8) -> u64
 
 /// Enters EL1 from `pstate`, with `sctlr` in SCTLR_EL1.
 ///
-/// The flags stay, and so do PAN and DIT where they exist; SS, IL, UAO, BTYPE and what an
-/// AArch32 state has of its own become 0. SSBS and TCO are not there on the CPUs that we run.
+/// The flags stay, and so do PAN and DIT where they exist (in an SPSR of AArch64 AArch32's DIT is at
+/// the same place); SS, IL, UAO, BTYPE and what an AArch32 state has of its own become 0. SSBS and TCO are not there on the CPUs that we run.
 pub fn entry(pstate: u64, sctlr: u64, pan: Pan) -> Entry {
     let vector_offset = match source(pstate) {
         Source::El1WithSp0 => 0x000,
@@ -95,10 +95,7 @@ pub fn entry(pstate: u64, sctlr: u64, pan: Pan) -> Entry {
         Source::El0 => 0x400,
         Source::El0Aarch32 => 0x600,
     };
-    let mut kept = PSTATE_FLAGS | PSTATE_PAN;
-    if pstate & PSTATE_AARCH32 == 0 {
-        kept |= PSTATE_DIT;
-    }
+    let kept = PSTATE_FLAGS | PSTATE_PAN | PSTATE_DIT;
     let mut pstate = pstate & kept | EL1H_MASKED;
     if pan == Pan::MayExist && sctlr & SCTLR_SPAN == 0 {
         pstate |= PSTATE_PAN;
@@ -164,10 +161,13 @@ mod tests {
     }
 
     #[test]
-    fn dit_stays_and_an_aarch32_bit_in_its_place_does_not() {
+    fn of_aarch32_dit_stays_and_its_own_bits_do_not() {
         const DIT: u64 = 1 << 24;
+        // Q, IT, GE, E and T.
+        const OWN: u64 = 1 << 27 | 3 << 25 | 0xf << 16 | 0x3f << 10 | 1 << 9 | 1 << 5;
         assert_eq!(entry(EL0T | DIT, SPAN, Pan::MayExist).pstate & DIT, DIT);
-        assert_eq!(entry(USER | DIT, SPAN, Pan::MayExist).pstate & DIT, 0);
+        let from_user = entry(USER | OWN | DIT, SPAN, Pan::MayExist);
+        assert_eq!(from_user.pstate, DIT | 0x3c5);
     }
 
     proptest::proptest! {

@@ -1,5 +1,5 @@
-//! What the CPU does with a load or store of an A64 guest, as far as the VMM must do it
-//! itself: decode the instruction, translate its addresses, enter the guest's exception.
+//! What the CPU does with a load or store of an A64 guest, whose EL0 may be AArch32, as far as the
+//! VMM must do it itself: decode the instruction, translate its addresses, enter the guest's exception.
 //!
 //! Called by the VMM component on its cold path, for accesses that the syndrome does not
 //! describe, and by the platforms to inject an exception. A crate of its own, beside
@@ -12,15 +12,17 @@
 //!
 //! ```text
 //!    PC ──► stage1 ──► four bytes ──► load_store ──► element addresses ──► stage1 ──► IPAs
-//!                                                                            │
-//!                                                     exception ◄── fault ───┘
+//!             │                           ▲                                  │
+//!             └──► A32, T32 ──► aarch32 ──┘           exception ◄── fault ───┘
 //! ```
 //!
-//! Specification: Arm ARM (DDI 0487) C4.1 (encodings), C6.2 and C7.2 (instructions), D8
+//! Specification: Arm ARM (DDI 0487) C4.1, F3 and F4 (encodings), C6.2, C7.2 and F5 (instructions), D8
 //! (translation), D1.3 (exception entry).
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod aarch32;
 pub mod exception;
 pub mod load_store;
+pub mod pstate;
 pub mod stage1;
