@@ -23,6 +23,7 @@
 //! Specification: Arm ARM (DDI 0487) D8.2 (walks), D8.3 (descriptors), D8.4 (permissions),
 //! D17.2.139 (TCR_EL1); fault status codes: D17.2.37.
 
+use crate::pstate::ByteOrder;
 use guest_trap::{Direction, GuestPhysAddr};
 
 /// The registers that control stage 1 of EL1 and EL0.
@@ -104,8 +105,6 @@ impl Fault {
 /// SCTLR_EL1.
 mod sctlr {
     pub const M: u64 = 1 << 0;
-    pub const E0E: u64 = 1 << 24;
-    pub const EE: u64 = 1 << 25;
 }
 
 /// TCR_EL1. The fields of the upper half lie 16 bits above those of the lower one, but for
@@ -157,11 +156,6 @@ impl Regime {
     /// Whether stage 1 translates at all; otherwise addresses are guest-physical.
     pub const fn is_on(&self) -> bool {
         self.sctlr & sctlr::M != 0
-    }
-
-    /// Whether EL1, its page tables or EL0 are big-endian.
-    pub const fn is_big_endian(&self) -> bool {
-        self.sctlr & (sctlr::EE | sctlr::E0E) != 0
     }
 
     /// Translates one guest-virtual address. `read` gives the eight bytes at a guest-physical
@@ -254,12 +248,14 @@ impl Regime {
         table = self.in_range(table, 0)?;
         let mut index_bits = half.input_bits - first_shift;
         let mut hierarchical = 0;
+        let order = ByteOrder::of_tables(self.sctlr);
         for level in first_level..=LAST_LEVEL {
             let shift = granule_bits + bits_per_level * (LAST_LEVEL - level);
             let index = address >> shift & ((1 << index_bits) - 1);
             let level = level as u8;
             let entry = read(GuestPhysAddr(table + 8 * index));
             let entry = entry.ok_or(Fault::TableOutsideRam { level })?;
+            let entry = order.swap(entry.into(), 8) as u64;
             let is_table_or_page = entry & descriptor::TABLE_OR_PAGE != 0;
             let is_leaf = match u32::from(level) {
                 LAST_LEVEL => is_table_or_page,

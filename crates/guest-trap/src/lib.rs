@@ -7,10 +7,13 @@
 //! hardware does not describe is reported as such and left to the VM's policy.
 //!
 //! ```text
-//!   ESR_EL2 ──► EC ─┬─ 0x24 data abort ── ISV=1 ─► Trap::Access(Access)
-//!                   │                  └─ ISV=0 ─► Trap::Undescribed
+//!   ESR_EL2 ──► EC ─┬─ 0x24 data abort ┬ ISV=1 ──► Trap::Access(Access)
+//!                   │                  ├ ISV=0 ──► Trap::Undescribed
+//!                   │                  ├ CM=1 ───► Trap::CacheMaintenance
+//!                   │                  └ S1PTW=1 ► Trap::TableWalk
 //!                   ├─ 0x16 HVC, 0x17 SMC ───────► Trap::Call
 //!                   ├─ 0x18 MSR/MRS ─────────────► Trap::SystemRegister
+//!                   ├─ 0x03 to 0x0a, 0x0c, 0x19 ─► Trap::Unavailable
 //!                   ├─ 0x01 WFI/WFE ─────────────► Trap::Wait
 //!                   └─ anything else ────────────► Trap::Other
 //! ```
@@ -29,12 +32,19 @@ pub enum Trap {
     /// A load or store that the syndrome describes completely.
     Access(Access),
     /// A load or store on an unmapped location that the syndrome does not describe: pairs,
-    /// write-back forms, vector registers, exclusives, cache maintenance, or the guest's
-    /// own translation table walk.
+    /// write-back forms, vector registers, exclusives, DC ZVA.
     Undescribed {
         /// Where the guest's access went.
         address: GuestPhysAddr,
         /// Whether it was going to change memory.
+        direction: Direction,
+    },
+    /// Cache maintenance by an address where no memory is: there is nothing to maintain.
+    CacheMaintenance,
+    /// The CPU looked for the guest's translation tables where no memory is. The address is the
+    /// table's, and the guest's instruction did not name it.
+    TableWalk {
+        /// What the instruction was going to do with the address that has no translation.
         direction: Direction,
     },
     /// A data abort that is no missing translation: the machine's memory reported an error.
@@ -58,6 +68,13 @@ pub enum Trap {
     SystemRegister {
         /// ISS: op0, op2, op1, CRn, Rt, CRm and direction as the architecture packs them.
         iss: u32,
+    },
+    /// An instruction that is trapped because the VM does not have what it is for: one of
+    /// AArch32's for a coprocessor (MCR, MRC, MCRR, MRRC, LDC, STC, VMRS), or one of an extension
+    /// (SIMD, pointer authentication, LD64B, SVE).
+    Unavailable {
+        /// EC, the exception class.
+        class: u8,
     },
     /// `WFI` or `WFE`: the guest has nothing to do.
     Wait,
@@ -83,6 +100,12 @@ mod class {
     pub const HVC64: u64 = 0x16;
     pub const SMC64: u64 = 0x17;
     pub const SYSTEM_REGISTER: u64 = 0x18;
+    /// MCR and MRC, MCRR and MRRC of coprocessor 15; the same of 14, and LDC and STC; SIMD; VMRS;
+    /// pointer authentication; LD64B.
+    pub const COPROCESSORS_FIRST: u64 = 0x03;
+    pub const COPROCESSORS_LAST: u64 = 0x0a;
+    pub const MRRC_OF_14: u64 = 0x0c;
+    pub const SVE: u64 = 0x19;
     pub const INSTRUCTION_ABORT_LOWER: u64 = 0x20;
     pub const DATA_ABORT_LOWER: u64 = 0x24;
 }
@@ -120,11 +143,31 @@ pub fn decode(syndrome: u64, address: GuestPhysAddr, pc: u64) -> Trap {
             immediate: iss as u16,
         },
         class::SYSTEM_REGISTER => Trap::SystemRegister { iss: iss as u32 },
+        class::COPROCESSORS_FIRST..=class::COPROCESSORS_LAST | class::MRRC_OF_14 | class::SVE => {
+            Trap::Unavailable {
+                class: exception_class as u8,
+            }
+        }
         class::WFX => Trap::Wait,
         class::INSTRUCTION_ABORT_LOWER => Trap::FetchAbort { address },
         _ => Trap::Other {
             class: exception_class as u8,
         },
+    }
+}
+
+/// How long an AArch32 instruction that was trapped is, in bytes: 2 or 4. (IL; those of A64 have
+/// 4, whatever a syndrome says.) It is set as well where the syndrome describes no instruction.
+pub const fn aarch32_instruction_bytes(syndrome: u64) -> u64 {
+    if syndrome >> 25 & 1 != 0 { 4 } else { 2 }
+}
+
+/// The condition under which a trapped AArch32 instruction is executed, if the syndrome has it
+/// (CV and COND). Only of WFI, WFE and what is for a coprocessor.
+pub const fn aarch32_condition(syndrome: u64) -> Option<u8> {
+    match syndrome >> 24 & 1 {
+        0 => None,
+        _ => Some((syndrome >> 20 & 0xf) as u8),
     }
 }
 
@@ -143,9 +186,15 @@ fn decode_data_abort(iss: u64, address: GuestPhysAddr, pc: u64) -> Trap {
     } else {
         Direction::Read
     };
-    let described = iss & data_abort::ISV != 0 && iss & (data_abort::CM | data_abort::S1PTW) == 0;
-    if !described {
-        return Trap::Undescribed { address, direction };
+    let of_an_instruction = iss & (data_abort::CM | data_abort::S1PTW) == 0;
+    if !of_an_instruction || iss & data_abort::ISV == 0 {
+        return if iss & data_abort::S1PTW != 0 {
+            Trap::TableWalk { direction }
+        } else if iss & data_abort::CM != 0 {
+            Trap::CacheMaintenance
+        } else {
+            Trap::Undescribed { address, direction }
+        };
     }
     Trap::Access(Access {
         address,

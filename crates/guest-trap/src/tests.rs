@@ -73,12 +73,18 @@ fn without_a_valid_syndrome_the_access_is_undescribed() {
 }
 
 #[test]
-fn cache_maintenance_and_table_walks_are_undescribed_even_with_isv() {
+fn cache_maintenance_and_table_walks_are_no_accesses() {
     const CM: u64 = 1 << 8;
     const S1PTW: u64 = 1 << 7;
-    for bit in [CM, S1PTW] {
-        let trap = decoded(data_abort(1, 2, 0, 0, 0, 0, TRANSLATION_FAULT_L3) | bit);
-        assert!(matches!(trap, Trap::Undescribed { .. }), "{trap:?}");
+    for isv in [0, 1] {
+        let trap =
+            |wnr, bits| decoded(data_abort(isv, 2, 0, 0, 0, wnr, TRANSLATION_FAULT_L3) | bits);
+        assert_eq!(trap(1, CM), Trap::CacheMaintenance);
+        for (wnr, direction) in [(0, Direction::Read), (1, Direction::Write)] {
+            assert_eq!(trap(wnr, S1PTW), Trap::TableWalk { direction });
+            // An address translation instruction's.
+            assert_eq!(trap(wnr, S1PTW | CM), Trap::TableWalk { direction });
+        }
     }
 }
 
@@ -119,6 +125,31 @@ fn a_width_is_named_by_its_logarithm_and_by_its_bytes() {
             (log2, bytes, mask)
         );
     }
+}
+
+#[test]
+fn what_the_vm_does_not_have_is_told_from_what_nobody_knows() {
+    for class in [0x03, 0x04, 0x05, 0x06, 0x07, 0x08, 0x09, 0x0a, 0x0c, 0x19] {
+        assert_eq!(
+            decoded(class << 26 | IL),
+            Trap::Unavailable { class: class as u8 }
+        );
+    }
+    for class in [0x00, 0x02, 0x0b, 0x0d, 0x0e, 0x11, 0x15, 0x1a, 0x22] {
+        assert_eq!(
+            decoded(class << 26 | IL),
+            Trap::Other { class: class as u8 }
+        );
+    }
+}
+
+#[test]
+fn a_syndrome_tells_how_long_an_aarch32_instruction_is_and_when_it_is_executed() {
+    let bytes = aarch32_instruction_bytes;
+    assert_eq!([bytes(0x01 << 26), bytes(0x01 << 26 | IL)], [2, 4]);
+    const CV: u64 = 1 << 24;
+    assert_eq!(aarch32_condition(0x05 << 26 | IL | 0x5 << 20), None);
+    assert_eq!(aarch32_condition(0x05 << 26 | IL | CV | 0x5 << 20), Some(5));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A64 in the work of a VMM: the exits of a vCPU, and what `architecture` asks.
 //!
-//! Accesses without a syndrome are in `undescribed`.
+//! Accesses without a syndrome are in `undescribed`. A guest's EL0 may be AArch32, and its data
+//! big-endian: what is not the short way judges each exit by the guest's PSTATE.
 
 use crate::architecture::{Architecture, Isa};
 use crate::image::Start;
@@ -9,15 +10,19 @@ use crate::undescribed::{self, Obstacle, Reported};
 use crate::vmm::{Answer, Attempt, Device, TraceLink, TracePoint};
 use crate::{A64Machine, Exit, GuestException, ImageError, Vmm};
 use a64_guest::exception::EXTERNAL_ABORT;
+use a64_guest::pstate;
 use elf::abi::EM_AARCH64;
-use guest_trap::{Access, CallInstruction, Direction, Gpr, GuestPhysAddr, Trap, decode};
+use guest_trap::{
+    Access, CallInstruction, Direction, Gpr, GuestPhysAddr, Trap, aarch32_condition,
+    aarch32_instruction_bytes, decode,
+};
 use trace_records::EndReason;
 use vm_config::{Action, RamRange};
 
 /// Every A64 instruction is four bytes long.
 pub(crate) const INSTRUCTION_BYTES: u64 = 4;
 
-/// The A64 instruction set, at EL1 and EL0.
+/// The A64 instruction set, at EL1 and EL0, with A32 and T32 at EL0.
 pub enum A64 {}
 
 impl Isa for A64 {
@@ -80,6 +85,7 @@ impl Vmm<A64> {
     #[inline(always)]
     pub fn complete_access(&mut self, exit: Exit, machine: &mut impl A64Machine) -> bool {
         if let Trap::Access(access) = decode(exit.syndrome, exit.address, exit.pc)
+            && machine.is_ordinary(access.register)
             && let Some(Device::Trace(point)) = self.bus.find(access.address)
             && let Attempt::Done(value) = point.attempt(&access, &mut self.link, machine)
         {
@@ -98,7 +104,11 @@ impl Vmm<A64> {
             direction,
             pc,
         } = reported;
-        let (status, virtual_address) = match undescribed::plan(reported, machine) {
+        let (status, virtual_address, len_bytes) = match undescribed::plan(reported, machine) {
+            Ok(transfer) if is_beyond(machine) => {
+                let address = transfer.first_virtual_address().unwrap_or(address.0);
+                (EXTERNAL_ABORT, address, transfer.end.len_bytes)
+            }
             Ok(transfer) => return self.carry_out(transfer, 0, machine),
             Err(Obstacle::GuestFault {
                 status,
@@ -113,12 +123,17 @@ impl Vmm<A64> {
             Err(Obstacle::Unsupported {
                 status,
                 virtual_address,
-            }) => (status, virtual_address),
+                len_bytes,
+            }) => (status, virtual_address, len_bytes),
         };
         self.record_refused(address, None, direction, pc, machine);
         match self.config.unsupported().instruction {
-            Action::Ignore => machine.resume(pc.wrapping_add(INSTRUCTION_BYTES), None),
-            Action::Fail => self.refuse(reported, status, virtual_address, machine),
+            Action::Ignore if may_step_over(pc, len_bytes, machine) => {
+                step_over(pc, len_bytes, None, machine);
+            }
+            Action::Ignore | Action::Fail => {
+                self.refuse(reported, status, virtual_address, machine)
+            }
             Action::Abort => {
                 self.end(EndReason::UnsupportedInstruction, address.0, pc, machine);
             }
@@ -141,6 +156,42 @@ impl Vmm<A64> {
         self.inject(exception, reported.address.0, reported.pc, machine);
     }
 
+    /// The CPU's walk for an address of the guest's met no memory: the data abort that says so.
+    /// Nobody has accessed anything, so there is no record of it.
+    #[cold]
+    fn failed_walk(&mut self, direction: Direction, pc: u64, machine: &mut impl A64Machine) {
+        let walk = undescribed::failed_walk(pc, machine);
+        let exception = GuestException::DataAbort {
+            direction,
+            status: walk.status,
+            address: walk.virtual_address,
+        };
+        let table = walk.table.map_or(walk.virtual_address, |table| table.0);
+        self.inject(exception, table, pc, machine);
+    }
+
+    /// Goes on behind an instruction that has no effect; it is undefined where that cannot be.
+    fn skip(&mut self, exit: Exit, machine: &mut impl A64Machine) {
+        let (pc, len_bytes) = (exit.pc, instruction_bytes(exit, machine));
+        if may_step_over(pc, len_bytes, machine) {
+            step_over(pc, len_bytes, None, machine);
+        } else {
+            let class = u64::from(trap_class(exit));
+            self.inject(GuestException::Undefined, class, pc, machine);
+        }
+    }
+
+    /// An instruction that was trapped because the VM does not have what it is for.
+    #[cold]
+    fn unavailable(&mut self, exit: Exit, machine: &mut impl A64Machine) {
+        let (pc, class) = (exit.pc, u64::from(trap_class(exit)));
+        match self.config.unsupported().register {
+            Action::Ignore => self.skip(exit, machine),
+            Action::Fail => self.inject(GuestException::Undefined, class, pc, machine),
+            Action::Abort => self.end(EndReason::UnsupportedRegister, class, pc, machine),
+        }
+    }
+
     /// Every exit that [`Self::complete_access`] has not handled. Decodes it again: to pass on
     /// what was decoded would build it in memory on the hot path.
     #[cold]
@@ -151,9 +202,19 @@ impl Vmm<A64> {
             self.idle = None;
         }
         match trap {
+            // A platform that cannot complete it answers by policy `instruction`.
+            Trap::Access(access) if is_beyond(machine) => {
+                let reported = Reported {
+                    address: access.address,
+                    direction: access.direction,
+                    pc,
+                };
+                self.undescribed(reported, machine);
+            }
             Trap::Access(access) => {
                 let virtual_address = machine.fault_address();
-                let transfer = Transfer::described(access, virtual_address, machine);
+                let len_bytes = instruction_bytes(exit, machine);
+                let transfer = Transfer::described(access, virtual_address, len_bytes, machine);
                 self.carry_out(transfer, 0, machine);
             }
             Trap::Undescribed { address, direction } => {
@@ -164,12 +225,26 @@ impl Vmm<A64> {
                 };
                 self.undescribed(reported, machine);
             }
-            Trap::Wait => self.wait(pc, pc.wrapping_add(INSTRUCTION_BYTES), machine),
+            // There is nothing to maintain where no memory is.
+            Trap::CacheMaintenance => self.skip(exit, machine),
+            Trap::TableWalk { direction } => self.failed_walk(direction, pc, machine),
+            Trap::Wait | Trap::Unavailable { .. } if !is_executed(exit, machine) => {
+                self.skip(exit, machine);
+            }
+            Trap::Wait => {
+                let len_bytes = instruction_bytes(exit, machine);
+                if may_step_over(pc, len_bytes, machine) {
+                    let next = prepare_step(pc, len_bytes, machine);
+                    self.wait(pc, next, machine);
+                } else {
+                    self.skip(exit, machine);
+                }
+            }
             Trap::Call { instruction, .. } => {
                 // HVC's return address is the next instruction, a trapped SMC's its own.
                 let next = match instruction {
                     CallInstruction::Hvc => pc,
-                    CallInstruction::Smc => pc.wrapping_add(INSTRUCTION_BYTES),
+                    CallInstruction::Smc => prepare_step(pc, INSTRUCTION_BYTES, machine),
                 };
                 let [x0, x1, x2] = [0, 1, 2].map(Gpr::from_number);
                 let function = machine.gpr(x0);
@@ -183,21 +258,9 @@ impl Vmm<A64> {
                     None => {}
                 }
             }
-            Trap::SystemRegister { .. } => match self.config.unsupported().register {
-                Action::Ignore => machine.resume(pc.wrapping_add(INSTRUCTION_BYTES), None),
-                Action::Fail => {
-                    self.inject(
-                        GuestException::Undefined,
-                        u64::from(trap_class(exit)),
-                        pc,
-                        machine,
-                    );
-                }
-                Action::Abort => {
-                    let class = u64::from(trap_class(exit));
-                    self.end(EndReason::UnsupportedRegister, class, pc, machine);
-                }
-            },
+            Trap::SystemRegister { .. } | Trap::Unavailable { .. } => {
+                self.unavailable(exit, machine);
+            }
             Trap::FetchAbort { address } => {
                 self.end(EndReason::FetchAbort, address.0, pc, machine);
             }
@@ -209,6 +272,52 @@ impl Vmm<A64> {
             }
         }
     }
+}
+
+/// Lets the guest go on behind the instruction at `pc`, which is done, after writing one register
+/// if `result` says so.
+pub(crate) fn step_over(
+    pc: u64,
+    len_bytes: u64,
+    result: Option<(Gpr, u64)>,
+    machine: &mut impl A64Machine,
+) {
+    let next = prepare_step(pc, len_bytes, machine);
+    machine.resume(next, result);
+}
+
+/// Sets PSTATE to what the instruction at `pc` leaves of it; returns where the guest goes on.
+fn prepare_step(pc: u64, len_bytes: u64, machine: &mut impl A64Machine) -> u64 {
+    let before = machine.pstate();
+    let next = pstate::after(before, pc, len_bytes);
+    if next.pstate != before {
+        machine.set_pstate(next.pstate);
+    }
+    next.pc
+}
+
+/// Whether the guest's registers are in AArch32 and the platform cannot set them.
+fn is_beyond(machine: &mut impl A64Machine) -> bool {
+    !machine.sets_aarch32() && pstate::is_aarch32(machine.pstate())
+}
+
+/// Whether the platform can go on behind an instruction that changes no register.
+fn may_step_over(pc: u64, len_bytes: u64, machine: &mut impl A64Machine) -> bool {
+    let before = machine.pstate();
+    !is_beyond(machine) || pstate::after(before, pc, len_bytes).pstate == before
+}
+
+/// How long the instruction is that trapped, where the syndrome describes it.
+fn instruction_bytes(exit: Exit, machine: &mut impl A64Machine) -> u64 {
+    match pstate::is_aarch32(machine.pstate()) {
+        true => aarch32_instruction_bytes(exit.syndrome),
+        false => INSTRUCTION_BYTES,
+    }
+}
+
+/// Whether its condition, if it has one, holds.
+fn is_executed(exit: Exit, machine: &mut impl A64Machine) -> bool {
+    pstate::is_executed(machine.pstate(), aarch32_condition(exit.syndrome))
 }
 
 impl TracePoint {

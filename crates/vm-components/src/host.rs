@@ -4,6 +4,7 @@
 //! nothing here blocks, and nothing calls back into the component that called.
 
 use crate::Channel;
+use a64_guest::pstate::ByteOrder;
 use a64_guest::stage1::Regime;
 use guest_trap::{Direction, Gpr, GuestPhysAddr};
 use shared_ring::{Identity, RingKind};
@@ -129,6 +130,23 @@ pub trait A64Machine: Machine {
 
     /// PSTATE as the exit saved it (SPSR_EL2).
     fn pstate(&mut self) -> u64;
+
+    /// Sets PSTATE while the vCPU does not run. The mode is that of [`Self::pstate`].
+    fn set_pstate(&mut self, pstate: u64);
+
+    /// Whether the guest was in AArch64 and its data is little-endian, as the short way of an
+    /// access takes for granted: so this is asked on each, with the register that it moves. A
+    /// platform to which the exact answer is dear may be late with a change of the byte order, and
+    /// says by how much.
+    fn is_ordinary(&mut self, register: Gpr) -> bool;
+
+    /// Whether a guest that was in AArch32 can go on there with other registers or another
+    /// PSTATE. If not, its loads and stores are not carried out, [`Self::set_gpr`] and
+    /// [`Self::set_pstate`] are not called, and it goes on at another program counter at most.
+    fn sets_aarch32(&self) -> bool;
+
+    /// The byte order of the guest's data, exactly.
+    fn byte_order(&mut self) -> ByteOrder;
 
     /// How the guest translates addresses.
     fn stage1(&mut self) -> Regime;

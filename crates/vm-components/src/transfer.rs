@@ -20,9 +20,10 @@
 //!
 //! Specification: Arm ARM (DDI 0487) C6.2, the operation of LDP and its kin.
 
-use crate::a64::INSTRUCTION_BYTES;
+use crate::a64::step_over;
 use crate::{A64Machine, Machine, StackPointer};
-use a64_guest::load_store::{Base, LoadStore, Register};
+use a64_guest::load_store::{Base, Register};
+use a64_guest::pstate::ByteOrder;
 use guest_trap::{Access, AccessWidth, Direction, Extension, Gpr, GuestPhysAddr};
 use heapless::Vec;
 
@@ -68,12 +69,20 @@ pub struct SecondPage {
     pub address: GuestPhysAddr,
 }
 
-/// How an A64 instruction changes the registers when all its elements are done.
-pub enum End {
-    /// The hardware has described it: one general-purpose register.
-    Described(Access),
-    /// Decoded: `base` is what its base register held.
-    Decoded { instruction: LoadStore, base: u64 },
+/// How an instruction of A64, A32 or T32 changes the registers when all its elements are done.
+pub struct End {
+    pub direction: Direction,
+    /// Log2 of the bytes that each register moves.
+    pub log2_bytes: u8,
+    pub first: Register,
+    /// The register whose bytes lie behind the first one's.
+    pub second: Option<Register>,
+    pub extension: Extension,
+    pub order: ByteOrder,
+    /// The base register and what it holds afterwards, if the instruction changes it.
+    pub written_back: Option<(Base, u64)>,
+    /// How long the instruction is.
+    pub len_bytes: u64,
 }
 
 impl Element {
@@ -224,77 +233,101 @@ impl<E> Transfer<E> {
 }
 
 impl Transfer<End> {
-    /// One that the hardware has described. `virtual_address` is where the guest sees the
-    /// access, if the platform tells.
+    /// Where the guest sees its first element.
+    pub fn first_virtual_address(&self) -> Option<u64> {
+        self.elements.first()?.virtual_address
+    }
+
+    /// One that the hardware has described, of an instruction of `len_bytes`. `virtual_address`
+    /// is where the guest sees the access, if the platform tells.
     pub fn described(
         access: Access,
         virtual_address: Option<u64>,
+        len_bytes: u64,
         machine: &mut impl A64Machine,
     ) -> Self {
         let place = Place {
             first: access.address,
             second_page: None,
         };
+        let end = End {
+            direction: access.direction,
+            log2_bytes: access.width.log2(),
+            first: Register::General(access.register),
+            second: None,
+            extension: access.extension,
+            order: machine.byte_order(),
+            written_back: None,
+            len_bytes,
+        };
         let value = match access.direction {
             Direction::Read => 0,
-            Direction::Write => stored(access.register, machine) & u128::from(access.width.mask()),
+            Direction::Write => end.in_memory(stored(access.register, machine)),
         };
         let (direction, log2_bytes) = (access.direction, access.width.log2());
         let element = Element::new(place, virtual_address, direction, log2_bytes, value);
-        Self::new(
-            access.pc,
-            Vec::from_array([element]),
-            End::Described(access),
-        )
-    }
-
-    /// One that was decoded at `pc`. `base` is what its base register holds.
-    pub fn decoded(
-        pc: u64,
-        instruction: LoadStore,
-        base: u64,
-        elements: Vec<Element, MAX_ELEMENTS>,
-    ) -> Self {
-        Self::new(pc, elements, End::Decoded { instruction, base })
+        Self::new(access.pc, Vec::from_array([element]), end)
     }
 
     /// Ends the instruction: the loaded registers, the base register, the program counter.
     pub fn finish(self, machine: &mut impl A64Machine) {
-        let next = self.pc.wrapping_add(INSTRUCTION_BYTES);
-        let mut values = self.elements.iter().map(Element::value);
-        match self.end {
-            End::Described(access) => {
-                let loads = access.direction == Direction::Read && access.register != Gpr::ZERO;
-                let value = values.next().filter(|_| loads);
-                let result = value.map(|value| (access.register, access.extend(value as u64)));
-                machine.resume(next, result);
-            }
-            End::Decoded { instruction, base } => {
-                if instruction.direction == Direction::Read {
-                    for (register, value) in registers(&instruction).zip(values) {
-                        load(&instruction, register, value, machine);
+        let end = self.end;
+        let mut result = None;
+        if end.direction == Direction::Read {
+            for (register, element) in end.registers().zip(&self.elements) {
+                let value = end.loaded(element.value());
+                match register {
+                    Register::General(Gpr::ZERO) => {}
+                    // What a platform writes together with the program counter comes last.
+                    Register::General(register) if end.second.is_none() => {
+                        result = Some((register, value as u64));
                     }
+                    Register::General(register) => machine.set_gpr(register, value as u64),
+                    Register::Vector(number) => machine.set_vector(number, value),
                 }
-                if let Some(value) = instruction.written_back(base) {
-                    match instruction.base {
-                        Base::General(register) => machine.set_gpr(register, value),
-                        Base::StackPointer => {
-                            let which = StackPointer::current(machine.pstate());
-                            machine.set_stack_pointer(which, value);
-                        }
-                        // No form writes to the program counter.
-                        Base::ProgramCounter => {}
-                    }
-                }
-                machine.resume(next, None);
             }
         }
+        match end.written_back {
+            Some((Base::General(register), value)) => machine.set_gpr(register, value),
+            Some((Base::StackPointer, value)) => {
+                let which = StackPointer::current(machine.pstate());
+                machine.set_stack_pointer(which, value);
+            }
+            // No form writes to the program counter.
+            Some((Base::ProgramCounter, _)) | None => {}
+        }
+        step_over(self.pc, end.len_bytes, result, machine);
     }
 }
 
-/// The registers that an instruction moves, in the order of their bytes.
-pub(crate) fn registers(instruction: &LoadStore) -> impl Iterator<Item = Register> {
-    core::iter::once(instruction.first).chain(instruction.second)
+impl End {
+    /// The registers that it moves, in the order of their bytes.
+    pub fn registers(&self) -> impl Iterator<Item = Register> + use<> {
+        core::iter::once(self.first).chain(self.second)
+    }
+
+    pub fn width_bytes(&self) -> u32 {
+        1 << self.log2_bytes
+    }
+
+    /// The bytes of a register in memory, as a little-endian number.
+    pub fn in_memory(&self, register: u128) -> u128 {
+        let bytes = self.width_bytes();
+        self.order
+            .swap(register & u128::MAX >> (128 - 8 * bytes), bytes)
+    }
+
+    /// What a register holds after a load of these bytes.
+    fn loaded(&self, bytes: u128) -> u128 {
+        let value = self.order.swap(bytes, self.width_bytes());
+        match self.first {
+            Register::Vector(_) => value,
+            Register::General(_) => {
+                let width = AccessWidth::from_log2(self.log2_bytes);
+                self.extension.apply(width, value as u64).into()
+            }
+        }
+    }
 }
 
 /// What a store of `register` stores, before it is cut to the access's width.
@@ -302,16 +335,5 @@ pub(crate) fn stored(register: Gpr, machine: &mut impl A64Machine) -> u128 {
     match register {
         Gpr::ZERO => 0,
         register => machine.gpr(register).into(),
-    }
-}
-
-fn load(instruction: &LoadStore, register: Register, value: u128, machine: &mut impl A64Machine) {
-    match register {
-        Register::General(Gpr::ZERO) => {}
-        Register::General(register) => {
-            let width = AccessWidth::from_log2(instruction.log2_bytes);
-            machine.set_gpr(register, instruction.extension.apply(width, value as u64));
-        }
-        Register::Vector(number) => machine.set_vector(number, value),
     }
 }

@@ -11,14 +11,17 @@
 //!              └──────────── not a simple load or store, or does not ──┴─ Unsupported
 //! ```
 //!
-//! Specification: Arm ARM (DDI 0487) C6.2, D8; a64-guest has the details.
+//! Specification: Arm ARM (DDI 0487) C6.2, F5, D8; a64-guest has the details.
 
-use crate::transfer::{Element, End, Place, SecondPage, Transfer, registers, stored};
+use crate::a64::INSTRUCTION_BYTES;
+use crate::transfer::{Element, End, Place, SecondPage, Transfer, stored};
 use crate::{A64Machine, StackPointer};
+use a64_guest::aarch32;
 use a64_guest::exception::EXTERNAL_ABORT;
-use a64_guest::load_store::{Base, Instruction, LoadStore, Register, decode};
+use a64_guest::load_store::{self, Base, Register};
+use a64_guest::pstate::{self, ByteOrder};
 use a64_guest::stage1::{Fault, Privilege, Purpose, Regime};
-use guest_trap::{Direction, GuestPhysAddr};
+use guest_trap::{Direction, Extension, GuestPhysAddr};
 use heapless::Vec;
 
 /// What the CPU reported about an access.
@@ -33,9 +36,24 @@ pub(crate) struct Reported {
 /// and virtual address.
 pub(crate) enum Obstacle {
     /// Policy `instruction`, of which the data abort is one answer.
-    Unsupported { status: u8, virtual_address: u64 },
+    Unsupported {
+        status: u8,
+        virtual_address: u64,
+        /// How long the instruction is, for the policy that skips it.
+        len_bytes: u64,
+    },
     /// Another element of the instruction has no translation: the guest's own affair.
     GuestFault { status: u8, virtual_address: u64 },
+}
+
+/// A walk of the CPU's that met no memory.
+pub(crate) struct FailedWalk {
+    /// The fault status code: a synchronous external abort on a walk, of this level.
+    pub status: u8,
+    /// The address that was to be translated.
+    pub virtual_address: u64,
+    /// Where the descriptor should be; `None` if it is not found any more.
+    pub table: Option<GuestPhysAddr>,
 }
 
 /// Translates addresses for the guest as it was when it left.
@@ -43,12 +61,39 @@ struct View<'a, M> {
     machine: &'a mut M,
     regime: Regime,
     pstate: u64,
+    /// Where the last walk that met no memory looked for a descriptor.
+    table_outside: Option<GuestPhysAddr>,
 }
 
-const PSTATE_AARCH32: u64 = 1 << 4;
-const PSTATE_EL: u64 = 0b11 << 2;
+/// An instruction at the guest's program counter.
+struct Fetched {
+    len_bytes: u64,
+    does: Does,
+}
+
+enum Does {
+    /// A load or store, with all that it takes from registers.
+    LoadStore(LoadStore),
+    /// Another access, somewhere near this address.
+    OtherAccess {
+        near: u64,
+    },
+    NoAccess,
+}
+
+struct LoadStore {
+    end: End,
+    /// Of the first register's bytes.
+    address: u64,
+    /// The bits that an address has.
+    address_mask: u64,
+    unprivileged: bool,
+}
+
 const PSTATE_PAN: u64 = 1 << 22;
 const PSTATE_UAO: u64 = 1 << 23;
+/// The bits of an AArch32 register.
+const AARCH32_BITS: u64 = 0xffff_ffff;
 /// Bytes of the smallest page: what lies in one is contiguous in any.
 const PAGE_BYTES: u64 = 4096;
 
@@ -63,37 +108,42 @@ pub(crate) fn plan(
 ) -> Result<Transfer<End>, Obstacle> {
     let told = machine.fault_address();
     let mut view = View::new(machine);
-    let unsupported = |status, guess: Option<u64>| {
+    let fetched = view.instruction(reported.pc);
+    // The syndrome of an access that it does not describe is silent about this as well.
+    let len_bytes = fetched
+        .as_ref()
+        .map_or(INSTRUCTION_BYTES, |it| it.len_bytes);
+    let unsupported = |guess: Option<u64>| {
         Err(Obstacle::Unsupported {
-            status,
+            status: EXTERNAL_ABORT,
             virtual_address: told.or(guess).unwrap_or(reported.address.0),
+            len_bytes,
         })
     };
-    let instruction = match view.instruction(reported.pc) {
-        Some(Instruction::LoadStore(instruction)) => instruction,
-        Some(Instruction::OtherAccess { base }) => {
-            let guess = view.address_near(base, reported);
-            return unsupported(EXTERNAL_ABORT, guess);
+    let instruction = match fetched.map(|it| it.does) {
+        Some(Does::LoadStore(instruction)) => instruction,
+        Some(Does::OtherAccess { near }) => {
+            let guess = view.address_near(near, reported);
+            return unsupported(guess);
         }
-        Some(Instruction::NoAccess) | None => return unsupported(EXTERNAL_ABORT, None),
+        Some(Does::NoAccess) | None => return unsupported(None),
     };
-    let base = view.base(instruction.base, reported.pc);
-    let purpose = Purpose::Access(instruction.direction, view.privilege(&instruction));
+    let LoadStore { end, .. } = &instruction;
+    let (direction, len) = (end.direction, u64::from(end.width_bytes()));
+    let purpose = Purpose::Access(direction, view.privilege(instruction.unprivileged));
     let mut elements = Vec::new();
     let mut fault = None;
     // Where the reported access is in the guest's eyes, if it is one of this instruction's.
     let mut agreed = None;
     let mut all_registers = true;
-    let first = view.first_address(&instruction, base);
-    for (register, index) in registers(&instruction).zip(0..) {
-        let address = first.wrapping_add(index * instruction.width_bytes());
-        let value = view.value(register, &instruction);
+    for (register, index) in end.registers().zip(0..) {
+        let address = instruction.element(index);
+        let value = view.value(register, end);
         all_registers &= value.is_some();
-        match view.place(address, instruction.width_bytes(), purpose) {
+        match view.place(address, len, purpose, instruction.address_mask) {
             Ok(place) => {
-                let (direction, log2_bytes) = (instruction.direction, instruction.log2_bytes);
                 let value = value.unwrap_or(0);
-                let element = Element::new(place, Some(address), direction, log2_bytes, value);
+                let element = Element::new(place, Some(address), direction, end.log2_bytes, value);
                 agreed = agreed.or(element.virtual_address_of(reported.address));
                 // There are at most two.
                 let _ = elements.push(element);
@@ -102,18 +152,14 @@ pub(crate) fn plan(
         }
     }
     match fault {
-        // The CPU could not read a table either: that is the access it reported.
-        Some((address, fault @ Fault::TableOutsideRam { .. })) if agreed.is_none() => {
-            unsupported(fault.status(), Some(address))
-        }
-        _ if agreed.is_none() || instruction.direction != reported.direction || !all_registers => {
-            unsupported(EXTERNAL_ABORT, agreed)
+        _ if agreed.is_none() || direction != reported.direction || !all_registers => {
+            unsupported(agreed)
         }
         Some((virtual_address, fault)) => Err(Obstacle::GuestFault {
             status: fault.status(),
             virtual_address,
         }),
-        None => Ok(Transfer::decoded(reported.pc, instruction, base, elements)),
+        None => Ok(Transfer::new(reported.pc, elements, instruction.end)),
     }
 }
 
@@ -121,16 +167,59 @@ pub(crate) fn plan(
 /// tells; for platforms that do not.
 pub(crate) fn virtual_address(reported: Reported, machine: &mut impl A64Machine) -> u64 {
     let mut view = View::new(machine);
-    let address = match view.instruction(reported.pc) {
-        Some(Instruction::LoadStore(instruction)) => {
-            let base = view.base(instruction.base, reported.pc);
-            Some(view.first_address(&instruction, base))
-        }
-        Some(Instruction::OtherAccess { .. } | Instruction::NoAccess) | None => None,
+    let address = match view.instruction(reported.pc).map(|it| it.does) {
+        Some(Does::LoadStore(instruction)) => Some(instruction.address),
+        Some(Does::OtherAccess { .. } | Does::NoAccess) | None => None,
     };
     address
         .filter(|address| view.translate(*address, Purpose::Fetch) == Ok(reported.address))
         .unwrap_or(reported.address.0)
+}
+
+/// Finds the walk that the CPU says it could not end, for an address of the instruction at `pc`.
+/// If the guest has mended its tables since, it is an external abort without a level.
+pub(crate) fn failed_walk(pc: u64, machine: &mut impl A64Machine) -> FailedWalk {
+    let told = machine.fault_address();
+    let mut view = View::new(machine);
+    let candidates = match told {
+        Some(address) => [Some(address), None],
+        None => match view.instruction(pc).map(|it| it.does) {
+            Some(Does::LoadStore(instruction)) => {
+                let last = instruction.last_byte();
+                [Some(instruction.address), Some(last)]
+            }
+            Some(Does::OtherAccess { near }) => [Some(near), None],
+            Some(Does::NoAccess) | None => [None; 2],
+        },
+    };
+    for virtual_address in candidates.into_iter().flatten() {
+        let translated = view.translate(virtual_address, Purpose::Fetch);
+        if let Err(fault @ Fault::TableOutsideRam { .. }) = translated {
+            return FailedWalk {
+                status: fault.status(),
+                virtual_address,
+                table: view.table_outside,
+            };
+        }
+    }
+    FailedWalk {
+        status: EXTERNAL_ABORT,
+        virtual_address: candidates[0].unwrap_or(0),
+        table: None,
+    }
+}
+
+impl LoadStore {
+    /// The address of an element, of two.
+    fn element(&self, index: u64) -> u64 {
+        let offset = index * u64::from(self.end.width_bytes());
+        self.address.wrapping_add(offset) & self.address_mask
+    }
+
+    fn last_byte(&self) -> u64 {
+        let registers = 1 + u64::from(self.end.second.is_some());
+        self.element(registers).wrapping_sub(1) & self.address_mask
+    }
 }
 
 impl<'a, M: A64Machine> View<'a, M> {
@@ -139,28 +228,146 @@ impl<'a, M: A64Machine> View<'a, M> {
             regime: machine.stage1(),
             pstate: machine.pstate(),
             machine,
+            table_outside: None,
         }
     }
 
     fn translate(&mut self, address: u64, purpose: Purpose) -> Result<GuestPhysAddr, Fault> {
-        let machine = &mut *self.machine;
+        let (machine, outside) = (&mut *self.machine, &mut self.table_outside);
         self.regime.translate(address, purpose, &mut |at| {
             let mut bytes = [0; 8];
             let is_ram = machine.read_ram(at, &mut bytes);
+            if !is_ram {
+                *outside = Some(at);
+            }
             is_ram.then(|| u64::from_le_bytes(bytes))
         })
     }
 
-    /// The A64 instruction at `pc`; `None` if it cannot be read, or the guest is not a
-    /// little-endian AArch64 one.
-    fn instruction(&mut self, pc: u64) -> Option<Instruction> {
-        if self.pstate & PSTATE_AARCH32 != 0 || self.regime.is_big_endian() {
-            return None;
+    /// The instruction at `pc`, of the set that the guest executes; `None` if it cannot be read.
+    fn instruction(&mut self, pc: u64) -> Option<Fetched> {
+        if !pstate::is_aarch32(self.pstate) {
+            let word = u32::from_le_bytes(self.code(pc)?);
+            return Some(Fetched {
+                len_bytes: INSTRUCTION_BYTES,
+                does: self.a64(load_store::decode(word), pc),
+            });
         }
+        let (set, len_bytes, instruction) = if pstate::is_thumb(self.pstate) {
+            let first = u16::from_le_bytes(self.code(pc)?);
+            let is_long = aarch32::has_second_half(first);
+            let second = match is_long {
+                true => u16::from_le_bytes(self.code(pc.wrapping_add(2) & AARCH32_BITS)?),
+                false => 0,
+            };
+            let len_bytes = if is_long { 4 } else { 2 };
+            let instruction = aarch32::decode_t32(first, second);
+            (aarch32::Set::T32, len_bytes, instruction)
+        } else {
+            let word = u32::from_le_bytes(self.code(pc)?);
+            (aarch32::Set::A32, 4, aarch32::decode_a32(word))
+        };
+        let pc = set.program_counter(pc as u32);
+        let does = self.aarch32(instruction, pc, len_bytes);
+        Some(Fetched { len_bytes, does })
+    }
+
+    /// Bytes of code, which are little-endian whatever the data is.
+    fn code<const LEN: usize>(&mut self, pc: u64) -> Option<[u8; LEN]> {
         let address = self.translate(pc, Purpose::Fetch).ok()?;
-        let mut bytes = [0; 4];
+        let mut bytes = [0; LEN];
         let is_ram = self.machine.read_ram(address, &mut bytes);
-        is_ram.then(|| decode(u32::from_le_bytes(bytes)))
+        is_ram.then_some(bytes)
+    }
+
+    fn byte_order(&self) -> ByteOrder {
+        ByteOrder::of_data(self.pstate, self.regime.sctlr)
+    }
+
+    /// What an A64 instruction at `pc` does.
+    fn a64(&mut self, instruction: load_store::Instruction, pc: u64) -> Does {
+        use load_store::Instruction;
+        let instruction = match instruction {
+            Instruction::LoadStore(instruction) => instruction,
+            Instruction::OtherAccess { base } => {
+                let near = self.base(base, pc);
+                return Does::OtherAccess { near };
+            }
+            Instruction::NoAccess => return Does::NoAccess,
+        };
+        let base = self.base(instruction.base, pc);
+        let index = instruction.index();
+        let index = index.map_or(0, |register| stored(register, self.machine) as u64);
+        let written_back = instruction.written_back(base);
+        Does::LoadStore(LoadStore {
+            address: instruction.address(base, index),
+            address_mask: u64::MAX,
+            unprivileged: instruction.unprivileged,
+            end: End {
+                direction: instruction.direction,
+                log2_bytes: instruction.log2_bytes,
+                first: instruction.first,
+                second: instruction.second,
+                extension: instruction.extension,
+                order: self.byte_order(),
+                written_back: written_back.map(|value| (instruction.base, value)),
+                len_bytes: INSTRUCTION_BYTES,
+            },
+        })
+    }
+
+    /// What an AArch32 instruction does that reads `program_counter` as its own.
+    fn aarch32(
+        &mut self,
+        instruction: aarch32::Instruction,
+        program_counter: u32,
+        len_bytes: u64,
+    ) -> Does {
+        use aarch32::{Base as Base32, Instruction};
+        let base_of = |base, machine: &mut M| match base {
+            Base32::Register(register) => stored(register, machine) as u32,
+            Base32::ProgramCounter => program_counter,
+        };
+        let instruction = match instruction {
+            Instruction::LoadStore(instruction) => instruction,
+            Instruction::OtherAccess { base } => {
+                let near = base_of(base, self.machine).into();
+                return Does::OtherAccess { near };
+            }
+            Instruction::NoAccess => return Does::NoAccess,
+        };
+        let base = base_of(instruction.base, self.machine);
+        let index = aarch32::Index {
+            value: match instruction.index() {
+                Some(register) => stored(register, self.machine) as u32,
+                None => 0,
+            },
+            carry: pstate::carry(self.pstate),
+        };
+        let written_back = match (instruction.written_back(base, index), instruction.base) {
+            (Some(value), Base32::Register(register)) => {
+                Some((Base::General(register), value.into()))
+            }
+            _ => None,
+        };
+        Does::LoadStore(LoadStore {
+            address: instruction.address(base, index).into(),
+            address_mask: AARCH32_BITS,
+            unprivileged: false,
+            end: End {
+                direction: instruction.direction,
+                log2_bytes: instruction.log2_bytes,
+                first: Register::General(instruction.first),
+                second: instruction.second.map(Register::General),
+                extension: Extension {
+                    signed: instruction.signed,
+                    to_64_bits: false,
+                },
+                order: self.byte_order(),
+                written_back,
+                len_bytes,
+            },
+        })
     }
 
     fn base(&mut self, base: Base, pc: u64) -> u64 {
@@ -174,15 +381,9 @@ impl<'a, M: A64Machine> View<'a, M> {
         }
     }
 
-    fn first_address(&mut self, instruction: &LoadStore, base: u64) -> u64 {
-        let index = instruction.index();
-        let index = index.map_or(0, |register| stored(register, self.machine) as u64);
-        instruction.address(base, index)
-    }
-
-    fn privilege(&self, instruction: &LoadStore) -> Privilege {
-        let as_el0 = instruction.unprivileged && self.pstate & PSTATE_UAO == 0;
-        if self.pstate & PSTATE_EL == 0 || as_el0 {
+    fn privilege(&self, unprivileged: bool) -> Privilege {
+        let as_el0 = unprivileged && self.pstate & PSTATE_UAO == 0;
+        if pstate::is_el0(self.pstate) || as_el0 {
             Privilege::El0
         } else if self.pstate & PSTATE_PAN != 0 {
             Privilege::El1NotEl0
@@ -192,7 +393,13 @@ impl<'a, M: A64Machine> View<'a, M> {
     }
 
     /// Where the bytes at a virtual address are; the error names the one that has no place.
-    fn place(&mut self, address: u64, len: u64, purpose: Purpose) -> Result<Place, (u64, Fault)> {
+    fn place(
+        &mut self,
+        address: u64,
+        len: u64,
+        purpose: Purpose,
+        address_mask: u64,
+    ) -> Result<Place, (u64, Fault)> {
         let mut translate = |address| {
             let translated = self.translate(address, purpose);
             translated.map_err(|fault| (address, fault))
@@ -203,30 +410,29 @@ impl<'a, M: A64Machine> View<'a, M> {
             false => None,
             true => Some(SecondPage {
                 bytes_before: before as usize,
-                address: translate(address.wrapping_add(before))?,
+                address: translate(address.wrapping_add(before) & address_mask)?,
             }),
         };
         Ok(Place { first, second_page })
     }
 
-    /// What a store stores of a register; 0 for a load. `None` if the platform has no way to
-    /// the register.
-    fn value(&mut self, register: Register, instruction: &LoadStore) -> Option<u128> {
+    /// What a store stores of a register, as bytes in memory; 0 for a load. `None` if the platform
+    /// has no way to the register.
+    fn value(&mut self, register: Register, end: &End) -> Option<u128> {
         let whole = match register {
             Register::General(register) => stored(register, self.machine),
             Register::Vector(number) => self.machine.vector(number)?,
         };
-        Some(match instruction.direction {
+        Some(match end.direction {
             Direction::Read => 0,
-            Direction::Write => whole & u128::MAX >> (128 - 8 * instruction.width_bytes()),
+            Direction::Write => end.in_memory(whole),
         })
     }
 
-    /// The virtual address of the reported one, if it is on the page that `base` points to.
-    fn address_near(&mut self, base: Base, reported: Reported) -> Option<u64> {
-        let base = self.base(base, reported.pc);
-        let translated = self.translate(base, Purpose::Fetch).ok()?;
+    /// The virtual address of the reported one, if it is on the page of `near`.
+    fn address_near(&mut self, near: u64, reported: Reported) -> Option<u64> {
+        let translated = self.translate(near, Purpose::Fetch).ok()?;
         let same_page = translated.0 / PAGE_BYTES == reported.address.0 / PAGE_BYTES;
-        same_page.then(|| base - base % PAGE_BYTES + reported.address.0 % PAGE_BYTES)
+        same_page.then(|| near - near % PAGE_BYTES + reported.address.0 % PAGE_BYTES)
     }
 }

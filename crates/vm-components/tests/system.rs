@@ -2,6 +2,7 @@
 
 mod fixtures;
 
+use a64_guest::pstate::{ByteOrder, is_aarch32};
 use a64_guest::stage1::Regime;
 use fixtures::{compiled, contents, image, leak};
 use guest_trap::{Direction, Gpr, GuestPhysAddr};
@@ -13,6 +14,10 @@ use vm_components::{
 };
 use vm_config::{Action, Contents, Device, DeviceKind, Unsupported, VmConfig};
 
+#[path = "system/aarch32.rs"]
+mod aarch32;
+#[path = "system/byte_order.rs"]
+mod byte_order;
 #[path = "system/undescribed.rs"]
 mod undescribed;
 
@@ -43,6 +48,7 @@ struct Platform {
     /// `None` as on a platform that has no way to them.
     vectors: Option<[u128; 32]>,
     pstate: u64,
+    sets_aarch32: bool,
     stage1: Regime,
     /// FAR_EL2, where the platform tells it.
     fault_address: Option<u64>,
@@ -105,6 +111,7 @@ impl A64Machine for Platform {
 
     fn set_gpr(&mut self, register: Gpr, value: u64) {
         assert!(!self.running, "the vCPU runs");
+        assert!(self.sets_aarch32 || !is_aarch32(self.pstate));
         self.gprs[register.number()] = value;
     }
 
@@ -131,6 +138,24 @@ impl A64Machine for Platform {
         self.pstate
     }
 
+    fn set_pstate(&mut self, pstate: u64) {
+        assert!(self.sets_aarch32 || !is_aarch32(self.pstate));
+        assert_eq!((pstate ^ self.pstate) & 0x1f, 0, "the mode changes");
+        self.pstate = pstate;
+    }
+
+    fn is_ordinary(&mut self, _: Gpr) -> bool {
+        !is_aarch32(self.pstate()) && self.byte_order() == ByteOrder::Little
+    }
+
+    fn sets_aarch32(&self) -> bool {
+        self.sets_aarch32
+    }
+
+    fn byte_order(&mut self) -> ByteOrder {
+        ByteOrder::of_data(self.pstate(), self.stage1().sctlr)
+    }
+
     fn stage1(&mut self) -> Regime {
         self.stage1
     }
@@ -140,6 +165,7 @@ impl A64Machine for Platform {
     }
 
     fn resume(&mut self, pc: u64, result: Option<(Gpr, u64)>) {
+        assert!(result.is_none() || self.sets_aarch32 || !is_aarch32(self.pstate));
         self.running = true;
         self.pc = pc;
         if let Some((register, value)) = result {
@@ -244,6 +270,7 @@ impl System {
             stack_pointers: [0; 2],
             vectors: Some([0; 32]),
             pstate: EL1H,
+            sets_aarch32: true,
             stage1: MMU_OFF,
             fault_address: None,
         };
@@ -826,6 +853,16 @@ fn an_unsupported_system_register_is_undefined_to_the_guest() {
     let mut system = System::new();
     assert!(system.exit(0x18 << 26, 0));
     assert_eq!(system.platform.injected, [GuestException::Undefined]);
+}
+
+#[test]
+fn extensions_that_the_vm_does_not_have_are_undefined_to_the_guest() {
+    // SIMD, pointer authentication, SVE.
+    for class in [0x07, 0x09, 0x19] {
+        let mut system = System::new();
+        assert!(system.exit(class << 26 | 1 << 25, 0));
+        assert_eq!(system.platform.injected, [GuestException::Undefined]);
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The CPU of an aarch64 guest, as registers.
 
 use crate::targets::vm::{CLOCK, Cpu, MachineState, VirtualMachine, configs};
+use a64_guest::pstate::{ByteOrder, is_aarch32};
 use a64_guest::stage1::Regime;
 use guest_trap::Gpr;
 use std::sync::LazyLock;
@@ -85,6 +86,23 @@ impl A64Machine for VirtualMachine<A64Cpu> {
 
     fn pstate(&mut self) -> u64 {
         self.cpu.pstate
+    }
+
+    fn set_pstate(&mut self, pstate: u64) {
+        assert_eq!((pstate ^ self.cpu.pstate) & 0x1f, 0, "the mode changes");
+        self.cpu.pstate = pstate;
+    }
+
+    fn is_ordinary(&mut self, _: Gpr) -> bool {
+        !is_aarch32(self.pstate()) && self.byte_order() == ByteOrder::Little
+    }
+
+    fn sets_aarch32(&self) -> bool {
+        true
+    }
+
+    fn byte_order(&mut self) -> ByteOrder {
+        ByteOrder::of_data(self.pstate(), self.stage1().sctlr)
     }
 
     fn stage1(&mut self) -> Regime {

@@ -48,8 +48,15 @@ pub(crate) fn run(input: &[u8]) {
             address: at,
             direction,
         } => {
-            assert!(class == 0x24 && stage_2_fault && !described);
+            assert!(class == 0x24 && stage_2_fault && !bit(24) && !bit(8) && !bit(7));
             assert_eq!((at.0, direction == Direction::Write), (address, bit(6)));
+        }
+        Trap::CacheMaintenance => {
+            assert!(class == 0x24 && stage_2_fault && bit(8) && !bit(7));
+        }
+        Trap::TableWalk { direction } => {
+            assert!(class == 0x24 && stage_2_fault && bit(7));
+            assert_eq!(direction == Direction::Write, bit(6));
         }
         Trap::MemoryError { status: told } => {
             assert!(class == 0x24 && !stage_2_fault);
@@ -63,10 +70,14 @@ pub(crate) fn run(input: &[u8]) {
         Trap::SystemRegister { iss } => {
             assert_eq!((class, u64::from(iss)), (0x18, syndrome & 0x01ff_ffff));
         }
+        Trap::Unavailable { class: told } => {
+            assert_eq!(u64::from(told), class);
+            assert!(matches!(class, 0x03..=0x0a | 0x0c | 0x19));
+        }
         Trap::Wait => assert_eq!(class, 0x01),
         Trap::Other { class: told } => {
             assert_eq!(u64::from(told), class);
-            assert!(!matches!(class, 0x01 | 0x16..=0x18 | 0x20 | 0x24));
+            assert!(!matches!(class, 0x01 | 0x03..=0x0a | 0x0c | 0x16..=0x19 | 0x20 | 0x24));
         }
     }
 }

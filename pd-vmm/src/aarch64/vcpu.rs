@@ -16,13 +16,14 @@
 use super::registers::{COUNT, PC, SP_EL0, SPSR, X0, place};
 use crate::guest_ram::GuestRam;
 use a64_guest::exception::{self, EL1H_MASKED, Pan};
+use a64_guest::pstate::ByteOrder;
 use a64_guest::stage1::Regime;
 use guest_trap::{Gpr, GuestPhysAddr};
 use pd_runtime::{Counter, Signals};
 use sel4::sys::{invocation_label, seL4_Fault_tag};
 use sel4::{MessageInfoBuilder, VCpuReg, Word, cap};
 use vm_components::{
-    A64Machine, Channel, ChannelSet, Exit, GuestException, Host, Machine, StackPointer,
+    A64Machine, Channel, ChannelSet, Exit, GuestException, Host, Machine, StackPointer, channel,
 };
 use vm_config::VmConfig;
 
@@ -57,6 +58,10 @@ pub struct VirtualMachine {
     registers: [Word; COUNT],
     /// How many of them are, since the last exit.
     known: usize,
+    /// SCTLR_EL1, when it was last asked for, had a big-endian EL1 or EL0. To ask costs a sixth of
+    /// an access, so it is asked at each of the clock's wake-ups, at each access that does not
+    /// take the short way, and, once this is set, at every access.
+    may_be_big_endian: bool,
 }
 
 impl VirtualMachine {
@@ -66,6 +71,7 @@ impl VirtualMachine {
             ram: GuestRam::new(config),
             registers: [0; COUNT],
             known: 0,
+            may_be_big_endian: false,
         }
     }
 
@@ -76,7 +82,11 @@ impl VirtualMachine {
             let received = INPUT.recv_with_mrs(REPLY);
             let badge = received.badge;
             if badge & FAULT_BADGE == 0 {
-                return Event::Notified(ChannelSet::from_bits(badge));
+                let channels = ChannelSet::from_bits(badge);
+                if channels.contains(channel::vmm::CLOCK) {
+                    self.sctlr();
+                }
+                return Event::Notified(channels);
             }
             self.known = 0;
             if let Some(exit) = self.exit(received.info.label(), received.msg) {
@@ -191,6 +201,14 @@ impl VirtualMachine {
         self.known = count;
     }
 
+    /// SCTLR_EL1 as it is.
+    fn sctlr(&mut self) -> u64 {
+        const E0E_AND_EE: u64 = 0b11 << 24;
+        let sctlr = Self::read_system_register(VCpuReg::SCTLR);
+        self.may_be_big_endian = sctlr & E0E_AND_EE != 0;
+        sctlr
+    }
+
     fn read_system_register(register: VCpuReg) -> u64 {
         // The capability is there and the register exists: no error is possible.
         VCPU.vcpu_read_regs(register).unwrap_or(0)
@@ -278,9 +296,40 @@ impl A64Machine for VirtualMachine {
         self.registers[SPSR]
     }
 
+    fn set_pstate(&mut self, pstate: u64) {
+        self.set_register(SPSR, pstate);
+    }
+
+    /// What is fetched here would be fetched for the access as well. No register of AArch32 is
+    /// called as the zero register is.
+    #[inline(always)]
+    fn is_ordinary(&mut self, register: Gpr) -> bool {
+        // In AArch32, or a step of the guest's own debugger.
+        const AARCH32_OR_STEP: u64 = 1 << 21 | 1 << 4;
+        if self.may_be_big_endian {
+            return false;
+        }
+        if register == Gpr::ZERO {
+            return true;
+        }
+        self.fetch(place(register) + 1);
+        self.registers[SPSR] & AARCH32_OR_STEP == 0
+    }
+
+    /// The kernel makes AArch64 of a PSTATE in AArch32 that is written, and it is written before
+    /// x0 is.
+    fn sets_aarch32(&self) -> bool {
+        false
+    }
+
+    fn byte_order(&mut self) -> ByteOrder {
+        let sctlr = self.sctlr();
+        ByteOrder::of_data(self.pstate(), sctlr)
+    }
+
     fn stage1(&mut self) -> Regime {
         Regime {
-            sctlr: Self::read_system_register(VCpuReg::SCTLR),
+            sctlr: self.sctlr(),
             tcr: Self::read_system_register(VCpuReg::TCR),
             ttbr0: Self::read_system_register(VCpuReg::TTBR0),
             ttbr1: Self::read_system_register(VCpuReg::TTBR1),

@@ -120,7 +120,7 @@ exception_vectors:
     GUEST_EXIT {irq}
     GUEST_EXIT {fiq}
     GUEST_EXIT {serror}
-    GUEST_EXIT {synchronous}    // lower EL, AArch32: a guest's EL0 may be
+    GUEST_EXIT {synchronous}    // EL1 in AArch32: it never is, and AArch32 at EL0 comes above
     GUEST_EXIT {irq}
     GUEST_EXIT {fiq}
     GUEST_EXIT {serror}

@@ -7,6 +7,7 @@ use super::assembly;
 use super::el1_context::El1Context;
 use super::vcpu::{self, ExitKind, Vcpu};
 use crate::component_host::{ComponentHost, GuestIs, VmmHost};
+use a64_guest::pstate::{ByteOrder, is_aarch32};
 use a64_guest::stage1::Regime;
 use guest_trap::{Gpr, GuestPhysAddr};
 use vm_components::{A64Machine, Exit, GuestException, Machine, StackPointer};
@@ -39,6 +40,23 @@ impl A64Machine for VmmHost<'_> {
 
     fn pstate(&mut self) -> u64 {
         self.vcpu.pstate()
+    }
+
+    fn set_pstate(&mut self, pstate: u64) {
+        self.vcpu.set_pstate(pstate);
+    }
+
+    #[inline(always)]
+    fn is_ordinary(&mut self, _: Gpr) -> bool {
+        !is_aarch32(self.vcpu.pstate()) && !vcpu::may_be_big_endian()
+    }
+
+    fn sets_aarch32(&self) -> bool {
+        true
+    }
+
+    fn byte_order(&mut self) -> ByteOrder {
+        ByteOrder::of_data(self.vcpu.pstate(), vcpu::stage1().sctlr)
     }
 
     fn stage1(&mut self) -> Regime {

@@ -146,8 +146,15 @@ impl Vcpu {
     }
 
     /// PSTATE with which the guest goes on.
+    #[inline(always)]
     pub fn pstate(&self) -> u64 {
         self.spsr
+    }
+
+    /// Changes it, but for the mode.
+    pub fn set_pstate(&mut self, pstate: u64) {
+        const MODE: u64 = 0x1f;
+        self.spsr = pstate & !MODE | self.spsr & MODE;
     }
 
     /// Runs the guest; the next thing the host sees is `guest_exit`.
@@ -184,6 +191,12 @@ pub fn hpfar() -> u64 {
 #[inline]
 pub fn fault_guest_physical() -> u64 {
     (hpfar() & 0x0000_0fff_ffff_fff0) << 8 | far() & 0xfff
+}
+
+/// Whether EL1 or EL0 of the guest whose EL1 registers are in the hardware is big-endian.
+#[inline(always)]
+pub fn may_be_big_endian() -> bool {
+    SCTLR_EL1.get() & (SCTLR_EL1::EE::SET.value | SCTLR_EL1::E0E::SET.value) != 0
 }
 
 /// How the guest whose EL1 registers are in the hardware translates addresses.
