@@ -142,6 +142,7 @@ impl<'a> Target<'a> {
                     By::Guest => honest.kernel.clone(),
                     _ => honest.kernel.with_file_name(HOSTILE_UNIKERNEL),
                 },
+                cpu: honest.cpu,
             }),
             Platform::Microkit(honest, model) => Platform::Microkit(
                 Microkit {

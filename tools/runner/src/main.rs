@@ -203,6 +203,7 @@ fn platform(
         PlatformName::Unikernel => Platform::Unikernel(Unikernel {
             architecture: host.arch.into(),
             kernel: host.kernel.clone(),
+            cpu: None,
         }),
         PlatformName::Microkit => {
             let model = model(&host.board).map_err(Failure::Host)?;
@@ -374,6 +375,7 @@ fn bench_all(host: &HostArguments, floor_kernel: Option<PathBuf>) -> Result<(), 
         let floor = Platform::Unikernel(Unikernel {
             architecture: host.arch.into(),
             kernel,
+            cpu: None,
         });
         row(FLOOR, &bench::measure(&floor, &host.images, "read")?);
     }

@@ -44,6 +44,8 @@ pub struct Unikernel {
     pub architecture: Architecture,
     /// The ELF file.
     pub kernel: PathBuf,
+    /// QEMU's model of the CPU, if not the usual one.
+    pub cpu: Option<&'static str>,
 }
 
 /// The architectures that the unikernel runs on.
@@ -100,26 +102,25 @@ impl Architecture {
         }
     }
 
-    /// The emulator, and the machine that the unikernel needs.
-    fn machine(self) -> Command {
-        let (program, arguments): (_, &[&str]) = match self {
+    /// The emulator, and the machine that the unikernel needs, with a CPU that is not the usual
+    /// one if it is given.
+    fn machine(self, cpu: Option<&str>) -> Command {
+        let (program, arguments, usual): (_, &[&str], _) = match self {
             Self::Aarch64 => (
                 "qemu-system-aarch64",
-                &[
-                    "-machine",
-                    "virt,virtualization=on,gic-version=3",
-                    "-cpu",
-                    "cortex-a53",
-                ],
+                &["-machine", "virt,virtualization=on,gic-version=3"],
+                "cortex-a53",
             ),
             Self::X86_64 => (
                 "qemu-system-x86_64",
-                &["-machine", "q35", "-accel", "tcg", "-cpu", "max,+svm"],
+                &["-machine", "q35", "-accel", "tcg"],
+                "max,+svm",
             ),
         };
         let mut command = Command::new(program);
         command.args(["-display", "none", "-nodefaults", "-serial", "stdio"]);
         command.args(arguments);
+        command.args(["-cpu", cpu.unwrap_or(usual)]);
         command
     }
 }
@@ -215,7 +216,7 @@ impl Platform {
         match self {
             Self::Unikernel(unikernel) => {
                 let architecture = unikernel.architecture;
-                command = architecture.machine();
+                command = architecture.machine(unikernel.cpu);
                 let needed = UNIKERNEL_BYTES + guest_bytes(vms) + architecture.firmware_bytes();
                 command.args(["-m", &format!("{}M", needed.div_ceil(MIB))]);
                 command.arg("-kernel").arg(&unikernel.kernel);

@@ -187,7 +187,8 @@ fn judge_exception(
 ) -> Option<&'static str> {
     const DATA_ABORT: u64 = 0x25 << 26 | 1 << 25;
     const EXTERNAL: u64 = 0x10;
-    let write = u64::from(case.column.writes()) << 6;
+    // An atomic that is refused is so when it reads (D17.2.37, WnR).
+    let write = u64::from(case.column.writes() && case.form != Form::Atomic) << 6;
     let element = match expected {
         Expected::Reference { element } => element,
         Expected::Done | Expected::Instruction => 0,

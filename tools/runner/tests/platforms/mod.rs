@@ -59,6 +59,7 @@ pub fn unikernel(scenario: &str, architecture: Architecture) -> Option<Platform>
     Some(Platform::Unikernel(Unikernel {
         architecture,
         kernel: folder.join("unikernel"),
+        cpu: None,
     }))
 }
 

@@ -27,6 +27,7 @@ fn platform() -> Platform {
     Platform::Unikernel(Unikernel {
         architecture: Architecture::Aarch64,
         kernel: "kernel".into(),
+        cpu: None,
     })
 }
 
