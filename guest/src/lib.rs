@@ -57,9 +57,9 @@ pub mod trace_location;
 pub(crate) use arch::call;
 #[cfg(target_arch = "x86_64")]
 pub use arch::segments;
-pub use arch::{access_forms, code, console, cpu, exceptions, page_tables, timer_registers};
 #[cfg(target_arch = "aarch64")]
-pub use arch::{addressing_forms, debug_registers, paging};
+pub use arch::{aarch32, addressing_forms, debug_registers, paging};
+pub use arch::{access_forms, code, console, cpu, exceptions, page_tables, timer_registers};
 
 use clock::Clock;
 use cmdline::{CommandLine, CommandLineError};

@@ -1,7 +1,7 @@
 //! Exceptions: unexpected ones end the VM with a line that says where, expected ones are
 //! recorded and their instruction is skipped, or the call given up in which it was.
 //!
-//! [`attempt`] and [`as_user`] are for the programs, `taken` for the vectors in `boot`. The
+//! [`attempt`] and [`as_user`] are for the programs, and so is [`crate::aarch32`]; `taken` for the vectors in `boot`. The
 //! invariant: only instructions inside an attempt are ever skipped, and only the exception
 //! that ends a user's run returns elsewhere. Arm ARM D1.3, D17.2.37 (ESR_ELx).
 
@@ -59,8 +59,9 @@ static REFUSED: AtomicBool = AtomicBool::new(false);
 static ESR: AtomicU64 = AtomicU64::new(0);
 static ELR: AtomicU64 = AtomicU64::new(0);
 static FAR: AtomicU64 = AtomicU64::new(0);
+static SPSR: AtomicU64 = AtomicU64::new(0);
 /// Where EL1 goes on when EL0 takes its exception; 0 while EL0 does not run.
-static USER_RETURN: AtomicU64 = AtomicU64::new(0);
+pub(crate) static USER_RETURN: AtomicU64 = AtomicU64::new(0);
 /// Where to go on instead of behind the instruction; 0 if nobody called code that was written
 /// at run time, which may not be there any more.
 pub(crate) static RECOVERY: AtomicU64 = AtomicU64::new(0);
@@ -115,8 +116,13 @@ pub fn as_user(code: u64, registers: &mut Registers) -> Exception {
     recorded()
 }
 
+/// PSTATE where the last exception was taken that was kept.
+pub(crate) fn recorded_state() -> u64 {
+    SPSR.load(Ordering::Relaxed)
+}
+
 /// The last exception that was kept.
-fn recorded() -> Exception {
+pub(crate) fn recorded() -> Exception {
     Exception {
         esr: ESR.load(Ordering::Relaxed),
         elr: ELR.load(Ordering::Relaxed),
@@ -131,8 +137,8 @@ pub(crate) extern "C" fn taken(vector: u64) {
 
     /// Synchronous, from the current level with SP_ELx.
     const OWN_SYNCHRONOUS: u64 = 4;
-    /// Synchronous, from AArch64 at EL0.
-    const USER_SYNCHRONOUS: u64 = 8;
+    /// Synchronous, from AArch64 and from AArch32 at EL0.
+    const USER_SYNCHRONOUS: [u64; 2] = [8, 12];
     const INSTRUCTION_LEN_BYTES: u64 = 4;
     const EL1H_MASKED: u64 = 0x3c5;
 
@@ -144,11 +150,12 @@ pub(crate) extern "C" fn taken(vector: u64) {
         recovery => recovery,
     };
     let attempted = vector == OWN_SYNCHRONOUS && ATTEMPTING.load(Ordering::Relaxed);
-    let by_user = vector == USER_SYNCHRONOUS && user_return != 0;
+    let by_user = USER_SYNCHRONOUS.contains(&vector) && user_return != 0;
     if by_user || attempted && !REFUSED.load(Ordering::Relaxed) {
         ESR.store(esr, Ordering::Relaxed);
         ELR.store(elr, Ordering::Relaxed);
         FAR.store(far, Ordering::Relaxed);
+        SPSR.store(SPSR_EL1.get(), Ordering::Relaxed);
     }
     if attempted {
         REFUSED.store(true, Ordering::Relaxed);

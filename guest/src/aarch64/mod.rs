@@ -1,5 +1,6 @@
 //! What an aarch64 guest does its own way.
 
+pub mod aarch32;
 pub mod access_forms;
 pub mod addressing_forms;
 pub(crate) mod call;

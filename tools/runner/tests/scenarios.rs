@@ -68,8 +68,10 @@ fn on_architecture(scenario: &str, vms: usize, architecture: Architecture) -> Ve
 }
 
 /// What x86_64 does not have, by how its name begins, and why.
-const NOT_ON_X86: [(&str, &str); 2] = [
+const NOT_ON_X86: [(&str, &str); 4] = [
+    ("aarch32", "it is about AArch32"),
     ("addressing-forms", "it is about the forms of A64"),
+    ("byte-order", "it is about the byte order of A64"),
     ("user-mode", "it is about EL0"),
 ];
 
@@ -894,6 +896,57 @@ fn an_instruction_leaves_the_same_on_ram_and_on_the_device() {
             }
         });
     }
+}
+
+#[test]
+fn an_instruction_leaves_the_same_on_ram_and_on_the_device_in_the_other_byte_order() {
+    everywhere("byte-order", |outcome| {
+        outcome.assert_guest_is_done();
+        for level in ["EL1", "EL0"] {
+            let line = format!("{level}: 22 forms leave the same on RAM and on the device");
+            assert!(outcome.contains(&line), "{}: no {line}", outcome.platform);
+        }
+    });
+}
+
+#[test]
+fn a_program_of_aarch32_finds_the_same_on_ram_and_on_the_device_and_ends_nothing() {
+    let check = |outcome: Outcome| {
+        outcome.assert_guest_is_done();
+        // Of each set, those whose condition does not hold make no access.
+        for (set, forms, none) in [("A32", 45, 1), ("T32", 42, 1)] {
+            for order in ["little-endian", "big-endian"] {
+                // seL4 lets nobody set PSTATE of a guest in AArch32, nor the registers behind it.
+                let made = match outcome.on_sel4 {
+                    false => format!("{forms} forms leave the same on RAM and on the device"),
+                    true => format!(
+                        "{} forms are answered by policy, {none} make no access",
+                        forms - none
+                    ),
+                };
+                let line = format!("{set}, {order}: {made}");
+                assert!(outcome.contains(&line), "{}: no {line}", outcome.platform);
+            }
+        }
+        // seL4 does not trap them all.
+        let undefined = match outcome.on_sel4 {
+            false => "4 of 4 registers are undefined",
+            true => "of 4 registers are undefined",
+        };
+        for line in [
+            "what is not supported is answered by policy",
+            undefined,
+            "a wait ends behind its instruction",
+        ] {
+            assert!(outcome.contains(line), "{}: no {line}", outcome.platform);
+        }
+        assert!(outcome.contains("info  aarch32: ended: powered off by the guest"));
+    };
+    everywhere("aarch32", check);
+    on_other_cpus("aarch32", &["cortex-a76", "max"], check);
+    on_other_cpus("aarch32", &["a64fx"], |outcome| {
+        assert!(outcome.contains("this CPU has no AArch32"));
+    });
 }
 
 #[test]
