@@ -57,7 +57,7 @@ impl LoadStore {
         self.with(Offset::Immediate(0), Some(offset))
     }
 
-    fn from_register(self, number: u32) -> Self {
+    fn based_on(self, number: u32) -> Self {
         Self {
             base: base(number),
             ..self
@@ -163,12 +163,12 @@ fn a32_says_what_is_moved_where() {
         (
             0xe1cf_40d8,
             "ldrd r4, r5, [pc, #8]",
-            pair(Read, 4, 5).from_register(15).at(8),
+            pair(Read, 4, 5).based_on(15).at(8),
         ),
         (
             0xe59f_3008,
             "ldr r3, [pc, #8]",
-            word(Read).from_register(15).at(8),
+            word(Read).based_on(15).at(8),
         ),
         (0xe191_3c9f, "lda r3, [r1]", word(Read)),
         (0xe1d1_3c9f, "ldab r3, [r1]", narrow(Read, 0, false)),
@@ -213,12 +213,12 @@ fn a_list_of_one_or_two_lies_where_its_mode_says() {
         (
             0xe92d_4008,
             "push {r3, lr}",
-            moves(-8, -8, pair(Write, 3, 14)).from_register(13),
+            moves(-8, -8, pair(Write, 3, 14)).based_on(13),
         ),
         (
             0xe49d_3004,
             "pop {r3}",
-            moves(0, 4, word(Read)).from_register(13),
+            moves(0, 4, word(Read)).based_on(13),
         ),
         (0xe801_0008, "stmda r1, {r3}", word(Write)),
     ] {
@@ -306,29 +306,19 @@ fn t32_says_what_is_moved_where() {
             "strh r3, [r1, r2]",
             narrow(Write, 1, false).with(r2(PLAIN, false), None),
         ),
-        (
-            0x9b02,
-            0,
-            "ldr r3, [sp, #8]",
-            word(Read).from_register(13).at(8),
-        ),
-        (
-            0x4b02,
-            0,
-            "ldr r3, [pc, #8]",
-            word(Read).from_register(15).at(8),
-        ),
+        (0x9b02, 0, "ldr r3, [sp, #8]", word(Read).based_on(13).at(8)),
+        (0x4b02, 0, "ldr r3, [pc, #8]", word(Read).based_on(15).at(8)),
         (
             0xb508,
             0,
             "push {r3, lr}",
-            pair(Write, 3, 14).from_register(13).pre(-8),
+            pair(Write, 3, 14).based_on(13).pre(-8),
         ),
         (
             0xbc18,
             0,
             "pop {r3, r4}",
-            pair(Read, 3, 4).from_register(13).post(8),
+            pair(Read, 3, 4).based_on(13).post(8),
         ),
         (0xc118, 0, "stmia r1!, {r3, r4}", pair(Write, 3, 4).post(8)),
         (0xc908, 0, "ldmia r1!, {r3}", word(Read).post(4)),
@@ -377,7 +367,7 @@ fn t32_says_what_is_moved_where() {
             0xf85f,
             0x3008,
             "ldr.w r3, [pc, #-8]",
-            word(Read).from_register(15).at(-8),
+            word(Read).based_on(15).at(-8),
         ),
         (0xe9d1, 0x3400, "ldrd r3, r4, [r1]", pair(Read, 3, 4)),
         (
@@ -396,7 +386,7 @@ fn t32_says_what_is_moved_where() {
             0xe9df,
             0x3402,
             "ldrd r3, r4, [pc, #8]",
-            pair(Read, 3, 4).from_register(15).at(8),
+            pair(Read, 3, 4).based_on(15).at(8),
         ),
         (
             0xe8b1,
@@ -420,7 +410,7 @@ fn t32_says_what_is_moved_where() {
             0xe92d,
             0x4008,
             "push.w {r3, lr}",
-            pair(Write, 3, 14).from_register(13).pre(-8),
+            pair(Write, 3, 14).based_on(13).pre(-8),
         ),
         (0xe8d1, 0x3faf, "lda r3, [r1]", word(Read)),
         (0xe8c1, 0x3f8f, "stlb r3, [r1]", narrow(Write, 0, false)),

@@ -60,6 +60,10 @@ pub fn more(tables: &[(&str, u64)], _: &mut TraceLocation) {
             Ok(x) => check!(false, "{what}: the CPU loads {:#x}", x[2]),
             Err(exception) => {
                 check!(is_data_abort(exception, target), "{what}: {exception}");
+                // DFSC of an external abort on a walk, at the last level.
+                let on_a_walk = exception.data_fault_status() == Some(0b01_0111);
+                let in_ram = address == WINDOW_LEVEL_2.address();
+                check!(on_a_walk || in_ram, "{what}: {exception}");
                 say!("{what}: {exception}");
             }
         }
