@@ -11,9 +11,9 @@ const E: u64 = 1 << 9;
 const Z: u64 = 1 << 30;
 const SS: u64 = 1 << 21;
 /// IT[7:2] and IT[1:0] of 0000_0100: two instructions with EQ, the first of them next.
-const ITT_EQ: u64 = 0b0000_01 << 10;
+const ITT_EQ: u64 = 0b00_0001 << 10;
 /// The same one instruction later: 0000_1000.
-const IT_EQ: u64 = 0b0000_10 << 10;
+const IT_EQ: u64 = 0b00_0010 << 10;
 
 const IL: u64 = 1 << 25;
 const FAULT: u64 = 0x24 << 26 | 0b111;
