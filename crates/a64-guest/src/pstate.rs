@@ -194,6 +194,19 @@ mod tests {
     }
 
     #[test]
+    fn no_other_bit_of_sctlr_has_to_do_with_the_byte_order() {
+        // D17.2.118, SCTLR_EL1: E0E is bit 24, EE bit 25.
+        for bit in 0..64 {
+            let sctlr = 1 << bit;
+            let is_big = |order| order == ByteOrder::Big;
+            assert_eq!(is_big(ByteOrder::of_data(EL0T, sctlr)), bit == 24, "{bit}");
+            assert_eq!(is_big(ByteOrder::of_data(EL1H, sctlr)), bit == 25, "{bit}");
+            assert_eq!(is_big(ByteOrder::of_tables(sctlr)), bit == 25, "{bit}");
+            assert!(!is_big(ByteOrder::of_data(A32, sctlr)), "{bit}");
+        }
+    }
+
+    #[test]
     fn bytes_are_turned_round_within_the_width() {
         let big = ByteOrder::Big;
         assert_eq!(big.swap(0x11, 1), 0x11);
