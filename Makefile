@@ -11,8 +11,9 @@ BOARD_x86_64  := x86_64_generic_vtx
 BOARD    ?= $(BOARD_$(ARCH))
 # bochs or kvm for BOARD=x86_64_generic_vtx, if not the fastest that this host has
 EMULATOR ?=
-# the system description, if not the one for BOARD and so many VMs
-SYSTEM   ?=
+# the system description, if not the one that is made of the VMs and boards/$(BOARD).toml; the demo's
+# is written by hand
+SYSTEM   ?= $(if $(filter microkit-qemu_virt_aarch64-vm.conf,$(PLATFORM)-$(BOARD)-$(VM)),system.xml)
 MICROKIT_SDK ?=
 export MICROKIT_SDK
 TARGET_aarch64   := aarch64-unknown-none-softfloat

@@ -31,6 +31,10 @@ fn init() -> NullHandler {
         *var!(vmm_1: usize = 0),
         *var!(vmm_2: usize = 0),
         *var!(vmm_3: usize = 0),
+        *var!(vmm_4: usize = 0),
+        *var!(vmm_5: usize = 0),
+        *var!(vmm_6: usize = 0),
+        *var!(vmm_7: usize = 0),
     ];
     loop {
         for _ in 0..SLOW_PERIODS {

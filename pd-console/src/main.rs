@@ -42,6 +42,10 @@ fn init() -> ConsoleDomain {
         vm!(config_1, log_ring_1, log_reader_1, console_ring_1, console_reader_1),
         vm!(config_2, log_ring_2, log_reader_2, console_ring_2, console_reader_2),
         vm!(config_3, log_ring_3, log_reader_3, console_ring_3, console_reader_3),
+        vm!(config_4, log_ring_4, log_reader_4, console_ring_4, console_reader_4),
+        vm!(config_5, log_ring_5, log_reader_5, console_ring_5, console_reader_5),
+        vm!(config_6, log_ring_6, log_reader_6, console_ring_6, console_reader_6),
+        vm!(config_7, log_ring_7, log_reader_7, console_ring_7, console_reader_7),
     ];
     let names = vms
         .each_ref()
@@ -59,6 +63,10 @@ fn init() -> ConsoleDomain {
         optional_region!(trace_ring_1: _),
         optional_region!(trace_ring_2: _),
         optional_region!(trace_ring_3: _),
+        optional_region!(trace_ring_4: _),
+        optional_region!(trace_ring_5: _),
+        optional_region!(trace_ring_6: _),
+        optional_region!(trace_ring_7: _),
     ];
     for (vm, trace) in (0..).zip(traces) {
         if let Some(trace) = trace {
@@ -126,8 +134,8 @@ impl ConsoleDomain {
                 cpu: &report.cpu,
                 name: |vm| self.names[vm],
             };
-            let mut text = String::<512>::new();
-            // Four VMs with names of 32 characters fit.
+            let mut text = String::<1024>::new();
+            // Eight VMs with names of 32 characters fit.
             let _ = writeln!(text, "{line}");
             self.serial.write(text.as_bytes());
         }

@@ -3,8 +3,8 @@
 //! Used by `main` at each check and when the verdict is decided. Invariant: what a domain consumed
 //! is the kernel's word; a claim divides only the claimant's own time.
 
-use crate::children::{Children, Part};
-use oversight::{Accounts, Claims, Cpu};
+use crate::children::Children;
+use oversight::{Accounts, Claims, Cpu, Part};
 use pd_runtime::{Counter, clock};
 
 /// The time since the monitor began.

@@ -23,11 +23,11 @@ mod faults;
 mod report;
 mod shares;
 
-use children::{Children, Part};
+use children::Children;
 use core::fmt;
 use cpu::CpuTime;
 use faults::Described;
-use oversight::{LifePage, Printable, ReportPage, Silence, Verdict};
+use oversight::{LifePage, Part, Printable, ReportPage, Silence, Verdict};
 use pd_runtime::{Counter, clock, region};
 use report::Reporter;
 use sel4_microkit::{
@@ -92,14 +92,20 @@ impl Handler for Monitor {
         message: MessageInfo,
     ) -> Result<Option<MessageInfo>, Infallible> {
         let fault = Described::new(&message);
-        let number = child.index();
-        let name = self.children.name(number);
+        let Some(part) = Part::with_number(child.index()) else {
+            let number = child.index();
+            self.reporter.line(format_args!(
+                "panic in child {number}, which nobody knows: {fault}"
+            ));
+            return Ok(None);
+        };
+        let name = part.name();
         let mut words = [0; LifePage::WORDS_BYTES];
-        let words = self.children.last_words(number, &mut words);
+        let words = self.children.last_words(part, &mut words);
         let separator = if words.is_empty() { "" } else { "; " };
         let words = Printable(words);
         let line = format_args!("panic in {name}: {words}{separator}{fault}");
-        self.stop(number, line);
+        self.stop(part, line);
         self.decide();
         Ok(None)
     }
@@ -119,23 +125,23 @@ impl Monitor {
         if self.verdict.is_none() {
             self.page.set_cpu(&self.cpu.table(&self.children));
         }
-        for number in 0..children::COUNT {
-            let name = self.children.name(number);
-            match self.children.check(number) {
+        for part in Part::ALL {
+            let name = part.name();
+            match self.children.check(part) {
                 None => {}
                 Some(Silence::Hung { cpu_us }) => {
                     let cpu_ms = cpu_us / 1000;
                     let line = format_args!(
                         "hung: {name} has had {cpu_ms} ms of the CPU and gives no sign of life"
                     );
-                    self.stop(number, line);
+                    self.stop(part, line);
                 }
                 Some(Silence::Starved) => {
                     let line = format_args!(
                         "silent: {name} gives no sign of life, for want of the CPU or waiting for \
                          something else"
                     );
-                    match self.children.part(number) {
+                    match part {
                         // It prints nothing now.
                         Part::Console => self.reporter.print(line),
                         _ => self.reporter.line(line),
@@ -143,18 +149,17 @@ impl Monitor {
                 }
                 Some(Silence::Gone) => {
                     let line = format_args!("hung: {name} has given no sign of life for 5 s");
-                    self.stop(number, line);
+                    self.stop(part, line);
                 }
             }
         }
     }
 
     /// Lets a child not run any more, and tells why.
-    fn stop(&mut self, number: usize, why: fmt::Arguments<'_>) {
+    fn stop(&mut self, part: Part, why: fmt::Arguments<'_>) {
         // Suspended rather than left with an unanswered fault, of which a debug kernel complains
         // at every switch.
-        self.children.stop(number);
-        let part = self.children.part(number);
+        self.children.stop(part);
         if part == Part::Console {
             self.reporter.console_is_dead();
         }

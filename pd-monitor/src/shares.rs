@@ -22,7 +22,8 @@
 //! thread at most; a VMM is always bound to one; it runs above the vCPUs on its share alone. A
 //! system description without `pd-share` has none of this, and its VMMs no limit.
 
-use crate::children::{Children, of_share, of_vmm, scheduling_context};
+use crate::children::{Children, scheduling_context};
+use oversight::Part;
 use sel4::cap::{Endpoint, Tcb};
 use sel4_microkit::{Channel, ChannelSet, Child, get_mr, var};
 use trace_records::MAX_VMS;
@@ -50,6 +51,10 @@ pub fn renewed(vm: usize) -> Option<Channel> {
         *var!(share_1: usize = 0),
         *var!(share_2: usize = 0),
         *var!(share_3: usize = 0),
+        *var!(share_4: usize = 0),
+        *var!(share_5: usize = 0),
+        *var!(share_6: usize = 0),
+        *var!(share_7: usize = 0),
     ];
     // 0 leads to the console.
     let channel = channels.get(vm).filter(|&&channel| channel != 0);
@@ -69,8 +74,8 @@ pub struct Shares {
 
 struct Share {
     renewed: Channel,
-    vmm: usize,
-    holder: usize,
+    vmm: Part,
+    holder: Part,
     is_used_up: bool,
 }
 
@@ -80,8 +85,8 @@ impl Shares {
         let all = core::array::from_fn(|vm| {
             let share = Share {
                 renewed: renewed(vm)?,
-                vmm: of_vmm(vm),
-                holder: of_share(vm),
+                vmm: Part::Vmm(vm),
+                holder: Part::Share(vm),
                 is_used_up: false,
             };
             unbind(share.holder);
@@ -130,13 +135,13 @@ impl Shares {
     }
 }
 
-fn tcb(child: usize) -> Tcb {
-    Child::new(child).tcb()
+fn tcb(child: Part) -> Tcb {
+    Child::new(child.number()).tcb()
 }
 
 /// Binds the scheduling context that the Microkit made for one child to another, or the same.
 /// Whether the kernel did: it gives none that is exhausted to a thread that waits.
-fn bind(of: usize, to: usize) -> bool {
+fn bind(of: Part, to: Part) -> bool {
     let (context, to) = (scheduling_context(of), tcb(to).bits());
     let error =
         sel4::with_ipc_buffer_mut(|buffer| buffer.inner_mut().seL4_SchedContext_Bind(context, to));
@@ -144,7 +149,7 @@ fn bind(of: usize, to: usize) -> bool {
 }
 
 /// Takes the scheduling context that the Microkit made for a child from whoever it is bound to.
-fn unbind(of: usize) {
+fn unbind(of: Part) {
     let context = scheduling_context(of);
     // There is no error for a scheduling context that is not the monitor's own.
     sel4::with_ipc_buffer_mut(|buffer| buffer.inner_mut().seL4_SchedContext_Unbind(context));

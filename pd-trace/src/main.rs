@@ -43,6 +43,10 @@ fn init() -> TraceDomain {
         vm!(config_1, access_ring_1, access_reader_1, state_page_1, log_ring_1, log_reader_1, trace_ring_1),
         vm!(config_2, access_ring_2, access_reader_2, state_page_2, log_ring_2, log_reader_2, trace_ring_2),
         vm!(config_3, access_ring_3, access_reader_3, state_page_3, log_ring_3, log_reader_3, trace_ring_3),
+        vm!(config_4, access_ring_4, access_reader_4, state_page_4, log_ring_4, log_reader_4, trace_ring_4),
+        vm!(config_5, access_ring_5, access_reader_5, state_page_5, log_ring_5, log_reader_5, trace_ring_5),
+        vm!(config_6, access_ring_6, access_reader_6, state_page_6, log_ring_6, log_reader_6, trace_ring_6),
+        vm!(config_7, access_ring_7, access_reader_7, state_page_7, log_ring_7, log_reader_7, trace_ring_7),
     ];
     TraceDomain {
         trace: Trace::init(vms.into_iter().flatten(), clock(), Counter::now()),

@@ -2,13 +2,14 @@
 //!
 //! Used by the vCPU of either architecture, on behalf of the VMM component. Invariant: the
 //! guest may write any of it at any time, so no reference into it exists, and every address
-//! from the guest is checked against the one region that there is.
+//! from the guest is checked against the ranges that there are.
 
-use core::ptr::NonNull;
 use guest_trap::GuestPhysAddr;
+use heapless::Vec;
 use pd_runtime::life;
-use sel4_microkit::memory_region_symbol;
-use vm_config::{RamRange, VmConfig};
+use sel4_microkit::{memory_region_symbol, var};
+use spin::Once;
+use vm_config::{MAX_RAM_RANGES, RamRange, VmConfig};
 
 /// After how much of a long work on RAM this protection domain gives a sign of life: a few
 /// milliseconds on the slowest machine.
@@ -16,38 +17,60 @@ const PIECE_BYTES: usize = 256 << 10;
 
 /// The RAM of the only VM.
 #[derive(Clone, Copy)]
-pub struct GuestRam {
-    range: RamRange,
-    /// Where it is mapped here.
-    at: NonNull<u8>,
+pub struct GuestRam(&'static Mapped);
+
+struct Mapped {
+    /// Looked at first: nearly every VM has this one alone.
+    first: RamRange,
+    /// Where its last eight bytes begin, from its start.
+    #[cfg(target_arch = "x86_64")]
+    last_word: u64,
+    more: Vec<RamRange, MAX_RAM_RANGES>,
+    /// Where the guest's address 0 would be mapped here: all of its RAM is at the same distance.
+    origin: usize,
 }
+
+static MAPPED: Once<Mapped> = Once::new();
 
 impl GuestRam {
     /// The RAM that the Microkit mapped. Panics if it is not what the configuration says.
     pub fn new(config: &VmConfig<'_>) -> Self {
+        let mapped = [
+            *var!(guest_ram_len: usize = 0),
+            *var!(guest_ram_part2_len: usize = 0),
+            *var!(guest_ram_part3_len: usize = 0),
+            *var!(guest_ram_part4_len: usize = 0),
+        ];
         let mut ranges = config.ram();
-        let (Some(range), None) = (ranges.next(), ranges.next()) else {
-            panic!("this platform takes exactly one range of RAM in a VM's configuration");
-        };
-        let len_bytes = *sel4_microkit::var!(guest_ram_len: usize = 0) as u64;
-        assert!(
-            range.len_bytes == len_bytes,
-            "the configuration says {:#x} bytes of RAM, the system description {len_bytes:#x}",
-            range.len_bytes,
-        );
-        Self {
-            range,
-            at: memory_region_symbol!(guest_ram: *mut u8),
+        for mapped in mapped {
+            let wanted = ranges.next().map_or(0, |range| range.len_bytes);
+            assert!(
+                wanted == mapped as u64,
+                "the configuration says {wanted:#x} bytes of RAM, the system description {mapped:#x}"
+            );
         }
+        let mut ranges = config.ram();
+        let Some(first) = ranges.next() else {
+            panic!("the configuration has no RAM");
+        };
+        let at = memory_region_symbol!(guest_ram: *mut u8).as_ptr() as usize;
+        Self(MAPPED.call_once(|| Mapped {
+            first,
+            // RAM is whole pages.
+            #[cfg(target_arch = "x86_64")]
+            last_word: first.len_bytes - 8,
+            more: ranges.collect(),
+            origin: at.wrapping_sub(first.base as usize),
+        }))
     }
 
     /// Where the bytes are mapped here, if all of them are RAM.
     #[inline(always)]
     fn pointer(&self, address: GuestPhysAddr, len_bytes: usize) -> Option<*mut u8> {
-        let offset = address.0.checked_sub(self.range.base)?;
-        let rest = self.range.len_bytes.checked_sub(offset)?;
-        let ram = self.at.as_ptr();
-        (len_bytes as u64 <= rest).then(|| ram.wrapping_add(offset as usize))
+        let ram = self.0;
+        let is_ram = has(&ram.first, address, len_bytes) || ram.more_has(address, len_bytes);
+        let place = ram.origin.wrapping_add(address.0 as usize);
+        is_ram.then_some(place as *mut u8)
     }
 
     /// Copies from the RAM. Returns whether all of it is RAM; if not, `bytes` stays as it is.
@@ -55,8 +78,8 @@ impl GuestRam {
         let Some(from) = self.pointer(address, bytes.len()) else {
             return false;
         };
-        // SAFETY: `pointer` checked the range against the region that the Microkit mapped RW
-        // for this protection domain; no reference to it exists, and the target is one.
+        // SAFETY: `pointer` checked the range against the regions that the Microkit mapped RW
+        // for this protection domain; no reference to them exists, and the target is one.
         unsafe { from.copy_to_nonoverlapping(bytes.as_mut_ptr(), bytes.len()) };
         true
     }
@@ -68,8 +91,8 @@ impl GuestRam {
         };
         for (number, piece) in bytes.chunks(PIECE_BYTES).enumerate() {
             let to = to.wrapping_add(number * PIECE_BYTES);
-            // SAFETY: `pointer` checked the range against the region that the Microkit mapped RW
-            // for this protection domain; no reference to it exists, and the source is one.
+            // SAFETY: `pointer` checked the range against the regions that the Microkit mapped RW
+            // for this protection domain; no reference to them exists, and the source is one.
             unsafe { to.copy_from_nonoverlapping(piece.as_ptr(), piece.len()) };
             if piece.len() == PIECE_BYTES {
                 life().beat();
@@ -83,31 +106,48 @@ impl GuestRam {
     #[cfg(target_arch = "x86_64")]
     #[inline(always)]
     pub fn words(&self) -> impl Fn(GuestPhysAddr) -> Option<u64> + Copy + use<> {
-        let (first, ram) = (self.range.base, self.at.as_ptr());
-        // RAM is whole pages.
-        let last = self.range.len_bytes - 8;
+        let ram = self.0;
         move |address| {
-            let offset = address.0.wrapping_sub(first);
-            if offset > last {
+            let is_first = address.0.wrapping_sub(ram.first.base) <= ram.last_word;
+            if !is_first && !ram.more_has(address, 8) {
                 return None;
             }
-            let word = ram.wrapping_add(offset as usize).cast::<u64>();
-            // SAFETY: all eight bytes are in the region that the Microkit mapped RW for this
-            // protection domain, which is as long as `new` checked; no reference to it exists.
+            let word = ram.origin.wrapping_add(address.0 as usize) as *const u64;
+            // SAFETY: the address was checked against the regions that the Microkit mapped RW
+            // for this protection domain; no reference to them exists.
             Some(unsafe { word.read_unaligned() })
         }
     }
 
     /// Fills the RAM with zeroes.
     pub fn clear(&self) {
-        let len_bytes = self.range.len_bytes as usize;
-        for offset in (0..len_bytes).step_by(PIECE_BYTES) {
-            let piece = self.at.as_ptr().wrapping_add(offset);
-            let piece_bytes = PIECE_BYTES.min(len_bytes - offset);
-            // SAFETY: inside the region, which is mapped RW and as long as `new` checked; no
-            // references.
-            unsafe { piece.write_bytes(0, piece_bytes) };
-            life().beat();
+        for range in core::iter::once(&self.0.first).chain(&self.0.more) {
+            let len_bytes = range.len_bytes as usize;
+            let first = self.0.origin.wrapping_add(range.base as usize);
+            for offset in (0..len_bytes).step_by(PIECE_BYTES) {
+                let piece = first.wrapping_add(offset) as *mut u8;
+                let piece_bytes = PIECE_BYTES.min(len_bytes - offset);
+                // SAFETY: inside the range, whose region is mapped RW and as long as `new` checked;
+                // no references.
+                unsafe { piece.write_bytes(0, piece_bytes) };
+                life().beat();
+            }
         }
+    }
+}
+
+/// Whether all bytes are in a range.
+#[inline(always)]
+fn has(range: &RamRange, address: GuestPhysAddr, len_bytes: usize) -> bool {
+    let offset = address.0.wrapping_sub(range.base);
+    let rest = range.len_bytes.checked_sub(offset);
+    rest.is_some_and(|rest| len_bytes as u64 <= rest)
+}
+
+impl Mapped {
+    #[cold]
+    fn more_has(&self, address: GuestPhysAddr, len_bytes: usize) -> bool {
+        let mut more = self.more.iter();
+        more.any(|range| has(range, address, len_bytes))
     }
 }

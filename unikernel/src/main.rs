@@ -41,8 +41,10 @@ mod components;
 #[cfg(target_os = "none")]
 mod image;
 #[cfg(target_os = "none")]
-mod panic;
+mod mapped_ram;
 #[cfg(target_os = "none")]
+mod panic;
+
 mod places;
 #[cfg(target_os = "none")]
 mod print;

@@ -3,8 +3,9 @@
 //! Used by `boot` for the guests' RAM, and by `component_host` and `vm_parts` for what the
 //! loader left. Invariant: nothing here is written.
 
-use crate::arch::memory_map::{COMPILED_CONFIGURATIONS, GUEST_IMAGES, GUEST_RAM_START};
+use crate::arch::memory_map::{COMPILED_CONFIGURATIONS, GUESTS_START};
 use core::ops::Range;
+use vm_config::VmConfig;
 
 /// Each compiled configuration has a page, each image begins on one.
 pub const PAGE_BYTES: usize = 4096;
@@ -13,30 +14,40 @@ pub const PAGE_BYTES: usize = 4096;
 /// needs few page tables or none.
 pub const GUEST_RAM_BLOCK: usize = 0x20_0000;
 
-/// The largest part of `ram` that guests may have, whole blocks from its fixed start; empty
-/// if there is none.
+/// The largest part of `ram` that guests may have, whole blocks after their images; empty if there
+/// is none.
 pub fn guest_ram_in(ram: &Range<usize>) -> Range<usize> {
-    let start = GUEST_RAM_START;
+    let start = guest_ram_start();
     let end = ram.end & !(GUEST_RAM_BLOCK - 1);
     start..end.max(start)
 }
 
+/// Where guest RAM begins: with the first block after the images.
+pub fn guest_ram_start() -> usize {
+    guest_images_place().end.next_multiple_of(GUEST_RAM_BLOCK)
+}
+
+/// Where the guests' ELF files are, as far as the configurations can be read.
+pub fn guest_images_place() -> Range<usize> {
+    let configs = compiled_configurations().map_while(|blob| VmConfig::parse(blob).ok());
+    let pages =
+        configs.map(|config| (config.image_len_bytes() as usize).next_multiple_of(PAGE_BYTES));
+    GUESTS_START..pages.fold(GUESTS_START, usize::saturating_add)
+}
+
 /// The bytes of the places of the compiled configurations, in the order of the VMs' numbers.
-/// How many of them count is for each blob's own header to say; all zero is no VM. Call after
-/// `paging::enable`.
+/// How many of them count is for each blob's own header to say; all zero is no VM.
 pub fn compiled_configurations() -> impl Iterator<Item = &'static [u8]> {
     read_only(COMPILED_CONFIGURATIONS).chunks_exact(PAGE_BYTES)
 }
 
-/// The bytes of the place of the guests' ELF files, which may fill only the beginning. Call
-/// after `paging::enable`.
+/// The bytes of the guests' ELF files. There is RAM for guests after them, so all of it is RAM.
 pub fn guest_images() -> &'static [u8] {
-    read_only(GUEST_IMAGES)
+    read_only(guest_images_place())
 }
 
 fn read_only(place: Range<usize>) -> &'static [u8] {
-    // SAFETY: both callers pass a constant of the memory map: RAM that the loader filled
-    // before the first instruction, that `paging` maps read-only, and that the second stage
-    // gives to no guest, so nobody writes it.
+    // SAFETY: both callers pass RAM that the loader filled before the first instruction, that
+    // `paging` maps read-only, and that the second stage gives to no guest, so nobody writes it.
     unsafe { core::slice::from_raw_parts(place.start as *const u8, place.len()) }
 }

@@ -16,6 +16,7 @@
 mod cpu;
 mod laps;
 mod life;
+mod parts;
 mod report;
 mod text;
 mod watch;
@@ -23,6 +24,7 @@ mod watch;
 pub use cpu::{Accounts, Claims, Cpu, CpuLine, OfVm};
 pub use laps::{Laps, Spender};
 pub use life::LifePage;
+pub use parts::Part;
 pub use report::{Report, ReportPage};
 pub use text::{Printable, printable};
 pub use trace_records::Verdict;

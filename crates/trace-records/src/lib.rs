@@ -47,7 +47,7 @@ pub const TRACE_SLOTS: usize = 8192;
 /// Slots of a console ring.
 pub const CONSOLE_SLOTS: usize = 256;
 /// VMs that one trace component and one console serve.
-pub const MAX_VMS: usize = 4;
+pub const MAX_VMS: usize = 8;
 
 /// Index of the tag in every record.
 const TAG_WORD: usize = 5;

@@ -48,7 +48,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 /// Length of a blob in bytes, all of which the checksum or the header covers.
 pub const BLOB_LEN_BYTES: usize = size_of::<Blob>();
 /// Most VMs in one system.
-pub const MAX_VMS: usize = 4;
+pub const MAX_VMS: usize = 8;
 /// Most devices in one VM.
 pub const MAX_DEVICES: usize = 8;
 /// Most ranges of RAM in one VM.

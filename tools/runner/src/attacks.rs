@@ -12,9 +12,9 @@ pub use boots::{Boot, boots};
 pub use judge::{Judged, Outcome};
 pub use table::{save, table};
 
-use crate::{Architecture, Failure, Microkit, Platform, Request, Unikernel, run};
+use crate::{Architecture, Change, Failure, Platform, Request, SystemDescription, Unikernel, run};
 use ::attacks::{Attack, By, Exists, Seen};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 /// Where the attacks are tried.
@@ -103,7 +103,7 @@ impl<'a> Target<'a> {
             std::fs::write(&file, text).map_err(failed)?;
             files.push(file);
         }
-        let platform = self.taken_over(boot.by(), work.path())?;
+        let platform = self.taken_over(boot.by());
         let ran = run(
             &Request {
                 configs: &files,
@@ -134,8 +134,8 @@ impl<'a> Target<'a> {
     }
 
     /// The platform with one of its components exchanged.
-    fn taken_over(&self, by: By, work: &Path) -> Result<Platform, Failure> {
-        Ok(match self.platform {
+    fn taken_over(&self, by: By) -> Platform {
+        match self.platform {
             Platform::Unikernel(honest) => Platform::Unikernel(Unikernel {
                 architecture: honest.architecture,
                 kernel: match by {
@@ -144,34 +144,28 @@ impl<'a> Target<'a> {
                 },
                 cpu: honest.cpu,
             }),
-            Platform::Microkit(honest, model) => Platform::Microkit(
-                Microkit {
-                    sdk: honest.sdk.clone(),
-                    board: honest.board.clone(),
-                    config: honest.config.clone(),
-                    domains: honest.domains.clone(),
-                    system: exchanged(&honest.system, by, work)?,
-                },
-                model,
-            ),
-        })
+            Platform::Microkit(honest, emulator) => {
+                let mut taken_over = honest.clone();
+                taken_over.system = exchanged(by);
+                Platform::Microkit(taken_over, emulator.clone())
+            }
+        }
     }
 }
 
-/// The system description with a hostile program in the place of VM 0's VMM, of the trace
-/// component, or of the console; nothing else is changed.
-fn exchanged(system: &Path, by: By, work: &Path) -> Result<PathBuf, Failure> {
-    let (honest, hostile) = match by {
-        By::Guest => return Ok(system.to_owned()),
-        By::Vmm => ("pd-vmm", "hostile-vmm"),
-        By::Trace => ("pd-trace", "hostile-trace"),
-        By::Console => ("pd-console", "hostile-console"),
+/// The system with a hostile program in the place of VM 0's VMM, of the trace component, or of the
+/// console; nothing else is changed.
+fn exchanged(by: By) -> SystemDescription {
+    let programs = match by {
+        By::Guest => None,
+        By::Vmm => Some(("pd-vmm", "hostile-vmm")),
+        By::Trace => Some(("pd-trace", "hostile-trace")),
+        By::Console => Some(("pd-console", "hostile-console")),
     };
-    let place = work.join("hostile.xml");
-    let image = |name| format!("<program_image path=\"{name}\" />");
-    std::fs::read_to_string(system)
-        .map(|text| text.replacen(&image(honest), &image(hostile), 1))
-        .and_then(|text| std::fs::write(&place, text))
-        .map_err(|error| Failure::Host(format!("{}: {error}", system.display())))?;
-    Ok(place)
+    let image = |name| format!("<program_image path=\"{name}\"");
+    let change = programs.map(|(honest, hostile)| Change {
+        from: image(honest),
+        to: image(hostile),
+    });
+    SystemDescription::Made(change.into_iter().collect())
 }

@@ -5,6 +5,7 @@
 //! access until the trace component is through with the last one, divided by their number,
 //! without what the console took meanwhile.
 
+use crate::vms::with_console;
 use crate::{Architecture, Failure, Platform, Request, Transcript, run};
 use std::path::Path;
 use std::time::Duration;
@@ -48,7 +49,7 @@ pub fn measure(platform: &Platform, images: &Path, operation: &str) -> Result<Fi
          cmdline \"trace=0xfa000000 console=0x9000000 n={accesses} op={operation}\"\n\
          vdev trace loc 0xfa000000 emit-logger emit-trace 12\nvdev pl011 loc 0x9000000\n"
     );
-    let text = platform.architecture().with_console(&text);
+    let text = with_console(platform.architecture(), &text);
     std::fs::write(&config, text).map_err(|error| Failure::Host(error.to_string()))?;
     let request = Request {
         configs: &[config],

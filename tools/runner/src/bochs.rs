@@ -24,7 +24,6 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-const RAM_BYTES: u64 = 256 << 20;
 /// How fast the machine is if nothing else is asked for, 2^N ns an instruction: Bochs emulates
 /// about that many.
 const INSTRUCTION_NS_LOG2: u32 = 4;
@@ -52,6 +51,7 @@ impl Boot {
         request: &Request<'_>,
         kernel: &Path,
         module: &Path,
+        ram_bytes: u64,
     ) -> Result<Self, String> {
         let work = request.work;
         let folder = work.display().to_string();
@@ -59,7 +59,7 @@ impl Boot {
             return Err(format!("Bochs cannot be told of a folder like {folder}"));
         }
         let rom_program = request.images.join("boot-rom");
-        let boot = multiboot::Boot::read(kernel, module, &rom_program, RAM_BYTES)?;
+        let boot = multiboot::Boot::read(kernel, module, &rom_program, ram_bytes)?;
         let write = |name: &str, bytes: &[u8]| {
             let file = work.join(name);
             fs::write(&file, bytes)
@@ -67,7 +67,10 @@ impl Boot {
         };
         write("disk.img", &boot.disk)?;
         write("boot.rom", &boot.rom)?;
-        write("bochsrc", configuration(&folder, request.icount).as_bytes())?;
+        write(
+            "bochsrc",
+            configuration(&folder, request.icount, ram_bytes).as_bytes(),
+        )?;
         write("start", b"continue\n")?;
         let mut command = Command::new("bochs");
         command.arg("-q").arg("-f").arg(work.join("bochsrc"));
@@ -138,8 +141,8 @@ fn lock(work: &Path) -> PathBuf {
     work.join("disk.img.lock")
 }
 
-fn configuration(folder: &str, icount: Option<u32>) -> String {
-    let megabytes = RAM_BYTES >> 20;
+fn configuration(folder: &str, icount: Option<u32>, ram_bytes: u64) -> String {
+    let megabytes = ram_bytes >> 20;
     let speed = 1_000_000_000_u64 >> icount.unwrap_or(INSTRUCTION_NS_LOG2);
     let rom_at = multiboot::ROM_AT;
     let [com1, com2] = SERIAL_PORTS;
@@ -331,7 +334,7 @@ mod tests {
     #[test]
     fn the_machine_is_as_fast_as_its_clock_is_to_count() {
         let speed = |icount| {
-            let text = configuration("run", icount);
+            let text = configuration("run", icount, 256 << 20);
             let (_, rest) = text.split_once("ips=").unwrap();
             rest[..rest.find(',').unwrap()].parse::<u32>().unwrap()
         };

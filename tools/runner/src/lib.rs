@@ -6,10 +6,11 @@
 
 pub mod attacks;
 pub mod bench;
-mod board;
 mod bochs;
 mod description;
+mod emulator;
 mod machine;
+mod microkit;
 mod multiboot;
 mod outcome;
 mod qemu;
@@ -17,9 +18,11 @@ mod qmp;
 mod system;
 mod vms;
 
-pub use board::{BoardModel, VtX};
-pub use system::{Architecture, Microkit, Platform, Unikernel};
-pub use vms::{configurations, on_architecture, system_description};
+pub use emulator::{Emulator, VtX};
+pub use microkit::{Change, Microkit, SystemDescription};
+pub use system::{Platform, Unikernel, of_images};
+pub use system_description::{Architecture, Board};
+pub use vms::{configurations, on_architecture};
 
 use outcome::{Ends, Outcome};
 use oversight::Verdict;
@@ -54,7 +57,7 @@ impl Request<'_> {
     fn images(&self) -> Images<'_> {
         Images {
             folder: self.images,
-            machine: Some(self.platform.architecture().of_images()),
+            machine: Some(of_images(self.platform.architecture())),
         }
     }
 }
@@ -100,8 +103,12 @@ impl fmt::Display for Failure {
 ///
 /// See [`Failure`].
 pub fn run(request: &Request<'_>, mut show: impl FnMut(&str)) -> Result<Transcript, Failure> {
-    let compiled = compile_for(request.platform.system(), request.configs, request.images())?;
-    let report_page = request.platform.report_page().map_err(Failure::Host)?;
+    let compiled = compile(request.configs, request.images())?;
+    if let Platform::Microkit(microkit, _) = request.platform {
+        microkit.describe(request.work, &compiled)?;
+    }
+    let report_page = request.platform.report_page(request.work);
+    let report_page = report_page.map_err(Failure::Host)?;
     let boot = request
         .platform
         .boot(request, &compiled)
@@ -124,7 +131,7 @@ pub fn run(request: &Request<'_>, mut show: impl FnMut(&str)) -> Result<Transcri
     let dumped = match &request.dump {
         Some(file) => request
             .platform
-            .memory(&compiled)
+            .memory(&compiled, request.work)
             .and_then(|pieces| machine.dump(&pieces, file)),
         None => Ok(()),
     };
@@ -136,22 +143,13 @@ pub fn run(request: &Request<'_>, mut show: impl FnMut(&str)) -> Result<Transcri
     Ok(transcript)
 }
 
-/// Compiles the VMs' configurations and holds them against the system description, if there is
-/// one.
+/// Compiles the VMs' configurations.
 ///
 /// # Errors
 ///
-/// [`Failure::Config`], or that the system description cannot be read.
-pub fn compile_for(
-    system: Option<&Path>,
-    configs: &[PathBuf],
-    images: Images<'_>,
-) -> Result<Vec<Compiled>, Failure> {
-    let compiled = compile_all(configs, images, Warnings::Told).map_err(Failure::Config)?;
-    if let Some(system) = system {
-        description::check(system, &compiled)?;
-    }
-    Ok(compiled)
+/// [`Failure::Config`].
+pub fn compile(configs: &[PathBuf], images: Images<'_>) -> Result<Vec<Compiled>, Failure> {
+    compile_all(configs, images, Warnings::Told).map_err(Failure::Config)
 }
 
 impl Transcript {

@@ -4,8 +4,8 @@ use ::attacks::Attack;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use runner::attacks::{Target, save, table};
 use runner::{
-    Architecture, BoardModel, Failure, Microkit, Platform, Request, Unikernel, VtX, bench,
-    compile_for, configurations, on_architecture, run, system_description,
+    Architecture, Board, Emulator, Failure, Microkit, Platform, Request, SystemDescription,
+    Unikernel, VtX, bench, compile, configurations, of_images, on_architecture, run,
 };
 use shared_ring::RingKind;
 use std::fmt;
@@ -107,9 +107,12 @@ struct HostArguments {
     /// Where the protection domains are
     #[arg(long, default_value = "out/microkit/qemu_virt_aarch64/release")]
     domains: PathBuf,
-    /// The system description, if not the one for so many VMs
+    /// A system description, if not the one that is made of the VMs and the board
     #[arg(long)]
     system: Option<PathBuf>,
+    /// Where the boards' files are
+    #[arg(long, default_value = "boards")]
+    boards: PathBuf,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -188,17 +191,13 @@ impl HostArguments {
     fn images_of_guests(&self) -> Images<'_> {
         Images {
             folder: &self.images,
-            machine: Some(Architecture::from(self.arch).of_images()),
+            machine: Some(of_images(self.arch.into())),
         }
     }
 }
 
-/// What is to host so many VMs; seL4 on a model of its board.
-fn platform(
-    host: &HostArguments,
-    vms: usize,
-    model: impl Fn(&str) -> Result<&'static BoardModel, String>,
-) -> Result<Platform, Failure> {
+/// What is to host the VMs; seL4 on what emulates its board.
+fn platform(host: &HostArguments, asked: Asked) -> Result<Platform, Failure> {
     Ok(match host.platform {
         PlatformName::Unikernel => Platform::Unikernel(Unikernel {
             architecture: host.arch.into(),
@@ -206,13 +205,25 @@ fn platform(
             cpu: None,
         }),
         PlatformName::Microkit => {
-            let model = model(&host.board).map_err(Failure::Host)?;
-            Platform::Microkit(microkit(host, vms)?, model)
+            let microkit = microkit(host)?;
+            let emulator = match asked {
+                Asked::ForEqualRuns => Emulator::of(&microkit.board),
+                Asked::By(user) => Emulator::asked(&microkit.board, user),
+            };
+            let emulator = emulator
+                .map_err(|error| Failure::Host(format!("{}: {error}", microkit.board_name)))?;
+            Platform::Microkit(microkit, emulator)
         }
     })
 }
 
-fn microkit(host: &HostArguments, vms: usize) -> Result<Microkit, Failure> {
+/// Which emulator it is to be.
+enum Asked {
+    ForEqualRuns,
+    By(Option<VtX>),
+}
+
+fn microkit(host: &HostArguments) -> Result<Microkit, Failure> {
     // Make exports the variable, empty if it is not set.
     let variable = std::env::var_os("MICROKIT_SDK").filter(|sdk| !sdk.is_empty());
     let sdk = host.sdk.clone().or(variable.map(PathBuf::from));
@@ -220,37 +231,40 @@ fn microkit(host: &HostArguments, vms: usize) -> Result<Microkit, Failure> {
         sdk: sdk.ok_or_else(|| {
             Failure::Host("set MICROKIT_SDK to the folder of a Microkit SDK".into())
         })?,
-        board: host.board.clone(),
+        board: Board::load(&host.boards, &host.board).map_err(Failure::Host)?,
+        board_name: host.board.clone(),
         config: host.config_name.clone(),
         domains: host.domains.clone(),
-        system: host
-            .system
-            .clone()
-            .unwrap_or_else(|| system_description(&host.board, vms)),
+        system: match &host.system {
+            Some(file) => SystemDescription::Written(file.clone()),
+            None => SystemDescription::Made(Vec::new()),
+        },
     })
 }
 
 fn image(boot: &Boot) -> Result<(), Failure> {
     let configs = boot.configurations()?;
-    let microkit = microkit(&boot.host, configs.len())?;
-    let images = boot.host.images_of_guests();
-    let compiled = compile_for(Some(&microkit.system), &configs, images)?;
+    let microkit = microkit(&boot.host)?;
+    let compiled = compile(&configs, boot.host.images_of_guests())?;
+    microkit.describe(&boot.work, &compiled)?;
     let image = microkit
         .build(&boot.work, &compiled)
         .map_err(Failure::Host)?;
-    let beside = match microkit.board.starts_with("x86_64") {
-        // A Multiboot loader takes one or the other.
-        true => "report.txt and the kernel (sel4.elf, sel4_32.elf)",
-        false => "report.txt",
+    let made = match microkit.system {
+        SystemDescription::Made(_) => "system.xml, ",
+        SystemDescription::Written(_) => "",
     };
-    println!("{}, {beside} beside it", image.display());
+    let beside = match microkit.board.architecture {
+        Architecture::Aarch64 => "report.txt",
+        // A Multiboot loader takes one or the other.
+        Architecture::X86_64 => "report.txt and the kernel (sel4.elf, sel4_32.elf)",
+    };
+    println!("{}, {made}{beside} beside it", image.display());
     Ok(())
 }
 
-fn platform_of(boot: &Boot, vms: usize) -> Result<Platform, Failure> {
-    platform(&boot.host, vms, |board| {
-        BoardModel::under(board, boot.emulator.map(VtX::from))
-    })
+fn platform_of(boot: &Boot) -> Result<Platform, Failure> {
+    platform(&boot.host, Asked::By(boot.emulator.map(VtX::from)))
 }
 
 fn run_vm(boot: &Boot, dump: Option<PathBuf>) -> Result<(), Failure> {
@@ -259,7 +273,7 @@ fn run_vm(boot: &Boot, dump: Option<PathBuf>) -> Result<(), Failure> {
         configs: &configs,
         images: &boot.host.images,
         work: &boot.work,
-        platform: &platform_of(boot, configs.len())?,
+        platform: &platform_of(boot)?,
         icount: boot.icount,
         dump,
         until: None,
@@ -287,7 +301,7 @@ fn trace(boot: &Boot) -> Result<(), Failure> {
         let vms = (0..).zip(boot.configurations()?);
         let blobs = vms.map(|(vm, _)| boot.work.join(file_of_vm(vm, "vm", "blob")));
         let blobs = blobs.collect::<Vec<_>>();
-        let places = platform_of(boot, blobs.len())?.ring_places();
+        let places = platform_of(boot)?.ring_places();
         let names = Names::load(&blobs, &[], &boot.host.images, |text| tell::warn(text));
         let names = names.map_err(Failure::Config)?;
         let printed = print_rings(&file, &places, &names);
@@ -316,7 +330,7 @@ fn print_rings(dump_file: &Path, places: &Places, names: &Names) -> io::Result<(
 }
 
 fn attack(host: &HostArguments, names: &[String]) -> Result<(), Failure> {
-    let platform = platform(host, 2, BoardModel::named)?;
+    let platform = platform(host, Asked::ForEqualRuns)?;
     let target = Target::of(&platform, &host.images);
     let is_wanted = |attack: &&Attack| {
         names.is_empty()
@@ -350,7 +364,7 @@ fn attack(host: &HostArguments, names: &[String]) -> Result<(), Failure> {
 const FLOOR: &str = "floor: the PC moves on";
 
 fn bench_all(host: &HostArguments, floor_kernel: Option<PathBuf>) -> Result<(), Failure> {
-    let platform = platform(host, 1, BoardModel::named)?;
+    let platform = platform(host, Asked::ForEqualRuns)?;
     println!(
         "{} an access, {}, both options on, n = {}",
         bench::unit(&platform),
@@ -379,15 +393,17 @@ fn bench_all(host: &HostArguments, floor_kernel: Option<PathBuf>) -> Result<(), 
         });
         row(FLOOR, &bench::measure(&floor, &host.images, "read")?);
     }
-    if let Platform::Microkit(_, model) = platform {
+    if let Platform::Microkit(..) = platform {
         let beside = |answer: &str| -> Result<Platform, Failure> {
-            let mut microkit = microkit(host, 1)?;
-            // `make bench` puts them beside the others.
-            microkit
-                .domains
-                .as_mut_os_string()
-                .push(format!("-{answer}"));
-            Ok(Platform::Microkit(microkit, model))
+            let mut platform = self::platform(host, Asked::ForEqualRuns)?;
+            if let Platform::Microkit(microkit, _) = &mut platform {
+                // `make bench` puts them beside the others.
+                microkit
+                    .domains
+                    .as_mut_os_string()
+                    .push(format!("-{answer}"));
+            }
+            Ok(platform)
         };
         let floor = beside("floor")?;
         row(FLOOR, &bench::measure(&floor, &host.images, "read")?);

@@ -4,8 +4,8 @@
 //! Used by the `runner` program and by the system tests. Invariant: the order of the files'
 //! names is the order of the VMs' numbers.
 
-use crate::Architecture;
 use std::path::{Path, PathBuf};
+use system_description::Architecture;
 
 /// What a configuration's name ends with.
 const SUFFIX: &str = "conf";
@@ -65,7 +65,7 @@ pub fn on_architecture(
     let adapt = |config: PathBuf| {
         let text = std::fs::read_to_string(&config)
             .map_err(|error| format!("cannot read {}: {error}", config.display()))?;
-        let adapted = architecture.with_console(&text);
+        let adapted = with_console(architecture, &text);
         let Some(name) = config.file_name().filter(|_| adapted != text) else {
             return Ok(config);
         };
@@ -78,12 +78,14 @@ pub fn on_architecture(
     configs.into_iter().map(adapt).collect()
 }
 
-/// The system description for so many VMs on a board, relative to the project's folder.
-/// Whether it fits is checked before anything boots.
-pub fn system_description(board: &str, vms: usize) -> PathBuf {
-    match (board, vms) {
-        ("qemu_virt_aarch64", 1) => "system.xml".into(),
-        (_, 1) => format!("boards/{board}/demo.xml").into(),
-        _ => format!("boards/{board}/two-vms.xml").into(),
+/// The configuration `text`, whose console is a PL011 at 0x9000000, with the console that a guest
+/// of this architecture has. So one scenario serves both.
+pub(crate) fn with_console(architecture: Architecture, text: &str) -> String {
+    match architecture {
+        Architecture::Aarch64 => text.to_owned(),
+        Architecture::X86_64 => text
+            .replace("console=0x9000000", "console=io:0x3f8")
+            .replace("vdev pl011", "vdev ser8250")
+            .replace("loc 0x9000000", "loc io:0x3f8"),
     }
 }

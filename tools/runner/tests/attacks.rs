@@ -6,8 +6,10 @@ mod platforms;
 use platforms::{BOARDS, guests, instruction_ns_log2, microkit, root, say, unikernel};
 use roxmltree::Document;
 use runner::attacks::Target;
-use runner::{Architecture, Platform, system_description};
+use runner::{Architecture, Board, Platform};
 use std::path::{Path, PathBuf};
+use system_description::{Vm, describe};
+use vm_config::RamRange;
 
 /// Tries the whole list on a platform.
 fn attack(platform: &Platform) {
@@ -46,9 +48,8 @@ fn on_the_unikernel_checks_hold_and_what_page_tables_would_stop_falls_x86_64() {
 #[test]
 fn on_sel4_every_attack_holds_that_somebody_stops() {
     for board in BOARDS {
-        let system = root().join(system_description(board, 2));
         let configs = ["debug", "release"];
-        microkit("attacks", board, &configs, &system)
+        microkit("attacks", board, &configs, &[])
             .iter()
             .for_each(attack);
     }
@@ -111,9 +112,14 @@ fn no_ordinary_image_depends_on_an_attack() {
 fn the_hostile_domains_find_their_regions_where_the_descriptions_map_them() {
     let places = root().join("sel4/attacks/components/src/places.rs");
     let places = std::fs::read_to_string(places).unwrap();
-    for board in BOARDS {
-        let system = root().join(system_description(board, 2));
-        let system = std::fs::read_to_string(system).unwrap();
+    for board_name in BOARDS {
+        let board = Board::load(&root().join("boards"), board_name).unwrap();
+        let ram = [RamRange {
+            base: 0x4000_0000,
+            len_bytes: 2 << 20,
+        }];
+        let vms = ["attacker", "witness"].map(|name| Vm { name, ram: &ram });
+        let system = describe(&vms, &board);
         let document = Document::parse(&system).unwrap();
         let address = |domain: &str, region: &str| {
             let mut maps = document.descendants().filter(|node| {
@@ -148,7 +154,7 @@ fn the_hostile_domains_find_their_regions_where_the_descriptions_map_them() {
                     && line.contains(variant)
                     && line.ends_with(&format!("=> 0x{wanted:x},"))
             });
-            assert!(found, "{board}: {region} in {domain} at {there}");
+            assert!(found, "{board_name}: {region} in {domain} at {there}");
         }
     }
 }

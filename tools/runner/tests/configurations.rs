@@ -5,7 +5,10 @@
 #[allow(dead_code, reason = "its guest has no functions")]
 mod elf;
 
-use runner::{Architecture, Failure, compile_for, configurations, on_architecture};
+use runner::{
+    Architecture, Board, Failure, Microkit, SystemDescription, compile, configurations,
+    on_architecture,
+};
 use std::path::{Path, PathBuf};
 use vdev_trace::image::{Images, Machine};
 
@@ -31,8 +34,34 @@ fn refusal(texts: &[&str], system: &str) -> String {
     let (folder, files) = folder_of(texts);
     let system_path = folder.path().join("two.xml");
     std::fs::write(&system_path, system).unwrap();
-    match compile_for(Some(&system_path), &files, images(folder.path())) {
-        Ok(_) => String::new(),
+    let system = SystemDescription::Written(system_path);
+    told((folder, files), "qemu_virt_aarch64", system)
+}
+
+/// What is said when these VMs are to run on a board, with a description that is made.
+fn refusal_by(board: &str, texts: &[&str]) -> String {
+    told(folder_of(texts), board, SystemDescription::Made(Vec::new()))
+}
+
+fn told(
+    (folder, files): (tempfile::TempDir, Vec<PathBuf>),
+    board: &str,
+    system: SystemDescription,
+) -> String {
+    let boards = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../boards");
+    let microkit = Microkit {
+        sdk: "no SDK".into(),
+        board_name: board.into(),
+        board: Board::load(&boards, board).unwrap(),
+        config: "release".into(),
+        domains: "nowhere".into(),
+        system,
+    };
+    let work = folder.path().join("run");
+    let described = compile(&files, images(folder.path()))
+        .and_then(|compiled| microkit.describe(&work, &compiled));
+    match described {
+        Ok(()) => String::new(),
         Err(Failure::Config(text)) => {
             let place = format!("{}/", folder.path().display());
             text.replace(&place, "")
@@ -102,7 +131,7 @@ fn a_folder_without_a_configuration_is_refused() {
 fn vms_that_fit_the_description_are_numbered() {
     assert_eq!(refusal(&[FIRST, SECOND], TWO), "");
     let (folder, files) = folder_of(&[FIRST, SECOND]);
-    let compiled = compile_for(None, &files, images(folder.path())).unwrap();
+    let compiled = compile(&files, images(folder.path())).unwrap();
     let numbers: Vec<u8> = compiled
         .iter()
         .map(|vm| vm_config::VmConfig::parse(&vm.blob).unwrap().vm())
@@ -155,12 +184,12 @@ fn fewer_vms_than_the_description_has_are_refused() {
 
 #[test]
 fn more_vms_than_a_system_can_have_are_refused() {
-    let texts: Vec<String> = (0..5)
+    let texts: Vec<String> = (0..9)
         .map(|number| format!("system vm{number}\nram 0x40000000,2M\nload guest\n"))
         .collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     let said = refusal(&texts, TWO);
-    assert_eq!(said, "error: 5 VMs, but a system has at most 4\n");
+    assert_eq!(said, "error: 9 VMs, but a system has at most 8\n");
 }
 
 #[test]
@@ -193,6 +222,44 @@ fn vms_in_the_wrong_order_are_refused() {
     assert!(said.contains("VM 0 has the name of VM 1"), "{said}");
     assert!(
         said.contains("0.conf:1:8") && said.contains("two.xml:5:1"),
+        "{said}"
+    );
+}
+
+#[test]
+fn ram_that_a_board_does_not_have_is_refused_at_the_largest_range() {
+    for board in ["qemu_virt_aarch64", "zcu102", "x86_64_generic_vtx"] {
+        let much = "system much\nram 0x40000000,1G\nload guest\n";
+        assert_eq!(refusal_by(board, &[FIRST, much]), "", "{board}");
+        let more = "system more\nram 0x40000000,2M\nram 0x80000000,8G\nload guest\n";
+        let said = refusal_by(board, &[FIRST, more]);
+        assert!(
+            said.contains("1.conf:3:5") && said.contains(&format!("{board} does not have")),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn a_board_that_is_not_known_is_refused_with_those_that_are() {
+    let boards = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../boards");
+    let said = Board::load(&boards, "zcu103").unwrap_err();
+    assert!(
+        said.contains("zcu103.toml") && said.contains("zcu102"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_boards_file_with_a_key_that_means_nothing_is_refused_at_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let boards = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../boards");
+    let text = std::fs::read_to_string(boards.join("zcu102.toml")).unwrap();
+    let text = text.replace("observed_at", "observd_at");
+    std::fs::write(folder.path().join("mine.toml"), text).unwrap();
+    let said = Board::load(folder.path(), "mine").unwrap_err();
+    assert!(
+        said.contains("mine.toml") && said.contains("line 4") && said.contains("observd_at"),
         "{said}"
     );
 }

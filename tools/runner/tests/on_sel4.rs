@@ -9,29 +9,17 @@ mod platforms;
 use platforms::{BOARDS, guests, instruction_ns_log2, microkit, root, set_by_make};
 use regex::Regex;
 use runner::{
-    Failure, Platform, Request, Transcript, configurations, on_architecture, run,
-    system_description,
+    Change, Failure, Platform, Request, Transcript, configurations, on_architecture, run,
 };
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const CONFIGS: [&str; 2] = ["debug", "release"];
 
-/// A change of the system description: what stands there once, and what is to.
-type Change<'a> = (&'a str, &'a str);
-
-/// The system description for so many VMs on a board after the changes, in a file of its own.
-fn changed_system(folder: &Path, board: &str, vms: usize, changes: &[Change]) -> PathBuf {
-    let description = system_description(board, vms);
-    let mut text = std::fs::read_to_string(root().join(&description)).unwrap();
-    for (from, to) in changes {
-        let count = text.matches(from).count();
-        assert_eq!(count, 1, "{} has {from} once", description.display());
-        text = text.replace(from, to);
-    }
-    let file = folder.join("system.xml");
-    std::fs::write(&file, text).unwrap();
-    file
+/// What stands in the system description, and what is to.
+fn change(from: &str, to: &str) -> Change {
+    let (from, to) = (from.into(), to.into());
+    Change { from, to }
 }
 
 struct Run {
@@ -97,9 +85,7 @@ fn boot_on_board(
     prepare: impl Fn(&Path),
 ) -> Vec<Run> {
     let folder = tempfile::tempdir().unwrap();
-    let vms = configs_of(scenario).len();
-    let system = changed_system(folder.path(), board, vms, changes);
-    let platforms = microkit(scenario, board, configs, &system);
+    let platforms = microkit(scenario, board, configs, changes);
     // Without an SDK there are no protection domains to prepare either.
     if !platforms.is_empty() {
         prepare(folder.path());
@@ -183,18 +169,18 @@ fn everywhere() -> impl Iterator<Item = (&'static str, &'static str)> {
 }
 
 /// The change that runs a changed copy of a protection domain.
-fn changed_program(domain: &str) -> (String, &'static str) {
-    let from = format!(r#"<program_image path="{domain}" />"#);
-    (from, r#"<program_image path="changed" />"#)
+fn changed_program(domain: &str) -> Change {
+    let from = format!(r#"<program_image path="{domain}""#);
+    change(&from, r#"<program_image path="changed""#)
 }
 
 #[test]
 fn whoever_faults_is_named_with_address_and_pc_and_the_run_fails() {
     // Each maps something read-only that it has to write.
-    let cases: [(&str, Change, &str); 3] = [
+    let cases = [
         (
             "pd-vmm",
-            (
+            change(
                 r#"mr="access_ring" vaddr="0x10010000" perms="rw""#,
                 r#"mr="access_ring" vaddr="0x10010000" perms="r""#,
             ),
@@ -202,7 +188,7 @@ fn whoever_faults_is_named_with_address_and_pc_and_the_run_fails() {
         ),
         (
             "pd-trace",
-            (
+            change(
                 r#"mr="trace_ring" vaddr="0x10100000" perms="rw""#,
                 r#"mr="trace_ring" vaddr="0x10100000" perms="r""#,
             ),
@@ -210,7 +196,7 @@ fn whoever_faults_is_named_with_address_and_pc_and_the_run_fails() {
         ),
         (
             "pd-console",
-            (
+            change(
                 r#"mr="log_reader" vaddr="0x10030000" perms="rw""#,
                 r#"mr="log_reader" vaddr="0x10030000" perms="r""#,
             ),
@@ -230,7 +216,7 @@ fn whoever_faults_is_named_with_address_and_pc_and_the_run_fails() {
 
 #[test]
 fn a_vmm_that_faults_is_named_and_ends_its_own_vm_alone() {
-    let read_only = (
+    let read_only = change(
         r#"mr="access_ring_1" vaddr="0x10010000" perms="rw""#,
         r#"mr="access_ring_1" vaddr="0x10010000" perms="r""#,
     );
@@ -256,8 +242,8 @@ fn whoever_spins_is_named_within_a_second_and_the_run_fails() {
             let spin = |file: &mut [u8]| begin_with(file, board, SPIN);
             write_changed_copy(folder, board, config, domain, spin);
         };
-        let (from, to) = changed_program(domain);
-        for run in boot_on_board("demo", board, &[config], &[(&from, to)], prepare) {
+        let changed = changed_program(domain);
+        for run in boot_on_board("demo", board, &[config], &[changed.clone()], prepare) {
             let line = format!(r"^hung: {domain} has had (\d+) ms of the CPU and gives no sign");
             let reason = run.reason();
             let milliseconds = Regex::new(&line).unwrap().captures(reason);
@@ -271,7 +257,7 @@ fn whoever_spins_is_named_within_a_second_and_the_run_fails() {
 #[test]
 fn a_console_that_prints_another_verdict_is_not_believed() {
     let read_only = r#"mr="access_ring" vaddr="0x10010000" perms="rw""#;
-    let read_only = (
+    let read_only = change(
         read_only,
         r#"mr="access_ring" vaddr="0x10010000" perms="r""#,
     );
@@ -280,8 +266,8 @@ fn a_console_that_prints_another_verdict_is_not_believed() {
             let lie = |file: &mut [u8]| say_instead(file, "verdict: failed\n", "verdict: ok\n");
             write_changed_copy(folder, board, config, "pd-console", lie);
         };
-        let (from, to) = changed_program("pd-console");
-        let changes = [read_only, (&from, to)];
+        let changed = changed_program("pd-console");
+        let changes = [read_only.clone(), changed];
         for run in boot_on_board("demo", board, &[config], &changes, prepare) {
             let reason = run.reason();
             assert!(reason.starts_with("panic in pd-vmm: "), "{reason}");
@@ -296,7 +282,7 @@ fn a_console_that_prints_another_verdict_is_not_believed() {
 fn last_words_are_one_line_of_their_author_whatever_is_in_them() {
     // The VMM gets another image than the one that its configuration was compiled for, and says so
     // in words that would end its line, clear the screen, and be another VM's and the verdict.
-    let other_image = (r#"prefill_path="guest.elf""#, r#"prefill_path="vm.blob""#);
+    let other_image = change(r#"prefill_path="guest.elf""#, r#"prefill_path="vm.blob""#);
     for (board, config) in everywhere() {
         let prepare = |folder: &Path| {
             let words = "the configuration was compiled for an image of ";
@@ -304,8 +290,8 @@ fn last_words_are_one_line_of_their_author_whatever_is_in_them() {
             let forge = |file: &mut [u8]| say_instead(file, words, forged);
             write_changed_copy(folder, board, config, "pd-vmm", forge);
         };
-        let (from, to) = changed_program("pd-vmm");
-        let changes = [other_image, (&from, to)];
+        let changed = changed_program("pd-vmm");
+        let changes = [other_image.clone(), changed];
         for run in boot_on_board("demo", board, &[config], &changes, prepare) {
             let line = r"^panic in pd-vmm: pd-vmm/src/main\.rs:\d+:\d+: oh\?verdict: ok\?\?\[2Jsecond\| guest: done\?+\d+ bytes, but";
             let reason = run.reason();
@@ -340,7 +326,7 @@ fn where_the_cpus_time_went_stands_in_one_line() {
 #[test]
 fn a_trace_component_that_faults_in_the_middle_of_its_work_is_named() {
     // A ring of half its size: the fault comes with the record that has no room.
-    let half = (
+    let half = change(
         r#"name="trace_ring" size="0x81000""#,
         r#"name="trace_ring" size="0x41000""#,
     );
@@ -358,8 +344,8 @@ fn a_clock_that_dies_is_named() {
             let undefined = |file: &mut [u8]| begin_with(file, board, UNDEFINED);
             write_changed_copy(folder, board, config, "pd-clock", undefined);
         };
-        let (from, to) = changed_program("pd-clock");
-        for run in boot_on_board("demo", board, &[config], &[(&from, to)], prepare) {
+        let changed = changed_program("pd-clock");
+        for run in boot_on_board("demo", board, &[config], &[changed.clone()], prepare) {
             let line = r"^panic in pd-clock: undefined instruction or exception at pc 0x[0-9a-f]+ ";
             let reason = run.reason();
             assert!(Regex::new(line).unwrap().is_match(reason), "{reason}");
@@ -370,7 +356,7 @@ fn a_clock_that_dies_is_named() {
 #[test]
 fn a_panic_is_told_with_its_words_and_its_place() {
     // The VMM gets another image than the one that its configuration was compiled for.
-    let other_image = (r#"prefill_path="guest.elf""#, r#"prefill_path="vm.blob""#);
+    let other_image = change(r#"prefill_path="guest.elf""#, r#"prefill_path="vm.blob""#);
     for run in boot("demo", &[other_image]) {
         // What a panic's abort is, on each kernel.
         let abort = "(exception class 0x3c|breakpoint instruction at pc 0x[0-9a-f]+|undefined instruction or exception at pc 0x[0-9a-f]+)";
@@ -399,7 +385,7 @@ fn the_path_is_correct_whatever_the_trace_component_s_priority_and_budget() {
         (aarch64, TWENTIETH),
         (x86, TWENTIETH),
     ] {
-        let change = (PD_TRACE, scheduling);
+        let change = change(PD_TRACE, scheduling);
         for run in boot_on_board("storm-mixed", board, &CONFIGS, &[change], |_| {}) {
             let lines = run.lines();
             let has = |text: &str| lines.iter().any(|line| line.contains(text));
@@ -417,7 +403,7 @@ fn the_path_is_correct_whatever_the_trace_component_s_priority_and_budget() {
 #[test]
 fn a_trace_component_that_does_not_run_costs_the_guest_a_bounded_wait() {
     // After 20 ms of work it may not run again for three seconds.
-    let starved = (
+    let starved = change(
         r#"name="pd-trace" id="1" priority="230""#,
         r#"name="pd-trace" id="1" priority="230" budget="20000" period="3000000""#,
     );
@@ -440,10 +426,9 @@ fn a_trace_component_that_does_not_run_costs_the_guest_a_bounded_wait() {
 fn wake_ups_keep_their_period_on_a_machine_where_they_take_long() {
     let lost = Regex::new(r"^\[ *(\d+\.\d+)\] warn  \S+: \d+ log lines lost$").unwrap();
     // 64 ns an instruction: the clock's wake-up takes longer than 100 us.
-    let platforms = BOARDS.iter().flat_map(|board| {
-        let system = root().join(system_description(board, 1));
-        microkit("ticks", board, &["release"], &system)
-    });
+    let platforms = BOARDS
+        .iter()
+        .flat_map(|board| microkit("ticks", board, &["release"], &[]));
     for platform in platforms {
         let work = tempfile::tempdir().unwrap();
         let run = boot_on("ticks", work.path(), &platform, Some(6));
@@ -467,8 +452,7 @@ fn wake_ups_keep_their_period_on_a_machine_where_they_take_long() {
 #[test]
 fn two_runs_of_one_image_print_the_same_to_the_byte() {
     let [_, x86] = BOARDS;
-    let system = root().join(system_description(x86, 1));
-    for platform in microkit("demo twice", x86, &["release"], &system) {
+    for platform in microkit("demo twice", x86, &["release"], &[]) {
         let print = || {
             let work = tempfile::tempdir().unwrap();
             let run = boot_on("demo", work.path(), &platform, None);

@@ -11,7 +11,6 @@ use platforms::{BOARDS, guests, instruction_ns_log2, microkit, root, say, uniker
 use regex::Regex;
 use runner::{
     Architecture, Failure, Platform, Request, Transcript, Unikernel, configurations, run,
-    system_description,
 };
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -42,27 +41,26 @@ struct Logged {
     sequence: u64,
 }
 
-fn platforms(scenario: &str, vms: usize) -> Vec<Platform> {
-    let mut platforms = on_architecture(scenario, vms, Architecture::Aarch64);
+fn platforms(scenario: &str) -> Vec<Platform> {
+    let mut platforms = on_architecture(scenario, Architecture::Aarch64);
     match NOT_ON_X86
         .iter()
         .find(|(name, _)| scenario.starts_with(name))
     {
         Some((_, reason)) => say(&format!("left out: {scenario} on x86_64: {reason}")),
-        None => platforms.extend(on_architecture(scenario, vms, Architecture::X86_64)),
+        None => platforms.extend(on_architecture(scenario, Architecture::X86_64)),
     }
     platforms
 }
 
 /// The unikernel, and seL4 in both configurations.
-fn on_architecture(scenario: &str, vms: usize, architecture: Architecture) -> Vec<Platform> {
+fn on_architecture(scenario: &str, architecture: Architecture) -> Vec<Platform> {
     let [aarch64, x86] = BOARDS;
     let board = match architecture {
         Architecture::Aarch64 => aarch64,
         Architecture::X86_64 => x86,
     };
-    let system = root().join(system_description(board, vms));
-    let on_sel4 = microkit(scenario, board, &["debug", "release"], &system);
+    let on_sel4 = microkit(scenario, board, &["debug", "release"], &[]);
     let unikernel = unikernel(scenario, architecture);
     unikernel.into_iter().chain(on_sel4).collect()
 }
@@ -103,7 +101,7 @@ fn everywhere_until(scenario: &str, until: Option<&str>, check: impl Fn(Outcome)
             configurations(Path::new(scenario), &scenarios).unwrap()
         }
     };
-    on(platforms(scenario, configs.len()), &configs, until, check);
+    on(platforms(scenario), &configs, until, check);
 }
 
 fn on(platforms: Vec<Platform>, configs: &[PathBuf], until: Option<&str>, check: impl Fn(Outcome)) {
@@ -721,7 +719,7 @@ fn an_x86_guest_whose_cpu_cannot_go_on_ends_and_the_log_says_where() {
         ),
     ] {
         let config = root().join(format!("tools/runner/scenarios/{scenario}.conf"));
-        let platforms = on_architecture(scenario, 1, Architecture::X86_64);
+        let platforms = on_architecture(scenario, Architecture::X86_64);
         on(platforms, &[config], None, |outcome| {
             // Every change of CR4 leaves the guest there, and the VMM refuses as a CPU does.
             let why = match scenario {
@@ -979,7 +977,7 @@ fn the_device_sees_what_the_code_does_in_every_mode_of_an_x86_cpu() {
     // QEMU's CPU takes some of what no CPU takes; Bochs's is as exact as one.
     for (scenario, wants_sel4) in [("modes", false), ("modes-exact", true)] {
         let config = root().join(format!("tools/runner/scenarios/{scenario}.conf"));
-        let mut platforms = on_architecture(scenario, 1, Architecture::X86_64);
+        let mut platforms = on_architecture(scenario, Architecture::X86_64);
         platforms.retain(|platform| is_sel4(platform) == wants_sel4);
         on(platforms, &[config], None, |outcome| {
             outcome.assert_guest_is_done();
@@ -1183,21 +1181,69 @@ fn a_vm_finds_its_registers_as_it_left_them() {
     });
 }
 
+/// Configurations of VMs that use a second range of RAM, of so many bytes each.
+fn vms_with_two_ranges(folder: &Path, second_ranges: &[u64]) -> Vec<PathBuf> {
+    let config = |(number, len_bytes): (usize, &u64)| {
+        // Not all in large pages, and each somewhere else.
+        let from = 0x5000_0000 + 0x1000 * number as u64;
+        let text = format!(
+            "system ranges-{number}\ncpu\nram 0x40000000,2M\nram {from:#x},{len_bytes:#x}\n\
+             load ram-ranges\n\
+             cmdline \"trace=0xfa000000 console=0x9000000 from={from:#x} to={:#x}\"\n\
+             logger info,warn,error,fatal stdout\n\
+             vdev trace loc 0xfa000000 emit-logger emit-trace 1\nvdev pl011 loc 0x9000000\n",
+            from + len_bytes
+        );
+        let file = folder.join(format!("{number}.conf"));
+        std::fs::write(&file, text).unwrap();
+        file
+    };
+    second_ranges.iter().enumerate().map(config).collect()
+}
+
 #[test]
-fn three_vms_run_beside_each_other_on_the_unikernel() {
-    let scenarios = root().join("tools/runner/scenarios");
-    let files = ["two-vms/0.conf", "registers/1.conf", "one-aborts/1.conf"];
-    let configs = files.map(|file| scenarios.join(file));
-    let platform = unikernel("three VMs", Architecture::Aarch64)
-        .into_iter()
-        .collect();
-    on(platform, &configs, None, |outcome| {
-        for name in ["first", "registers-1", "goes-on"] {
+fn eight_vms_with_several_ranges_of_ram_run_beside_each_other() {
+    const MIB: u64 = 1 << 20;
+    let folder = tempfile::tempdir().unwrap();
+    let ranges = [
+        256 * MIB,
+        0x1000,
+        2 * MIB,
+        0x3000,
+        0x1000,
+        MIB,
+        4 * MIB,
+        0x1000,
+    ];
+    let configs = vms_with_two_ranges(folder.path(), &ranges);
+    on(platforms("eight VMs"), &configs, None, |outcome| {
+        for vm in 0..8 {
+            let name = format!("ranges-{vm}");
             assert!(outcome.contains(&format!("{name}| guest: done")), "{name}");
+            outcome.assert_that_the_log_is_whole(&name);
         }
-        outcome.assert_that_the_log_is_whole("first");
-        outcome.assert_that_the_log_is_whole("goes-on");
     });
+}
+
+#[test]
+fn a_vm_has_a_gibibyte_of_ram_and_an_image_of_64_mib_on_the_unikernel() {
+    let folder = tempfile::tempdir().unwrap();
+    let configs = vms_with_two_ranges(folder.path(), &[1 << 30]);
+    for architecture in [Architecture::Aarch64, Architecture::X86_64] {
+        if let Some(platform) = unikernel("much RAM and a large image", architecture) {
+            // What follows an ELF file's contents belongs to nothing.
+            let mut image = std::fs::read(guests(&platform).join("ram-ranges")).unwrap();
+            image.resize(64 << 20, 0);
+            std::fs::write(folder.path().join("ram-ranges"), image).unwrap();
+            let text = std::fs::read_to_string(&configs[0]).unwrap();
+            let here = format!("load {}", folder.path().join("ram-ranges").display());
+            std::fs::write(&configs[0], text.replace("load ram-ranges", &here)).unwrap();
+            on(vec![platform], &configs, None, |outcome| {
+                assert!(outcome.contains("ranges-0| guest: done"));
+            });
+            std::fs::write(&configs[0], text).unwrap();
+        }
+    }
 }
 
 /// A guest that means harm as VM 0, and one that times its ticks as VM 1, which must not notice.
@@ -1223,26 +1269,21 @@ fn a_vm_goes_on_beside_one_that_means_harm() {
         let configs = [format!("{hostile}.conf"), "one-aborts/1.conf".into()];
         let configs = configs.map(|file| scenarios.join(file));
         let name = format!("{hostile} beside a VM that goes on");
-        on(
-            platforms(&name, configs.len()),
-            &configs,
-            until,
-            |outcome| {
-                let printed = outcome.printed();
-                let has = |text: &str| printed.iter().any(|printed| printed.contains(text));
-                for text in [
-                    line,
-                    "goes-on| guest: done",
-                    "info  goes-on: ended: powered off",
-                ] {
-                    assert!(
-                        has(text),
-                        "{}: no {text} beside {hostile}",
-                        outcome.platform
-                    );
-                }
-                outcome.assert_that_the_log_is_whole("goes-on");
-            },
-        );
+        on(platforms(&name), &configs, until, |outcome| {
+            let printed = outcome.printed();
+            let has = |text: &str| printed.iter().any(|printed| printed.contains(text));
+            for text in [
+                line,
+                "goes-on| guest: done",
+                "info  goes-on: ended: powered off",
+            ] {
+                assert!(
+                    has(text),
+                    "{}: no {text} beside {hostile}",
+                    outcome.platform
+                );
+            }
+            outcome.assert_that_the_log_is_whole("goes-on");
+        });
     }
 }

@@ -186,21 +186,20 @@ fn counts(draft: &Draft, found: &mut Vec<Diagnostic>) {
             .label(format!("the first of {} too many", count - MAX_DEVICES)),
         );
     }
-    if let [first, second, rest @ ..] = draft.ram.as_slice() {
-        let error = Diagnostic::error(second.span, "a VM has one range of RAM")
-            .label("a second one")
-            .also(first.span, "the first one")
-            .help("no platform here gives a guest more than one; make the first one larger");
-        let error = rest.iter().fold(error, |mut error, range| {
-            error.repeat(range.span);
-            error
-        });
-        found.push(error);
+    if let Some(range) = draft.ram.get(MAX_RAM_RANGES) {
+        let count = draft.ram.len();
+        found.push(
+            Diagnostic::error(
+                range.span,
+                format!("a VM has at most {MAX_RAM_RANGES} ranges of RAM"),
+            )
+            .label(format!("the first of {} too many", count - MAX_RAM_RANGES)),
+        );
     }
 }
 
 fn ram(ranges: &[Spanned<RamRange>], found: &mut Vec<Diagnostic>) {
-    for range in ranges {
+    for (number, range) in ranges.iter().enumerate() {
         let RamRange { base, len_bytes } = range.value;
         let wrong = [("base", base), ("length", len_bytes)];
         let wrong = wrong
@@ -218,6 +217,11 @@ fn ram(ranges: &[Spanned<RamRange>], found: &mut Vec<Diagnostic>) {
             );
         } else if !is_reachable(AddressSpace::Memory, base, len_bytes) {
             found.push(beyond(range.span, "RAM", base, len_bytes));
+        } else {
+            let place = Place::of_ram(range, "this RAM");
+            for other in &ranges[..number] {
+                place.clash(&Place::of_ram(other, "the other RAM"), found);
+            }
         }
     }
 }
@@ -257,18 +261,7 @@ fn devices(draft: &Draft, found: &mut Vec<Diagnostic>) {
             continue;
         }
         for range in &draft.ram {
-            let RamRange { base, len_bytes } = range.value;
-            let what = "the RAM".into();
-            place.clash(
-                &Place {
-                    space: AddressSpace::Memory,
-                    start: base,
-                    len_bytes,
-                    span: range.span,
-                    what,
-                },
-                found,
-            );
+            place.clash(&Place::of_ram(range, "the RAM"), found);
         }
         for other in draft.devices.iter().take(index) {
             if let Some(other) = Place::of(other, "the other") {
@@ -297,6 +290,16 @@ impl Place {
             span: loc.span,
             what: format!("{which} `vdev {}`", device.vdev.word()),
         })
+    }
+
+    fn of_ram(range: &Spanned<RamRange>, what: &str) -> Self {
+        Self {
+            space: AddressSpace::Memory,
+            start: range.value.base,
+            len_bytes: range.value.len_bytes,
+            span: range.span,
+            what: what.into(),
+        }
     }
 
     fn extent(&self) -> String {

@@ -893,20 +893,35 @@ fn the_ninth_device_is_refused() {
 }
 
 #[test]
-fn a_second_range_of_ram_is_refused() {
-    assert_snapshot!(with("ram 0,4K ram 4K,4K\n"), @"
-    error: a VM has one range of RAM
+fn the_fifth_range_of_ram_is_refused() {
+    assert_snapshot!(with("ram 0,4K ram 4K,4K\nram 8K,4K ram 12K,4K ram 16K,4K\n"), @"
+    error: a VM has at most 4 ranges of RAM
+     --> vm.conf:5:15
+      |
+    5 | ram 8K,4K ram 12K,4K ram 16K,4K
+      |               ^^^^^^ the first of 2 too many
+    ");
+}
+
+#[test]
+fn ram_that_overlaps_other_ram_is_refused() {
+    assert_snapshot!(with("ram 0x401ff000,8K\nram 0x40200000,4K\n"), @"
+    error: this RAM overlaps the other RAM
      --> vm.conf:4:5
       |
     2 | ram 0x40000000,2M
-      |     ------------- the first one
+      |     ------------- the other RAM is at 0x40000000 to 0x401fffff
     3 | load guest-app
-    4 | ram 0,4K ram 4K,4K
-      |     ^^^^     ----- and here
-      |     |
-      |     a second one
+    4 | ram 0x401ff000,8K
+      |     ^^^^^^^^^^^^^ this RAM is at 0x401ff000 to 0x40200fff
+
+    error: this RAM overlaps the other RAM
+     --> vm.conf:5:5
       |
-      = help: no platform here gives a guest more than one; make the first one larger
+    4 | ram 0x401ff000,8K
+      |     ------------- the other RAM is at 0x401ff000 to 0x40200fff
+    5 | ram 0x40200000,4K
+      |     ^^^^^^^^^^^^^ this RAM is at 0x40200000 to 0x40200fff
     ");
 }
 

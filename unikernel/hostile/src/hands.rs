@@ -1,7 +1,7 @@
 //! What a component can reach that shares its address space with all others: everything.
 
-use crate::arch::memory_map::{COMPILED_CONFIGURATIONS, GUEST_IMAGES, GUEST_RAM_START, REPORT};
-use crate::places::{GUEST_RAM_BLOCK, PAGE_BYTES};
+use crate::arch::memory_map::{COMPILED_CONFIGURATIONS, GUESTS_START, REPORT};
+use crate::places::{self, GUEST_RAM_BLOCK, PAGE_BYTES};
 use crate::{arch, image, rings};
 use attacks::{Hands, Kernel, Place, Region};
 use core::ptr::{from_ref, with_exposed_provenance_mut};
@@ -15,8 +15,8 @@ fn address(place: Place) -> usize {
     let vm = place.vm;
     let (vmm, trace, console) = (rings::vmm(vm), rings::trace(vm), rings::console(vm));
     match place.region {
-        Region::GuestRam => GUEST_RAM_START + usize::from(vm) * GUEST_RAM_BLOCK,
-        Region::GuestImage => GUEST_IMAGES.start,
+        Region::GuestRam => places::guest_ram_start() + usize::from(vm) * GUEST_RAM_BLOCK,
+        Region::GuestImage => GUESTS_START,
         Region::Config => COMPILED_CONFIGURATIONS.start + usize::from(vm) * PAGE_BYTES,
         Region::AccessRing => from_ref(vmm.access).addr(),
         Region::AccessReader => from_ref(vmm.access_reader).addr(),

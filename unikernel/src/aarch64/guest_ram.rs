@@ -6,7 +6,8 @@
 //! data cache, because a guest begins with its caches off (Arm ARM D7.5.9).
 
 use super::assembly;
-use core::ops::Range;
+use crate::mapped_ram::MappedRam;
+use guest_trap::GuestPhysAddr;
 use thiserror::Error;
 
 /// Bytes of the smallest data cache line there is (CTR_EL0.DminLine is at least 4 words).
@@ -23,25 +24,14 @@ pub struct OutsideRam {
     pub len_bytes: usize,
 }
 
-/// One VM's RAM: contiguous for the guest and for the host.
+/// One VM's RAM.
 #[derive(Debug)]
-pub struct GuestRam {
-    guest_physical: u64,
-    host: Range<usize>,
-}
+pub struct GuestRam(&'static MappedRam);
 
 impl GuestRam {
-    /// RAM that the guest sees at `guest_physical` and the host at `host`.
-    ///
-    /// # Safety
-    ///
-    /// `host` must be mapped RW by `paging`, belong to this VM alone, and never be reached
-    /// through a Rust reference.
-    pub const unsafe fn new(guest_physical: u64, host: Range<usize>) -> Self {
-        Self {
-            guest_physical,
-            host,
-        }
+    /// The RAM of a VM.
+    pub const fn new(ram: &'static MappedRam) -> Self {
+        Self(ram)
     }
 
     /// Copies `bytes` to the guest.
@@ -52,7 +42,7 @@ impl GuestRam {
     pub fn write(&self, guest_physical: u64, bytes: &[u8]) -> Result<(), OutsideRam> {
         let to = self.pointer(guest_physical, bytes.len())?;
         // SAFETY: `pointer` checked that all bytes are in this VM's RAM, which is mapped and
-        // has no references (`new`); the source is a reference, so it is not there.
+        // has no references (`MappedRange`); the source is a reference, so it is not there.
         unsafe { to.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
         each_line(to.addr(), bytes.len(), assembly::clean_data_cache_line);
         Ok(())
@@ -72,36 +62,26 @@ impl GuestRam {
         );
         assembly::complete_cache_maintenance();
         // SAFETY: `pointer` checked that all bytes are in this VM's RAM, which is mapped and
-        // has no references (`new`); the target is a reference, so it is not there.
+        // has no references (`MappedRange`); the target is a reference, so it is not there.
         unsafe { from.copy_to_nonoverlapping(bytes.as_mut_ptr(), bytes.len()) };
         Ok(())
     }
 
     /// Zeroes all of it.
     pub fn clear(&self) {
-        let to = self.host.start as *mut u8;
-        // SAFETY: all of it is this VM's, mapped, and has no references (`new`).
-        unsafe { to.write_bytes(0, self.host.len()) };
-        each_line(
-            self.host.start,
-            self.host.len(),
-            assembly::clean_data_cache_line,
-        );
+        for (to, len_bytes) in self.0.ranges() {
+            // SAFETY: all of it is this VM's, mapped, and has no references (`MappedRange`).
+            unsafe { to.write_bytes(0, len_bytes) };
+            each_line(to.addr(), len_bytes, assembly::clean_data_cache_line);
+        }
     }
 
     fn pointer(&self, guest_physical: u64, len_bytes: usize) -> Result<*mut u8, OutsideRam> {
-        let outside = OutsideRam {
+        let found = self.0.pointer(GuestPhysAddr(guest_physical), len_bytes);
+        found.ok_or(OutsideRam {
             guest_physical,
             len_bytes,
-        };
-        let Some(offset) = guest_physical.checked_sub(self.guest_physical) else {
-            return Err(outside);
-        };
-        let len = self.host.len() as u64;
-        if offset > len || len_bytes as u64 > len - offset {
-            return Err(outside);
-        }
-        Ok((self.host.start + offset as usize) as *mut u8)
+        })
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Read by `paging` (which turns the table into permissions), by `boot`, and by whoever
 //! needs a VM's compiled configuration or its guest's ELF file. The invariant: the parts do
-//! not overlap, and all that is not guest RAM ends below 0x41000000, 16 MiB above the start
+//! not overlap, and all that is not the guests' ends below 0x41000000, 16 MiB above the start
 //! of RAM.
 //!
 //! | from       | to           | what                                        | EL2 may |
@@ -13,8 +13,8 @@
 //! | image's end | 0x40dff000  | free                                        | – |
 //! | 0x40dff000 | 0x40e00000   | report page, for whoever looks from outside | RW- |
 //! | 0x40e00000 | 0x40e10000   | compiled configurations, a page for each VM, put there by QEMU's loader | R-- |
-//! | 0x40e10000 | 0x41000000   | guests' ELF files, each from the page after the one before, put there by QEMU's loader | R-- |
-//! | 0x41000000 | end of RAM   | guest RAM, handed out in 2 MiB blocks       | RW- |
+//! | 0x41000000 | images' end  | guests' ELF files, each from the page after the one before, put there by QEMU's loader | R-- |
+//! | the next 2 MiB | end of RAM | guest RAM, handed out in 2 MiB blocks     | RW- |
 //!
 //! Everything is mapped where it is (virtual = physical). With an ELF file as `-kernel`,
 //! QEMU's virt board puts the device tree at the start of RAM if the image leaves it the
@@ -34,11 +34,8 @@ pub const REPORT: Range<usize> = 0x40df_f000..0x40e0_0000;
 /// The compiled VM configurations.
 pub const COMPILED_CONFIGURATIONS: Range<usize> = 0x40e0_0000..0x40e1_0000;
 
-/// The guests' ELF files.
-pub const GUEST_IMAGES: Range<usize> = 0x40e1_0000..0x4100_0000;
-
-/// Where guest RAM begins; the device tree says where it ends.
-pub const GUEST_RAM_START: usize = 0x4100_0000;
+/// Where the guests' ELF files begin, and after them guest RAM; the device tree says where it ends.
+pub const GUESTS_START: usize = 0x4100_0000;
 
 /// The virt board's UART. Used only to say that there is no device tree to ask.
 pub const LAST_RESORT_UART: Range<usize> = 0x0900_0000..0x0900_1000;

@@ -8,9 +8,9 @@
 //! D17.2.139 (TCR_EL2).
 
 use super::assembly;
-use super::memory_map::{COMPILED_CONFIGURATIONS, GUEST_IMAGES, IMAGE, REPORT};
+use super::memory_map::{COMPILED_CONFIGURATIONS, IMAGE, REPORT};
 use super::table_pool::TablePool;
-use crate::image;
+use crate::{image, places};
 use aarch64_cpu::registers::{ID_AA64MMFR0_EL1, MAIR_EL2, Readable, SCTLR_EL2, TCR_EL2, Writeable};
 // Field's crate for page tables: without its `alloc` feature it needs only our `TablePool`.
 use aarch64_paging::Mapping;
@@ -68,7 +68,8 @@ pub unsafe fn enable(devices: &[Range<usize>], guest_ram: Range<usize>) {
     add(image::data_start()..image::stack_guard(), READ_WRITE);
     add(image::stack_bottom()..image::image_end(), READ_WRITE);
     add(REPORT, READ_WRITE);
-    add(COMPILED_CONFIGURATIONS.start..GUEST_IMAGES.end, READ_ONLY);
+    add(COMPILED_CONFIGURATIONS, READ_ONLY);
+    add(places::guest_images_place(), READ_ONLY);
     add(guest_ram, READ_WRITE);
     for device in devices {
         add(device.clone(), DEVICE);

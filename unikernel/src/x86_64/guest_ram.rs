@@ -4,7 +4,7 @@
 //! invariant: every access is inside this VM's RAM, goes by copy, and never makes a Rust
 //! reference to memory that a guest writes.
 
-use core::ops::Range;
+use crate::mapped_ram::MappedRam;
 use guest_trap::GuestPhysAddr;
 use thiserror::Error;
 
@@ -19,27 +19,14 @@ pub struct OutsideRam {
     pub len_bytes: usize,
 }
 
-/// One VM's RAM: contiguous for the guest and for the host.
+/// One VM's RAM.
 #[derive(Debug)]
-pub struct GuestRam {
-    guest_physical: u64,
-    host: usize,
-    len_bytes: u64,
-}
+pub struct GuestRam(&'static MappedRam);
 
 impl GuestRam {
-    /// RAM that the guest sees at `guest_physical` and the host at `host`.
-    ///
-    /// # Safety
-    ///
-    /// `host` must be whole pages and not empty, be mapped RW by `paging`, belong to this VM
-    /// alone, and never be reached through a Rust reference.
-    pub const unsafe fn new(guest_physical: u64, host: Range<usize>) -> Self {
-        Self {
-            guest_physical,
-            host: host.start,
-            len_bytes: host.end as u64 - host.start as u64,
-        }
+    /// The RAM of a VM.
+    pub const fn new(ram: &'static MappedRam) -> Self {
+        Self(ram)
     }
 
     /// Copies `bytes` to the guest.
@@ -50,7 +37,7 @@ impl GuestRam {
     pub fn write(&self, guest_physical: u64, bytes: &[u8]) -> Result<(), OutsideRam> {
         let to = self.pointer(guest_physical, bytes.len())?;
         // SAFETY: `pointer` checked that all bytes are in this VM's RAM, which is mapped and
-        // has no references (`new`); the source is a reference, so it is not there.
+        // has no references (`MappedRange`); the source is a reference, so it is not there.
         unsafe { to.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
         Ok(())
     }
@@ -63,7 +50,7 @@ impl GuestRam {
     pub fn read(&self, guest_physical: u64, bytes: &mut [u8]) -> Result<(), OutsideRam> {
         let from = self.pointer(guest_physical, bytes.len())?;
         // SAFETY: `pointer` checked that all bytes are in this VM's RAM, which is mapped and
-        // has no references (`new`); the target is a reference, so it is not there.
+        // has no references (`MappedRange`); the target is a reference, so it is not there.
         unsafe { from.copy_to_nonoverlapping(bytes.as_mut_ptr(), bytes.len()) };
         Ok(())
     }
@@ -72,37 +59,28 @@ impl GuestRam {
     /// `None` if no RAM is there. The VM's RAM stays where it is until the power goes off.
     #[inline(always)]
     pub fn words(&self) -> impl Fn(GuestPhysAddr) -> Option<u64> + Copy + use<> {
-        let (first, host) = (self.guest_physical, self.host);
-        // RAM is whole pages.
-        let last = self.len_bytes - 8;
+        let ram = self.0;
         move |address| {
-            let offset = address.0.wrapping_sub(first);
-            if offset > last {
-                return None;
-            }
-            let from = (host + offset as usize) as *const u64;
-            // SAFETY: all eight bytes are in this VM's RAM, which is mapped (`new`).
+            let from = ram.word_pointer(address)?.cast::<u64>();
+            // SAFETY: all eight bytes are in this VM's RAM, which is mapped (`MappedRange`).
             Some(unsafe { from.read_unaligned() })
         }
     }
 
     /// Zeroes all of it.
     pub fn clear(&self) {
-        let to = self.host as *mut u8;
-        // SAFETY: all of it is this VM's, mapped, and has no references (`new`).
-        unsafe { to.write_bytes(0, self.len_bytes as usize) };
+        for (to, len_bytes) in self.0.ranges() {
+            // SAFETY: all of it is this VM's, mapped, and has no references (`MappedRange`).
+            unsafe { to.write_bytes(0, len_bytes) };
+        }
     }
 
     #[inline(always)]
     fn pointer(&self, guest_physical: u64, len_bytes: usize) -> Result<*mut u8, OutsideRam> {
-        let offset = guest_physical.wrapping_sub(self.guest_physical);
-        let len = self.len_bytes;
-        if offset > len || len_bytes as u64 > len - offset {
-            return Err(OutsideRam {
-                guest_physical,
-                len_bytes,
-            });
-        }
-        Ok((self.host + offset as usize) as *mut u8)
+        let found = self.0.pointer(GuestPhysAddr(guest_physical), len_bytes);
+        found.ok_or(OutsideRam {
+            guest_physical,
+            len_bytes,
+        })
     }
 }

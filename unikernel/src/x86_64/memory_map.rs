@@ -2,7 +2,7 @@
 //!
 //! Read by `paging` (which turns the table into permissions), by `boot`, and by whoever
 //! needs a VM's compiled configuration or its guest's ELF file. The invariant: the parts do
-//! not overlap, and all that is not guest RAM ends below 0x1000000, 16 MiB.
+//! not overlap, and all that is not the guests' ends below 0x1000000, 16 MiB.
 //!
 //! | from       | to           | what                                        | host may |
 //! |------------|--------------|---------------------------------------------|----------|
@@ -11,8 +11,8 @@
 //! | image's end | 0xdff000    | free                                        | – |
 //! | 0xdff000   | 0xe00000     | report page, for whoever looks from outside | RW- |
 //! | 0xe00000   | 0xe10000     | compiled configurations, a page for each VM, put there by QEMU's loader | R-- |
-//! | 0xe10000   | 0x1000000    | guests' ELF files, each from the page after the one before, put there by QEMU's loader | R-- |
-//! | 0x1000000  | end of RAM   | guest RAM, handed out in 2 MiB blocks       | RW- |
+//! | 0x1000000  | images' end  | guests' ELF files, each from the page after the one before, put there by QEMU's loader | R-- |
+//! | the next 2 MiB | end of RAM | guest RAM, handed out in 2 MiB blocks      | RW- |
 //! | IA32_APIC_BASE's | + 0x1000 | local APIC                                | RW-, device |
 //!
 //! Everything is mapped where it is (virtual = physical).
@@ -28,8 +28,5 @@ pub const REPORT: Range<usize> = 0xdf_f000..0xe0_0000;
 /// The compiled VM configurations.
 pub const COMPILED_CONFIGURATIONS: Range<usize> = 0xe0_0000..0xe1_0000;
 
-/// The guests' ELF files.
-pub const GUEST_IMAGES: Range<usize> = 0xe1_0000..0x100_0000;
-
-/// Where guest RAM begins; the firmware's memory map says where it ends.
-pub const GUEST_RAM_START: usize = 0x100_0000;
+/// Where the guests' ELF files begin, and after them guest RAM; the firmware's memory map says where it ends.
+pub const GUESTS_START: usize = 0x100_0000;

@@ -6,9 +6,9 @@
 //!
 //! AMD APM volume 2, 5.3 (long-mode translation), 5.6 (protection), 7.8 (PAT).
 
-use super::memory_map::{COMPILED_CONFIGURATIONS, GUEST_IMAGES, IMAGE, REPORT};
+use super::memory_map::{COMPILED_CONFIGURATIONS, IMAGE, REPORT};
 use super::table_pool::{self, TablePool};
-use crate::image;
+use crate::{image, places};
 use core::ops::Range;
 use x86_64::registers::control::{Cr3, Cr3Flags};
 use x86_64::structures::paging::mapper::{Mapper, OffsetPageTable};
@@ -44,7 +44,8 @@ pub unsafe fn enable(apic: Range<usize>, guest_ram: Range<usize>) {
         (image::data_start()..image::stack_guard(), READ_WRITE),
         (image::stack_bottom()..image::image_end(), READ_WRITE),
         (REPORT, READ_WRITE),
-        (COMPILED_CONFIGURATIONS.start..GUEST_IMAGES.end, READ_ONLY),
+        (COMPILED_CONFIGURATIONS, READ_ONLY),
+        (places::guest_images_place(), READ_ONLY),
         (guest_ram, READ_WRITE),
         (apic, DEVICE),
     ] {

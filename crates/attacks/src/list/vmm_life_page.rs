@@ -3,6 +3,7 @@
 //! The page is `oversight::LifePage`'s. The unikernel has none.
 
 use crate::{Act, Attack, Culprit, Exists, Leaves, Place, Region, Seen, StoppedBy};
+use vm_components::MAX_VMS;
 
 const PAGE: Place = Region::LifePage.own();
 
@@ -26,9 +27,9 @@ const UNASKED: Attack = Attack {
     ..LAST_WORDS
 };
 
-/// Where the words are: after the beats, the time spent and the ends of four VMs, their length,
+/// Where the words are: after the beats, and the time spent and the ends of all VMs, their length,
 /// then characters.
-const LEN: u64 = 9;
+const LEN: u64 = 1 + 2 * MAX_VMS as u64;
 
 fn leave_word(vmm: &mut Culprit<'_>, text: &str, len: u64) {
     for (word, chunk) in (LEN + 1..).zip(text.as_bytes().chunks(8)) {

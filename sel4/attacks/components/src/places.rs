@@ -1,4 +1,4 @@
-//! Where the regions are in each domain, as `boards/*/two-vms.xml` map them; a test of the
+//! Where the regions are in each domain, as `tools/system-description` maps them; a test of the
 //! runner's compares (`tests/attacks.rs`).
 //!
 //! What a domain has not been given has no address there, so any will do where nothing is.
@@ -38,7 +38,7 @@ impl Domain {
             (Self::Vmm, ConsoleReader) | (Self::Console, ConsoleReader) => 0x1005_0000,
             (Self::Vmm, LifePage) => 0x1006_0000,
             (Self::Vmm, GuestImage) => 0x2000_0000,
-            (Self::Vmm, GuestRam) => 0x4000_0000,
+            (Self::Vmm, GuestRam) => 0x10_4000_0000,
             (Self::Trace, LogRing) => 0x1004_0000,
             (Self::Trace, LogReader) => 0x1006_0000,
             (Self::Trace, LifePage) => 0x1007_0000,

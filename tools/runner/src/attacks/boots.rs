@@ -1,6 +1,7 @@
 //! Which attacks share a boot, and the two VMs of each.
 
 use super::Target;
+use crate::vms::with_console;
 use crate::{Architecture, Platform};
 use ::attacks::{ATTACKER, Act, Attack, By, Leaves, Seen, WITNESS};
 
@@ -89,7 +90,7 @@ impl Boot {
                 "vdev trace\n    loc 0xfa000004\n    name silent\n",
             ),
         ]
-        .map(|text| architecture.with_console(&text))
+        .map(|text| with_console(architecture, &text))
     }
 }
 

@@ -1,7 +1,9 @@
 //! The platforms that the system tests boot: the unikernel is always there when `make` runs
 //! the tests; seL4 is when `MICROKIT_SDK` is set. A test that leaves one out says so by name.
 
-use runner::{Architecture, BoardModel, Microkit, Platform, Unikernel};
+use runner::{
+    Architecture, Board, Change, Emulator, Microkit, Platform, SystemDescription, Unikernel,
+};
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -69,32 +71,40 @@ pub fn guests(platform: &Platform) -> PathBuf {
     firmware(platform.architecture()).expect("run these tests by `make system`")
 }
 
-/// seL4 in each of the SDK's `configs` for a board, with a system description; without an SDK
-/// there is none, nor with one that has not that board, and the scenario's name is printed.
-pub fn microkit(scenario: &str, board: &str, configs: &[&str], system: &Path) -> Vec<Platform> {
+/// seL4 in each of the SDK's `configs` for a board, with changes of the system description; without
+/// an SDK there is none, nor with one that has not that board, and the scenario's name is printed.
+pub fn microkit(
+    scenario: &str,
+    board_name: &str,
+    configs: &[&str],
+    changes: &[Change],
+) -> Vec<Platform> {
     let Some(sdk) = std::env::var_os("MICROKIT_SDK").filter(|sdk| !sdk.is_empty()) else {
         for config in configs {
-            let place = format!("seL4, {board} {config}");
+            let place = format!("seL4, {board_name} {config}");
             skip(scenario, &place, "MICROKIT_SDK is not set");
         }
         return Vec::new();
     };
     let platform = |config: &&str| {
         let sdk = PathBuf::from(&sdk);
-        if !sdk.join("board").join(board).join(config).is_dir() {
-            let place = format!("seL4, {board} {config}");
+        if !sdk.join("board").join(board_name).join(config).is_dir() {
+            let place = format!("seL4, {board_name} {config}");
             skip(scenario, &place, "the SDK does not have it");
             return None;
         }
+        let board = Board::load(&root().join("boards"), board_name).unwrap();
+        let emulator = Emulator::of(&board).unwrap();
+        let domains = set_by_make("VDEV_TRACE_DOMAINS");
         let microkit = Microkit {
             sdk,
-            board: board.into(),
+            board_name: board_name.into(),
+            board,
             config: (*config).into(),
-            domains: set_by_make("VDEV_TRACE_DOMAINS").join(board).join(config),
-            system: system.into(),
+            domains: domains.join(board_name).join(config),
+            system: SystemDescription::Made(changes.to_vec()),
         };
-        let model = BoardModel::named(board).unwrap();
-        Some(Platform::Microkit(microkit, model))
+        Some(Platform::Microkit(microkit, emulator))
     };
     configs.iter().filter_map(platform).collect()
 }

@@ -1,22 +1,25 @@
-//! The isolation argument, held against what the Microkit is told: `system.xml` and every
-//! description in `boards` give what the README's tables say for each VM and nothing else, their
-//! numbers are those of the code, and whoever a guest must not hold up runs above its vCPU.
-//! Needs no SDK.
+//! The isolation argument, held against what the Microkit is told: `system.xml` and what is made for
+//! every board and number of VMs give what the README's tables say for each VM and nothing else,
+//! their numbers are those of the code, and whoever a guest must not hold up runs above its vCPU.
 
-use oversight::{LifePage, ReportPage};
+use oversight::{LifePage, Part, ReportPage};
 use roxmltree::{Document, Node};
 use shared_ring::{ConsumerPage, RingMemory};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use system_description::{Board, Vm, describe, names};
 use trace_records::{ACCESS_SLOTS, CONSOLE_SLOTS, LOG_SLOTS, StatePage, TRACE_SLOTS};
 use vm_components::channel;
+use vm_config::{MAX_VMS, RamRange};
 
 const PAGE: u64 = 4096;
 
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
 fn read(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../..")
-        .join(name);
+    let path = root().join(name);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
@@ -32,24 +35,46 @@ fn number(text: &str) -> u64 {
     }
 }
 
-/// Every system description there is, with its name.
+const RAM: [RamRange; 2] = [
+    RamRange {
+        base: 0x4000_0000,
+        len_bytes: 2 << 20,
+    },
+    // Not of large pages.
+    RamRange {
+        base: 0x5000_1000,
+        len_bytes: 0x3000,
+    },
+];
+
+/// The name of the second range's region.
+const FURTHER_RAM: &str = "guest_ram_part2";
+
+/// What is made for a board and so many VMs, of which all but the first have two ranges of RAM.
+fn made(board: &str, vms: usize) -> String {
+    let board = Board::load(&root().join("boards"), board).unwrap();
+    let vms: Vec<_> = ["a", "b", "c", "d", "e", "f", "g", "h"][..vms]
+        .iter()
+        .enumerate()
+        .map(|(number, name)| Vm {
+            name,
+            ram: &RAM[..1 + number.min(1)],
+        })
+        .collect();
+    describe(&vms, &board)
+}
+
+/// Every system description there can be, with its name.
 fn descriptions() -> Vec<(String, String)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let mut files = vec!["system.xml".to_owned()];
-    for board in std::fs::read_dir(root.join("boards")).unwrap() {
-        for file in std::fs::read_dir(board.unwrap().path()).unwrap() {
-            let path = file.unwrap().path();
-            if path.extension().is_some_and(|suffix| suffix == "xml") {
-                let file = path.strip_prefix(&root).unwrap();
-                files.push(file.to_str().unwrap().to_owned());
-            }
-        }
+    let mut all = vec![("system.xml".to_owned(), read("system.xml"))];
+    let boards = names(&root().join("boards"));
+    assert!(boards.len() > 2, "no board was found");
+    for board in boards {
+        let of_so_many =
+            (1..=MAX_VMS).map(|vms| (format!("{board}, {vms} VMs"), made(&board, vms)));
+        all.extend(of_so_many);
     }
-    assert!(files.len() > 1, "no board was found");
-    files
-        .into_iter()
-        .map(|file| (file.clone(), read(&file)))
-        .collect()
+    all
 }
 
 /// Runs a check on every system description; it gets the number of VMs as well.
@@ -78,7 +103,7 @@ fn of_vm(name: &str, separator: char, vm: u8) -> String {
 /// Whether a description is of a PC, where the UARTs are I/O ports and the counter's frequency
 /// has to be measured.
 fn is_of_pc(name: &str) -> bool {
-    name.starts_with("boards/x86_64")
+    name.starts_with("x86_64")
 }
 
 /// What all VMs share; everything else exists once for each.
@@ -87,22 +112,25 @@ fn is_one_for_all(resource: &str) -> bool {
 }
 
 /// Who maps what how: (protection domain or `guest`, region) to permissions. The guest of
-/// `pd-vmm-1` is `guest-1`.
+/// `pd-vmm-1` is `guest-1`. A VM's ranges of RAM are one resource.
 fn mappings(document: &Document<'_>) -> BTreeMap<(String, String), String> {
-    nodes(document, "map")
-        .map(|map| {
-            let parent = map.parent().unwrap();
-            let who = match parent.tag_name().name() {
-                "virtual_machine" => {
-                    let vmm = parent.parent().unwrap();
-                    attribute(&vmm, "name").replace("pd-vmm", "guest")
-                }
-                _ => attribute(&parent, "name").to_owned(),
-            };
-            let key = (who, attribute(&map, "mr").to_owned());
-            (key, attribute(&map, "perms").to_owned())
-        })
-        .collect()
+    let mut mapped = BTreeMap::new();
+    for map in nodes(document, "map") {
+        let parent = map.parent().unwrap();
+        let who = match parent.tag_name().name() {
+            "virtual_machine" => {
+                let vmm = parent.parent().unwrap();
+                attribute(&vmm, "name").replace("pd-vmm", "guest")
+            }
+            _ => attribute(&parent, "name").to_owned(),
+        };
+        let region = attribute(&map, "mr").replace(FURTHER_RAM, "guest_ram");
+        let perms = attribute(&map, "perms").to_owned();
+        if let Some(other) = mapped.insert((who, region), perms.clone()) {
+            assert_eq!(other, perms, "{map:?}");
+        }
+    }
+    mapped
 }
 
 /// Who may use which range of I/O ports, as `0x3f8-0x3ff`.
@@ -253,8 +281,14 @@ fn each_program_finds_the_regions_of_the_right_vm() {
         for map in nodes(document, "map") {
             let parent = map.parent().unwrap();
             let (region, symbol) = (attribute(&map, "mr"), map.attribute("setvar_vaddr"));
-            // The UART's symbol says which it is.
+            // The UART's symbol says which it is; where a VMM finds its guest's further RAM
+            // follows from where it finds the first.
             if parent.has_tag_name("virtual_machine") || region == "uart" {
+                continue;
+            }
+            if region.starts_with(FURTHER_RAM) {
+                let len = map.attribute("setvar_size");
+                assert_eq!(len, Some("guest_ram_part2_len"), "{name}");
                 continue;
             }
             let domain = attribute(&parent, "name");
@@ -404,22 +438,14 @@ fn channels_have_the_numbers_that_the_components_use() {
 
 /// The children of the monitor and their numbers, as the code has them.
 fn children(name: &str, vms: u8) -> BTreeMap<String, u64> {
-    let of_every_system = ["pd-vmm", "pd-trace", "pd-console", "pd-clock"];
-    let mut wanted: BTreeMap<String, u64> = of_every_system
-        .map(str::to_owned)
-        .into_iter()
-        .zip(0..)
-        .collect();
-    for vm in 1..vms {
-        wanted.insert(of_vm("pd-vmm", '-', vm), 3 + u64::from(vm));
-    }
+    let mut parts = vec![Part::Trace, Part::Console, Part::Clock];
+    parts.extend((0..vms).map(|vm| Part::Vmm(vm.into())));
     if has_idle(name) {
-        wanted.insert("pd-idle".to_owned(), 7);
+        parts.push(Part::Idle);
     }
-    for vm in sharing(name, vms) {
-        wanted.insert(of_vm("pd-share", '-', vm), 9 + u64::from(vm));
-    }
-    wanted
+    parts.extend(sharing(name, vms).map(|vm| Part::Share(vm.into())));
+    let numbered = |part: Part| (part.name().to_owned(), part.number() as u64);
+    parts.into_iter().map(numbered).collect()
 }
 
 /// The VMs whose VMMs have a share of the CPU: on a PC a VMM takes turns with the others' as its
@@ -464,7 +490,8 @@ fn the_monitor_alone_holds_scheduling_contexts_and_nobody_any_other_capability()
             .into_iter()
             .map(|(child, number)| (child, number + 1))
             .collect();
-        wanted.insert(("pd-monitor".to_owned(), 9));
+        let own = Part::Monitor.slot_of_time() as u64;
+        wanted.insert(("pd-monitor".to_owned(), own));
         let mut given = BTreeSet::new();
         for cspace in nodes(document, "cspace") {
             let owner = cspace.parent().unwrap();
@@ -628,7 +655,7 @@ fn a_pcs_console_waits_as_long_as_its_fifo_takes() {
 fn a_board_differs_from_the_demo_only_where_its_hardware_does() {
     let hardware = ["phys_addr=", "setvar_vaddr=\"uart_"];
     let of_all_boards = |line: &&str| !hardware.iter().any(|what| line.contains(what));
-    let (demo, board) = (read("system.xml"), read("boards/zcu102/demo.xml"));
+    let (demo, board) = (made("qemu_virt_aarch64", 1), made("zcu102", 1));
     let lines = |xml| str::lines(xml).filter(of_all_boards).collect::<Vec<_>>();
     assert_eq!(lines(&demo), lines(&board));
     assert_eq!(demo.lines().count(), board.lines().count());
@@ -682,17 +709,49 @@ fn a_pc_differs_from_a_board_only_where_its_hardware_does() {
         };
         of_all.map(line_of).collect::<Vec<_>>()
     };
-    for (board, pc) in [
-        ("system.xml", "boards/x86_64_generic_vtx/demo.xml"),
-        (
-            "boards/qemu_virt_aarch64/two-vms.xml",
-            "boards/x86_64_generic_vtx/two-vms.xml",
-        ),
-    ] {
-        assert_eq!(
-            without_hardware(&read(board)),
-            without_hardware(&read(pc)),
-            "{pc}"
+    for vms in 1..=MAX_VMS {
+        let (board, pc) = (
+            made("qemu_virt_aarch64", vms),
+            made("x86_64_generic_vtx", vms),
         );
+        assert_eq!(without_hardware(&board), without_hardware(&pc), "{vms} VMs");
     }
+}
+
+/// So that a guest's address is found by one addition, whatever range it is in.
+#[test]
+fn a_vmm_has_all_of_its_guests_ram_at_the_same_distance() {
+    in_each(|name, document, _| {
+        for machine in nodes(document, "virtual_machine") {
+            let maps_of = |node: Node<'_, '_>| {
+                let maps = node.children().filter(|child| child.has_tag_name("map"));
+                let maps = maps.map(|map| {
+                    let region = attribute(&map, "mr").to_owned();
+                    (region, number(attribute(&map, "vaddr")))
+                });
+                maps.collect::<BTreeMap<_, _>>()
+            };
+            let in_vmm = maps_of(machine.parent().unwrap());
+            for (region, at) in maps_of(machine) {
+                assert_eq!(in_vmm[&region] - at, 0x10_0000_0000, "{name}: {region}");
+            }
+        }
+    });
+}
+
+#[test]
+fn ram_has_large_pages_where_they_fit() {
+    in_each(|name, document, _| {
+        for region in nodes(document, "memory_region") {
+            let is = |what: &str| attribute(&region, "name").starts_with(what);
+            if is("guest_ram") {
+                let wanted = if is(FURTHER_RAM) {
+                    None
+                } else {
+                    Some("0x200000")
+                };
+                assert_eq!(region.attribute("page_size"), wanted, "{name}");
+            }
+        }
+    });
 }

@@ -1,0 +1,128 @@
+//! What emulates a board of the Microkit.
+//!
+//! Used by `system` for the machine and by the `runner` program for the user's choice. A machine
+//! with VT-x is QEMU's where the host's KVM can nest it, and otherwise Bochs's, whose clock counts
+//! instructions: so whoever wants figures or equal runs takes Bochs everywhere.
+
+use std::fs::OpenOptions;
+use system_description::{Architecture, Board, Qemu};
+
+/// What emulates a board.
+#[derive(Clone)]
+pub enum Emulator {
+    /// QEMU, with what is to be told of the board.
+    Qemu(Qemu),
+    /// One that has VT-x.
+    VtX(VtX),
+}
+
+/// An emulator of a machine with VT-x.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VtX {
+    /// QEMU, whose guest uses the host's VT-x.
+    Kvm,
+    /// Bochs, which emulates VT-x.
+    Bochs,
+}
+
+impl Emulator {
+    /// The emulator of a board; of one with VT-x the one whose runs are equal.
+    ///
+    /// # Errors
+    ///
+    /// That there is none, in a sentence.
+    pub fn of(board: &Board) -> Result<Self, String> {
+        match (board.architecture, &board.qemu) {
+            (Architecture::X86_64, _) => Ok(Self::VtX(VtX::Bochs)),
+            (Architecture::Aarch64, Some(qemu)) => Ok(Self::Qemu(qemu.clone())),
+            (Architecture::Aarch64, None) => Err(
+                "nothing that emulates this board is known here; `make image` builds what it boots"
+                    .into(),
+            ),
+        }
+    }
+
+    /// The emulator of a board that was asked for, or the fastest that this host has.
+    ///
+    /// # Errors
+    ///
+    /// That there is none, in a sentence.
+    pub fn asked(board: &Board, asked: Option<VtX>) -> Result<Self, String> {
+        match (Self::of(board)?, asked) {
+            (Self::VtX(_), asked) => Ok(Self::VtX(asked.unwrap_or_else(VtX::of_this_host))),
+            (qemu, None) => Ok(qemu),
+            (_, Some(_)) => Err("there is a choice of emulators for a PC with VT-x only".into()),
+        }
+    }
+}
+
+impl VtX {
+    /// KVM, if this user can use it and it nests VT-x.
+    fn of_this_host() -> Self {
+        let kvm = OpenOptions::new().read(true).write(true).open("/dev/kvm");
+        let nested = std::fs::read_to_string("/sys/module/kvm_intel/parameters/nested");
+        Self::of_a_host(kvm.is_ok(), nested.as_deref().unwrap_or_default())
+    }
+
+    /// `nested` is the parameter of the module `kvm_intel`, `Y` or `1` if it is set.
+    fn of_a_host(kvm: bool, nested: &str) -> Self {
+        match kvm && matches!(nested.trim(), "Y" | "1") {
+            true => Self::Kvm,
+            false => Self::Bochs,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    fn board(name: &str) -> Board {
+        let boards = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../boards");
+        Board::load(&boards, name).unwrap()
+    }
+
+    #[test]
+    fn kvm_is_taken_where_it_can_be_used_and_nests() {
+        // Linux prints a boolean parameter as Y or N, an integer one as 1 or 0.
+        assert_eq!(VtX::of_a_host(true, "Y\n"), VtX::Kvm);
+        assert_eq!(VtX::of_a_host(true, "1\n"), VtX::Kvm);
+        for (kvm, nested) in [(true, "N\n"), (true, "0\n"), (true, ""), (false, "Y\n")] {
+            assert_eq!(VtX::of_a_host(kvm, nested), VtX::Bochs, "{kvm} {nested:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_asked_for_is_taken_whatever_the_host_has() {
+        let pc = board("x86_64_generic_vtx");
+        for asked in [VtX::Kvm, VtX::Bochs] {
+            let taken = Emulator::asked(&pc, Some(asked)).unwrap();
+            assert!(matches!(taken, Emulator::VtX(it) if it == asked));
+        }
+    }
+
+    #[test]
+    fn whoever_names_only_the_board_gets_equal_runs() {
+        let taken = Emulator::of(&board("x86_64_generic_vtx")).unwrap();
+        assert!(matches!(taken, Emulator::VtX(VtX::Bochs)));
+    }
+
+    #[test]
+    fn a_board_with_one_emulator_leaves_no_choice() {
+        let board = board("zcu102");
+        assert!(Emulator::asked(&board, None).is_ok());
+        let error = Emulator::asked(&board, Some(VtX::Bochs)).err().unwrap();
+        assert!(error.contains("VT-x"), "{error}");
+    }
+
+    #[test]
+    fn a_board_that_nothing_emulates_can_still_have_its_image() {
+        let board = Board {
+            qemu: None,
+            ..board("zcu102")
+        };
+        let error = Emulator::of(&board).err().unwrap();
+        assert!(error.contains("make image"), "{error}");
+    }
+}

@@ -1,0 +1,216 @@
+//! seL4 with the Microkit: what its tool is told, and the image that it makes.
+//!
+//! Used by `system`. Microkit manual 2.3, "Microkit tool". Invariant: a description that somebody
+//! wrote is held against the VMs' configurations, and a board's RAM against what all VMs want,
+//! before anything is built.
+
+use crate::{Failure, description};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use system_description::{Board, Vm, describe};
+use vdev_trace::compile::{Compiled, render};
+use vmconf::{Diagnostic, Diagnostics};
+
+const MIB: u64 = 1 << 20;
+/// What the kernel and the protection domains need besides the guests' RAM and images; on a PC
+/// also what lies below the rings, which are there for whoever looks from outside.
+const SYSTEM_BYTES: u64 = 192 * MIB;
+
+/// The name of the report page's memory region.
+pub(crate) const REPORT: &str = "report";
+
+/// The kernel that Microkit's tool puts beside an image for x86, as loaders of Multiboot 1 take
+/// it.
+pub(crate) const KERNEL_32: &str = "sel4_32.elf";
+
+/// A Microkit SDK and the protection domains built with it.
+#[derive(Clone)]
+pub struct Microkit {
+    /// The SDK's folder.
+    pub sdk: PathBuf,
+    /// The Microkit's name for the board that the image is for.
+    pub board_name: String,
+    /// What that is like.
+    pub board: Board,
+    /// `debug`, `release`, `smp-release`.
+    pub config: String,
+    /// Where the protection domains' ELF files are.
+    pub domains: PathBuf,
+    /// What the Microkit's tool is told.
+    pub system: SystemDescription,
+}
+
+/// What the Microkit's tool is told of a system.
+#[derive(Debug, Clone)]
+pub enum SystemDescription {
+    /// What is in this file.
+    Written(PathBuf),
+    /// What is made of the VMs and the board, with a few places changed.
+    Made(Vec<Change>),
+}
+
+/// A change of a description that is made: the first place where one text stands gets another.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// What stands there.
+    pub from: String,
+    /// What is to.
+    pub to: String,
+}
+
+impl Microkit {
+    /// The file with the description, in the run's folder if it is made.
+    fn file(&self, work: &Path) -> PathBuf {
+        match &self.system {
+            SystemDescription::Written(file) => file.clone(),
+            SystemDescription::Made(_) => work.join("system.xml"),
+        }
+    }
+
+    /// Makes the description, or holds the one that was written against the VMs.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Config`] if the VMs want what is not there, [`Failure::Host`] for a file.
+    pub fn describe(&self, work: &Path, vms: &[Compiled]) -> Result<(), Failure> {
+        self.has_room_for(vms)?;
+        let changes = match &self.system {
+            SystemDescription::Written(file) => return description::check(file, vms),
+            SystemDescription::Made(changes) => changes,
+        };
+        let ram: Vec<Vec<_>> = vms
+            .iter()
+            .map(|compiled| compiled.vm.ram.iter().map(|range| range.value).collect())
+            .collect();
+        let described: Vec<_> = vms
+            .iter()
+            .zip(&ram)
+            .map(|(compiled, ram)| Vm {
+                name: &compiled.vm.system.value,
+                ram,
+            })
+            .collect();
+        let mut text = describe(&described, &self.board);
+        for Change { from, to } in changes {
+            if !text.contains(from.as_str()) {
+                let board = &self.board_name;
+                return Err(Failure::Host(format!("{board}: no place with {from}")));
+            }
+            text = text.replacen(from, to, 1);
+        }
+        let file = self.file(work);
+        std::fs::create_dir_all(work)
+            .and_then(|()| std::fs::write(&file, text))
+            .map_err(|error| Failure::Host(format!("cannot write {}: {error}", file.display())))
+    }
+
+    /// How much RAM a machine needs for these VMs.
+    pub(crate) fn ram_bytes(&self, vms: &[Compiled]) -> u64 {
+        let guests = vms
+            .iter()
+            .map(|vm| vm.ram_bytes + vm.image_read.len() as u64);
+        (guests.sum::<u64>() + SYSTEM_BYTES).next_multiple_of(64 * MIB)
+    }
+
+    /// Whether the board has the RAM that the VMs want.
+    fn has_room_for(&self, vms: &[Compiled]) -> Result<(), Failure> {
+        let (wanted, there) = (self.ram_bytes(vms), self.board.ram_mib * MIB);
+        let ranges = vms
+            .iter()
+            .flat_map(|vm| vm.vm.ram.iter().map(move |range| (vm, range)));
+        let largest = ranges.max_by_key(|(_, range)| range.value.len_bytes);
+        let Some((compiled, range)) = largest.filter(|_| wanted > there) else {
+            return Ok(());
+        };
+        let all: u64 = vms.iter().map(|vm| vm.ram_bytes).sum();
+        let board = &self.board_name;
+        let error = Diagnostic::error(range.span, format!("{board} does not have so much RAM"))
+            .label(format!("{} MiB", range.value.len_bytes.div_ceil(MIB)))
+            .help(format!(
+                "all VMs together have {} MiB, and the board {} MiB, of which the system needs {}",
+                all.div_ceil(MIB),
+                there / MIB,
+                SYSTEM_BYTES / MIB
+            ));
+        let diagnostics = Diagnostics::new(compiled.vm.source.clone(), vec![error]);
+        Err(Failure::Config(render(&diagnostics)))
+    }
+
+    /// The physical address of the page that says how a run went.
+    pub(crate) fn report_page(&self, work: &Path) -> Result<u64, String> {
+        match self.regions(work, |name| name == REPORT)?[..] {
+            [(first, _)] => Ok(first),
+            _ => {
+                let file = self.file(work);
+                let place = file.display();
+                Err(format!("{place}: there is no memory region \"{REPORT}\""))
+            }
+        }
+    }
+
+    /// The physical memory of the regions with such names.
+    pub(crate) fn regions(
+        &self,
+        work: &Path,
+        with: impl Fn(&str) -> bool,
+    ) -> Result<Vec<(u64, u64)>, String> {
+        let file = self.file(work);
+        std::fs::read_to_string(&file)
+            .map_err(|error| error.to_string())
+            .and_then(|system| regions(&system, with))
+            .map_err(|error| format!("{}: {error}", file.display()))
+    }
+
+    /// Makes the bootable image, with the guests and their configurations as prefilled regions,
+    /// and the Microkit's report beside it. [`Self::describe`] comes first.
+    ///
+    /// # Errors
+    ///
+    /// What could not be read or written, or what the Microkit's tool says.
+    pub fn build(&self, work: &Path, vms: &[Compiled]) -> Result<PathBuf, String> {
+        for vm in vms {
+            vm.write_to(work)?;
+        }
+        let image = work.join("loader.img");
+        let tool = self.sdk.join("bin/microkit");
+        let mut command = Command::new(&tool);
+        command.arg(self.file(work)).arg("--search-path");
+        command.args([&self.domains, work]);
+        command.args(["--board", &self.board_name, "--config", &self.config]);
+        command.arg("-o").arg(&image);
+        command.arg("-r").arg(work.join("report.txt"));
+        command.env_remove("MICROKIT_SDK");
+        let output = command
+            .output()
+            .map_err(|error| format!("cannot run {}: {error}", tool.display()))?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            let command = crate::system::pasteable(&command);
+            return Err(format!("{command} says: {said}"));
+        }
+        Ok(image)
+    }
+}
+
+/// Where a system description puts the regions with such names: they have a physical address, so
+/// that whoever looks from outside finds them.
+fn regions(system: &str, with: impl Fn(&str) -> bool) -> Result<Vec<(u64, u64)>, String> {
+    let document = roxmltree::Document::parse(system).map_err(|error| error.to_string())?;
+    let regions = document
+        .descendants()
+        .filter(|node| node.has_tag_name("memory_region"));
+    let regions = regions.filter_map(|region| Some((region.attribute("name")?, region)));
+    regions
+        .filter(|(name, _)| with(name))
+        .map(|(name, region)| {
+            let number = |name| region.attribute(name).and_then(hexadecimal);
+            number("phys_addr")
+                .zip(number("size"))
+                .ok_or_else(|| format!("{name} has no phys_addr and size in hexadecimal"))
+        })
+        .collect()
+}
+
+fn hexadecimal(text: &str) -> Option<u64> {
+    u64::from_str_radix(&text.strip_prefix("0x")?.replace('_', ""), 16).ok()
+}
