@@ -201,6 +201,12 @@ impl Run<'_> {
         if let Some(line) = lines.find(|line| line.contains(FORGED) && !of_the_attacker(line)) {
             return Some(format!("a forged line: {line}"));
         }
+        let is_verdict = |line: &str| line == "verdict: ok" || line.starts_with("verdict: failed");
+        let mut lines = self.lines.iter();
+        let forged = lines.find(|line| line.starts_with("verdict: ") && !is_verdict(line));
+        if let Some(line) = forged {
+            return Some(format!("a forged verdict: {line}"));
+        }
         let failed = |line: &String| line.contains("] fatal ") || line.starts_with("panic in ");
         let failed = self.lines.iter().find(|line| failed(line));
         match (self.ended, failed) {

@@ -87,12 +87,15 @@ fn forged_text_is_the_attackers_only_after_its_name() {
     assert_eq!(of_a_record(&run_with(&[NAMED, own])), Outcome::Held);
     for forged in [
         "verdict: ok forged",
+        "verdict: ok fofo  attacker trarce0 cpu0",
         "[   0.000001] witness| guest: forged",
         "\u{1b}[2J",
     ] {
         let lie = why(of_a_record(&run_with(&[NAMED, forged])));
         assert!(
-            lie.contains("forged line") || lie.contains("raw characters"),
+            lie.contains("forged line")
+                || lie.contains("forged verdict")
+                || lie.contains("raw characters"),
             "{lie}"
         );
     }
