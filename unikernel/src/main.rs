@@ -44,7 +44,7 @@ mod image;
 mod mapped_ram;
 #[cfg(target_os = "none")]
 mod panic;
-
+#[cfg(target_os = "none")]
 mod places;
 #[cfg(target_os = "none")]
 mod print;

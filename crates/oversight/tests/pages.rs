@@ -122,19 +122,24 @@ fn the_first_verdict_stays() {
     assert_eq!(page.read().unwrap().verdict, Some(Verdict::Failed));
 }
 
+/// What is given for the first VMs, and nothing for the others.
+fn of_vms<T: Copy + Default, const N: usize>(first: [T; N]) -> [T; MAX_VMS] {
+    core::array::from_fn(|vm| first.get(vm).copied().unwrap_or_default())
+}
+
 #[test]
 fn where_idling_is_measured_the_guest_has_what_remains() {
     let accounts = Accounts {
         vms: 1,
-        vmm_us: [147_000, 0, 0, 0],
+        vmm_us: of_vms([147_000]),
         trace_us: 28_000,
         console_us: 91_000,
         others_us: 28_000,
         idle_us: Some(1_736_000),
     };
     let claims = Claims {
-        trace: [5, 0, 0, 0],
-        console: [7, 0, 0, 0],
+        trace: of_vms([5]),
+        console: of_vms([7]),
         ..Claims::default()
     };
     let cpu = accounts.table(7_020_000, &claims);
@@ -150,13 +155,13 @@ fn where_idling_is_measured_the_guest_has_what_remains() {
 fn where_a_guest_runs_on_its_vmms_time_the_claim_divides_only_that() {
     let accounts = Accounts {
         vms: 2,
-        vmm_us: [400_000, 300_000, 0, 0],
+        vmm_us: of_vms([400_000, 300_000]),
         trace_us: 100_000,
         ..Accounts::default()
     };
     let claims = Claims {
-        vmm: [[1, 3], [u64::MAX, 0], [0; 2], [0; 2]],
-        trace: [1, 3, 7, 7],
+        vmm: of_vms([[1, 3], [u64::MAX, 0]]),
+        trace: of_vms([1, 3, 7, 7]),
         ..Claims::default()
     };
     let cpu = accounts.table(1_000_000, &claims);
@@ -172,7 +177,7 @@ fn where_a_guest_runs_on_its_vmms_time_the_claim_divides_only_that() {
 fn guests_that_nobody_tells_apart_are_told_together() {
     let accounts = Accounts {
         vms: 2,
-        vmm_us: [100_000, 200_000, 0, 0],
+        vmm_us: of_vms([100_000, 200_000]),
         console_us: 50_000,
         idle_us: Some(250_000),
         ..Accounts::default()

@@ -184,7 +184,7 @@ fn each_rule_is_checked_behind_a_right_checksum_too() {
     assert_eq!(refusal(18, &[9]), ConfigError::DeviceCount(9));
     assert_eq!(refusal(19, &[0x80]), ConfigError::Severities(0x80));
     assert_eq!(refusal(20, &[3]), ConfigError::Action(3));
-    assert_eq!(refusal(23, &[4]), ConfigError::VmNumber(4));
+    assert_eq!(refusal(23, &[8]), ConfigError::VmNumber(8));
     assert_eq!(refusal(24, &[0]), text(TextField::System, 0));
     assert_eq!(refusal(24, &[32]), text(TextField::System, 32));
     let byte = |field, byte| ConfigError::TextByte { field, byte };
@@ -287,11 +287,11 @@ fn the_encoder_refuses_what_no_blob_can_hold() {
         ..contents(&[])
     });
     assert_eq!(ram, Err(ConfigError::RamCount(5)));
-    let fifth = encode(&Contents {
-        vm: 4,
+    let ninth = encode(&Contents {
+        vm: 8,
         ..contents(&[])
     });
-    assert_eq!(fifth, Err(ConfigError::VmNumber(4)));
+    assert_eq!(ninth, Err(ConfigError::VmNumber(8)));
 }
 
 proptest! {

@@ -243,7 +243,13 @@ fn whoever_spins_is_named_within_a_second_and_the_run_fails() {
             write_changed_copy(folder, board, config, domain, spin);
         };
         let changed = changed_program(domain);
-        for run in boot_on_board("demo", board, &[config], &[changed.clone()], prepare) {
+        for run in boot_on_board(
+            "demo",
+            board,
+            &[config],
+            std::slice::from_ref(&changed),
+            prepare,
+        ) {
             let line = format!(r"^hung: {domain} has had (\d+) ms of the CPU and gives no sign");
             let reason = run.reason();
             let milliseconds = Regex::new(&line).unwrap().captures(reason);
@@ -345,7 +351,13 @@ fn a_clock_that_dies_is_named() {
             write_changed_copy(folder, board, config, "pd-clock", undefined);
         };
         let changed = changed_program("pd-clock");
-        for run in boot_on_board("demo", board, &[config], &[changed.clone()], prepare) {
+        for run in boot_on_board(
+            "demo",
+            board,
+            &[config],
+            std::slice::from_ref(&changed),
+            prepare,
+        ) {
             let line = r"^panic in pd-clock: undefined instruction or exception at pc 0x[0-9a-f]+ ";
             let reason = run.reason();
             assert!(Regex::new(line).unwrap().is_match(reason), "{reason}");

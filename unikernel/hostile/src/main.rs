@@ -29,7 +29,7 @@ mod mapped_ram;
 #[cfg(target_os = "none")]
 #[path = "../../src/panic.rs"]
 mod panic;
-
+#[cfg(target_os = "none")]
 #[path = "../../src/places.rs"]
 mod places;
 #[cfg(target_os = "none")]
