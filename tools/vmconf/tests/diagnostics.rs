@@ -271,6 +271,12 @@ fn an_option_of_the_vm_one_letter_off_is_refused_too() {
 }
 
 #[test]
+fn a_long_option_with_two_slips_is_recognised() {
+    let told = with("unsuportde instruction fail\n");
+    assert!(told.contains("did you mean `unsupported`?"), "{told}");
+}
+
+#[test]
 fn a_word_that_is_like_no_option_is_refused() {
     assert_snapshot!(with("bananas 12 0x3\n"), @"
     error: there is no option `bananas`
@@ -490,6 +496,17 @@ fn options_of_a_qnx_serial_port_are_passed_over() {
 }
 
 #[test]
+fn an_option_of_a_serial_port_is_refused_where_there_is_none() {
+    for text in ["vdev trace loc 0xfa000000 hostdev >-\n", "hostdev >-\n"] {
+        let told = with(text);
+        assert!(
+            told.starts_with("error: `hostdev` is an option of the QNX hypervisor"),
+            "{told}"
+        );
+    }
+}
+
+#[test]
 fn what_belongs_to_something_refused_is_passed_over_with_it() {
     let text = "set disk /dev/hd0\n\
                 pass loc $gpu,0x1000,rw=$asinfo_start{gpu} intr \"gic:4\"\n\
@@ -620,6 +637,19 @@ fn a_value_that_grows_without_bound_is_refused() {
     13 | set a9 "$a8$a8"
        |        ^^^^^^^^ more than 4096 characters, when the variables in it are replaced
     "#);
+}
+
+#[test]
+fn a_value_of_4096_characters_is_taken_whole_and_one_more_is_too_many() {
+    let title_of = |line: &str| {
+        let text = format!("{VM}set a {}\ncmdline {line}\n", "x".repeat(4096));
+        let errors = vmconf::parse("vm.conf", &text).unwrap_err();
+        let titles: Vec<String> = errors.iter().map(|it| it.title().to_owned()).collect();
+        titles.join("; ")
+    };
+    assert_eq!(title_of("$a"), "the command line is too long");
+    assert_eq!(title_of("\"$a \""), "this is too long");
+    assert_eq!(title_of("\"$a$a$a\""), "this is too long");
 }
 
 #[test]
@@ -1318,6 +1348,89 @@ fn a_file_that_is_not_utf_8_is_refused_with_the_place() {
       |
       = help: save the file as UTF-8; plain ASCII is UTF-8 as well
     ");
+}
+
+fn little_endian(text: &str) -> Vec<u8> {
+    text.encode_utf16().flat_map(u16::to_le_bytes).collect()
+}
+
+fn big_endian(text: &str) -> Vec<u8> {
+    text.encode_utf16().flat_map(u16::to_be_bytes).collect()
+}
+
+#[test]
+fn a_file_in_utf_16_is_shown_as_it_reads_in_either_byte_order() {
+    let text = "\u{feff}system d\u{e9}mo\nload g\n";
+    let error = vmconf::decode("vm.conf", &little_endian(text)).unwrap_err();
+    assert_snapshot!(error.to_string(), @"
+    error: the file is UTF-16, not UTF-8
+     --> vm.conf:1:1
+      |
+    1 | system démo
+      | ^ each character of it is two bytes
+      |
+      = help: save the file as UTF-8; plain ASCII is UTF-8 as well
+    ");
+    assert_eq!(
+        vmconf::decode("vm.conf", &big_endian(text)).unwrap_err(),
+        error
+    );
+}
+
+#[test]
+fn utf_16_is_known_by_its_mark_or_by_some_letters_with_a_zero_each() {
+    for text in [
+        "\u{feff}",
+        "\u{feff}\u{3b1}\u{3b2}",
+        "system demo",
+        "\u{feff}s",
+    ] {
+        assert!(vmconf::is_utf_16(&little_endian(text)), "{text:?}");
+        assert!(vmconf::is_utf_16(&big_endian(text)), "{text:?}");
+    }
+}
+
+#[test]
+fn other_files_with_zeroes_in_them_are_no_utf_16() {
+    let others: [&[u8]; 7] = [
+        b"system demo",
+        b"",
+        b"a\0",
+        // UTF-32, whose mark begins like the other one.
+        b"\xff\xfe\0\0s\0\0\0y\0\0\0",
+        // Letters in front of something else, and behind it.
+        b"d\0a\0t\0a\0\xff\xff\xff\xff",
+        b"\x01\0d\0a\0t\0a\0",
+        b"\x7fELF\x02\x01\x01\0\0\0\0\0",
+    ];
+    for bytes in others {
+        assert!(!vmconf::is_utf_16(bytes), "{bytes:x?}");
+    }
+}
+
+#[test]
+fn the_largest_file_that_is_read_is_read() {
+    let comment = "#".repeat((1 << 20) - VM.len());
+    assert!(vmconf::parse("vm.conf", &format!("{VM}{comment}")).is_ok());
+}
+
+#[test]
+fn the_last_page_of_40_bits_and_the_last_ports_can_be_had() {
+    let text = "ram 0xfffffff000,4K vdev ser8250 loc io:0xfff8\n";
+    assert!(vmconf::parse("vm.conf", &format!("{VM}{text}")).is_ok());
+}
+
+#[test]
+fn a_mistake_in_a_word_with_quotes_is_shown_at_the_whole_word() {
+    assert_snapshot!(of("system a load guest-app\nram \"0x4000000O,2M\"\n"), @r#"
+    error: `0x4000000O` is not a number
+     --> vm.conf:2:5
+      |
+    2 | ram "0x4000000O,2M"
+      |     ^^^^^^^^^^^^^^^ `O` is not a hexadecimal digit
+      |
+      = help: numbers are decimal, or hexadecimal with `0x`, and may end in K, M or G
+    "#);
 }
 
 #[test]
