@@ -97,6 +97,10 @@ fn runner(folder: &Path, script: Option<&str>, arguments: &[&str]) -> Output {
         .args(["vm.conf", "--images", ".", "--work", "run, 1"])
         .args(["--platform", "microkit", "--sdk", "sdk"])
         .args(["--board", "x86_64_generic_vtx", "--system", "system.xml"])
+        .args([
+            "--boards",
+            concat!(env!("CARGO_MANIFEST_DIR"), "/../../boards"),
+        ])
         .args(["--emulator", "bochs", "--deadline", "60"])
         .env(
             "PATH",

@@ -168,7 +168,7 @@ pub const LIST: &[Attack] = &[
         act: Act::Vmm(|vmm| {
             let slot = vmm.access.slot(vmm.access.head);
             append(vmm);
-            for value in 0..10_000 {
+            for value in 0..5_000 {
                 vmm.hands.store(RING, slot + 1 + value % 7, value << 50);
             }
         }),
