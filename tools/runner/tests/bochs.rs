@@ -17,7 +17,7 @@ const SYSTEM: &str = r#"<system>
     <memory_region name="guest_ram" size="0x200000" />
     <memory_region name="trace_ring" size="0x20" phys_addr="0x1000" />
     <memory_region name="trace_ring_1" size="0x8" phys_addr="0x3000" />
-    <memory_region name="report" size="0xc0" phys_addr="0x5000" />
+    <memory_region name="report" size="0x140" phys_addr="0x5000" />
     <virtual_machine name="demo">
         <map mr="guest_ram" vaddr="0x40000000" perms="rwx" />
     </virtual_machine>
@@ -40,8 +40,8 @@ answer() { :; }
 page() {
     echo '0x0000000000005000:41525456 444E4543  00000001 00000000 '
     echo "0x0000000000005010:0000000$verdict 00000000  00000000 00000000 "
-    for at in 2 3 4 5 6 7 8 9 a b; do
-        echo "0x00000000000050${at}0:00000000 00000000  00000000 00000000 "
+    for at in 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f 10 11 12 13; do
+        echo "0x0000000000005${at}0:00000000 00000000  00000000 00000000 "
     done
 }
 debugger() {
@@ -49,7 +49,7 @@ debugger() {
         case $command in
         quit) exit 0 ;;
         continue) return ;;
-        "xp /48wxm 0x5000") echo "<bochs:1> $command"; page ;;
+        "xp /80wxm 0x5000") echo "<bochs:1> $command"; page ;;
         *) answer ;;
         esac
     done
@@ -250,7 +250,7 @@ fn memory_is_asked_of_the_debugger_by_its_physical_address() {
     let memory = std::fs::read(folder.path().join("memory.dump")).unwrap();
     let (rings, page) = memory.split_at(words.len());
     assert_eq!(rings, words);
-    assert!(page.starts_with(b"VTRACEND") && page.len() == 0xc0);
+    assert!(page.starts_with(b"VTRACEND") && page.len() == 0x140);
 }
 
 #[test]
