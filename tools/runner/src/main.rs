@@ -197,7 +197,10 @@ impl HostArguments {
 }
 
 /// What is to host the VMs; seL4 on what emulates its board.
-fn platform(host: &HostArguments, asked: Asked) -> Result<Platform, Failure> {
+fn platform(
+    host: &HostArguments,
+    emulator: impl Fn(&Board) -> Result<Emulator, String>,
+) -> Result<Platform, Failure> {
     Ok(match host.platform {
         PlatformName::Unikernel => Platform::Unikernel(Unikernel {
             architecture: host.arch.into(),
@@ -206,21 +209,11 @@ fn platform(host: &HostArguments, asked: Asked) -> Result<Platform, Failure> {
         }),
         PlatformName::Microkit => {
             let microkit = microkit(host)?;
-            let emulator = match asked {
-                Asked::ForEqualRuns => Emulator::of(&microkit.board),
-                Asked::By(user) => Emulator::asked(&microkit.board, user),
-            };
-            let emulator = emulator
+            let emulator = emulator(&microkit.board)
                 .map_err(|error| Failure::Host(format!("{}: {error}", microkit.board_name)))?;
             Platform::Microkit(microkit, emulator)
         }
     })
-}
-
-/// Which emulator it is to be.
-enum Asked {
-    ForEqualRuns,
-    By(Option<VtX>),
 }
 
 fn microkit(host: &HostArguments) -> Result<Microkit, Failure> {
@@ -264,7 +257,8 @@ fn image(boot: &Boot) -> Result<(), Failure> {
 }
 
 fn platform_of(boot: &Boot) -> Result<Platform, Failure> {
-    platform(&boot.host, Asked::By(boot.emulator.map(VtX::from)))
+    let asked = boot.emulator.map(VtX::from);
+    platform(&boot.host, |board| Emulator::asked(board, asked))
 }
 
 fn run_vm(boot: &Boot, dump: Option<PathBuf>) -> Result<(), Failure> {
@@ -330,7 +324,7 @@ fn print_rings(dump_file: &Path, places: &Places, names: &Names) -> io::Result<(
 }
 
 fn attack(host: &HostArguments, names: &[String]) -> Result<(), Failure> {
-    let platform = platform(host, Asked::ForEqualRuns)?;
+    let platform = platform(host, Emulator::of)?;
     let target = Target::of(&platform, &host.images);
     let is_wanted = |attack: &&Attack| {
         names.is_empty()
@@ -364,7 +358,7 @@ fn attack(host: &HostArguments, names: &[String]) -> Result<(), Failure> {
 const FLOOR: &str = "floor: the PC moves on";
 
 fn bench_all(host: &HostArguments, floor_kernel: Option<PathBuf>) -> Result<(), Failure> {
-    let platform = platform(host, Asked::ForEqualRuns)?;
+    let platform = platform(host, Emulator::of)?;
     println!(
         "{} an access, {}, both options on, n = {}",
         bench::unit(&platform),
@@ -395,7 +389,7 @@ fn bench_all(host: &HostArguments, floor_kernel: Option<PathBuf>) -> Result<(), 
     }
     if let Platform::Microkit(..) = platform {
         let beside = |answer: &str| -> Result<Platform, Failure> {
-            let mut platform = self::platform(host, Asked::ForEqualRuns)?;
+            let mut platform = self::platform(host, Emulator::of)?;
             if let Platform::Microkit(microkit, _) = &mut platform {
                 // `make bench` puts them beside the others.
                 microkit

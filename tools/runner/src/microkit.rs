@@ -9,15 +9,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use system_description::{Board, Vm, describe};
 use vdev_trace::compile::{Compiled, render};
+use vdev_trace::places::{self, Region};
 use vmconf::{Diagnostic, Diagnostics};
 
 const MIB: u64 = 1 << 20;
 /// What the kernel and the protection domains need besides the guests' RAM and images; on a PC
 /// also what lies below the rings, which are there for whoever looks from outside.
 const SYSTEM_BYTES: u64 = 192 * MIB;
-
-/// The name of the report page's memory region.
-pub(crate) const REPORT: &str = "report";
 
 /// The kernel that Microkit's tool puts beside an image for x86, as loaders of Multiboot 1 take
 /// it.
@@ -78,18 +76,11 @@ impl Microkit {
             SystemDescription::Written(file) => return description::check(file, vms),
             SystemDescription::Made(changes) => changes,
         };
-        let ram: Vec<Vec<_>> = vms
-            .iter()
-            .map(|compiled| compiled.vm.ram.iter().map(|range| range.value).collect())
-            .collect();
-        let described: Vec<_> = vms
-            .iter()
-            .zip(&ram)
-            .map(|(compiled, ram)| Vm {
-                name: &compiled.vm.system.value,
-                ram,
-            })
-            .collect();
+        let described = vms.iter().map(|compiled| Vm {
+            name: &compiled.vm.system.value,
+            ram: compiled.vm.ram.iter().map(|range| range.value).collect(),
+        });
+        let described: Vec<_> = described.collect();
         let mut text = describe(&described, &self.board);
         for Change { from, to } in changes {
             if !text.contains(from.as_str()) {
@@ -138,26 +129,24 @@ impl Microkit {
 
     /// The physical address of the page that says how a run went.
     pub(crate) fn report_page(&self, work: &Path) -> Result<u64, String> {
-        match self.regions(work, |name| name == REPORT)?[..] {
-            [(first, _)] => Ok(first),
+        let mut reports = self.looked_at(work)?;
+        reports.retain(|region| region.is_report);
+        match &reports[..] {
+            [report] => Ok(report.start),
             _ => {
                 let file = self.file(work);
                 let place = file.display();
-                Err(format!("{place}: there is no memory region \"{REPORT}\""))
+                Err(format!("{place}: there is no memory region \"report\""))
             }
         }
     }
 
-    /// The physical memory of the regions with such names.
-    pub(crate) fn regions(
-        &self,
-        work: &Path,
-        with: impl Fn(&str) -> bool,
-    ) -> Result<Vec<(u64, u64)>, String> {
+    /// The physical memory that is looked at from outside.
+    pub(crate) fn looked_at(&self, work: &Path) -> Result<Vec<Region>, String> {
         let file = self.file(work);
         std::fs::read_to_string(&file)
             .map_err(|error| error.to_string())
-            .and_then(|system| regions(&system, with))
+            .and_then(|system| places::looked_at(&system))
             .map_err(|error| format!("{}: {error}", file.display()))
     }
 
@@ -190,27 +179,4 @@ impl Microkit {
         }
         Ok(image)
     }
-}
-
-/// Where a system description puts the regions with such names: they have a physical address, so
-/// that whoever looks from outside finds them.
-fn regions(system: &str, with: impl Fn(&str) -> bool) -> Result<Vec<(u64, u64)>, String> {
-    let document = roxmltree::Document::parse(system).map_err(|error| error.to_string())?;
-    let regions = document
-        .descendants()
-        .filter(|node| node.has_tag_name("memory_region"));
-    let regions = regions.filter_map(|region| Some((region.attribute("name")?, region)));
-    regions
-        .filter(|(name, _)| with(name))
-        .map(|(name, region)| {
-            let number = |name| region.attribute(name).and_then(hexadecimal);
-            number("phys_addr")
-                .zip(number("size"))
-                .ok_or_else(|| format!("{name} has no phys_addr and size in hexadecimal"))
-        })
-        .collect()
-}
-
-fn hexadecimal(text: &str) -> Option<u64> {
-    u64::from_str_radix(&text.strip_prefix("0x")?.replace('_', ""), 16).ok()
 }

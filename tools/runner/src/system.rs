@@ -2,7 +2,7 @@
 
 use crate::emulator::{Emulator, VtX};
 use crate::machine::Boot;
-use crate::microkit::{KERNEL_32, Microkit, REPORT};
+use crate::microkit::{KERNEL_32, Microkit};
 use crate::{Request, bochs, qemu};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -113,9 +113,12 @@ impl Platform {
                 let len_bytes = UNIKERNEL_BYTES + guest_bytes(vms);
                 Ok(vec![(unikernel.ram(), len_bytes)])
             }
-            Self::Microkit(microkit, _) => microkit.regions(work, |name| {
-                name.starts_with("trace_ring") || name == REPORT
-            }),
+            Self::Microkit(microkit, _) => {
+                let regions = microkit.looked_at(work)?.into_iter();
+                Ok(regions
+                    .map(|region| (region.start, region.len_bytes))
+                    .collect())
+            }
         }
     }
 

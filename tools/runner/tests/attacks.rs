@@ -118,7 +118,10 @@ fn the_hostile_domains_find_their_regions_where_the_descriptions_map_them() {
             base: 0x4000_0000,
             len_bytes: 2 << 20,
         }];
-        let vms = ["attacker", "witness"].map(|name| Vm { name, ram: &ram });
+        let vms = ["attacker", "witness"].map(|name| Vm {
+            name,
+            ram: ram.to_vec(),
+        });
         let system = describe(&vms, &board);
         let document = Document::parse(&system).unwrap();
         let address = |domain: &str, region: &str| {

@@ -140,7 +140,7 @@ fn monitor(xml: &mut Xml, system: &System<'_>) {
     if system.is_pc() {
         at.map(0x3_0000, "clock_page", "rw");
     }
-    uart(&mut at, 0x3_0000, &system.board.uart, |port| port.monitor);
+    uart(&mut at, 0x3_0000, system, Part::Monitor);
     if system.is_pc() {
         // The interval timer, by which it measures the counter (Intel 8254; the gate is a bit of
         // port 0x61).
@@ -173,28 +173,20 @@ fn vmm(xml: &mut Xml, system: &System<'_>, vm: usize) {
     if system.is_pc() {
         at.map(0x7_0000, "clock_page", "r");
     }
-    let image = of_vm("guest_image", vm);
-    xml.leaf(
-        "map",
-        &[
-            ("mr", &image),
-            ("vaddr", &hex(GUEST_IMAGE)),
-            ("perms", &"r"),
-            ("setvar_vaddr", &"guest_image"),
-            ("setvar_prefill_size", &"guest_image_len"),
-        ],
-    );
+    let symbols: [Attribute<'_>; 2] = [
+        ("setvar_vaddr", &"guest_image"),
+        ("setvar_prefill_size", &"guest_image_len"),
+    ];
+    Mapper::new(xml, GUEST_IMAGE).map_with(0, &of_vm("guest_image", vm), "r", &symbols);
     let ram = &system.vms[vm].ram;
     for (range, number) in ram.iter().zip(0..) {
-        let (region, at) = (ram_name(vm, number), hex(GUEST_MEMORY + range.base));
-        let mut attributes: Vec<Attribute<'_>> =
-            vec![("mr", &region), ("vaddr", &at), ("perms", &"rw")];
+        let len_symbol = ram_name(0, number) + "_len";
+        let mut symbols: Vec<Attribute<'_>> = vec![("setvar_size", &len_symbol)];
         if number == 0 {
-            attributes.push(("setvar_vaddr", &"guest_ram"));
+            symbols.push(("setvar_vaddr", &"guest_ram"));
         }
-        let symbol = ram_name(0, number) + "_len";
-        attributes.push(("setvar_size", &symbol));
-        xml.leaf("map", &attributes);
+        let mut at = Mapper::new(xml, GUEST_MEMORY);
+        at.map_with(range.base, &ram_name(vm, number), "rw", &symbols);
     }
     let mut attributes: Vec<Attribute<'_>> = vec![("name", &system.vms[vm].name)];
     if !system.is_pc() {
@@ -203,8 +195,7 @@ fn vmm(xml: &mut Xml, system: &System<'_>, vm: usize) {
     xml.open("virtual_machine", &attributes);
     xml.leaf("vcpu", &[("id", &0)]);
     for (range, number) in ram.iter().zip(0..) {
-        let (region, at) = (ram_name(vm, number), hex(range.base));
-        xml.leaf("map", &[("mr", &region), ("vaddr", &at), ("perms", &"rwx")]);
+        Mapper::new(xml, 0).map_with(range.base, &ram_name(vm, number), "rwx", &[]);
     }
     xml.close();
 }
@@ -244,25 +235,26 @@ fn console(xml: &mut Xml, system: &System<'_>) {
     if system.is_pc() {
         at.map(0x9_0000, "clock_page", "r");
     }
-    uart(&mut at, 0x9_0000, &system.board.uart, |port| port.console);
+    uart(&mut at, 0x9_0000, system, Part::Console);
 }
 
-/// The first I/O ports of a PC's two UARTs.
-struct FirstPorts {
-    console: u16,
-    monitor: u16,
-}
-
-/// A board's UART, whose driver is chosen by the name of the variable that is told its place.
-fn uart(at: &mut Mapper<'_>, offset: u64, uart: &Uart, whose: impl Fn(FirstPorts) -> u16) {
-    match *uart {
-        Uart::Pl011 { .. } => at.map_device(offset, "uart", "uart_pl011"),
-        Uart::Cadence { .. } => at.map_device(offset, "uart", "uart_cadence"),
+/// A board's UART, whose driver is chosen by the name of the variable that is told its place. Of a
+/// PC's two the monitor has its own.
+fn uart(at: &mut Mapper<'_>, offset: u64, system: &System<'_>, whose: Part) {
+    let driver = match system.board.uart {
+        Uart::Pl011 { .. } => "uart_pl011",
+        Uart::Cadence { .. } => "uart_cadence",
         Uart::Ports { console, monitor } => {
-            let first = whose(FirstPorts { console, monitor });
-            at.ports(0, first, 8, Some("uart_16550"), "uart_16550_id");
+            let first = if whose == Part::Monitor {
+                monitor
+            } else {
+                console
+            };
+            return at.ports(0, first, 8, Some("uart_16550"), "uart_16550_id");
         }
-    }
+    };
+    let of_a_device: [Attribute<'_>; 2] = [("cached", &"false"), ("setvar_vaddr", &driver)];
+    at.map_with(offset, "uart", "rw", &of_a_device);
 }
 
 /// Writes what a domain maps, from an address on.
@@ -282,30 +274,13 @@ impl<'a> Mapper<'a> {
     }
 
     fn map_as(&mut self, offset: u64, region: &str, perms: &str, symbol: &str) {
-        let at = hex(self.base + offset);
-        self.xml.leaf(
-            "map",
-            &[
-                ("mr", &region),
-                ("vaddr", &at),
-                ("perms", &perms),
-                ("setvar_vaddr", &symbol),
-            ],
-        );
+        self.map_with(offset, region, perms, &[("setvar_vaddr", &symbol)]);
     }
 
-    fn map_device(&mut self, offset: u64, region: &str, symbol: &str) {
+    fn map_with(&mut self, offset: u64, region: &str, perms: &str, more: &[Attribute<'_>]) {
         let at = hex(self.base + offset);
-        self.xml.leaf(
-            "map",
-            &[
-                ("mr", &region),
-                ("vaddr", &at),
-                ("perms", &"rw"),
-                ("cached", &"false"),
-                ("setvar_vaddr", &symbol),
-            ],
-        );
+        let what: [Attribute<'_>; 3] = [("mr", &region), ("vaddr", &at), ("perms", &perms)];
+        self.xml.leaf("map", &[&what, more].concat());
     }
 
     /// Gives I/O ports, and tells the variables where they begin and which they are.

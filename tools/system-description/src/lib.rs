@@ -23,7 +23,7 @@ pub struct Vm<'a> {
     /// What the Microkit's report is to call it.
     pub name: &'a str,
     /// Its RAM.
-    pub ram: &'a [RamRange],
+    pub ram: Vec<RamRange>,
 }
 
 /// A system that is to be described.

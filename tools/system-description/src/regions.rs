@@ -9,7 +9,7 @@ use shared_ring::{ConsumerPage, RingMemory};
 use trace_records::{ACCESS_SLOTS, CONSOLE_SLOTS, LOG_SLOTS, StatePage, TRACE_SLOTS};
 use vm_config::{MAX_VMS, RamRange};
 
-const PAGE: usize = 4096;
+const PAGE: u64 = 4096;
 /// What one entry of a second-stage table maps, of either architecture.
 const LARGE_PAGE: u64 = 2 << 20;
 /// How far the trace rings are from each other, in physical memory; the report page is after all
@@ -32,20 +32,21 @@ fn is_of_large_pages(range: &RamRange) -> bool {
 }
 
 pub(crate) fn write(xml: &mut Xml, system: &System<'_>) {
-    let observed = |step: usize| system.board.observed_at + step as u64 * OBSERVED_STEP;
+    let observed = |step: usize| hex(system.board.observed_at + step as u64 * OBSERVED_STEP);
     for (vm, number) in system.vms.iter().zip(0..) {
         for (range, part) in vm.ram.iter().zip(0..) {
-            let (name, size) = (ram_name(number, part), hex(range.len_bytes));
-            let mut attributes: Vec<Attribute<'_>> = vec![("name", &name), ("size", &size)];
-            let page_size = hex(LARGE_PAGE);
-            if is_of_large_pages(range) {
-                attributes.push(("page_size", &page_size));
-            }
-            xml.leaf("memory_region", &attributes);
+            let page_size: &[Attribute<'_>] = match is_of_large_pages(range) {
+                true => &[("page_size", &hex(LARGE_PAGE))],
+                false => &[],
+            };
+            region(xml, &ram_name(number, part), range.len_bytes, page_size);
         }
         let file = |stem: &str, suffix: &str| format!("{}.{suffix}", of_vm(stem, number));
-        prefilled(xml, "guest_image", number, None, &file("guest", "elf"));
-        prefilled(xml, "config", number, Some(PAGE), &file("vm", "blob"));
+        // As large as the file.
+        let (image, elf) = (of_vm("guest_image", number), file("guest", "elf"));
+        xml.leaf("memory_region", &[("name", &image), ("prefill_path", &elf)]);
+        let blob: [Attribute<'_>; 1] = [("prefill_path", &file("vm", "blob"))];
+        region(xml, &of_vm("config", number), PAGE, &blob);
         for (name, bytes) in [
             ("access_ring", size_of::<RingMemory<ACCESS_SLOTS>>()),
             ("access_reader", size_of::<ConsumerPage>()),
@@ -56,10 +57,11 @@ pub(crate) fn write(xml: &mut Xml, system: &System<'_>) {
             ("console_reader", size_of::<ConsumerPage>()),
             ("life_vmm", size_of::<LifePage>()),
         ] {
-            plain(xml, &of_vm(name, number), bytes);
+            region(xml, &of_vm(name, number), bytes as u64, &[]);
         }
-        let bytes = size_of::<RingMemory<TRACE_SLOTS>>();
-        placed(xml, &of_vm("trace_ring", number), bytes, observed(number));
+        let bytes = size_of::<RingMemory<TRACE_SLOTS>>() as u64;
+        let place: [Attribute<'_>; 1] = [("phys_addr", &observed(number))];
+        region(xml, &of_vm("trace_ring", number), bytes, &place);
     }
     for (name, bytes) in [
         ("monitor_ring", size_of::<RingMemory<CONSOLE_SLOTS>>()),
@@ -67,37 +69,24 @@ pub(crate) fn write(xml: &mut Xml, system: &System<'_>) {
         ("life_trace", size_of::<LifePage>()),
         ("life_console", size_of::<LifePage>()),
     ] {
-        plain(xml, name, bytes);
+        region(xml, name, bytes as u64, &[]);
     }
-    placed(xml, "report", size_of::<ReportPage>(), observed(MAX_VMS));
+    let place: [Attribute<'_>; 1] = [("phys_addr", &observed(MAX_VMS))];
+    region(xml, "report", size_of::<ReportPage>() as u64, &place);
     match system.board.uart {
-        Uart::Pl011 { at } | Uart::Cadence { at } => placed(xml, "uart", PAGE, at),
+        Uart::Pl011 { at } | Uart::Cadence { at } => {
+            region(xml, "uart", PAGE, &[("phys_addr", &hex(at))]);
+        }
         Uart::Ports { .. } => {}
     }
     if system.is_pc() {
-        plain(xml, "clock_page", PAGE);
+        region(xml, "clock_page", PAGE, &[]);
     }
 }
 
-fn plain(xml: &mut Xml, name: &str, bytes: usize) {
-    let attributes: [Attribute<'_>; 2] = [("name", &name), ("size", &hex(bytes as u64))];
-    xml.leaf("memory_region", &attributes);
-}
-
-fn placed(xml: &mut Xml, name: &str, bytes: usize, at: u64) {
-    let (size, at) = (hex(bytes as u64), hex(at));
-    let attributes: [Attribute<'_>; 3] = [("name", &name), ("size", &size), ("phys_addr", &at)];
-    xml.leaf("memory_region", &attributes);
-}
-
-fn prefilled(xml: &mut Xml, name: &str, vm: usize, bytes: Option<usize>, file: &str) {
-    let (name, size) = (of_vm(name, vm), bytes.map(|bytes| hex(bytes as u64)));
-    let mut attributes: Vec<Attribute<'_>> = vec![("name", &name)];
-    if let Some(size) = &size {
-        attributes.push(("size", size));
-    }
-    attributes.push(("prefill_path", &file));
-    xml.leaf("memory_region", &attributes);
+fn region(xml: &mut Xml, name: &str, len_bytes: u64, more: &[Attribute<'_>]) {
+    let what: [Attribute<'_>; 2] = [("name", &name), ("size", &hex(len_bytes))];
+    xml.leaf("memory_region", &[&what, more].concat());
 }
 
 pub(crate) fn hex(number: u64) -> String {

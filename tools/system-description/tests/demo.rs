@@ -27,17 +27,11 @@ fn written(node: Node<'_, '_>) -> String {
 fn what_is_made_of_the_demo_says_the_same_as_what_is_written_by_hand() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let board = Board::load(&root.join("boards"), "qemu_virt_aarch64").unwrap();
-    let ram = [RamRange {
+    let ram = vec![RamRange {
         base: 0x4000_0000,
         len_bytes: 2 << 20,
     }];
-    let made = describe(
-        &[Vm {
-            name: "demo",
-            ram: &ram,
-        }],
-        &board,
-    );
+    let made = describe(&[Vm { name: "demo", ram }], &board);
     let by_hand = std::fs::read_to_string(root.join("system.xml")).unwrap();
     let lines = |xml: &str| {
         let document = Document::parse(xml).unwrap();

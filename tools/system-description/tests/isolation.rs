@@ -58,7 +58,7 @@ fn made(board: &str, vms: usize) -> String {
         .enumerate()
         .map(|(number, name)| Vm {
             name,
-            ram: &RAM[..1 + number.min(1)],
+            ram: RAM[..1 + number.min(1)].to_vec(),
         })
         .collect();
     describe(&vms, &board)

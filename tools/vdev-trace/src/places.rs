@@ -47,6 +47,8 @@ impl Places {
 /// A region of physical memory in a system description.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Region {
+    /// It is the report page's; otherwise a trace ring's.
+    pub is_report: bool,
     /// Its first address.
     pub start: u64,
     /// Its length in bytes.
@@ -58,25 +60,38 @@ pub struct Region {
 ///
 /// # Errors
 ///
-/// That it is no system description, or has no such region with an address.
+/// That it is no system description, or that one of them has no address.
 pub fn looked_at(system: &str) -> Result<Vec<Region>, String> {
     let document = Document::parse(system).map_err(|error| error.to_string())?;
-    let regions = document.descendants().filter(|node| {
-        let name = node.attribute("name").unwrap_or_default();
-        node.has_tag_name("memory_region") && (name.starts_with(TRACE_RING) || name == REPORT)
-    });
-    let found = regions.map(|region| {
+    let regions = document
+        .descendants()
+        .filter(|node| node.has_tag_name("memory_region"));
+    let named = regions.filter_map(|region| Some((region.attribute("name")?, region)));
+    let found = named.filter(|(name, _)| name.starts_with(TRACE_RING) || *name == REPORT);
+    let found = found.map(|(name, region)| {
         let number = |name| region.attribute(name).and_then(hexadecimal);
         let (start, len_bytes) = number("phys_addr")
             .zip(number("size"))
-            .ok_or("a trace ring or report has no phys_addr and size in hexadecimal")?;
-        let is_ring = region.attribute("name") != Some(REPORT);
-        Ok((Region { start, len_bytes }, is_ring))
+            .ok_or_else(|| format!("{name} has no phys_addr and size in hexadecimal"))?;
+        Ok(Region {
+            is_report: name == REPORT,
+            start,
+            len_bytes,
+        })
     });
-    let found = found.collect::<Result<Vec<_>, String>>()?;
-    match found.iter().any(|(_, is_ring)| *is_ring) {
-        true => Ok(found.into_iter().map(|(region, _)| region).collect()),
-        false => Err(format!("no memory_region {TRACE_RING}")),
+    found.collect()
+}
+
+/// The same, if a trace ring is one of them.
+///
+/// # Errors
+///
+/// As for [`looked_at`], or that there is no trace ring.
+pub fn with_rings(system: &str) -> Result<Vec<Region>, String> {
+    let found = looked_at(system)?;
+    match found.iter().all(|region| region.is_report) {
+        true => Err(format!("no memory_region {TRACE_RING}")),
+        false => Ok(found),
     }
 }
 
@@ -91,7 +106,10 @@ pub fn starts(regions: &[Region]) -> Places {
 pub fn pieces(regions: &[Region], len_bytes: u64) -> Option<Vec<Segment>> {
     let mut offset = 0_u64;
     let mut segments = Vec::new();
-    for Region { start, len_bytes } in regions {
+    for Region {
+        start, len_bytes, ..
+    } in regions
+    {
         segments.push(Segment {
             offset,
             len_bytes: *len_bytes,

@@ -33,7 +33,7 @@ impl SystemArguments {
         };
         let text =
             std::fs::read_to_string(path).map_err(|error| cannot("read", &shown(path), &error))?;
-        let regions = places::looked_at(&text)
+        let regions = places::with_rings(&text)
             .map_err(|error| format!("error: {}: {error}\n", shown(path)))?;
         Ok(regions)
     }
