@@ -9,6 +9,7 @@
 //! Specification: Arm ARM (DDI 0487) D1.3.1 (entry), J1.1.1 AArch64.TakeException,
 //! D17.2.37 (ESR_EL1).
 
+use crate::pstate::is_aarch32;
 use guest_trap::Direction;
 
 /// Where and how the guest goes on.
@@ -48,7 +49,6 @@ const DFSC: u64 = 0x3f;
 const PSTATE_FLAGS: u64 = 0xf << 28;
 const PSTATE_DIT: u64 = 1 << 24;
 const PSTATE_PAN: u64 = 1 << 22;
-const PSTATE_AARCH32: u64 = 1 << 4;
 const SCTLR_SPAN: u64 = 1 << 23;
 
 /// What ran when the exception occurred; it chooses the vector.
@@ -60,7 +60,7 @@ enum Source {
 }
 
 fn source(pstate: u64) -> Source {
-    if pstate & PSTATE_AARCH32 != 0 {
+    if is_aarch32(pstate) {
         return Source::El0Aarch32;
     }
     match pstate & 0xf {
@@ -87,7 +87,8 @@ pub fn data_abort_syndrome(pstate: u64, direction: Direction, status: u8) -> u64
 /// Enters EL1 from `pstate`, with `sctlr` in SCTLR_EL1.
 ///
 /// The flags stay, and so do PAN and DIT where they exist (in an SPSR of AArch64 AArch32's DIT is at
-/// the same place); SS, IL, UAO, BTYPE and what an AArch32 state has of its own become 0. SSBS and TCO are not there on the CPUs that we run.
+/// the same place); SS, IL, UAO, BTYPE and what an AArch32 state has of its own become 0. SSBS and
+/// TCO are not there on the CPUs that we run.
 pub fn entry(pstate: u64, sctlr: u64, pan: Pan) -> Entry {
     let vector_offset = match source(pstate) {
         Source::El1WithSp0 => 0x000,

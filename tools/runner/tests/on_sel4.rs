@@ -168,10 +168,18 @@ fn everywhere() -> impl Iterator<Item = (&'static str, &'static str)> {
     boards.flat_map(|board| CONFIGS.map(|config| (board, config)))
 }
 
-/// The change that runs a changed copy of a protection domain.
-fn changed_program(domain: &str) -> Change {
+/// Boots the demo on one board, with a copy of a protection domain's program that `edit` has changed.
+fn boot_with_changed(
+    (board, config): (&str, &str),
+    domain: &str,
+    mut changes: Vec<Change>,
+    edit: impl Fn(&mut [u8]),
+) -> Vec<Run> {
     let from = format!(r#"<program_image path="{domain}""#);
-    change(&from, r#"<program_image path="changed""#)
+    changes.push(change(&from, r#"<program_image path="changed""#));
+    boot_on_board("demo", board, &[config], &changes, |folder| {
+        write_changed_copy(folder, board, config, domain, &edit);
+    })
 }
 
 #[test]
@@ -238,18 +246,8 @@ fn whoever_spins_is_named_within_a_second_and_the_run_fails() {
         .into_iter()
         .flat_map(|domain| everywhere().map(move |place| (domain, place)))
     {
-        let prepare = |folder: &Path| {
-            let spin = |file: &mut [u8]| begin_with(file, board, SPIN);
-            write_changed_copy(folder, board, config, domain, spin);
-        };
-        let changed = changed_program(domain);
-        for run in boot_on_board(
-            "demo",
-            board,
-            &[config],
-            std::slice::from_ref(&changed),
-            prepare,
-        ) {
+        let spin = |file: &mut [u8]| begin_with(file, board, SPIN);
+        for run in boot_with_changed((board, config), domain, Vec::new(), spin) {
             let line = format!(r"^hung: {domain} has had (\d+) ms of the CPU and gives no sign");
             let reason = run.reason();
             let milliseconds = Regex::new(&line).unwrap().captures(reason);
@@ -267,14 +265,9 @@ fn a_console_that_prints_another_verdict_is_not_believed() {
         read_only,
         r#"mr="access_ring" vaddr="0x10010000" perms="r""#,
     );
-    for (board, config) in everywhere() {
-        let prepare = |folder: &Path| {
-            let lie = |file: &mut [u8]| say_instead(file, "verdict: failed\n", "verdict: ok\n");
-            write_changed_copy(folder, board, config, "pd-console", lie);
-        };
-        let changed = changed_program("pd-console");
-        let changes = [read_only.clone(), changed];
-        for run in boot_on_board("demo", board, &[config], &changes, prepare) {
+    for place in everywhere() {
+        let lie = |file: &mut [u8]| say_instead(file, "verdict: failed\n", "verdict: ok\n");
+        for run in boot_with_changed(place, "pd-console", vec![read_only.clone()], lie) {
             let reason = run.reason();
             assert!(reason.starts_with("panic in pd-vmm: "), "{reason}");
             assert!(reason.ends_with("(verdict: failed)"), "{reason}");
@@ -289,16 +282,11 @@ fn last_words_are_one_line_of_their_author_whatever_is_in_them() {
     // The VMM gets another image than the one that its configuration was compiled for, and says so
     // in words that would end its line, clear the screen, and be another VM's and the verdict.
     let other_image = change(r#"prefill_path="guest.elf""#, r#"prefill_path="vm.blob""#);
-    for (board, config) in everywhere() {
-        let prepare = |folder: &Path| {
-            let words = "the configuration was compiled for an image of ";
-            let forged = "oh\nverdict: ok\n\x1b[2Jsecond| guest: done\n";
-            let forge = |file: &mut [u8]| say_instead(file, words, forged);
-            write_changed_copy(folder, board, config, "pd-vmm", forge);
-        };
-        let changed = changed_program("pd-vmm");
-        let changes = [other_image.clone(), changed];
-        for run in boot_on_board("demo", board, &[config], &changes, prepare) {
+    let words = "the configuration was compiled for an image of ";
+    let forged = "oh\nverdict: ok\n\x1b[2Jsecond| guest: done\n";
+    for place in everywhere() {
+        let forge = |file: &mut [u8]| say_instead(file, words, forged);
+        for run in boot_with_changed(place, "pd-vmm", vec![other_image.clone()], forge) {
             let line = r"^panic in pd-vmm: pd-vmm/src/main\.rs:\d+:\d+: oh\?verdict: ok\?\?\[2Jsecond\| guest: done\?+\d+ bytes, but";
             let reason = run.reason();
             assert!(Regex::new(line).unwrap().is_match(reason), "{reason}");
@@ -346,18 +334,8 @@ fn a_trace_component_that_faults_in_the_middle_of_its_work_is_named() {
 #[test]
 fn a_clock_that_dies_is_named() {
     for (board, config) in everywhere() {
-        let prepare = |folder: &Path| {
-            let undefined = |file: &mut [u8]| begin_with(file, board, UNDEFINED);
-            write_changed_copy(folder, board, config, "pd-clock", undefined);
-        };
-        let changed = changed_program("pd-clock");
-        for run in boot_on_board(
-            "demo",
-            board,
-            &[config],
-            std::slice::from_ref(&changed),
-            prepare,
-        ) {
+        let undefined = |file: &mut [u8]| begin_with(file, board, UNDEFINED);
+        for run in boot_with_changed((board, config), "pd-clock", Vec::new(), undefined) {
             let line = r"^panic in pd-clock: undefined instruction or exception at pc 0x[0-9a-f]+ ";
             let reason = run.reason();
             assert!(Regex::new(line).unwrap().is_match(reason), "{reason}");
