@@ -18,7 +18,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use trace_records::{MAX_VMS, Verdict};
 
 const MAGIC: u64 = u64::from_le_bytes(*b"VTRACEND");
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 const WORDS_OF_A_VM: usize = 4;
 const WORDS: usize = 8 + WORDS_OF_A_VM * MAX_VMS;
 const NOT_KNOWN: u64 = u64::MAX;

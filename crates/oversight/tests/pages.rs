@@ -65,7 +65,7 @@ fn the_report_page_has_its_words_where_the_diagram_says() {
     assert_eq!(page.read().unwrap().verdict, None);
     let mut bytes = vec![0; ReportPage::BYTES];
     bytes[..8].copy_from_slice(b"VTRACEND");
-    bytes[8] = 1;
+    bytes[8] = 2;
     let mut set = |word: usize, value: u64| {
         bytes[8 * word..][..8].copy_from_slice(&value.to_le_bytes());
     };
@@ -105,7 +105,7 @@ fn the_report_page_has_its_words_where_the_diagram_says() {
     page.set_cpu(&report.cpu);
     page.set_verdict(Verdict::Failed);
     assert_eq!(page.read(), Some(report));
-    for (at, wrong) in [(0, b'v'), (8, 2)] {
+    for (at, wrong) in [(0, b'v'), (8, 1)] {
         let mut other = bytes.clone();
         other[at] = wrong;
         assert_eq!(Report::parse(&other), None);
