@@ -5,11 +5,11 @@
 //! from the guest is checked against the ranges that there are.
 
 use guest_trap::GuestPhysAddr;
-use heapless::Vec;
 use pd_runtime::life;
 use sel4_microkit::{memory_region_symbol, var};
 use spin::Once;
-use vm_config::{MAX_RAM_RANGES, RamRange, VmConfig};
+use vm_components::{MappedRam, MappedRange};
+use vm_config::VmConfig;
 
 /// After how much of a long work on RAM this protection domain gives a sign of life: a few
 /// milliseconds on the slowest machine.
@@ -17,20 +17,9 @@ const PIECE_BYTES: usize = 256 << 10;
 
 /// The RAM of the only VM.
 #[derive(Clone, Copy)]
-pub struct GuestRam(&'static Mapped);
+pub struct GuestRam(&'static MappedRam);
 
-struct Mapped {
-    /// Looked at first: nearly every VM has this one alone.
-    first: RamRange,
-    /// Where its last eight bytes begin, from its start.
-    #[cfg(target_arch = "x86_64")]
-    last_word: u64,
-    more: Vec<RamRange, MAX_RAM_RANGES>,
-    /// Where the guest's address 0 would be mapped here: all of its RAM is at the same distance.
-    origin: usize,
-}
-
-static MAPPED: Once<Mapped> = Once::new();
+static MAPPED: Once<MappedRam> = Once::new();
 
 impl GuestRam {
     /// The RAM that the Microkit mapped. Panics if it is not what the configuration says.
@@ -49,28 +38,24 @@ impl GuestRam {
                 "the configuration says {wanted:#x} bytes of RAM, the system description {mapped:#x}"
             );
         }
-        let mut ranges = config.ram();
-        let Some(first) = ranges.next() else {
+        let at = memory_region_symbol!(guest_ram: *mut u8).as_ptr() as usize;
+        let first = config.ram().next().map_or(0, |range| range.base);
+        // All of it is at the same distance from where the guest has it.
+        let mapped = config.ram().map(|range| {
+            let offset = range.base.wrapping_sub(first) as usize;
+            MappedRange::new(range, at.wrapping_add(offset))
+        });
+        let Some(mapped) = MappedRam::new(mapped) else {
             panic!("the configuration has no RAM");
         };
-        let at = memory_region_symbol!(guest_ram: *mut u8).as_ptr() as usize;
-        Self(MAPPED.call_once(|| Mapped {
-            first,
-            // RAM is whole pages.
-            #[cfg(target_arch = "x86_64")]
-            last_word: first.len_bytes - 8,
-            more: ranges.collect(),
-            origin: at.wrapping_sub(first.base as usize),
-        }))
+        Self(MAPPED.call_once(|| mapped))
     }
 
     /// Where the bytes are mapped here, if all of them are RAM.
     #[inline(always)]
     fn pointer(&self, address: GuestPhysAddr, len_bytes: usize) -> Option<*mut u8> {
-        let ram = self.0;
-        let is_ram = has(&ram.first, address, len_bytes) || ram.more_has(address, len_bytes);
-        let place = ram.origin.wrapping_add(address.0 as usize);
-        is_ram.then_some(place as *mut u8)
+        let place = self.0.host_address(address, len_bytes);
+        place.map(|at| at as *mut u8)
     }
 
     /// Copies from the RAM. Returns whether all of it is RAM; if not, `bytes` stays as it is.
@@ -108,11 +93,7 @@ impl GuestRam {
     pub fn words(&self) -> impl Fn(GuestPhysAddr) -> Option<u64> + Copy + use<> {
         let ram = self.0;
         move |address| {
-            let is_first = address.0.wrapping_sub(ram.first.base) <= ram.last_word;
-            if !is_first && !ram.more_has(address, 8) {
-                return None;
-            }
-            let word = ram.origin.wrapping_add(address.0 as usize) as *const u64;
+            let word = ram.host_address_of_word(address)? as *const u64;
             // SAFETY: the address was checked against the regions that the Microkit mapped RW
             // for this protection domain; no reference to them exists.
             Some(unsafe { word.read_unaligned() })
@@ -121,11 +102,9 @@ impl GuestRam {
 
     /// Fills the RAM with zeroes.
     pub fn clear(&self) {
-        for range in core::iter::once(&self.0.first).chain(&self.0.more) {
-            let len_bytes = range.len_bytes as usize;
-            let first = self.0.origin.wrapping_add(range.base as usize);
+        for (first, len_bytes) in self.0.ranges() {
             for offset in (0..len_bytes).step_by(PIECE_BYTES) {
-                let piece = first.wrapping_add(offset) as *mut u8;
+                let piece = (first + offset) as *mut u8;
                 let piece_bytes = PIECE_BYTES.min(len_bytes - offset);
                 // SAFETY: inside the range, whose region is mapped RW and as long as `new` checked;
                 // no references.
@@ -133,21 +112,5 @@ impl GuestRam {
                 life().beat();
             }
         }
-    }
-}
-
-/// Whether all bytes are in a range.
-#[inline(always)]
-fn has(range: &RamRange, address: GuestPhysAddr, len_bytes: usize) -> bool {
-    let offset = address.0.wrapping_sub(range.base);
-    let rest = range.len_bytes.checked_sub(offset);
-    rest.is_some_and(|rest| len_bytes as u64 <= rest)
-}
-
-impl Mapped {
-    #[cold]
-    fn more_has(&self, address: GuestPhysAddr, len_bytes: usize) -> bool {
-        let mut more = self.more.iter();
-        more.any(|range| has(range, address, len_bytes))
     }
 }

@@ -41,8 +41,6 @@ mod components;
 #[cfg(target_os = "none")]
 mod image;
 #[cfg(target_os = "none")]
-mod mapped_ram;
-#[cfg(target_os = "none")]
 mod panic;
 #[cfg(target_os = "none")]
 mod places;

@@ -6,14 +6,12 @@
 use crate::arch::SecondStage;
 use crate::arch::guest_ram::GuestRam;
 use crate::arch::power;
-use crate::mapped_ram::{MappedRam, MappedRange};
 use crate::places;
 use core::ops::Range;
-use guest_trap::GuestPhysAddr;
 use heapless::Vec;
 use spin::Once;
-use vm_components::MAX_VMS;
-use vm_config::{ConfigError, MAX_RAM_RANGES, VmConfig};
+use vm_components::{MAX_VMS, MappedRam, MappedRange};
+use vm_config::{ConfigError, VmConfig};
 
 /// The VMs' configurations, as the loader left them.
 pub fn configurations() -> Vec<VmConfig<'static>, MAX_VMS> {
@@ -60,32 +58,28 @@ static RAM: [Once<MappedRam>; MAX_VMS] = [const { Once::new() }; MAX_VMS];
 pub fn next_ram(config: &VmConfig<'_>, free: &mut Range<usize>) -> (GuestRam, SecondStage) {
     // 0 is what the TLB's entries have before there is a VM.
     let mut second_stage = SecondStage::new(config.vm() + 1);
-    let mut ranges = Vec::<MappedRange, MAX_RAM_RANGES>::new();
-    for range in config.ram() {
-        let len = range.len_bytes as usize;
+    let mapped = MappedRam::new(config.ram().map(|ram| {
+        let len = ram.len_bytes as usize;
         if len > free.len() {
             power::off_because(format_args!(
                 "VM {} wants {len:#x} bytes of RAM at {:#x}, but there are {:#x} left for guests: \
                  give QEMU a larger -m",
                 config.vm(),
-                range.base,
+                ram.base,
                 free.len()
             ));
         }
-        let host = free.start..free.start + len;
+        let host = free.start;
         free.start += len.next_multiple_of(places::GUEST_RAM_BLOCK);
         // SAFETY: it is RAM for guests, and `free` does not have it any more.
-        let mapped = unsafe { second_stage.map(range.base as usize, host.start, len) };
+        let mapped = unsafe { second_stage.map(ram.base as usize, host, len) };
         mapped.unwrap_or_else(|error| power::off_because(error));
-        // SAFETY: mapped RW by `paging`; this VM is its only user.
-        let range = unsafe { MappedRange::new(GuestPhysAddr(range.base), host) };
-        // There is room: a configuration has no more.
-        let _ = ranges.push(range);
-    }
-    if ranges.is_empty() {
-        power::off_because(format_args!("VM {} has no RAM", config.vm()));
-    }
-    let first = ranges.remove(0);
-    let ram = RAM[usize::from(config.vm())].call_once(|| MappedRam::new(first, ranges));
-    (GuestRam::new(ram), second_stage)
+        MappedRange::new(ram, host)
+    }));
+    let Some(mapped) = mapped else {
+        power::off_because(format_args!("VM {} has no RAM", config.vm()))
+    };
+    let ram = RAM[usize::from(config.vm())].call_once(|| mapped);
+    // SAFETY: `paging` maps all that was in `free` RW, and this VM is its only user.
+    (unsafe { GuestRam::new(ram) }, second_stage)
 }

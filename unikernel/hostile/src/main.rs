@@ -24,9 +24,6 @@ mod hands;
 #[path = "../../src/image.rs"]
 mod image;
 #[cfg(target_os = "none")]
-#[path = "../../src/mapped_ram.rs"]
-mod mapped_ram;
-#[cfg(target_os = "none")]
 #[path = "../../src/panic.rs"]
 mod panic;
 #[cfg(target_os = "none")]

@@ -6,9 +6,9 @@
 //! data cache, because a guest begins with its caches off (Arm ARM D7.5.9).
 
 use super::assembly;
-use crate::mapped_ram::MappedRam;
 use guest_trap::GuestPhysAddr;
 use thiserror::Error;
+use vm_components::MappedRam;
 
 /// Bytes of the smallest data cache line there is (CTR_EL0.DminLine is at least 4 words).
 const SMALLEST_CACHE_LINE: usize = 16;
@@ -30,7 +30,12 @@ pub struct GuestRam(&'static MappedRam);
 
 impl GuestRam {
     /// The RAM of a VM.
-    pub const fn new(ram: &'static MappedRam) -> Self {
+    ///
+    /// # Safety
+    ///
+    /// All of it must be mapped RW by `paging`, belong to this VM alone, and never be reached
+    /// through a Rust reference.
+    pub const unsafe fn new(ram: &'static MappedRam) -> Self {
         Self(ram)
     }
 
@@ -42,7 +47,7 @@ impl GuestRam {
     pub fn write(&self, guest_physical: u64, bytes: &[u8]) -> Result<(), OutsideRam> {
         let to = self.pointer(guest_physical, bytes.len())?;
         // SAFETY: `pointer` checked that all bytes are in this VM's RAM, which is mapped and
-        // has no references (`MappedRange`); the source is a reference, so it is not there.
+        // has no references (`new`); the source is a reference, so it is not there.
         unsafe { to.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
         each_line(to.addr(), bytes.len(), assembly::clean_data_cache_line);
         Ok(())
@@ -62,23 +67,25 @@ impl GuestRam {
         );
         assembly::complete_cache_maintenance();
         // SAFETY: `pointer` checked that all bytes are in this VM's RAM, which is mapped and
-        // has no references (`MappedRange`); the target is a reference, so it is not there.
+        // has no references (`new`); the target is a reference, so it is not there.
         unsafe { from.copy_to_nonoverlapping(bytes.as_mut_ptr(), bytes.len()) };
         Ok(())
     }
 
     /// Zeroes all of it.
     pub fn clear(&self) {
-        for (to, len_bytes) in self.0.ranges() {
-            // SAFETY: all of it is this VM's, mapped, and has no references (`MappedRange`).
+        for (first, len_bytes) in self.0.ranges() {
+            let to = first as *mut u8;
+            // SAFETY: all of it is this VM's, mapped, and has no references (`new`).
             unsafe { to.write_bytes(0, len_bytes) };
-            each_line(to.addr(), len_bytes, assembly::clean_data_cache_line);
+            each_line(first, len_bytes, assembly::clean_data_cache_line);
         }
     }
 
     fn pointer(&self, guest_physical: u64, len_bytes: usize) -> Result<*mut u8, OutsideRam> {
-        let found = self.0.pointer(GuestPhysAddr(guest_physical), len_bytes);
-        found.ok_or(OutsideRam {
+        let address = GuestPhysAddr(guest_physical);
+        let found = self.0.host_address(address, len_bytes);
+        found.map(|at| at as *mut u8).ok_or(OutsideRam {
             guest_physical,
             len_bytes,
         })

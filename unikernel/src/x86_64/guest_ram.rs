@@ -4,9 +4,9 @@
 //! invariant: every access is inside this VM's RAM, goes by copy, and never makes a Rust
 //! reference to memory that a guest writes.
 
-use crate::mapped_ram::MappedRam;
 use guest_trap::GuestPhysAddr;
 use thiserror::Error;
+use vm_components::MappedRam;
 
 /// A guest-physical range that is not all in the VM's RAM: the guest's fault, or that of
 /// whoever wrote the address down.
@@ -25,7 +25,12 @@ pub struct GuestRam(&'static MappedRam);
 
 impl GuestRam {
     /// The RAM of a VM.
-    pub const fn new(ram: &'static MappedRam) -> Self {
+    ///
+    /// # Safety
+    ///
+    /// All of it must be mapped RW by `paging`, belong to this VM alone, and never be reached
+    /// through a Rust reference.
+    pub const unsafe fn new(ram: &'static MappedRam) -> Self {
         Self(ram)
     }
 
@@ -37,7 +42,7 @@ impl GuestRam {
     pub fn write(&self, guest_physical: u64, bytes: &[u8]) -> Result<(), OutsideRam> {
         let to = self.pointer(guest_physical, bytes.len())?;
         // SAFETY: `pointer` checked that all bytes are in this VM's RAM, which is mapped and
-        // has no references (`MappedRange`); the source is a reference, so it is not there.
+        // has no references (`new`); the source is a reference, so it is not there.
         unsafe { to.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
         Ok(())
     }
@@ -50,7 +55,7 @@ impl GuestRam {
     pub fn read(&self, guest_physical: u64, bytes: &mut [u8]) -> Result<(), OutsideRam> {
         let from = self.pointer(guest_physical, bytes.len())?;
         // SAFETY: `pointer` checked that all bytes are in this VM's RAM, which is mapped and
-        // has no references (`MappedRange`); the target is a reference, so it is not there.
+        // has no references (`new`); the target is a reference, so it is not there.
         unsafe { from.copy_to_nonoverlapping(bytes.as_mut_ptr(), bytes.len()) };
         Ok(())
     }
@@ -61,24 +66,26 @@ impl GuestRam {
     pub fn words(&self) -> impl Fn(GuestPhysAddr) -> Option<u64> + Copy + use<> {
         let ram = self.0;
         move |address| {
-            let from = ram.word_pointer(address)?.cast::<u64>();
-            // SAFETY: all eight bytes are in this VM's RAM, which is mapped (`MappedRange`).
+            let from = ram.host_address_of_word(address)? as *const u64;
+            // SAFETY: all eight bytes are in this VM's RAM, which is mapped (`new`).
             Some(unsafe { from.read_unaligned() })
         }
     }
 
     /// Zeroes all of it.
     pub fn clear(&self) {
-        for (to, len_bytes) in self.0.ranges() {
-            // SAFETY: all of it is this VM's, mapped, and has no references (`MappedRange`).
+        for (first, len_bytes) in self.0.ranges() {
+            let to = first as *mut u8;
+            // SAFETY: all of it is this VM's, mapped, and has no references (`new`).
             unsafe { to.write_bytes(0, len_bytes) };
         }
     }
 
     #[inline(always)]
     fn pointer(&self, guest_physical: u64, len_bytes: usize) -> Result<*mut u8, OutsideRam> {
-        let found = self.0.pointer(GuestPhysAddr(guest_physical), len_bytes);
-        found.ok_or(OutsideRam {
+        let address = GuestPhysAddr(guest_physical);
+        let found = self.0.host_address(address, len_bytes);
+        found.map(|at| at as *mut u8).ok_or(OutsideRam {
             guest_physical,
             len_bytes,
         })
