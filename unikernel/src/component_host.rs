@@ -23,8 +23,8 @@ use crate::arch::boot::Machine as Board;
 use crate::arch::guest_ram::GuestRam;
 use crate::arch::{SavedVm, Vcpu, acknowledge_wakeup, clock, power, uart, wait_for_interrupt};
 use crate::components::{Console, Trace, Vmm};
-use crate::{places, print_line, report, rings, vm_parts};
-use core::ops::Range;
+use crate::places::{self, Guests};
+use crate::{print_line, report, rings, vm_parts};
 use guest_trap::GuestPhysAddr;
 use heapless::Vec;
 use hermit_sync::ExclusiveCell;
@@ -215,7 +215,7 @@ pub fn main(board: Board) -> ! {
     let Some((vcpu, host)) = VCPU.take().zip(HOST.take()) else {
         unreachable!("main runs once");
     };
-    let host = host.insert(ComponentHost::new(board.guest_ram, clock, vcpu));
+    let host = host.insert(ComponentHost::new(board.guests, clock, vcpu));
     vcpu.begin_exit(clock::now());
     host.settle(vcpu);
     vcpu.host = core::ptr::from_mut(host).cast();
@@ -225,9 +225,10 @@ pub fn main(board: Board) -> ! {
 
 impl ComponentHost {
     /// Starts every VM. The last one stays in the CPU; VM 0 has the first turn.
-    fn new(mut free: Range<usize>, clock: Clock, vcpu: &mut Vcpu) -> Self {
+    fn new(guests: Guests, clock: Clock, vcpu: &mut Vcpu) -> Self {
         let configs = vm_parts::configurations();
-        let mut images = places::guest_images();
+        let mut images = places::guest_images(&guests);
+        let mut free = guests.ram;
         let mut pending = Pending::default();
         let mut started: Vec<WaitingVm, MAX_VMS> = Vec::new();
         let mut laps = Laps::begin(clock.start_ticks);

@@ -14,21 +14,35 @@ pub const PAGE_BYTES: usize = 4096;
 /// needs few page tables or none.
 pub const GUEST_RAM_BLOCK: usize = 0x20_0000;
 
-/// The largest part of `ram` that guests may have, whole blocks after their images; empty if there
-/// is none.
-pub fn guest_ram_in(ram: &Range<usize>) -> Range<usize> {
-    let start = guest_ram_start();
-    let end = ram.end & !(GUEST_RAM_BLOCK - 1);
-    start..end.max(start)
+/// What is the guests' of the machine's RAM.
+#[derive(Debug, Clone, Default)]
+pub struct Guests {
+    /// Their ELF files.
+    pub images: Range<usize>,
+    /// The RAM that they may have, in whole blocks; empty if there is none.
+    pub ram: Range<usize>,
+}
+
+impl Guests {
+    /// The largest part of `ram` after the images.
+    pub fn within(ram: &Range<usize>) -> Self {
+        let images = images();
+        let start = ram_after(&images);
+        let end = ram.end & !(GUEST_RAM_BLOCK - 1);
+        Self {
+            images,
+            ram: start..end.max(start),
+        }
+    }
 }
 
 /// Where guest RAM begins: with the first block after the images.
-pub fn guest_ram_start() -> usize {
-    guest_images_place().end.next_multiple_of(GUEST_RAM_BLOCK)
+pub fn ram_after(images: &Range<usize>) -> usize {
+    images.end.next_multiple_of(GUEST_RAM_BLOCK)
 }
 
 /// Where the guests' ELF files are, as far as the configurations can be read.
-pub fn guest_images_place() -> Range<usize> {
+pub fn images() -> Range<usize> {
     let configs = compiled_configurations().map_while(|blob| VmConfig::parse(blob).ok());
     let pages =
         configs.map(|config| (config.image_len_bytes() as usize).next_multiple_of(PAGE_BYTES));
@@ -41,9 +55,9 @@ pub fn compiled_configurations() -> impl Iterator<Item = &'static [u8]> {
     read_only(COMPILED_CONFIGURATIONS).chunks_exact(PAGE_BYTES)
 }
 
-/// The bytes of the guests' ELF files. There is RAM for guests after them, so all of it is RAM.
-pub fn guest_images() -> &'static [u8] {
-    read_only(guest_images_place())
+/// The bytes of the guests' ELF files, which are all in RAM: there is some for guests after them.
+pub fn guest_images(guests: &Guests) -> &'static [u8] {
+    read_only(guests.images.clone())
 }
 
 fn read_only(place: Range<usize>) -> &'static [u8] {

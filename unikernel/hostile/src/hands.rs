@@ -15,7 +15,9 @@ fn address(place: Place) -> usize {
     let vm = place.vm;
     let (vmm, trace, console) = (rings::vmm(vm), rings::trace(vm), rings::console(vm));
     match place.region {
-        Region::GuestRam => places::guest_ram_start() + usize::from(vm) * GUEST_RAM_BLOCK,
+        Region::GuestRam => {
+            places::ram_after(&places::images()) + usize::from(vm) * GUEST_RAM_BLOCK
+        }
         Region::GuestImage => GUESTS_START,
         Region::Config => COMPILED_CONFIGURATIONS.start + usize::from(vm) * PAGE_BYTES,
         Region::AccessRing => from_ref(vmm.access).addr(),

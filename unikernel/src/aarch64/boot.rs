@@ -8,7 +8,8 @@
 use super::device_tree;
 use super::memory_map::LAST_RESORT_UART;
 use super::{clock, gic, hypervisor, paging, power, uart};
-use crate::{places, report};
+use crate::places::Guests;
+use crate::report;
 use aarch64_cpu::registers::{CurrentEL, Readable};
 use core::ops::Range;
 use heapless::Vec;
@@ -16,17 +17,17 @@ use heapless::Vec;
 /// What there is to run guests on.
 #[derive(Debug)]
 pub struct Machine {
-    /// RAM for guests, in whole blocks.
-    pub guest_ram: Range<usize>,
+    /// What of its RAM is theirs.
+    pub guests: Guests,
 }
 
 /// Brings the machine up and hands it to `main`.
 pub extern "C" fn boot() -> ! {
     // SAFETY: QEMU put the tree at the start of RAM and nothing has written there since.
     let board = unsafe { device_tree::read() };
-    let (uart, guest_ram) = match &board {
-        Ok(board) => (board.uart.clone(), places::guest_ram_in(&board.ram)),
-        Err(_) => (LAST_RESORT_UART, 0..0),
+    let (uart, guests) = match &board {
+        Ok(board) => (board.uart.clone(), Guests::within(&board.ram)),
+        Err(_) => (LAST_RESORT_UART, Guests::default()),
     };
     let mut devices: Vec<Range<usize>, 3> = Vec::new();
     let gic = board
@@ -35,13 +36,13 @@ pub extern "C" fn boot() -> ! {
     devices.extend(core::iter::once(uart.clone()).chain(gic));
     // SAFETY: first and only call, MMU off; the ranges come from the device tree, or are the
     // virt board's UART when there is no tree.
-    unsafe { paging::enable(&devices, guest_ram.clone()) };
+    unsafe { paging::enable(&devices, &guests) };
     report::begin();
     // SAFETY: mapped above as a device; this is its only user.
     unsafe { uart::init(uart.start) };
 
     let board = board.unwrap_or_else(|error| power::off_because(error));
-    if guest_ram.is_empty() {
+    if guests.ram.is_empty() {
         power::off_because(format_args!(
             "no RAM for guests: the machine's ends at {:#x} (QEMU's -m 18M is enough for 2 MiB)",
             board.ram.end
@@ -51,7 +52,7 @@ pub extern "C" fn boot() -> ! {
     unsafe { gic::init(&board) }.unwrap_or_else(|error| power::off_because(error));
     hypervisor::configure();
     clock::start_wakeups();
-    crate::main(Machine { guest_ram })
+    crate::main(Machine { guests })
 }
 
 /// Where `_start` goes when it is not at EL2: no vectors, no MMU, only a complaint.

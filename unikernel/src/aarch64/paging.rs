@@ -10,7 +10,8 @@
 use super::assembly;
 use super::memory_map::{COMPILED_CONFIGURATIONS, IMAGE, REPORT};
 use super::table_pool::TablePool;
-use crate::{image, places};
+use crate::image;
+use crate::places::Guests;
 use aarch64_cpu::registers::{ID_AA64MMFR0_EL1, MAIR_EL2, Readable, SCTLR_EL2, TCR_EL2, Writeable};
 // Field's crate for page tables: without its `alloc` feature it needs only our `TablePool`.
 use aarch64_paging::Mapping;
@@ -41,13 +42,13 @@ const DEVICE: El23Attributes = MAPPED
     .union(El23Attributes::ATTRIBUTE_INDEX_0)
     .union(El23Attributes::XN);
 
-/// Maps the memory map's table, `devices` and `guest_ram`, and turns MMU and caches on.
+/// Maps the memory map's table, `devices` and `guests`, and turns MMU and caches on.
 ///
 /// # Safety
 ///
-/// Once, with the MMU off; `devices` and `guest_ram` must be what their names say, and
+/// Once, with the MMU off; `devices` and `guests` must be what their names say, and
 /// nobody may hold references into them.
-pub unsafe fn enable(devices: &[Range<usize>], guest_ram: Range<usize>) {
+pub unsafe fn enable(devices: &[Range<usize>], guests: &Guests) {
     assert!(
         image::text_start() == IMAGE.start,
         "aarch64.ld and memory_map.rs disagree"
@@ -69,8 +70,8 @@ pub unsafe fn enable(devices: &[Range<usize>], guest_ram: Range<usize>) {
     add(image::stack_bottom()..image::image_end(), READ_WRITE);
     add(REPORT, READ_WRITE);
     add(COMPILED_CONFIGURATIONS, READ_ONLY);
-    add(places::guest_images_place(), READ_ONLY);
-    add(guest_ram, READ_WRITE);
+    add(guests.images.clone(), READ_ONLY);
+    add(guests.ram.clone(), READ_WRITE);
     for device in devices {
         add(device.clone(), DEVICE);
     }

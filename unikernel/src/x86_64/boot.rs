@@ -5,14 +5,14 @@
 //! before anything can go wrong, and what cannot go on says so on the serial port.
 
 use super::{clock, descriptors, interrupts, paging, power, start_info, svm, uart};
-use crate::{places, report};
-use core::ops::Range;
+use crate::places::Guests;
+use crate::report;
 
 /// What there is to run guests on.
 #[derive(Debug)]
 pub struct Machine {
-    /// RAM for guests, in whole blocks.
-    pub guest_ram: Range<usize>,
+    /// What of its RAM is theirs.
+    pub guests: Guests,
 }
 
 /// Brings the machine up and hands it to `main`.
@@ -24,10 +24,10 @@ pub extern "C" fn boot(start_info: usize) -> ! {
     // SAFETY: the boot loader's memory is mapped, and nobody has written there.
     let ram = unsafe { start_info::ram(start_info) };
     let ram = ram.unwrap_or_else(|error| power::off_because(error));
-    let guest_ram = places::guest_ram_in(&ram);
+    let guests = Guests::within(&ram);
     // SAFETY: first and only call; the ranges come from the boot loader and the CPU.
-    unsafe { paging::enable(interrupts::apic_page(), guest_ram.clone()) };
-    if guest_ram.is_empty() {
+    unsafe { paging::enable(interrupts::apic_page(), &guests) };
+    if guests.ram.is_empty() {
         power::off_because(format_args!(
             "no RAM for guests: the machine's ends at {:#x} (QEMU's -m 20M is enough for 2 MiB)",
             ram.end
@@ -39,5 +39,5 @@ pub extern "C" fn boot(start_info: usize) -> ! {
     let wakeup_period = unsafe { clock::calibrate() };
     svm::init().unwrap_or_else(|error| power::off_because(error));
     interrupts::start_wakeups(wakeup_period);
-    crate::main(Machine { guest_ram })
+    crate::main(Machine { guests })
 }

@@ -8,7 +8,8 @@
 
 use super::memory_map::{COMPILED_CONFIGURATIONS, IMAGE, REPORT};
 use super::table_pool::{self, TablePool};
-use crate::{image, places};
+use crate::image;
+use crate::places::Guests;
 use core::ops::Range;
 use x86_64::registers::control::{Cr3, Cr3Flags};
 use x86_64::structures::paging::mapper::{Mapper, OffsetPageTable};
@@ -25,13 +26,13 @@ const DEVICE: PageTableFlags = READ_WRITE
     .union(PageTableFlags::NO_CACHE)
     .union(PageTableFlags::WRITE_THROUGH);
 
-/// Maps the memory map's table and `guest_ram`, and switches to that map.
+/// Maps the memory map's table and `guests`, and switches to that map.
 ///
 /// # Safety
 ///
-/// Once; `apic` and `guest_ram` must be what their names say, and nobody may hold references
+/// Once; `apic` and `guests` must be what their names say, and nobody may hold references
 /// into them.
-pub unsafe fn enable(apic: Range<usize>, guest_ram: Range<usize>) {
+pub unsafe fn enable(apic: Range<usize>, guests: &Guests) {
     assert!(
         image::text_start() == IMAGE.start,
         "x86_64.ld and memory_map.rs disagree"
@@ -45,8 +46,8 @@ pub unsafe fn enable(apic: Range<usize>, guest_ram: Range<usize>) {
         (image::stack_bottom()..image::image_end(), READ_WRITE),
         (REPORT, READ_WRITE),
         (COMPILED_CONFIGURATIONS, READ_ONLY),
-        (places::guest_images_place(), READ_ONLY),
-        (guest_ram, READ_WRITE),
+        (guests.images.clone(), READ_ONLY),
+        (guests.ram.clone(), READ_WRITE),
         (apic, DEVICE),
     ] {
         let len = what.len();

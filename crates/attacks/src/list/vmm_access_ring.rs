@@ -168,6 +168,7 @@ pub const LIST: &[Attack] = &[
         act: Act::Vmm(|vmm| {
             let slot = vmm.access.slot(vmm.access.head);
             append(vmm);
+            // Not so many that they alone take a turn on the unikernel, where nobody interrupts them.
             for value in 0..5_000 {
                 vmm.hands.store(RING, slot + 1 + value % 7, value << 50);
             }
