@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 fn page(verdict: u64, guest_us: u64) -> Vec<u8> {
     let magic = u64::from_le_bytes(*b"VTRACEND");
     let words = [
-        magic, 1, verdict, 10_000_000, 6_000_000, 500_000, guest_us, 1,
+        magic, 2, verdict, 10_000_000, 6_000_000, 500_000, guest_us, 1,
     ];
     let of_vm = [guest_us, 300_000, 200_000, 100_000];
     let words = words
@@ -81,9 +81,11 @@ fn text_stats_and_page_have_it_as_a_line() {
 #[test]
 fn a_dump_without_the_page_says_nothing_of_the_run() {
     assert_eq!(json_of(&dump(&[]), &[]).0, Value::Null);
-    let mut other_version = page(1, 1);
-    other_version[8] = 9;
-    assert_eq!(json_of(&dump(&[other_version]), &[]).0, Value::Null);
+    for version in [1, 9] {
+        let mut other_version = page(1, 1);
+        other_version[8] = version;
+        assert_eq!(json_of(&dump(&[other_version]), &[]).0, Value::Null);
+    }
     let cut = &dump(&[page(1, 1)])[..FIRST + 64];
     assert_eq!(json_of(cut, &[]).0, Value::Null);
 }
