@@ -23,31 +23,26 @@ const _: () = assert!(trace_records::MAX_DEVICES == vm_config::MAX_DEVICES);
 // Every VM that a configuration can have a number for is served.
 const _: () = assert!(trace_records::MAX_VMS == vm_config::MAX_VMS);
 
-mod a64;
-mod architecture;
+mod aarch64;
 pub mod channel;
 mod conduct;
 mod console;
 mod host;
-mod image;
 pub mod lines;
 mod mapped_ram;
-mod psci;
 mod text;
 mod trace;
-mod transfer;
-mod undescribed;
 mod vmm;
-mod x86;
+mod x86_64;
 
-pub use a64::A64;
+pub use aarch64::A64;
 pub use channel::{Channel, ChannelSet};
 pub use conduct::MOST_MISDEEDS;
 pub use console::{Console, ConsolePort, Output, SystemPort};
 pub use host::{A64Machine, Clock, Exit, GuestException, Host, Machine, StackPointer};
-pub use image::{ImageError, START_AREAS};
 pub use mapped_ram::{MappedRam, MappedRange};
 pub use trace::{Trace, TracePort};
 pub use trace_records::{MAX_VMS, Verdict};
+pub use vmm::image::{ImageError, START_AREAS};
 pub use vmm::{Vmm, VmmPorts};
-pub use x86::{X86, X86Exception, X86Exit, X86ExitReason, X86Machine};
+pub use x86_64::{X86, X86Exception, X86Exit, X86ExitReason, X86Machine};

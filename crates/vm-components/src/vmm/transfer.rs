@@ -20,7 +20,7 @@
 //!
 //! Specification: Arm ARM (DDI 0487) C6.2, the operation of LDP and its kin.
 
-use crate::a64::step_over;
+use crate::aarch64::step_over;
 use crate::{A64Machine, Machine, StackPointer};
 use a64_guest::load_store::{Base, Register};
 use a64_guest::pstate::ByteOrder;

@@ -24,9 +24,9 @@
 //! (page fault error code), chapters 26 (what leaves a guest) and 28 (VM exits), 31.3 (VMCALL);
 //! volume 2, IN, OUT, HLT.
 
-use crate::architecture::{Architecture, Isa};
-use crate::image::{COMMAND_LINE_AREA, Start};
-use crate::transfer::{Element, MAX_ELEMENTS, Place, SecondPage, Transfer};
+use crate::vmm::architecture::{Architecture, Isa};
+use crate::vmm::image::{COMMAND_LINE_AREA, Start};
+use crate::vmm::transfer::{Element, MAX_ELEMENTS, Place, SecondPage, Transfer};
 use crate::vmm::{Answer, Attempt, Device};
 use crate::{ImageError, Machine, Vmm};
 use elf::abi::EM_X86_64;

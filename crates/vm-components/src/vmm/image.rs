@@ -4,7 +4,7 @@
 //! touches the guest's memory, so an image that lies about its sizes is refused, not obeyed.
 
 use crate::Machine;
-use crate::x86::START_TABLES_BYTES;
+use crate::x86_64::START_TABLES_BYTES;
 use core::fmt::Write;
 use elf::abi::{EM_AARCH64, EM_X86_64, PT_LOAD};
 use elf::endian::LittleEndian;

@@ -6,8 +6,8 @@
 //!
 //! Invariant: nothing here touches a device or a ring; that is `vmm`'s, the same for both.
 
-use crate::image::Start;
-use crate::transfer::{Element, Transfer};
+use crate::vmm::image::Start;
+use crate::vmm::transfer::{Element, Transfer};
 use crate::{ImageError, Machine};
 use guest_trap::GuestPhysAddr;
 use vm_config::RamRange;

@@ -3,10 +3,12 @@
 //! Accesses without a syndrome are in `undescribed`. A guest's EL0 may be AArch32, and its data
 //! big-endian: what is not the short way judges each exit by the guest's PSTATE.
 
-use crate::architecture::{Architecture, Isa};
-use crate::image::Start;
-use crate::transfer::{Element, End, Transfer};
-use crate::undescribed::{self, Obstacle, Reported};
+mod instruction;
+
+use crate::aarch64::instruction::{self as undescribed, Obstacle, Reported};
+use crate::vmm::architecture::{Architecture, Isa};
+use crate::vmm::image::Start;
+use crate::vmm::transfer::{Element, End, Transfer};
 use crate::vmm::{Answer, Attempt, Device, TraceLink, TracePoint};
 use crate::{A64Machine, Exit, GuestException, ImageError, Vmm};
 use a64_guest::exception::EXTERNAL_ABORT;

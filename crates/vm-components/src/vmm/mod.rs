@@ -20,12 +20,17 @@
 //!                 └──────────────► held: Event(End) ─────────► ended
 //! ```
 
-use crate::architecture::{Architecture, Isa};
+pub(crate) mod architecture;
+pub(crate) mod image;
+mod psci;
+pub(crate) mod transfer;
+
+use self::architecture::{Architecture, Isa};
+use self::psci::Call;
+use self::transfer::{Element, Transfer};
 use crate::channel::{self, ChannelSet};
-use crate::psci::{self, Call};
 use crate::text::ConsoleText;
-use crate::transfer::{Element, Transfer};
-use crate::{Clock, ImageError, Machine, image};
+use crate::{Clock, ImageError, Machine};
 use guest_trap::{Access, Direction, GuestPhysAddr};
 use shared_ring::{BoundedProducer, ConsumerPage, Full, RingKind, RingMemory, Wake};
 use trace_device::{TraceDevice, read_lane};

@@ -13,8 +13,8 @@
 //!
 //! Specification: Arm ARM (DDI 0487) C6.2, F5, D8; a64-guest has the details.
 
-use crate::a64::INSTRUCTION_BYTES;
-use crate::transfer::{Element, End, Place, SecondPage, Transfer, stored};
+use crate::aarch64::INSTRUCTION_BYTES;
+use crate::vmm::transfer::{Element, End, Place, SecondPage, Transfer, stored};
 use crate::{A64Machine, StackPointer};
 use a64_guest::aarch32;
 use a64_guest::exception::EXTERNAL_ABORT;
