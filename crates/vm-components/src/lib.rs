@@ -35,14 +35,24 @@ mod trace;
 mod vmm;
 mod x86_64;
 
-pub use aarch64::A64;
+use vmm::architecture::Isa;
+
+pub use aarch64::{A64, A64Machine, Exit, GuestException, StackPointer};
 pub use channel::{Channel, ChannelSet};
 pub use conduct::MOST_MISDEEDS;
 pub use console::{Console, ConsolePort, Output, SystemPort};
-pub use host::{A64Machine, Clock, Exit, GuestException, Host, Machine, StackPointer};
+pub use host::{Clock, Host, Machine};
 pub use mapped_ram::{MappedRam, MappedRange};
 pub use trace::{Trace, TracePort};
 pub use trace_records::{MAX_VMS, Verdict};
-pub use vmm::image::{ImageError, START_AREAS};
+pub use vmm::image::ImageError;
 pub use vmm::{Vmm, VmmPorts};
 pub use x86_64::{X86, X86Exception, X86Exit, X86ExitReason, X86Machine};
+
+/// For each machine that a guest's ELF file can be for here (`e_machine`): how many bytes at the end
+/// of the first RAM range the VMM puts there what a guest starts with. What an image has there is
+/// lost.
+pub const START_AREAS: [(u16, u64); 2] = [
+    (A64::ELF_MACHINE, A64::START_AREA_BYTES),
+    (X86::ELF_MACHINE, X86::START_AREA_BYTES),
+];

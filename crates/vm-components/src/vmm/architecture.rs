@@ -22,6 +22,9 @@ pub trait Isa {
     type Memory: Default;
     /// `e_machine` of its ELF files.
     const ELF_MACHINE: u16;
+    /// Bytes at the end of the first RAM range into which the VMM puts what a guest starts with.
+    /// What an image has there is lost.
+    const START_AREA_BYTES: u64;
 }
 
 /// What is done to a machine of this architecture.

@@ -4,9 +4,8 @@
 //! touches the guest's memory, so an image that lies about its sizes is refused, not obeyed.
 
 use crate::Machine;
-use crate::x86_64::START_TABLES_BYTES;
 use core::fmt::Write;
-use elf::abi::{EM_AARCH64, EM_X86_64, PT_LOAD};
+use elf::abi::PT_LOAD;
 use elf::endian::LittleEndian;
 use elf::file::Class;
 use guest_trap::GuestPhysAddr;
@@ -33,13 +32,6 @@ pub struct Start {
 
 /// Bytes at the end of the first RAM range that the command line may take.
 pub(crate) const COMMAND_LINE_AREA: u64 = 4096;
-
-/// Bytes at the end of the first RAM range into which the VMM puts what a guest starts with, for
-/// each machine that an ELF file can be for here (`e_machine`). What an image has there is lost.
-pub const START_AREAS: [(u16, u64); 2] = [
-    (EM_AARCH64, COMMAND_LINE_AREA),
-    (EM_X86_64, COMMAND_LINE_AREA + START_TABLES_BYTES),
-];
 
 /// Loads `image` and the command line of `config`, to which `hz=` is appended, the frequency
 /// of the counter that the guest reads. `elf_machine` is the one that can run.

@@ -1,0 +1,167 @@
+//! What the trace component says of a VM: the records of the log ring.
+//!
+//! Invariant: each sum and the end are printed once, beyond the VM's share of the line; of the rest
+//! what the line has no room for is counted.
+
+use super::VmConsole;
+use crate::Host;
+use crate::console::Output;
+use crate::console::line::{BURST_BYTES, BYTES_PER_SECOND, Printer};
+use crate::lines::{DeviceSums, Event, MisbehaviourText, Reason, SpanText, VmSums, severity_of};
+use trace_records::{
+    EndReason, Entry, Kind, LOG_SLOTS, MAX_DEVICES, Misbehaviour, Misdeed, Record, RingFate,
+};
+
+/// What becomes of log records for which the line has no room.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::console) enum NoRoom {
+    Waits,
+    Drops,
+}
+
+/// What the trace component tells once, or not often.
+#[derive(Default)]
+pub(super) struct Told {
+    /// The devices' sums, a bit each.
+    pub(super) devices: u8,
+    pub(super) vm: bool,
+    pub(super) span: bool,
+    pub(super) end: bool,
+    pub(super) closed: bool,
+    /// When a line about misbehaviour may next exceed the budget.
+    pub(super) next_misbehaviour: u64,
+}
+
+const _: () = assert!(MAX_DEVICES <= u8::BITS as usize);
+
+impl VmConsole {
+    /// Prints log records while the serial line has room. Those that it has not had for as long
+    /// as a burst takes are counted.
+    pub fn print_log(
+        &mut self,
+        no_room: NoRoom,
+        printer: &mut Printer<'_, impl Host, impl Output>,
+    ) {
+        for _ in 0..LOG_SLOTS {
+            if no_room == NoRoom::Waits && !printer.has_budget() || self.trace.is_closed() {
+                return;
+            }
+            let popped = self.log.pop();
+            self.trace.note_ring(&self.log);
+            let Some(item) = popped else {
+                return;
+            };
+            self.missing = self.missing.saturating_add(item.lost_before);
+            match Entry::from_words(&item.payload) {
+                Some(Entry::Event(kind, record)) => self.print_event(kind, &record, printer),
+                Some(Entry::Misbehaviour(misbehaviour)) => {
+                    self.print_misbehaviour(misbehaviour, printer);
+                }
+                Some(sums) => self.print_sums(sums, printer),
+                None => self.trace.note(Misdeed::Kind),
+            }
+        }
+    }
+
+    fn print_event(
+        &mut self,
+        kind: Kind,
+        record: &Record,
+        printer: &mut Printer<'_, impl Host, impl Output>,
+    ) {
+        if self.told.end {
+            return self.trace.note(Misdeed::AfterEnd);
+        }
+        if kind == Kind::End {
+            self.told.end = true;
+            let reason = EndReason::from_number(record.value);
+            let reason = Reason {
+                reason: reason.unwrap_or(EndReason::UnknownExit),
+                number: record.address.0,
+                pc: record.pc,
+            };
+            return self.end(record.time, reason);
+        }
+        let burst_ticks = BURST_BYTES as u64 * printer.clock.hz / BYTES_PER_SECOND;
+        let since = record.time.max(self.behind_since);
+        if !printer.has_budget() || printer.look_at_clock().saturating_sub(since) > burst_ticks {
+            return self.leave_out();
+        }
+        self.report_missing(record.time, printer);
+        let device = self.device_name(record.tag.instance());
+        let name = self.config.name();
+        let event = Event {
+            kind,
+            record,
+            device,
+        };
+        let severity = severity_of(kind, record);
+        printer.print(record.time, format_args!("{severity} {name} {event}"));
+    }
+
+    /// Counts a record that is not printed.
+    fn leave_out(&mut self) {
+        self.missing = self.missing.saturating_add(1);
+        self.unprinted = self.unprinted.saturating_add(1);
+    }
+
+    /// Prints sums, whatever the budget: each once.
+    fn print_sums(&mut self, sums: Entry, printer: &mut Printer<'_, impl Host, impl Output>) {
+        let name = self.config.name();
+        let is_first = match &sums {
+            Entry::Device(instance, _) => {
+                let bit = 1u8.checked_shl(u32::from(*instance)).unwrap_or(0);
+                let is_first = bit & !self.told.devices != 0;
+                self.told.devices |= bit;
+                is_first
+            }
+            Entry::Vm(_) => !core::mem::replace(&mut self.told.vm, true),
+            _ => !core::mem::replace(&mut self.told.span, true),
+        };
+        if !is_first {
+            return self.trace.note(Misdeed::AfterEnd);
+        }
+        match sums {
+            Entry::Device(instance, sums) => {
+                self.report_missing(sums.time, printer);
+                let device = self.device_name(instance);
+                let text = DeviceSums { device, sums };
+                printer.print(sums.time, format_args!("info  {name} {text}"));
+            }
+            Entry::Vm(sums) => {
+                let unprinted = self.unprinted;
+                let text = VmSums { sums, unprinted };
+                printer.print(sums.time, format_args!("info  {name}: {text}"));
+            }
+            Entry::Span(time, span) => {
+                let clock = printer.clock;
+                let text = SpanText { span, clock };
+                printer.print(time, format_args!("info  {name}: {text}"));
+            }
+            Entry::Event(..) | Entry::Misbehaviour(_) => {}
+        }
+    }
+
+    /// Prints what the trace component says of a VMM: beyond the budget once a second, and once
+    /// that a ring is closed.
+    fn print_misbehaviour(
+        &mut self,
+        misbehaviour: Misbehaviour,
+        printer: &mut Printer<'_, impl Host, impl Output>,
+    ) {
+        let closes = misbehaviour.ring == RingFate::Closed;
+        let now = printer.look_at_clock();
+        let is_last = closes && !core::mem::replace(&mut self.told.closed, true);
+        if !is_last && now < self.told.next_misbehaviour && !printer.has_budget() {
+            return self.leave_out();
+        }
+        self.told.next_misbehaviour = now.saturating_add(printer.clock.hz);
+        let who = MisbehaviourText::who(misbehaviour.last);
+        self.print_conduct(who, misbehaviour, printer);
+    }
+
+    fn device_name(&self, instance: u8) -> &'static str {
+        let device = self.config.devices().nth(usize::from(instance));
+        device.map_or("?", |device| device.name)
+    }
+}

@@ -1,0 +1,112 @@
+//! The link to the device domain: the access ring, the state page, and whether anybody is there.
+//!
+//! Used by `trace_point` for each access, and whenever the clock wakes this component.
+//!
+//! Invariant: the trace component is notified only if it asked to be; one that does not beat for
+//! three wake-ups of the clock counts as gone, and then no guest waits for it.
+
+use super::architecture::Isa;
+use super::{PATIENCE, Vmm};
+use crate::{Machine, channel};
+use shared_ring::{BoundedProducer, Full, Wake};
+use trace_records::{ACCESS_SLOTS, DeviceState, Kind, Notice, Record, StatePage, Tag};
+
+/// The way to the trace component.
+pub(crate) struct TraceLink {
+    pub(super) access: BoundedProducer<ACCESS_SLOTS>,
+    state: &'static StatePage,
+    heartbeat: u64,
+    silent_wakes: u32,
+    pub(super) gone: bool,
+    /// Accesses completed without a record since it is gone.
+    pub(super) unrecorded: u64,
+    /// Accesses to where there is no device, not yet told.
+    outside: u32,
+}
+
+/// What the readers of this component's rings claim that cannot be, told once a second.
+#[derive(Default)]
+pub(super) struct ReaderLies {
+    told: u64,
+    next_notice: u64,
+}
+
+impl<A: Isa> Vmm<A> {
+    pub(super) fn check_heartbeat(&mut self, machine: &mut impl Machine) {
+        let link = &mut self.link;
+        let heartbeat = link.state.heartbeat();
+        if heartbeat != core::mem::replace(&mut link.heartbeat, heartbeat) {
+            link.silent_wakes = 0;
+            if core::mem::take(&mut link.gone) {
+                let unrecorded = core::mem::take(&mut link.unrecorded);
+                self.console
+                    .notice(Notice::TraceBack, unrecorded, 0, 0, machine);
+            }
+        } else if !link.gone {
+            link.silent_wakes += 1;
+            if link.silent_wakes >= PATIENCE {
+                link.gone = true;
+                self.console.notice(Notice::TraceGone, 0, 0, 0, machine);
+            }
+        }
+    }
+
+    pub(super) fn check_readers(&mut self, machine: &mut impl Machine) {
+        let lies = self.link.access.misbehaviour() + self.console.reader_lies();
+        let now = machine.now();
+        if lies != self.reader_lies.told && now >= self.reader_lies.next_notice {
+            let new = lies - core::mem::replace(&mut self.reader_lies.told, lies);
+            self.reader_lies.next_notice = now.saturating_add(self.clock_hz);
+            self.console.notice(Notice::ReadersLie, new, 0, 0, machine);
+        }
+    }
+}
+
+impl TraceLink {
+    pub(super) fn new(access: BoundedProducer<ACCESS_SLOTS>, state: &'static StatePage) -> Self {
+        Self {
+            access,
+            state,
+            heartbeat: state.heartbeat(),
+            silent_wakes: 0,
+            gone: false,
+            unrecorded: 0,
+            outside: 0,
+        }
+    }
+
+    /// What the state page says of a device.
+    #[inline(always)]
+    pub(super) fn state(&self, instance: u8) -> DeviceState {
+        self.state.read(usize::from(instance))
+    }
+
+    /// Appends to the access ring and wakes the trace component if it asked for that.
+    #[inline(always)]
+    pub(super) fn push(&mut self, record: Record, machine: &mut impl Machine) -> Result<(), Full> {
+        self.access.push(&record.to_words())?;
+        if self.access.take_wake() == Wake::Asked {
+            machine.notify(channel::vmm::TRACE);
+        }
+        Ok(())
+    }
+
+    /// Tells of accesses outside the devices. Several share a record if there is no room;
+    /// no guest waits for it.
+    pub(crate) fn push_outside(&mut self, mut record: Record, machine: &mut impl Machine) {
+        self.outside = self.outside.saturating_add(1);
+        record.value = self.outside;
+        if self.push(record, machine).is_ok() {
+            self.outside = 0;
+        }
+    }
+
+    /// Tells of accesses outside the devices that found no room so far.
+    pub(super) fn flush_outside(&mut self, like: Record, machine: &mut impl Machine) {
+        if self.outside != 0 {
+            self.outside -= 1;
+            let tag = Tag::new(Kind::Outside);
+            self.push_outside(Record { tag, ..like }, machine);
+        }
+    }
+}
