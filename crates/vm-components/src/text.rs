@@ -5,10 +5,10 @@
 
 use crate::Machine;
 use crate::channel;
-use pl011_device::{Downstream, Pl011};
-use ser8250_device::{Ser8250, Transmitter};
 use shared_ring::{BoundedProducer, Full, Wake};
 use trace_records::{CONSOLE_SLOTS, ConsoleRecord, Notice, TEXT_BYTES, Text};
+use vdevs::pl011::{Downstream, Pl011};
+use vdevs::ser8250::{Ser8250, Transmitter};
 
 /// Messages of the VMM that wait for room; newer ones replace the last.
 const WAITING_NOTICES: usize = 4;
@@ -57,7 +57,7 @@ impl ConsoleText {
     /// The guest writes the register of its 8250 at `offset`.
     pub fn port_write(&mut self, offset: u16, value: u8, machine: &mut impl Machine) {
         if let Some(character) = self.serial.write(offset, value) {
-            self.write(pl011_device::DATA, character.into(), machine);
+            self.write(vdevs::pl011::DATA, character.into(), machine);
         }
     }
 

@@ -40,7 +40,7 @@ impl Answers {
 /// it. No rings, no log, no ticks; what was decoded is kept, as in the component.
 #[cfg(feature = "bench-in-vmm")]
 pub struct Answers {
-    device: trace_device::TraceDevice,
+    device: vdevs::trace::TraceDevice,
     sequence: u64,
     cache: x86_guest::AccessCache,
 }
@@ -49,9 +49,9 @@ pub struct Answers {
 impl Answers {
     /// A device whose counter is zero.
     pub fn new() -> Self {
-        let emit = trace_device::Emit::default();
+        let emit = vdevs::trace::Emit::default();
         Self {
-            device: trace_device::TraceDevice::new(LOCATION, emit),
+            device: vdevs::trace::TraceDevice::new(LOCATION, emit),
             sequence: 0,
             cache: x86_guest::AccessCache::default(),
         }

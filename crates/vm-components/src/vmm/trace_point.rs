@@ -12,8 +12,8 @@ use super::transfer::Element;
 use crate::Machine;
 use guest_trap::{Access, Direction, GuestPhysAddr};
 use shared_ring::Full;
-use trace_device::{TraceDevice, read_lane};
 use trace_records::{DeviceState, Kind, Record, Tag};
+use vdevs::trace::{TraceDevice, read_lane};
 
 /// This side of a trace device, which itself lives in the trace component.
 pub(crate) struct TracePoint {

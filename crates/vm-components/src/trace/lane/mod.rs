@@ -14,11 +14,11 @@ use crate::{Clock, Host};
 use closing::Closing;
 use guest_trap::GuestPhysAddr;
 use shared_ring::{BoundedProducer, Consumer, Item, OverwritingProducer, Payload, RingKind, Wake};
-use trace_device::{Emit, Misbehaviour, Seconds, TraceDevice};
 use trace_records::{
     ACCESS_SLOTS, EVENT_NONE, EndReason, Kind, LOG_SLOTS, MAX_DEVICES, Misdeed, Record, Span,
     Stamp, StatePage, TRACE_SLOTS,
 };
+use vdevs::trace::{Emit, Misbehaviour, Seconds, TraceDevice};
 use vm_config::{DeviceKind, SeverityMask, VmConfig};
 
 /// What the other components need to hear after a turn.

@@ -14,8 +14,6 @@
 //! ```
 //!
 //! Behaviour: QNX Hypervisor, Virtual Device Developer's Guide, "The Basics: vdev trace".
-#![no_std]
-#![forbid(unsafe_code)]
 
 mod seconds;
 pub use seconds::Seconds;

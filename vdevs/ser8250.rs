@@ -8,8 +8,6 @@
 //! printing behave as specified; nothing is ever received, and no interrupt is pending.
 //!
 //! Specification: National Semiconductor PC16550D datasheet, section 8.
-#![no_std]
-#![forbid(unsafe_code)]
 
 /// Ports that the device occupies.
 pub const PORTS: u16 = 8;

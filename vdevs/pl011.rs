@@ -7,8 +7,6 @@
 //! zero and ignore writes, so that a driver may initialise what it likes.
 //!
 //! Specification: ARM PrimeCell UART (PL011) TRM, DDI 0183, chapter 3.
-#![no_std]
-#![forbid(unsafe_code)]
 
 /// Bytes that the device occupies.
 pub const LEN_BYTES: u64 = 0x1000;
