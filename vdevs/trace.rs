@@ -18,7 +18,7 @@
 mod seconds;
 pub use seconds::Seconds;
 
-use guest_trap::{Direction, GuestPhysAddr};
+use guest_access::{Direction, GuestPhysAddr};
 use trace_records::{DeviceState, DeviceSummary, Flags, Record};
 
 /// Where a device tells what was done to it.

@@ -4,7 +4,7 @@
 //! guest may write any of it at any time, so no reference into it exists, and every address
 //! from the guest is checked against the ranges that there are.
 
-use guest_trap::GuestPhysAddr;
+use guest_access::GuestPhysAddr;
 use pd_runtime::life;
 use sel4_microkit::{memory_region_symbol, var};
 use spin::Once;

@@ -25,7 +25,7 @@ use crate::arch::{SavedVm, Vcpu, acknowledge_wakeup, clock, power, uart, wait_fo
 use crate::components::{Console, Trace, Vmm};
 use crate::places::{self, Guests};
 use crate::{print_line, report, rings, vm_parts};
-use guest_trap::GuestPhysAddr;
+use guest_access::GuestPhysAddr;
 use heapless::Vec;
 use hermit_sync::ExclusiveCell;
 use oversight::{CpuLine, Laps, Spender};

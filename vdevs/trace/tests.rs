@@ -1,5 +1,5 @@
 use super::*;
-use guest_trap::AccessWidth;
+use guest_access::AccessWidth;
 use proptest::prelude::*;
 use trace_records::{Kind, Tag};
 

@@ -3,7 +3,7 @@
 use crate::targets::vm::{CLOCK, Cpu, MachineState, VirtualMachine, configs};
 use a64_guest::pstate::{ByteOrder, is_aarch32};
 use a64_guest::stage1::Regime;
-use guest_trap::Gpr;
+use guest_access::Gpr;
 use std::sync::LazyLock;
 use vm_components::{A64, A64Machine, GuestException, Machine, StackPointer, Vmm, VmmPorts};
 use vm_config::{DeviceKind, VmConfig};

@@ -6,7 +6,7 @@ use crate::script::Script;
 use crate::targets::vm::{
     ACCESS_READER, Cpu, LOC, MachineState, RAM, STATE, TEXT_READER, VirtualMachine, Vm,
 };
-use guest_trap::GuestPhysAddr;
+use guest_access::GuestPhysAddr;
 use vm_components::{ChannelSet, Machine, channel};
 
 /// Wake-ups of the clock after which any wait is over: three for each half of a pair.

@@ -2,7 +2,7 @@
 
 use crate::script::Script;
 use a64_guest::stage1::{Fault, Privilege, Purpose, Regime};
-use guest_trap::Direction;
+use guest_access::Direction;
 
 /// One descriptor for each level.
 const MOST_READS: u32 = 4;

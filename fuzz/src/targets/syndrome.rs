@@ -3,7 +3,8 @@
 //! The fields are restated from the Arm ARM (DDI 0487) D24.2.40, not taken from the decoder.
 
 use crate::script::Script;
-use guest_trap::{Direction, GuestPhysAddr, Trap, decode};
+use a64_guest::syndrome::{Trap, decode};
+use guest_access::{Direction, GuestPhysAddr};
 
 pub(crate) fn run(input: &[u8]) {
     let mut script = Script::new(input);

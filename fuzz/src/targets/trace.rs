@@ -3,7 +3,7 @@
 
 use crate::peer_memory::{self, RingPeer, page_words, state_words};
 use crate::script::Script;
-use guest_trap::{AccessWidth, Direction};
+use guest_access::{AccessWidth, Direction};
 use shared_ring::{
     ConsumerPage, LAYOUT_VERSION, MAGIC, Observation, Observer, Ordering, PAYLOAD_WORDS, RingKind,
     RingMemory, SLOT_BYTES, header_word,

@@ -4,7 +4,7 @@
 //! reference to the image is gone before the image is.
 
 use crate::peer_memory::{self, RingPeer, page_words, state_words};
-use guest_trap::GuestPhysAddr;
+use guest_access::GuestPhysAddr;
 use shared_ring::{ConsumerPage, Observation, Observer, Ordering, RingMemory, header_word};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use trace_records::{ACCESS_SLOTS, CONSOLE_SLOTS, ConsoleRecord, Kind, Notice, Record, StatePage};

@@ -5,7 +5,7 @@ use crate::targets::a64_cpu::{A64Cpu, UART};
 use crate::targets::hostile_vm::{Guest, feed};
 use crate::targets::vm::{LOC, RAM, VirtualMachine, Vm};
 use a64_guest::stage1::Regime;
-use guest_trap::GuestPhysAddr;
+use guest_access::GuestPhysAddr;
 use vm_components::{ChannelSet, Exit};
 
 pub(crate) fn run(input: &[u8]) {

@@ -2,7 +2,7 @@
 
 use crate::targets::vm::{CLOCK, Cpu, MachineState, RAM, VirtualMachine, configs, read_ram};
 use crate::targets::x86_registers::X86Registers;
-use guest_trap::GuestPhysAddr;
+use guest_access::GuestPhysAddr;
 use std::sync::LazyLock;
 use vm_components::{Vmm, VmmPorts, X86, X86Exception, X86Machine};
 use vm_config::{DeviceKind, VmConfig};

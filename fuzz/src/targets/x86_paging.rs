@@ -6,7 +6,7 @@
 
 use crate::script::Script;
 use crate::targets::x86_registers::X86Registers;
-use guest_trap::GuestPhysAddr;
+use guest_access::GuestPhysAddr;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use x86_guest::{AccessCache, Code, Found, Mode, Paging, Registers, Situation, decode, fetch};

@@ -4,7 +4,7 @@ use crate::script::Script;
 use crate::targets::hostile_vm::{Guest, feed};
 use crate::targets::vm::{LOC, RAM, VirtualMachine, Vm};
 use crate::targets::x86_cpu::{COM1, X86Cpu};
-use guest_trap::{AccessWidth, Direction, GuestPhysAddr};
+use guest_access::{AccessWidth, Direction, GuestPhysAddr};
 use vm_components::{ChannelSet, X86Exit, X86ExitReason, X86Machine};
 use x86_guest::Paging;
 

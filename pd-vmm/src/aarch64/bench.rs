@@ -4,7 +4,7 @@
 //! no other build has this file. Invariant: every exit that is no access to the demo's
 //! location is left to the component.
 
-use guest_trap::GuestPhysAddr;
+use guest_access::GuestPhysAddr;
 use vm_components::{A64Machine, Exit};
 
 /// Where the benchmark's guest has its device.
@@ -54,7 +54,8 @@ impl Answers {
     /// Answers an access; `false` if it is none.
     #[inline(always)]
     pub fn answer(&mut self, exit: Exit, machine: &mut impl A64Machine) -> bool {
-        use guest_trap::{Direction, Trap, decode};
+        use a64_guest::syndrome::{Trap, decode};
+        use guest_access::{Direction};
         use trace_records::{Kind, Record, Tag};
 
         let Trap::Access(access) = decode(exit.syndrome, exit.address, exit.pc) else {

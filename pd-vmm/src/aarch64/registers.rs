@@ -3,7 +3,7 @@
 //! Used by `vcpu` to move as few of them as an access needs. Invariant: the numbers are
 //! those of `seL4_UserContext` on aarch64 (seL4 reference manual, "TCB - Read Registers").
 
-use guest_trap::Gpr;
+use guest_access::Gpr;
 
 /// The program counter's place.
 pub const PC: usize = 0;

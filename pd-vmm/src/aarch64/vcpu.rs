@@ -18,7 +18,7 @@ use crate::guest_ram::GuestRam;
 use a64_guest::exception::{self, EL1H_MASKED, Pan};
 use a64_guest::pstate::ByteOrder;
 use a64_guest::stage1::Regime;
-use guest_trap::{Gpr, GuestPhysAddr};
+use guest_access::{Gpr, GuestPhysAddr};
 use pd_runtime::{Counter, Signals};
 use sel4::sys::{invocation_label, seL4_Fault_tag};
 use sel4::{MessageInfoBuilder, VCpuReg, Word, cap};

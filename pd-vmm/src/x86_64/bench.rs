@@ -4,7 +4,7 @@
 //! no other build has this file. Invariant: every exit that is no access to the demo's
 //! location is left to the component.
 
-use guest_trap::GuestPhysAddr;
+use guest_access::GuestPhysAddr;
 use vm_components::{X86Exit, X86ExitReason, X86Machine};
 
 /// Where the benchmark's guest has its device.
@@ -60,7 +60,7 @@ impl Answers {
     /// Answers an access; `false` if it is none.
     #[inline(always)]
     pub fn answer(&mut self, exit: X86Exit, machine: &mut impl X86Machine) -> bool {
-        use guest_trap::Direction;
+        use guest_access::Direction;
         use trace_records::{Kind, Record, Tag};
 
         let X86ExitReason::Access { address, direction } = exit.reason else {

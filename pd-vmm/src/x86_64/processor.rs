@@ -11,7 +11,7 @@
 use super::invocations::VCpuInvocations;
 use super::vcpu::{RAX, RBX, RCX, RDX, VCPU, VirtualMachine, read_vmcs, write_msr, write_vmcs};
 use core::arch::x86_64::{__cpuid, __cpuid_count, CpuidResult};
-use guest_trap::GuestPhysAddr;
+use guest_access::GuestPhysAddr;
 use pd_runtime::Counter;
 use sel4::Word;
 use vm_components::{Machine, X86ExitReason, X86Machine};

@@ -27,7 +27,7 @@ use super::invocations::{
 use super::own_time::OwnTime;
 use crate::guest_ram::GuestRam;
 use core::cell::Cell;
-use guest_trap::GuestPhysAddr;
+use guest_access::GuestPhysAddr;
 use pd_runtime::{Counter, Signals};
 use sel4::{Word, cap};
 use vm_components::{

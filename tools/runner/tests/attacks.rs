@@ -69,7 +69,11 @@ fn files(folder: &Path, suffix: &str, found: &mut Vec<PathBuf>) {
 }
 
 /// The folders whose files are hostile. No other file is compiled in two ways for their sake.
-const HOSTILE: [&str; 3] = ["crates/attacks", "sel4/attacks", "unikernel/hostile"];
+const HOSTILE: [&str; 3] = [
+    "crates/isolation/attacks",
+    "sel4/attacks",
+    "unikernel/hostile",
+];
 
 fn is_hostile(path: &Path) -> bool {
     HOSTILE

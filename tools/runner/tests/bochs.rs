@@ -30,7 +30,7 @@ static ROM: [u8; 3] = [0x55, 0xaa, 1];
 
 /// Begins each script: reads `-f FILE`, finds the serial ports' pipes in that, and is a debugger:
 /// after an interrupt it answers until it is told to continue or to quit. It shows a report page
-/// with the verdict `$verdict` (`crates/oversight/src/report.rs`); `answer` may show more.
+/// with the verdict `$verdict` (`crates/isolation/oversight/src/report.rs`); `answer` may show more.
 const PRELUDE: &str = r#"
 while [ "$1" != -f ]; do shift; done
 port() { sed -n "s/^$1: .*dev=\"\(.*\)\"/\1/p" "$file"; }

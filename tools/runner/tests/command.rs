@@ -52,7 +52,7 @@ fn answer(connection: UnixStream, folder: &Path, page: Page) -> std::io::Result<
                 let arguments = &command["arguments"];
                 let file = PathBuf::from(arguments["filename"].as_str().unwrap());
                 let mut memory = vec![0; arguments["size"].as_u64().unwrap() as usize];
-                // `crates/oversight/src/report.rs`; the page is at 0xdff000 of RAM.
+                // `crates/isolation/oversight/src/report.rs`; the page is at 0xdff000 of RAM.
                 let at = 0x40df_f000 - arguments["val"].as_u64().unwrap() as usize;
                 memory[at..][..8].copy_from_slice(b"VTRACEND");
                 memory[at + 8] = 1;

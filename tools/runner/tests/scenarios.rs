@@ -6,7 +6,7 @@
 
 mod platforms;
 
-use guest_trap::Direction;
+use guest_access::Direction;
 use platforms::{BOARDS, guests, instruction_ns_log2, microkit, root, say, unikernel};
 use regex::Regex;
 use runner::{

@@ -6,7 +6,7 @@
 //!
 //! Laid out by `shared_ring`'s and `trace_records`' description. One access in ten is a write.
 
-use guest_trap::{AccessWidth, Direction, GuestPhysAddr};
+use guest_access::{AccessWidth, Direction, GuestPhysAddr};
 use shared_ring::{LAYOUT_VERSION, MAGIC, RingKind, SLOT_BYTES, header_word};
 use std::fs::File;
 use std::io::{BufWriter, Write};

@@ -116,7 +116,7 @@ impl<'a, W: Write> Chrome<'a, W> {
         if tag.event() != EVENT_NONE {
             write!(out, ",\"event\":{}", tag.event())?;
         }
-        if tag.direction() == guest_trap::Direction::Write {
+        if tag.direction() == guest_access::Direction::Write {
             write!(out, ",\"old\":{}", record.old)?;
         }
         if tag.flags().contains(Flags::REFUSED) {

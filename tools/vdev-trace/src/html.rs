@@ -8,7 +8,7 @@ use crate::feed::{End, Item, Meaning, Sink, Stream};
 use crate::names::Names;
 use crate::text::{Operation, Words};
 use crate::word::word_after;
-use guest_trap::Direction;
+use guest_access::Direction;
 use oversight::Report;
 use serde_json::{Value, json};
 use std::collections::{HashMap, VecDeque};

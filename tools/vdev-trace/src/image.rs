@@ -2,7 +2,7 @@
 //!
 //! Used by `compile`. The file is whatever somebody has built or downloaded, so its numbers are
 //! claims. Invariant: no bytes make this panic, each cause is told once, and what is let through
-//! the VMM loads and starts (`crates/vm-components/src/image.rs`, which trusts no image either).
+//! the VMM loads and starts (`crates/vm/vm-components/src/image.rs`, which trusts no image either).
 //!
 //! ```text
 //! bytes ──begins_as──▶ header ──is_for_us──▶ tables ──is_whole──▶ segments ──fits──▶ runs

@@ -5,7 +5,7 @@
 
 use crate::feed::{End, Item, Meaning, Sink, Stream};
 use crate::names::Names;
-use guest_trap::Direction;
+use guest_access::Direction;
 use oversight::Report;
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Write};

@@ -7,7 +7,7 @@
 use crate::feed::{End, Item, Meaning, Sink, Stream};
 use crate::names::Names;
 use anstyle::{AnsiColor, Style};
-use guest_trap::Direction;
+use guest_access::Direction;
 use oversight::Report;
 use std::fmt;
 use std::io::{self, Write};

@@ -3,7 +3,7 @@
 //! Used by the outputs that draw the counter. Byte lanes as the device has them: little-endian
 //! (`trace_device`).
 
-use guest_trap::Direction;
+use guest_access::Direction;
 use trace_records::{Flags, Record};
 
 /// The whole word after an access, if the record tells it: a narrow read shows only a part,

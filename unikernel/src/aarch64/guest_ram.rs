@@ -6,7 +6,7 @@
 //! data cache, because a guest begins with its caches off (Arm ARM D7.5.9).
 
 use super::assembly;
-use guest_trap::GuestPhysAddr;
+use guest_access::GuestPhysAddr;
 use thiserror::Error;
 use vm_components::MappedRam;
 

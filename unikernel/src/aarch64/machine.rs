@@ -9,7 +9,7 @@ use super::vcpu::{self, ExitKind, Vcpu};
 use crate::component_host::{ComponentHost, GuestIs, VmmHost};
 use a64_guest::pstate::{ByteOrder, is_aarch32};
 use a64_guest::stage1::Regime;
-use guest_trap::{Gpr, GuestPhysAddr};
+use guest_access::{Gpr, GuestPhysAddr};
 use vm_components::{A64Machine, Exit, GuestException, Machine, StackPointer};
 
 impl A64Machine for VmmHost<'_> {

@@ -4,7 +4,7 @@
 //! invariant: every access is inside this VM's RAM, goes by copy, and never makes a Rust
 //! reference to memory that a guest writes.
 
-use guest_trap::GuestPhysAddr;
+use guest_access::GuestPhysAddr;
 use thiserror::Error;
 use vm_components::MappedRam;
 

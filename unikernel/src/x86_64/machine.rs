@@ -10,7 +10,7 @@ use super::svm::msr::{EFER, EFER_SVME};
 use super::svm::vcpu::{Exception, Vcpu, exit_code};
 use crate::component_host::{ComponentHost, GuestIs, VmmHost};
 use core::arch::x86_64::{__cpuid_count, CpuidResult};
-use guest_trap::{AccessWidth, Direction, GuestPhysAddr};
+use guest_access::{AccessWidth, Direction, GuestPhysAddr};
 use vm_components::{X86Exception, X86Exit, X86ExitReason, X86Machine};
 use x86_guest::{Cpuid, Mode, Paging, Registers, Segment, Situation, visible_cpuid, written_efer};
 

@@ -1,0 +1,79 @@
+//! The short way of an access on aarch64: one load or store that the syndrome describes, on a trace
+//! device.
+//!
+//! Called by the platform for each exit. Invariant: it does the whole access or nothing; what is in
+//! its way is handled by `exits`.
+
+use super::step::INSTRUCTION_BYTES;
+use super::{A64, A64Machine, Exit};
+use crate::Vmm;
+use crate::vmm::Device;
+use crate::vmm::trace_link::TraceLink;
+use crate::vmm::trace_point::{Attempt, TracePoint};
+use a64_guest::syndrome::{Trap, decode};
+use guest_access::{Access, Direction, Gpr};
+
+impl Vmm<A64> {
+    /// Handles an exit of the vCPU.
+    #[inline(always)]
+    pub fn fault(&mut self, exit: Exit, machine: &mut impl A64Machine) {
+        if !self.complete_access(exit, machine) {
+            self.other_exit(exit, machine);
+        }
+    }
+
+    /// The short way of [`Self::fault`]: completes an access to a trace device that the
+    /// hardware described, if nothing stands against it. Returns whether it did; if not,
+    /// nothing has happened, and [`Self::other_exit`] handles the exit.
+    #[inline(always)]
+    pub fn complete_access(&mut self, exit: Exit, machine: &mut impl A64Machine) -> bool {
+        if let Trap::Access(access) = decode(exit.syndrome, exit.address, exit.pc)
+            && machine.is_ordinary(access.register)
+            && let Some(Device::Trace(point)) = self.bus.find(access.address)
+            && let Attempt::Done(value) = point.attempt(&access, &mut self.link, machine)
+        {
+            complete(&access, u64::from(value), machine);
+            return true;
+        }
+        false
+    }
+}
+
+impl TracePoint {
+    /// Records an access, if the trace component is where it has to be for that.
+    #[inline(always)]
+    fn attempt(
+        &mut self,
+        access: &Access,
+        link: &mut TraceLink,
+        machine: &mut impl A64Machine,
+    ) -> Attempt {
+        let (current, lane) = match self.look(access, link) {
+            Ok(seen) => seen,
+            Err(attempt) => return attempt,
+        };
+        let value = match access.direction {
+            Direction::Read => lane,
+            Direction::Write => register(access, machine) as u32,
+        };
+        self.record(access, current, value, link, machine)
+    }
+}
+
+/// What a store stores.
+#[inline(always)]
+fn register(access: &Access, machine: &mut impl A64Machine) -> u64 {
+    if access.register == Gpr::ZERO {
+        0
+    } else {
+        machine.gpr(access.register) & access.width.mask()
+    }
+}
+
+/// Ends an access: a load gets `value`, extended as the instruction says.
+#[inline(always)]
+fn complete(access: &Access, value: u64, machine: &mut impl A64Machine) {
+    let load = access.direction == Direction::Read && access.register != Gpr::ZERO;
+    let result = load.then(|| (access.register, access.extend(value)));
+    machine.resume(access.pc.wrapping_add(INSTRUCTION_BYTES), result);
+}

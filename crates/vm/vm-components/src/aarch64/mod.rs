@@ -1,0 +1,75 @@
+//! aarch64 in the work of a VMM.
+//!
+//! `access` is the short way of an access, `exits` all other exits; where the syndrome does not
+//! describe an access, `instruction` reads it off the guest's code; `completion` and `step` change
+//! the guest's registers.
+
+mod access;
+mod completion;
+mod exits;
+mod instruction;
+mod machine;
+mod step;
+mod view;
+
+pub use machine::{A64Machine, Exit, GuestException, StackPointer};
+
+use crate::ImageError;
+use crate::vmm::architecture::{Architecture, Isa};
+use crate::vmm::image::{COMMAND_LINE_AREA, Start};
+use crate::vmm::transfer::{Element, Transfer};
+use a64_guest::exception::EXTERNAL_ABORT;
+use completion::End;
+use elf::abi::EM_AARCH64;
+use guest_access::GuestPhysAddr;
+use view::Reported;
+use vm_config::RamRange;
+
+/// The A64 instruction set, at EL1 and EL0, with A32 and T32 at EL0.
+pub enum A64 {}
+
+impl Isa for A64 {
+    type End = End;
+    type Exception = GuestException;
+    type Memory = ();
+    const ELF_MACHINE: u16 = EM_AARCH64;
+    const START_AREA_BYTES: u64 = COMMAND_LINE_AREA;
+}
+
+impl<M: A64Machine> Architecture<M> for A64 {
+    fn advanced(_: &mut Transfer<End>, _: &mut M) {}
+
+    fn finish(transfer: Transfer<End>, machine: &mut M) {
+        transfer.finish(machine);
+    }
+
+    fn unanswered(
+        element: &Element,
+        address: GuestPhysAddr,
+        pc: u64,
+        machine: &mut M,
+    ) -> GuestException {
+        let reported = Reported {
+            address,
+            direction: element.direction,
+            pc,
+        };
+        GuestException::DataAbort {
+            direction: element.direction,
+            status: EXTERNAL_ABORT,
+            address: element
+                .virtual_address_of(address)
+                .unwrap_or_else(|| instruction::virtual_address(reported, machine)),
+        }
+    }
+
+    fn inject(exception: GuestException, machine: &mut M) {
+        machine.inject(exception);
+    }
+
+    fn start(start: &Start, _: RamRange, machine: &mut M) -> Result<(), ImageError> {
+        let (address, len_bytes) = (start.command_line.0, start.command_line_len_bytes);
+        machine.start(start.entry, address, len_bytes);
+        Ok(())
+    }
+}

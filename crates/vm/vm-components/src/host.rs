@@ -1,0 +1,60 @@
+//! What the components may ask of the platform that hosts them.
+//!
+//! Implemented once per platform; a test implements it with plain variables. Invariant:
+//! nothing here blocks, and nothing calls back into the component that called.
+
+use crate::Channel;
+use guest_access::GuestPhysAddr;
+use shared_ring::{Identity, RingKind};
+
+/// The counter that all components of a machine read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Clock {
+    /// Its frequency in hertz.
+    pub hz: u64,
+    /// Its value when the system started.
+    pub start_ticks: u64,
+}
+
+impl Clock {
+    /// What the header of a ring of `kind` says, if this clock stamps the records in it.
+    pub const fn identity(self, kind: RingKind, vm: u8) -> Identity {
+        Identity {
+            kind,
+            vm,
+            clock_hz: self.hz,
+            start_ticks: self.start_ticks,
+        }
+    }
+}
+
+/// The platform, as every component sees it.
+pub trait Host {
+    /// The machine's counter, in ticks; it never goes back.
+    fn now(&mut self) -> u64;
+
+    /// Signals the component at the other end of `channel`. It runs later, or at once if it
+    /// has a higher priority and the platform can preempt.
+    fn notify(&mut self, channel: Channel);
+}
+
+/// The virtual machine of one VMM, as far as its architecture does not matter.
+pub trait Machine: Host {
+    /// Lets the vCPU run on at `pc`.
+    fn proceed(&mut self, pc: u64);
+
+    /// Keeps the vCPU from running until it is told to run on, to take an exception, or to
+    /// start.
+    fn hold(&mut self);
+
+    /// Copies from the guest's RAM. Returns whether all of it is RAM; if not, `bytes` stays as
+    /// it is.
+    fn read_ram(&mut self, address: GuestPhysAddr, bytes: &mut [u8]) -> bool;
+
+    /// Copies `bytes` to the guest's RAM. Returns whether all of it is RAM; if not, nothing
+    /// is copied.
+    fn write_ram(&mut self, address: GuestPhysAddr, bytes: &[u8]) -> bool;
+
+    /// Fills the guest's RAM with zeroes.
+    fn clear_ram(&mut self);
+}

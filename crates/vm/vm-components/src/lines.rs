@@ -1,0 +1,339 @@
+//! The words of the log: records as a person reads them.
+//!
+//! Used by the console component on the machine and by the host tool on a memory dump, so
+//! that both say the same. Each type prints one thing without a line's time and VM.
+
+use crate::Clock;
+use core::fmt;
+use guest_access::Direction;
+use trace_records::{
+    DeviceSummary, EndReason, Flags, Kind, Misbehaviour, Misdeed, Notice, Record, RingFate, Span,
+    Tag, VmSummary,
+};
+use vm_config::SeverityMask;
+
+/// A time as seconds and microseconds since the start.
+pub struct Stamp(pub u64, pub Clock);
+
+impl fmt::Display for Stamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(time, clock) = *self;
+        let ticks = u128::from(time.saturating_sub(clock.start_ticks));
+        let micros = ticks * 1_000_000 / u128::from(clock.hz.max(1));
+        write!(f, "[{:4}.{:06}]", micros / 1_000_000, micros % 1_000_000)
+    }
+}
+
+/// The severity of an event's line, padded to the longest.
+pub fn severity_of(kind: Kind, record: &Record) -> &'static str {
+    if kind == Kind::Outside || record.tag.flags().contains(Flags::REFUSED) {
+        "warn "
+    } else {
+        "info "
+    }
+}
+
+/// An access, or another event on its path.
+pub struct Event<'a> {
+    /// What kind of event.
+    pub kind: Kind,
+    /// What happened.
+    pub record: &'a Record,
+    /// The name of the device it happened to.
+    pub device: &'a str,
+}
+
+impl fmt::Display for Event<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            kind,
+            record,
+            device,
+        } = self;
+        let tag = record.tag;
+        let operation = Operation(tag);
+        let (address, pc, value) = (record.address.0, record.pc, record.value);
+        match kind {
+            Kind::Outside => write!(
+                f,
+                "no device: {value} times, last {operation} {address:#010x} pc {pc:#x}"
+            ),
+            Kind::Reset => write!(f, "reset, epoch {}", record.epoch),
+            Kind::End => match EndReason::from_number(value) {
+                Some(reason) => {
+                    let number = address;
+                    write!(f, "ended: {}", Reason { reason, number, pc })
+                }
+                None => write!(f, "ended: reason {value}"),
+            },
+            _ => {
+                write!(f, "{device} cpu{} {operation} {address:#010x}", tag.vcpu())?;
+                if tag.flags().contains(Flags::REFUSED) {
+                    f.write_str(" not supported")?;
+                } else if tag.direction() == Direction::Write {
+                    write!(f, " = {} -> {value}", record.old)?;
+                } else {
+                    write!(f, " = {value}")?;
+                }
+                write!(f, " pc {pc:#x} seq {}", record.sequence)
+            }
+        }
+    }
+}
+
+/// An access's direction and width: `R4`, `W1`, or `R?` if the hardware did not tell.
+struct Operation(Tag);
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let letter = match self.0.direction() {
+            Direction::Read => 'R',
+            Direction::Write => 'W',
+        };
+        match self.0.width() {
+            Some(width) => write!(f, "{letter}{}", width.bytes()),
+            None => write!(f, "{letter}?"),
+        }
+    }
+}
+
+/// The sums of a device.
+pub struct DeviceSums<'a> {
+    /// The device's name.
+    pub device: &'a str,
+    /// Its sums.
+    pub sums: DeviceSummary,
+}
+
+impl fmt::Display for DeviceSums<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let DeviceSummary {
+            reads,
+            writes,
+            refused,
+            logged,
+            traced,
+            value,
+            ..
+        } = self.sums;
+        let accesses = reads
+            .saturating_add(writes)
+            .saturating_add(u64::from(refused));
+        write!(
+            f,
+            "{}: {accesses} accesses = {reads} reads + {writes} writes + {refused} refused; \
+             {logged} logged, {traced} traced; counter {value}",
+            self.device
+        )
+    }
+}
+
+/// The sums of a VM.
+pub struct VmSums {
+    /// Its sums.
+    pub sums: VmSummary,
+    /// Records that reached the console but not the serial line.
+    pub unprinted: u64,
+}
+
+impl fmt::Display for VmSums {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let VmSummary {
+            log_lost,
+            trace_overwritten,
+            outside,
+            unrecorded,
+            misbehaviour,
+            ..
+        } = self.sums;
+        write!(
+            f,
+            "lost: {log_lost} not logged, {} not printed, {trace_overwritten} overwritten in the \
+             trace, {unrecorded} unrecorded; {outside} outside a device, {misbehaviour} misbehaviour",
+            self.unprinted
+        )
+    }
+}
+
+/// When the accesses were.
+pub struct SpanText {
+    /// When.
+    pub span: Span,
+    /// The clock of the stamps.
+    pub clock: Clock,
+}
+
+impl fmt::Display for SpanText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { span, clock } = *self;
+        if span.first == 0 {
+            return f.write_str("no accesses");
+        }
+        let [first, last, recorded] =
+            [span.first, span.last, span.recorded].map(|time| Stamp(time, clock));
+        write!(f, "accesses from {first} to {last}, recorded by {recorded}")
+    }
+}
+
+/// What a component claimed that cannot be.
+pub struct MisbehaviourText<'a> {
+    /// The component: `its VMM`.
+    pub who: &'a str,
+    /// What it did.
+    pub misbehaviour: Misbehaviour,
+}
+
+impl MisbehaviourText<'_> {
+    /// Whom the trace component blames in a log ring: the VMM, or the ring's reader.
+    pub const fn who(last: Misdeed) -> &'static str {
+        match last {
+            Misdeed::Reader => "the console",
+            _ => "its VMM",
+        }
+    }
+}
+
+impl fmt::Display for MisbehaviourText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Misbehaviour {
+            count, last, ring, ..
+        } = self.misbehaviour;
+        let what = match last {
+            Misdeed::Header => "the header of its ring names another layout, size or purpose",
+            Misdeed::Position => "a position of its ring that cannot be",
+            Misdeed::Slot => "a position of its ring without a new record",
+            Misdeed::Gap => "records of its ring that are missing",
+            Misdeed::Kind => "a record that cannot be in its ring",
+            Misdeed::Device => "an access to a device that there is not",
+            Misdeed::Number => "an access whose number does not follow",
+            Misdeed::Location => "an access beside its device or of an impossible width",
+            Misdeed::AfterEnd => "something after the end",
+            Misdeed::Reader => "a reader of what is not written",
+        };
+        write!(f, "{} misbehaves: {count} times, last {what}", self.who)?;
+        match ring {
+            RingFate::Open => Ok(()),
+            RingFate::Closed => f.write_str("; its ring is closed"),
+        }
+    }
+}
+
+/// A message of a VMM.
+pub(crate) struct NoticeText {
+    pub notice: Notice,
+    pub number: u64,
+    pub address: u64,
+    pub pc: u64,
+}
+
+impl NoticeText {
+    /// The severity as the configuration knows it, and as the line shows it.
+    pub fn severity(&self) -> (SeverityMask, &'static str) {
+        match self.notice {
+            Notice::TraceGone | Notice::ReadersLie => (SeverityMask::ERROR, "error"),
+            Notice::TraceBack | Notice::Ended(_) => (SeverityMask::INFO, "info "),
+            Notice::TextLost | Notice::Refused | Notice::Idle => (SeverityMask::WARN, "warn "),
+        }
+    }
+}
+
+impl fmt::Display for NoticeText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            number,
+            address,
+            pc,
+            ..
+        } = *self;
+        match self.notice {
+            Notice::TraceGone => {
+                write!(
+                    f,
+                    "the trace component does not answer; reads give all-ones"
+                )
+            }
+            Notice::TraceBack => write!(
+                f,
+                "the trace component answers again; {number} accesses went unrecorded"
+            ),
+            Notice::TextLost => write!(
+                f,
+                "{number} characters of the guest lost; it did not wait for its serial port"
+            ),
+            Notice::Refused => write!(
+                f,
+                "{number} exceptions given to the guest for what is not supported, \
+                 last at pc {pc:#x} ({address:#x})"
+            ),
+            Notice::Idle => write!(
+                f,
+                "the guest only waits for interrupts, for {number} s now, and gets none; pc {pc:#x}"
+            ),
+            Notice::ReadersLie => write!(
+                f,
+                "the readers of the VMM's rings misbehave: {number} times, they have read what is \
+                 not written"
+            ),
+            Notice::Ended(reason) => Reason { reason, number, pc }.fmt(f),
+        }
+    }
+}
+
+/// Why a VM has ended, in words.
+#[derive(Clone, Copy)]
+pub(crate) struct Reason {
+    pub reason: EndReason,
+    /// The code or the address that belongs to the reason.
+    pub number: u64,
+    pub pc: u64,
+}
+
+impl Reason {
+    /// What whoever watches over the components says of a VM.
+    pub const fn of_watch(reason: EndReason) -> Self {
+        Self {
+            reason,
+            number: 0,
+            pc: 0,
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { number, pc, .. } = *self;
+        match self.reason {
+            EndReason::PoweredOff => write!(f, "powered off by the guest"),
+            EndReason::GuestFailed => write!(f, "the guest says that it failed, code {number}"),
+            EndReason::UnsupportedInstruction => write!(
+                f,
+                "policy abort, unsupported instruction at pc {pc:#x}, address {number:#x}"
+            ),
+            EndReason::UnsupportedReference => {
+                write!(
+                    f,
+                    "policy abort, unsupported reference to {number:#x} at pc {pc:#x}"
+                )
+            }
+            EndReason::UnsupportedRegister => {
+                write!(f, "policy abort, unsupported system register at pc {pc:#x}")
+            }
+            EndReason::FetchAbort => {
+                write!(
+                    f,
+                    "the guest left its RAM: it executes {number:#x}, pc {pc:#x}"
+                )
+            }
+            EndReason::MemoryError => write!(f, "memory error at {number:#x}, pc {pc:#x}"),
+            EndReason::UnknownExit => {
+                write!(f, "unexpected exception class {number:#x} at pc {pc:#x}")
+            }
+            EndReason::BadImage => write!(
+                f,
+                "the image is no ELF file for this machine, or not in the VM's RAM ({number:#x})"
+            ),
+            EndReason::VmmMisbehaved => write!(f, "its VMM misbehaved {number} times"),
+            EndReason::VmmDied => f.write_str("its VMM has died"),
+        }
+    }
+}

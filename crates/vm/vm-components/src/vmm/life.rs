@@ -1,0 +1,99 @@
+//! A VM's start, reset and end.
+//!
+//! Called at `init`, by the calls, and by whatever ends a VM.
+//!
+//! Invariant: a reset or the end is told before it happens, as long as there is hope that somebody
+//! listens: the record is in the ring and what the guest printed is on its way.
+
+use super::architecture::Architecture;
+use super::image::{self, ImageError};
+use super::{Held, Isa, PATIENCE, Vmm};
+use crate::{Machine, channel};
+use guest_access::GuestPhysAddr;
+use trace_records::{EndReason, Kind, Notice, Record, Tag};
+
+impl<A: Isa> Vmm<A> {
+    pub(super) fn boot<M: Machine>(&mut self, machine: &mut M)
+    where
+        A: Architecture<M>,
+    {
+        let start = image::load(
+            self.image,
+            &self.config,
+            self.clock_hz,
+            A::ELF_MACHINE,
+            machine,
+        );
+        let ram = self.config.ram().next();
+        let started = start.and_then(|start| {
+            let ram = ram.ok_or(ImageError::NoRoomForCommandLine)?;
+            A::start(&start, ram, machine)
+        });
+        let address = match started {
+            Ok(()) => return,
+            Err(ImageError::OutsideRam(address)) => address.0,
+            Err(ImageError::NotAnElf | ImageError::NoRoomForCommandLine) => 0,
+        };
+        self.end(EndReason::BadImage, address, 0, machine);
+    }
+
+    pub(crate) fn end<M: Machine>(
+        &mut self,
+        reason: EndReason,
+        address: u64,
+        pc: u64,
+        machine: &mut M,
+    ) where
+        A: Architecture<M>,
+    {
+        self.tell_refusals(machine);
+        let mut record = self.record(Tag::new(Kind::End), GuestPhysAddr(address), pc, machine);
+        record.value = reason.number();
+        self.tell(Kind::End, record, 0, machine);
+    }
+
+    /// Tells the trace component of a reset or the end and then acts on it. Waits until the
+    /// ring has room and what the guest printed is on its way, as long as there is hope.
+    #[cold]
+    pub(crate) fn tell<M: Machine>(
+        &mut self,
+        kind: Kind,
+        record: Record,
+        wakes: u32,
+        machine: &mut M,
+    ) where
+        A: Architecture<M>,
+    {
+        machine.hold();
+        let flushed = self.console.flush(machine);
+        let room = self.link.access.has_room() || {
+            self.link.access.announce_wait();
+            machine.notify(channel::vmm::TRACE);
+            self.link.access.has_room()
+        };
+        // For the console only the clock wakes us: it takes characters at its own pace.
+        if !(room && flushed) && wakes < PATIENCE {
+            self.held = Some(Held::Event {
+                kind,
+                record,
+                wakes,
+            });
+            return;
+        }
+        self.link.flush_outside(record, machine);
+        let told = self.link.push(record, machine).is_ok();
+        machine.notify(channel::vmm::TRACE);
+        if kind == Kind::Reset {
+            machine.clear_ram();
+            return self.boot(machine);
+        }
+        if (self.link.gone || !told)
+            && let Some(reason) = EndReason::from_number(record.value)
+        {
+            self.unheard_end = Some(reason);
+            let notice = Notice::Ended(reason);
+            self.console
+                .notice(notice, 0, record.address.0, record.pc, machine);
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! The VMM component: answers the guest's exits and forwards its accesses.
+//!
+//! One for each VM. Runs when the CPU leaves the guest, which is the architecture's matter (`a64`,
+//! `x86`), and when another component has something for it ([`Vmm::notified`]).
+//!
+//! Invariants: the record of an access is in the ring before the guest runs again; the guest
+//! never sees a value older than its own last write; nothing the guest does, and nothing the
+//! trace component fails to do, makes this component panic or wait without end.
+//!
+//! ```text
+//!                 ┌─────────────────────── running ◄─────────────────────────┐
+//!                 │ no room in the ring, or a read        trace notified, or  │
+//!                 │ after a narrow write                  three clock wake-ups│
+//!                 ├──────────────► held: Transfer ───────────────────────────┤
+//!                 │ WFI                                    any notification   │
+//!                 ├──────────────► held: Wait ───────────────────────────────┤
+//!                 │ PSCI reset                             its record is out  │
+//!                 ├──────────────► held: Event(Reset) ───────────────────────┘
+//!                 │ power off, failure, abort
+//!                 └──────────────► held: Event(End) ─────────► ended
+//! ```
+
+pub(crate) mod architecture;
+pub(crate) mod calls;
+mod carry_out;
+pub(crate) mod image;
+mod life;
+mod psci;
+mod refused;
+pub(crate) mod trace_link;
+pub(crate) mod trace_point;
+pub(crate) mod transfer;
+mod wait;
+
+use self::architecture::{Architecture, Isa};
+use self::refused::Refusals;
+use self::trace_link::{ReaderLies, TraceLink};
+use self::trace_point::TracePoint;
+use self::transfer::Transfer;
+use self::wait::Idle;
+use crate::channel::{self, ChannelSet};
+use crate::text::ConsoleText;
+use crate::{Clock, Machine};
+use guest_access::GuestPhysAddr;
+use shared_ring::{BoundedProducer, ConsumerPage, RingKind, RingMemory};
+use trace_records::{
+    ACCESS_SLOTS, CONSOLE_SLOTS, EndReason, Kind, MAX_DEVICES, Record, StatePage, Tag,
+};
+use vm_bus::Bus;
+use vm_config::{DeviceKind, VmConfig};
+
+/// Wake-ups of the clock (100 ms apart) after which the trace component counts as gone.
+const PATIENCE: u32 = 3;
+
+/// The memory that connects a VMM with the other components.
+#[derive(Clone, Copy)]
+pub struct VmmPorts {
+    /// The guest's accesses; this component writes it.
+    pub access: &'static RingMemory<ACCESS_SLOTS>,
+    /// How far the trace component has read them.
+    pub access_reader: &'static ConsumerPage,
+    /// The counters, written by the trace component.
+    pub state: &'static StatePage,
+    /// What the guest prints; this component writes it.
+    pub console: &'static RingMemory<CONSOLE_SLOTS>,
+    /// How far the console has read it.
+    pub console_reader: &'static ConsumerPage,
+}
+
+/// The component. `image` is the guest's ELF file, kept for a reset.
+pub struct Vmm<A: Isa> {
+    pub(crate) config: VmConfig<'static>,
+    image: &'static [u8],
+    clock_hz: u64,
+    pub(crate) bus: Bus<Device, MAX_DEVICES>,
+    pub(crate) console: ConsoleText,
+    pub(crate) link: TraceLink,
+    held: Option<Held<A::End>>,
+    /// The end that the trace component may never hear of.
+    unheard_end: Option<EndReason>,
+    refusals: Refusals,
+    reader_lies: ReaderLies,
+    /// The first ports of the serial ports among the I/O ports of x86.
+    pub(crate) ports: Bus<u16, MAX_DEVICES>,
+    pub(crate) memory: A::Memory,
+    pub(crate) idle: Option<Idle>,
+}
+
+/// A device as the bus knows it.
+pub(crate) enum Device {
+    Trace(TracePoint),
+    Pl011 { location: GuestPhysAddr },
+}
+
+/// Why the vCPU does not run.
+enum Held<E> {
+    Transfer {
+        transfer: Transfer<E>,
+        wakes: u32,
+    },
+    Wait {
+        pc: u64,
+    },
+    Event {
+        kind: Kind,
+        record: Record,
+        wakes: u32,
+    },
+}
+
+impl<A: Isa> Vmm<A> {
+    /// Sets up the VM of this configuration and lets the guest run.
+    ///
+    /// # Errors
+    ///
+    /// None: a guest that cannot be loaded ends its VM, and the console says why.
+    pub fn init<M: Machine>(
+        config: VmConfig<'static>,
+        image: &'static [u8],
+        ports: VmmPorts,
+        clock: Clock,
+        machine: &mut M,
+    ) -> Self
+    where
+        A: Architecture<M>,
+    {
+        let vm = config.vm();
+        let (mut bus, mut ports_bus) = (Bus::default(), Bus::default());
+        for (instance, device) in (0..).zip(config.devices()) {
+            let location = GuestPhysAddr(device.loc);
+            let attached = match device.kind {
+                DeviceKind::Trace(_) => Device::Trace(TracePoint::new(instance, location)),
+                DeviceKind::Pl011 => Device::Pl011 { location },
+                DeviceKind::Ser8250 => {
+                    let _ = ports_bus.attach(location, device.len_bytes(), device.loc as u16);
+                    continue;
+                }
+            };
+            // The configuration's reader has refused devices that overlap.
+            let _ = bus.attach(location, device.len_bytes(), attached);
+        }
+        let mut vmm = Self {
+            config,
+            image,
+            clock_hz: clock.hz,
+            bus,
+            console: ConsoleText::new(BoundedProducer::new(
+                ports.console,
+                ports.console_reader,
+                clock.identity(RingKind::Console, vm),
+            )),
+            link: TraceLink::new(
+                BoundedProducer::new(
+                    ports.access,
+                    ports.access_reader,
+                    clock.identity(RingKind::Access, vm),
+                ),
+                ports.state,
+            ),
+            held: None,
+            unheard_end: None,
+            refusals: Refusals::default(),
+            reader_lies: ReaderLies::default(),
+            idle: None,
+            ports: ports_bus,
+            memory: A::Memory::default(),
+        };
+        vmm.boot(machine);
+        vmm
+    }
+
+    /// How the VM has ended, if the trace component may never hear of it: it did not answer, and
+    /// its ring was full or nobody looks into it any more. Whoever watches over the components is
+    /// to be told by another way.
+    pub fn unheard_end(&self) -> Option<EndReason> {
+        self.unheard_end
+    }
+
+    /// Handles notifications.
+    pub fn notified<M: Machine>(&mut self, channels: ChannelSet, machine: &mut M)
+    where
+        A: Architecture<M>,
+    {
+        let clock = channels.contains(channel::vmm::CLOCK);
+        if clock {
+            self.check_heartbeat(machine);
+            self.check_readers(machine);
+        }
+        self.console.flush(machine);
+        match self.held.take() {
+            None => {}
+            Some(Held::Wait { pc }) => machine.proceed(pc),
+            Some(Held::Transfer { transfer, wakes }) => {
+                self.carry_out(transfer, wakes + u32::from(clock), machine);
+            }
+            Some(Held::Event {
+                kind,
+                record,
+                wakes,
+            }) => self.tell(kind, record, wakes + u32::from(clock), machine),
+        }
+    }
+
+    pub(crate) fn record(
+        &self,
+        tag: Tag,
+        address: GuestPhysAddr,
+        pc: u64,
+        machine: &mut impl Machine,
+    ) -> Record {
+        Record {
+            time: machine.now(),
+            address,
+            pc,
+            value: 0,
+            old: 0,
+            sequence: 0,
+            tag,
+            state_seen: 0,
+            epoch: 0,
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! The short way of an access on x86: one read or write of a trace device by an instruction that was
+//! decoded before.
+//!
+//! Called by the platform for each exit. Invariant: it does the whole access or nothing; what is in
+//! its way is handled by `exits`.
+
+use super::{X86, X86Exit, X86ExitReason, X86Machine};
+use crate::Vmm;
+use crate::vmm::Device;
+use crate::vmm::trace_point::Attempt;
+use guest_access::{Access, AccessWidth, Direction, Extension, Gpr, GuestPhysAddr};
+use x86_guest::Recalled;
+
+impl Vmm<X86> {
+    /// Handles an exit of the vCPU.
+    #[inline(always)]
+    pub fn exit(&mut self, exit: X86Exit, machine: &mut impl X86Machine) {
+        let done = match exit.reason {
+            X86ExitReason::Access { address, direction } => {
+                self.complete_access(address, direction, machine)
+            }
+            _ => false,
+        };
+        if !done {
+            self.other_exit(exit, machine);
+        }
+    }
+
+    /// The short way of [`Self::exit`]: completes one read or write of a trace device that was
+    /// made before, if nothing stands against it. Returns whether it did; if not, nothing has
+    /// happened.
+    #[inline(always)]
+    pub fn complete_access<M: X86Machine>(
+        &mut self,
+        address: GuestPhysAddr,
+        direction: Direction,
+        machine: &mut M,
+    ) -> bool {
+        let Some(Device::Trace(point)) = self.bus.find(address) else {
+            return false;
+        };
+        let situation = machine.presumed_situation();
+        let recalled = self.memory.recall(&situation, machine, machine.ram_words());
+        let Some(Recalled {
+            instruction,
+            address: operand,
+            reads_alike,
+        }) = recalled
+        else {
+            return false;
+        };
+        let is_such = match direction {
+            Direction::Read => !instruction.writes(),
+            Direction::Write => !instruction.reads(),
+        };
+        if operand != address || !is_such {
+            return false;
+        }
+        if !M::SEES_CODE_SEGMENT && !reads_alike && machine.situation() != situation {
+            return false;
+        }
+        let access = access(address, instruction.width, direction, situation.rip);
+        let Ok((current, lane)) = point.look(&access, &self.link) else {
+            return false;
+        };
+        let value = match direction {
+            Direction::Read => lane,
+            // A store needs no value that was read.
+            Direction::Write => match instruction.execute(0, machine).write {
+                Some(value) => value as u32,
+                None => return false,
+            },
+        };
+        let attempt = point.record(&access, current, value, &mut self.link, machine);
+        let Attempt::Done(_) = attempt else {
+            return false;
+        };
+        if direction == Direction::Read {
+            let effect = instruction.execute(lane.into(), machine);
+            if let Some((number, value)) = effect.register {
+                machine.set_gpr(number, value);
+            }
+            if let Some(rflags) = effect.rflags {
+                machine.set_rflags(rflags);
+            }
+        }
+        machine.proceed(situation.rip.wrapping_add(instruction.len.into()));
+        true
+    }
+}
+
+#[inline(always)]
+fn access(address: GuestPhysAddr, width: AccessWidth, direction: Direction, pc: u64) -> Access {
+    Access {
+        address,
+        width,
+        direction,
+        register: Gpr::ZERO,
+        extension: Extension {
+            signed: false,
+            to_64_bits: true,
+        },
+        pc,
+    }
+}

@@ -1,0 +1,99 @@
+//! x86 in the work of a VMM.
+//!
+//! `access` is the short way of an access, `exits` all other exits; what an access does is read off
+//! the guest's code by `instruction`, unless the short way remembers it; `ports` are IN and OUT.
+//!
+//! ```text
+//!   exit ─┬─ memory ─┬─ made before, of a trace device ─► access
+//!         │          └─ else ─► instruction ─► Transfer, page fault, or policy
+//!         ├─ port ───► ports
+//!         ├─ HLT, VMMCALL or VMCALL
+//!         └─ model-specific register, instruction: policy
+//! ```
+
+mod access;
+mod exits;
+mod instruction;
+mod machine;
+mod ports;
+mod start;
+
+pub use machine::{X86Exception, X86Exit, X86ExitReason, X86Machine};
+
+use crate::ImageError;
+use crate::vmm::architecture::{Architecture, Isa};
+use crate::vmm::image::{COMMAND_LINE_AREA, Start};
+use crate::vmm::transfer::{Element, Transfer};
+use elf::abi::EM_X86_64;
+use guest_access::GuestPhysAddr;
+use start::START_TABLES_BYTES;
+use vm_config::RamRange;
+use x86_guest::{AccessCache, Instruction};
+
+/// The x86 instruction set, in all its modes.
+pub enum X86 {}
+
+/// How an x86 instruction ends.
+pub struct X86End {
+    instruction: Instruction,
+    next_rip: u64,
+}
+
+const RAX: u8 = 0;
+const RCX: u8 = 1;
+const RDX: u8 = 2;
+
+impl Isa for X86 {
+    type End = X86End;
+    type Exception = X86Exception;
+    type Memory = AccessCache;
+    const ELF_MACHINE: u16 = EM_X86_64;
+    const START_AREA_BYTES: u64 = COMMAND_LINE_AREA + START_TABLES_BYTES;
+}
+
+impl<M: X86Machine> Architecture<M> for X86 {
+    fn advanced(transfer: &mut Transfer<X86End>, machine: &mut M) {
+        let instruction = transfer.end.instruction;
+        let read = transfer.first_value() as u64;
+        if instruction.reads()
+            && let Some(element) = transfer.next()
+            && let Some(value) = instruction.execute(read, machine).write
+        {
+            element.set_value(value.into());
+        }
+    }
+
+    fn finish(transfer: Transfer<X86End>, machine: &mut M) {
+        let X86End {
+            instruction,
+            next_rip,
+        } = transfer.end;
+        let effect = instruction.execute(transfer.first_value() as u64, machine);
+        let stepped = instruction.stepped(machine);
+        let changed = effect.register.into_iter().chain(effect.second_register);
+        for (number, value) in changed.chain(stepped.registers) {
+            machine.set_gpr(number, value);
+        }
+        if let Some(rflags) = effect.rflags {
+            machine.set_rflags(rflags);
+        }
+        // Between two elements of a string the guest may take an interrupt, as on a CPU.
+        machine.proceed(if stepped.repeats {
+            transfer.pc
+        } else {
+            next_rip
+        });
+    }
+
+    fn unanswered(_: &Element, _: GuestPhysAddr, _: u64, _: &mut M) -> X86Exception {
+        X86Exception::GeneralProtection
+    }
+
+    fn inject(exception: X86Exception, machine: &mut M) {
+        machine.inject(exception);
+    }
+
+    fn start(start: &Start, ram: RamRange, machine: &mut M) -> Result<(), ImageError> {
+        start::start(start, ram, machine)
+    }
+}

@@ -1,0 +1,313 @@
+//! What a VMM that does what it likes can make of the trace component: a count, a line a second,
+//! an end of its own VM, and nothing else. The VMM is played by the test, which writes the access
+//! ring word by word.
+
+mod fixtures;
+
+use fixtures::{compiled, contents, leak, trace_device};
+use guest_access::{AccessWidth, Direction, GuestPhysAddr};
+use shared_ring::{BoundedProducer, Consumer, ConsumerPage, RingKind, RingMemory};
+use trace_records::{
+    ACCESS_SLOTS, EndReason, Entry, Kind, LOG_SLOTS, Misbehaviour, Misdeed, Record, RingFate,
+    StatePage, Tag,
+};
+use vm_components::{Channel, ChannelSet, Clock, Host, MOST_MISDEEDS, Trace, TracePort, channel};
+use vm_config::{Contents, SeverityMask};
+
+const HZ: u64 = 1_000_000;
+const CLOCK: Clock = Clock {
+    hz: HZ,
+    start_ticks: 0,
+};
+const LOC: u64 = 0xfa00_0000;
+
+/// A machine whose counter counts the looks at it, too.
+struct Platform {
+    now: u64,
+    looks: u64,
+    notified: Vec<Channel>,
+}
+
+impl Host for Platform {
+    fn now(&mut self) -> u64 {
+        self.looks += 1;
+        self.now
+    }
+
+    fn notify(&mut self, channel: Channel) {
+        self.notified.push(channel);
+    }
+}
+
+struct System {
+    platform: Platform,
+    trace: Trace,
+    vmm: BoundedProducer<ACCESS_SLOTS>,
+    access: &'static RingMemory<ACCESS_SLOTS>,
+    state: &'static StatePage,
+    log_reader: Consumer<LOG_SLOTS>,
+    log_page: &'static ConsumerPage,
+}
+
+fn system() -> System {
+    let config = compiled(&Contents {
+        // What the system says does not ask the VM's mask.
+        logger: SeverityMask::empty(),
+        devices: &[trace_device(LOC, false, None)],
+        ..contents()
+    });
+    let (access, access_reader) = (leak(RingMemory::new()), leak(ConsumerPage::new()));
+    let (log, log_reader) = (leak(RingMemory::new()), leak(ConsumerPage::new()));
+    let state = leak(StatePage::new());
+    let port = TracePort {
+        access,
+        access_reader,
+        state,
+        log,
+        log_reader,
+        trace: leak(RingMemory::new()),
+    };
+    System {
+        platform: Platform {
+            now: 1,
+            looks: 0,
+            notified: Vec::new(),
+        },
+        trace: Trace::init([(port, config)], CLOCK, 0),
+        vmm: BoundedProducer::new(access, access_reader, CLOCK.identity(RingKind::Access, 0)),
+        access,
+        state,
+        log_reader: Consumer::new(log, log_reader, RingKind::Log),
+        log_page: log_reader,
+    }
+}
+
+fn read(sequence: u64) -> Record {
+    Record {
+        time: 1,
+        address: GuestPhysAddr(LOC),
+        pc: 0x4008_0000,
+        value: 0,
+        old: 0,
+        sequence,
+        tag: Tag::new(Kind::Access).with_access(Direction::Read, Some(AccessWidth::Word)),
+        state_seen: 0,
+        epoch: 0,
+    }
+}
+
+fn end(reason: u32) -> Record {
+    Record {
+        value: reason,
+        tag: Tag::new(Kind::End),
+        ..read(0)
+    }
+}
+
+fn other(kind: Kind) -> Record {
+    Record {
+        tag: Tag::new(kind),
+        ..read(0)
+    }
+}
+
+impl System {
+    fn push(&mut self, record: Record) {
+        assert!(self.vmm.push(&record.to_words()).is_ok());
+    }
+
+    /// The clock wakes the trace component; what it tells the console.
+    fn wake(&mut self) -> Vec<Entry> {
+        let mut set = ChannelSet::EMPTY;
+        set.insert(channel::trace::CLOCK);
+        self.trace.notified(set, &mut self.platform);
+        let popped = std::iter::from_fn(|| self.log_reader.pop());
+        popped
+            .map(|item| Entry::from_words(&item.payload).unwrap())
+            .collect()
+    }
+
+    /// Says how far the log ring is read.
+    fn claim_read(&self, position: u64) {
+        let first = std::ptr::from_ref(self.log_page).cast::<shared_ring::AtomicU64>();
+        // SAFETY: a consumer's page is `repr(C)` and starts with this word, which is atomic.
+        let tail = unsafe { &*first };
+        tail.store(position, shared_ring::Ordering::Relaxed);
+    }
+
+    /// Sets a word of the access ring's header.
+    fn poke(&self, word: usize, value: u64) {
+        let first = std::ptr::from_ref(self.access).cast::<shared_ring::AtomicU64>();
+        // SAFETY: a ring is `repr(C)` and starts with these words, which are atomic.
+        let header = unsafe { std::slice::from_raw_parts(first, shared_ring::header_word::COUNT) };
+        header[word].store(value, shared_ring::Ordering::Relaxed);
+    }
+}
+
+fn misbehaviours(told: &[Entry]) -> Vec<Misbehaviour> {
+    let told = told.iter().filter_map(|entry| match entry {
+        Entry::Misbehaviour(misbehaviour) => Some(*misbehaviour),
+        _ => None,
+    });
+    told.collect()
+}
+
+#[test]
+fn each_misdeed_is_told_at_once_and_by_its_name() {
+    let beside = Record {
+        address: GuestPhysAddr(LOC + 8),
+        ..read(2)
+    };
+    let elsewhere = Record {
+        tag: read(2).tag.with_instance(7),
+        ..read(2)
+    };
+    for (record, misdeed) in [
+        (read(1), Misdeed::Number),
+        (beside, Misdeed::Location),
+        (elsewhere, Misdeed::Device),
+        (other(Kind::Text), Misdeed::Kind),
+        (other(Kind::Verdict), Misdeed::Kind),
+        (end(EndReason::VmmDied.number()), Misdeed::Kind),
+    ] {
+        let mut system = system();
+        system.push(read(1));
+        system.push(record);
+        let told = misbehaviours(&system.wake());
+        assert_eq!(
+            told,
+            [Misbehaviour {
+                time: 1,
+                count: 1,
+                last: misdeed,
+                ring: RingFate::Open,
+            }]
+        );
+    }
+}
+
+#[test]
+fn what_is_wrong_with_the_ring_itself_is_told_as_well() {
+    use shared_ring::header_word::{HEAD, LAYOUT_VERSION, MAGIC, SLOT_COUNT};
+    for (word, value, misdeed) in [
+        (HEAD, u64::MAX, Misdeed::Position),
+        (HEAD, 0, Misdeed::Position),
+        (HEAD, 1 + ACCESS_SLOTS as u64, Misdeed::Slot),
+        (MAGIC, 0, Misdeed::Header),
+        (LAYOUT_VERSION, 2, Misdeed::Header),
+        (SLOT_COUNT, 1 << 40, Misdeed::Header),
+    ] {
+        let mut system = system();
+        system.push(read(1));
+        assert_eq!(system.wake(), []);
+        if word != HEAD {
+            system.push(read(2));
+        }
+        system.poke(word, value);
+        let told = misbehaviours(&system.wake());
+        assert_eq!((told.len(), told[0].last), (1, misdeed), "{word}: {value}");
+    }
+}
+
+#[test]
+fn it_is_told_once_a_second_with_how_often() {
+    let mut system = system();
+    let mut told = Vec::new();
+    for _ in 0..250 {
+        system.platform.now += HZ / 100;
+        system.push(other(Kind::Span));
+        told.extend(misbehaviours(&system.wake()));
+    }
+    let counts: Vec<u64> = told.iter().map(|told| told.count).collect();
+    assert_eq!(counts, [1, 100, 100]);
+    assert_eq!(system.trace.ended(0), None);
+}
+
+#[test]
+fn a_vmm_that_goes_on_is_listened_to_no_more_and_its_vm_has_ended() {
+    let mut system = system();
+    let mut told = Vec::new();
+    for number in 0..3 * MOST_MISDEEDS {
+        system.platform.now += 1;
+        // Once the ring is closed nobody makes room.
+        let _ = system.vmm.push(&other(Kind::Notice).to_words());
+        if number % 10 == 9 {
+            told.extend(system.wake());
+        }
+    }
+    let misbehaviours = misbehaviours(&told);
+    let closed = |told: &&Misbehaviour| told.ring == RingFate::Closed;
+    assert_eq!(misbehaviours.iter().filter(closed).count(), 1);
+    let sum: u64 = misbehaviours.iter().map(|told| told.count).sum();
+    assert_eq!(sum, MOST_MISDEEDS);
+    assert_eq!(system.trace.ended(0), Some(EndReason::VmmMisbehaved));
+    // Its sums are told as for any end, after the line that says why, and once.
+    let ends = told.iter().filter_map(|entry| match entry {
+        Entry::Event(Kind::End, record) => Some((record.value, record.address.0)),
+        _ => None,
+    });
+    let reason = EndReason::VmmMisbehaved.number();
+    assert_eq!(ends.collect::<Vec<_>>(), [(reason, MOST_MISDEEDS)]);
+    let sums = |entry: &&Entry| matches!(entry, Entry::Device(..) | Entry::Vm(_) | Entry::Span(..));
+    assert_eq!(told.iter().filter(sums).count(), 3);
+    // Neither its records nor its signals are anything to do.
+    system.poke(shared_ring::header_word::WAITING, 99);
+    system.platform.notified.clear();
+    let looks = system.platform.looks;
+    assert_eq!(system.wake(), []);
+    assert_eq!(system.platform.notified, []);
+    assert!(system.platform.looks - looks <= 4);
+}
+
+#[test]
+fn a_vm_ends_once_and_the_first_reason_stays() {
+    let mut system = system();
+    system.push(read(1));
+    system.push(end(EndReason::GuestFailed.number()));
+    system.push(read(2));
+    system.push(other(Kind::Reset));
+    system.push(end(EndReason::PoweredOff.number()));
+    let mut told = system.wake();
+    for _ in 0..5 {
+        system.platform.now += HZ;
+        system.push(end(EndReason::PoweredOff.number()));
+        told.extend(system.wake());
+    }
+    let ends = told.iter().filter_map(|entry| match entry {
+        Entry::Event(kind, record) => Some((*kind, record.value)),
+        _ => None,
+    });
+    let first = (Kind::End, EndReason::GuestFailed.number());
+    assert_eq!(ends.collect::<Vec<_>>(), [first]);
+    assert_eq!(system.trace.ended(0), Some(EndReason::GuestFailed));
+    assert_eq!(system.state.read(0).sequence, 1, "an access after the end");
+    let told = misbehaviours(&told);
+    assert!(told.iter().all(|told| told.last == Misdeed::AfterEnd));
+    assert_eq!(told.iter().map(|told| told.count).sum::<u64>(), 8);
+}
+
+#[test]
+fn a_reader_that_lies_is_told_of_and_ends_nothing() {
+    let mut system = system();
+    let fill = |system: &mut System| {
+        for _ in 0..LOG_SLOTS {
+            system.push(other(Kind::Reset));
+            system
+                .trace
+                .notified(ChannelSet::EMPTY, &mut system.platform);
+        }
+    };
+    fill(&mut system);
+    // The ring is full, and its reader says that it has read what comes after.
+    system.claim_read(u64::MAX);
+    fill(&mut system);
+    // It reads all that there is, after all.
+    while system.log_reader.pop().is_some() {}
+    let told = misbehaviours(&system.wake());
+    assert_eq!(told.len(), 1);
+    assert_eq!(
+        (told[0].last, told[0].ring),
+        (Misdeed::Reader, RingFate::Open)
+    );
+    assert_eq!(system.trace.ended(0), None);
+}
