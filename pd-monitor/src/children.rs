@@ -3,7 +3,7 @@
 //! Used by `main`. Invariants: the numbers are those of `system.xml`, also in the slots of the
 //! capabilities that its `cspace` gives; a child that was stopped never runs again.
 
-use crate::shares;
+use crate::share_channels;
 use oversight::{LifePage, Part, Silence, Watch};
 use pd_runtime::{optional_region, region};
 use sel4_microkit::Child;
@@ -61,7 +61,7 @@ impl Children {
                 Part::Clock | Part::Monitor => child(true, None),
                 // Where a guest runs on its VMM's time nobody needs it.
                 Part::Idle => child(cfg!(target_arch = "aarch64"), None),
-                Part::Share(vm) => child(shares::renewed(vm).is_some(), None),
+                Part::Share(vm) => child(share_channels::renewed(vm).is_some(), None),
             };
         }
         Self {

@@ -21,6 +21,7 @@ mod children;
 mod cpu;
 mod faults;
 mod report;
+mod share_channels;
 mod shares;
 
 use children::Children;

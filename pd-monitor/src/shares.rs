@@ -23,9 +23,10 @@
 //! system description without `pd-share` has none of this, and its VMMs no limit.
 
 use crate::children::{Children, scheduling_context};
+use crate::share_channels::renewed;
 use oversight::Part;
 use sel4::cap::{Endpoint, Tcb};
-use sel4_microkit::{Channel, ChannelSet, Child, get_mr, var};
+use sel4_microkit::{Channel, ChannelSet, Child, get_mr};
 use trace_records::MAX_VMS;
 
 /// The priority of a VMM on its share, and in the background: above and below the vCPUs'. A test
@@ -43,23 +44,6 @@ const CONSUMED: usize = 1;
 /// The number of the first VMM's: the protection domains count from here in their order in the
 /// system description, where the VMMs follow the monitor.
 const FIRST_CONTEXT: u64 = 0x101;
-
-/// The channel by which a VM's `pd-share` says that its VMM's share is there again.
-pub fn renewed(vm: usize) -> Option<Channel> {
-    let channels = [
-        *var!(share: usize = 0),
-        *var!(share_1: usize = 0),
-        *var!(share_2: usize = 0),
-        *var!(share_3: usize = 0),
-        *var!(share_4: usize = 0),
-        *var!(share_5: usize = 0),
-        *var!(share_6: usize = 0),
-        *var!(share_7: usize = 0),
-    ];
-    // 0 leads to the console.
-    let channel = channels.get(vm).filter(|&&channel| channel != 0);
-    channel.map(|&channel| Channel::new(channel))
-}
 
 /// Whether this is no notification but a timeout fault: it comes by the monitor's own endpoint,
 /// whose badge is 0, and a notification has a channel.

@@ -1,7 +1,7 @@
 //! Hosts the components: the unikernel's stand-in for the Microkit.
 //!
-//! `main` runs once, on the host's stack; `guest_exit` on the same stack, afresh, for each
-//! exit, with interrupts masked. Components run to completion, one at a time; a component
+//! `main` runs once, on the host's stack, until the first guest runs; `guest_exit` on the same stack,
+//! afresh, for each exit, with interrupts masked. Components run to completion, one at a time; a component
 //! that is signalled runs as soon as none of higher priority wants to, and a guest runs
 //! when no component does.
 //!
@@ -206,8 +206,8 @@ impl Machine for VmmHost<'_> {
     }
 }
 
-/// Sets the VMs and the components up and runs the guests.
-pub fn main(board: Board) -> ! {
+/// Sets the VMs and the components up. Returns the vCPU that runs first; its VM is in the CPU.
+pub fn main(board: Board) -> &'static mut Vcpu {
     let clock = Clock {
         hz: clock::frequency_hz(),
         start_ticks: clock::now(),
@@ -219,8 +219,8 @@ pub fn main(board: Board) -> ! {
     vcpu.begin_exit(clock::now());
     host.settle(vcpu);
     vcpu.host = core::ptr::from_mut(host).cast();
-    // SAFETY: `settle` returned with a VM in the CPU that may run.
-    unsafe { vcpu.enter() }
+    // `settle` returned with a VM in the CPU that may run.
+    vcpu
 }
 
 impl ComponentHost {

@@ -55,7 +55,7 @@ impl Answers {
     #[inline(always)]
     pub fn answer(&mut self, exit: Exit, machine: &mut impl A64Machine) -> bool {
         use a64_guest::syndrome::{Trap, decode};
-        use guest_access::{Direction};
+        use guest_access::Direction;
         use trace_records::{Kind, Record, Tag};
 
         let Trap::Access(access) = decode(exit.syndrome, exit.address, exit.pc) else {

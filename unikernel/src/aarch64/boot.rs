@@ -1,10 +1,11 @@
 //! From the first Rust instruction to a machine that can run guests.
 //!
-//! Called by `assembly::_start`: EL2, interrupts masked, MMU off, .bss zeroed, on the host's
+//! Called by `_start`: EL2, interrupts masked, MMU off, .bss zeroed, on the host's
 //! stack. The invariant is an order: nothing takes a lock (an atomic read-modify-write, not
 //! dependable with the MMU off) before the MMU is on, and what cannot go on says so on the
 //! UART, even if there is no device tree to find that by.
 
+use super::Vcpu;
 use super::device_tree;
 use super::memory_map::LAST_RESORT_UART;
 use super::{clock, gic, hypervisor, paging, power, uart};
@@ -21,8 +22,9 @@ pub struct Machine {
     pub guests: Guests,
 }
 
-/// Brings the machine up and hands it to `main`.
-pub extern "C" fn boot() -> ! {
+/// Brings the machine up and hands it to `main`; returns the vCPU that runs first, whose VM is in the
+/// CPU.
+pub extern "C" fn boot() -> &'static mut Vcpu {
     // SAFETY: QEMU put the tree at the start of RAM and nothing has written there since.
     let board = unsafe { device_tree::read() };
     let (uart, guests) = match &board {

@@ -7,7 +7,7 @@
 //! The timer is the EL2 physical one, CNTHP_*_EL2: no register of it exists at EL1.
 //! Arm ARM D12.1 (counters), D12.2 (timers), D17.11 (registers).
 
-use super::assembly;
+use super::assembly::instructions;
 use aarch64_cpu::registers::{CNTFRQ_EL0, CNTHP_CTL_EL2, CNTPCT_EL0, Readable, Writeable};
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -40,7 +40,7 @@ pub fn start_wakeups() {
     let period = frequency_hz() * WAKEUP_PERIOD_MS / 1000;
     assert!(period > 0, "CNTFRQ_EL0 says {} Hz", frequency_hz());
     PERIOD_TICKS.store(period, Ordering::Relaxed);
-    assembly::set_hypervisor_timer_deadline(now() + period);
+    instructions::set_hypervisor_timer_deadline(now() + period);
     CNTHP_CTL_EL2.write(CNTHP_CTL_EL2::ENABLE::SET + CNTHP_CTL_EL2::IMASK::CLEAR);
 }
 
@@ -48,10 +48,10 @@ pub fn start_wakeups() {
 /// level-triggered interrupt too.
 pub fn schedule_next_wakeup() {
     let period = wakeup_period();
-    let mut deadline = assembly::hypervisor_timer_deadline() + period;
+    let mut deadline = instructions::hypervisor_timer_deadline() + period;
     let now = now();
     if deadline <= now {
         deadline += ((now - deadline) / period + 1) * period;
     }
-    assembly::set_hypervisor_timer_deadline(deadline);
+    instructions::set_hypervisor_timer_deadline(deadline);
 }

@@ -6,7 +6,7 @@
 //!
 //! Arm ARM D17.2 (registers), D1.3.1 and D17.1 (reset values).
 
-use super::assembly::FpRegisters;
+use super::assembly::instructions::FpRegisters;
 use aarch64_cpu::registers::*;
 
 /// Declares the structure, and the loading and saving of each of its registers.

@@ -5,7 +5,7 @@
 //! reference to memory that a guest writes. What is written is in memory, not only in our
 //! data cache, because a guest begins with its caches off (Arm ARM D7.5.9).
 
-use super::assembly;
+use super::assembly::instructions;
 use guest_access::GuestPhysAddr;
 use thiserror::Error;
 use vm_components::MappedRam;
@@ -49,7 +49,7 @@ impl GuestRam {
         // SAFETY: `pointer` checked that all bytes are in this VM's RAM, which is mapped and
         // has no references (`new`); the source is a reference, so it is not there.
         unsafe { to.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
-        each_line(to.addr(), bytes.len(), assembly::clean_data_cache_line);
+        each_line(to.addr(), bytes.len(), instructions::clean_data_cache_line);
         Ok(())
     }
 
@@ -63,9 +63,9 @@ impl GuestRam {
         each_line(
             from.addr(),
             bytes.len(),
-            assembly::clean_and_invalidate_data_cache_line,
+            instructions::clean_and_invalidate_data_cache_line,
         );
-        assembly::complete_cache_maintenance();
+        instructions::complete_cache_maintenance();
         // SAFETY: `pointer` checked that all bytes are in this VM's RAM, which is mapped and
         // has no references (`new`); the target is a reference, so it is not there.
         unsafe { from.copy_to_nonoverlapping(bytes.as_mut_ptr(), bytes.len()) };
@@ -78,7 +78,7 @@ impl GuestRam {
             let to = first as *mut u8;
             // SAFETY: all of it is this VM's, mapped, and has no references (`new`).
             unsafe { to.write_bytes(0, len_bytes) };
-            each_line(first, len_bytes, assembly::clean_data_cache_line);
+            each_line(first, len_bytes, instructions::clean_data_cache_line);
         }
     }
 

@@ -7,7 +7,7 @@
 //! Arm ARM D17.2.48 (HCR_EL2), D17.2.30 (CPTR_EL2), D17.3.24 (MDCR_EL2), D17.11.2
 //! (CNTHCTL_EL2); GIC specification 12.4.5 (ICH_HCR_EL2).
 
-use super::assembly;
+use super::assembly::instructions;
 use aarch64_cpu::registers::*;
 
 /// Sets all of it. The entry's `eret` synchronizes.
@@ -44,8 +44,8 @@ pub fn configure() {
     // The guest has no interrupt controller: every ICC_* register of group 0, group 1 and
     // both traps, and the virtual interface that HCR_EL2.IMO would show instead is off.
     ICH_HCR_EL2.set(ICH_TRAP_COMMON | ICH_TRAP_GROUP_0 | ICH_TRAP_GROUP_1);
-    assembly::clear_aarch32_traps();
-    assembly::set_virtual_processor_id(MIDR_EL1.get());
+    instructions::clear_aarch32_traps();
+    instructions::set_virtual_processor_id(MIDR_EL1.get());
     VMPIDR_EL2.write(VMPIDR_EL2::RES1::SET + VMPIDR_EL2::U::UniprocessorSystem);
 }
 

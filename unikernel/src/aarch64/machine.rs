@@ -3,7 +3,7 @@
 //! Called by `assembly` for each exit, with interrupts masked, and by the VMM while the guest
 //! is stopped. The invariant is that of `component_host`.
 
-use super::assembly;
+use super::assembly::instructions;
 use super::el1_context::El1Context;
 use super::vcpu::{self, ExitKind, Vcpu};
 use crate::component_host::{ComponentHost, GuestIs, VmmHost};
@@ -82,7 +82,7 @@ impl A64Machine for VmmHost<'_> {
 
     fn start(&mut self, entry: u64, x0: u64, x1: u64) {
         // The image came as data; the guest fetches it.
-        assembly::invalidate_instruction_cache();
+        instructions::invalidate_instruction_cache();
         El1Context::RESET.load();
         self.vcpu.reset(entry);
         self.vcpu.set_gpr(0, x0);

@@ -7,7 +7,7 @@
 //! Arm ARM D8.2 (translation), D8.4 (permissions of a one-EL regime), D17.2.124 (SCTLR_EL2),
 //! D17.2.139 (TCR_EL2).
 
-use super::assembly;
+use super::assembly::instructions;
 use super::memory_map::{COMPILED_CONFIGURATIONS, IMAGE, REPORT};
 use super::table_pool::TablePool;
 use crate::image;
@@ -90,7 +90,7 @@ pub unsafe fn enable(devices: &[Range<usize>], guests: &Guests) {
     // SAFETY: the map covers all that this program uses, with the permissions it uses it
     // with: the linker symbols above are its whole extent.
     unsafe { map.activate() };
-    assembly::invalidate_host_tlb();
+    instructions::invalidate_host_tlb();
     SCTLR_EL2.set(
         SCTLR_RES1
             | (SCTLR_EL2::M::Enable

@@ -6,7 +6,7 @@
 //!
 //! Arm ARM D8.2 (stage 2), D17.2.157 (VTCR_EL2), D17.2.159 (VTTBR_EL2).
 
-use super::assembly;
+use super::assembly::instructions;
 use super::table_pool::TablePool;
 use aarch64_cpu::registers::{ID_AA64MMFR0_EL1, Readable, VTCR_EL2, VTTBR_EL2, Writeable};
 use aarch64_paging::descriptor::{PhysicalAddress, Stage2Attributes};
@@ -101,7 +101,7 @@ impl Stage2 {
         if !self.map.active() {
             // The first time: whoever used this VMID before us left what he liked.
             self.map.mark_active();
-            assembly::invalidate_guest_tlb();
+            instructions::invalidate_guest_tlb();
         }
     }
 }

@@ -9,7 +9,7 @@
 //!
 //! Arm ARM D1.3 (exception entry); what is computed of it is `a64_guest::exception`.
 
-use super::assembly::{self, FpRegisters};
+use super::assembly::instructions::FpRegisters;
 use a64_guest::exception::{self, EL1H_MASKED, Pan};
 use a64_guest::stage1::Regime;
 use aarch64_cpu::registers::{
@@ -155,16 +155,6 @@ impl Vcpu {
     pub fn set_pstate(&mut self, pstate: u64) {
         const MODE: u64 = 0x1f;
         self.spsr = pstate & !MODE | self.spsr & MODE;
-    }
-
-    /// Runs the guest; the next thing the host sees is `guest_exit`.
-    ///
-    /// # Safety
-    ///
-    /// Stage 2 and the EL1 registers in the hardware must be those of this vCPU's VM.
-    pub unsafe fn enter(&'static mut self) -> ! {
-        // SAFETY: the caller's promise is the callee's condition.
-        unsafe { assembly::enter_guest(self) }
     }
 }
 

@@ -1,9 +1,10 @@
 //! From the first Rust instruction to a machine that can run guests.
 //!
-//! Called by `assembly::_start`: long mode, interrupts off, the first GiB mapped to itself,
+//! Called by `_start`: long mode, interrupts off, the first GiB mapped to itself,
 //! .bss zeroed, on the host's stack. The invariant is an order: exceptions have a handler
 //! before anything can go wrong, and what cannot go on says so on the serial port.
 
+use super::Vcpu;
 use super::{clock, descriptors, interrupts, paging, power, start_info, svm, uart};
 use crate::places::Guests;
 use crate::report;
@@ -15,8 +16,9 @@ pub struct Machine {
     pub guests: Guests,
 }
 
-/// Brings the machine up and hands it to `main`.
-pub extern "C" fn boot(start_info: usize) -> ! {
+/// Brings the machine up and hands it to `main`; returns the vCPU that runs first, whose VM is in the
+/// CPU.
+pub extern "C" fn boot(start_info: usize) -> &'static mut Vcpu {
     report::begin();
     // SAFETY: first call; a PC has COM1.
     unsafe { uart::init() };

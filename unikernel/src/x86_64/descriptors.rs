@@ -6,7 +6,7 @@
 //!
 //! AMD APM volume 2, 4.8 (descriptors), 8.9 (long-mode interrupts), 12.2.5 (task state).
 
-use super::assembly;
+use super::assembly::exceptions;
 use super::interrupts::{SPURIOUS_VECTOR, WAKEUP_VECTOR};
 use hermit_sync::ExclusiveCell;
 use x86_64::VirtAddr;
@@ -73,16 +73,16 @@ fn set_entries(table: &mut InterruptDescriptorTable) {
         unsafe { &mut *core::ptr::from_mut(table).cast() };
     let exceptions = entries.iter_mut().take(32).enumerate();
     for (vector, entry) in exceptions {
-        let address = VirtAddr::new(assembly::exception_entry(vector) as u64);
+        let address = VirtAddr::new(exceptions::exception_entry(vector) as u64);
         // SAFETY: the entry takes what the CPU pushes for this vector, and does not return.
         let options = unsafe { entry.set_handler_addr(address) };
         // SAFETY: `load` put a stack there.
         unsafe { options.set_stack_index(EMERGENCY_STACK) };
     }
-    let wakeup = VirtAddr::new(assembly::wakeup_interrupt_entry() as u64);
+    let wakeup = VirtAddr::new(exceptions::wakeup_interrupt_entry() as u64);
     // SAFETY: the entry ends with IRET and changes no register.
     unsafe { entries[usize::from(WAKEUP_VECTOR)].set_handler_addr(wakeup) };
-    let spurious = VirtAddr::new(assembly::spurious_interrupt_entry() as u64);
+    let spurious = VirtAddr::new(exceptions::spurious_interrupt_entry() as u64);
     // SAFETY: as before.
     unsafe { entries[usize::from(SPURIOUS_VECTOR)].set_handler_addr(spurious) };
 }

@@ -8,7 +8,7 @@
 //!
 //! AMD APM volume 2, 16.3 to 16.4 (local APIC), 15.17 (global interrupt flag).
 
-use super::assembly;
+use super::assembly::instructions;
 use core::ops::Range;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use x86_64::instructions::port::PortWriteOnly;
@@ -105,7 +105,7 @@ fn write(offset: usize, value: u32) {
 /// Takes all pending interrupts; true if the wake-up was among them.
 pub fn acknowledge_wakeup() -> bool {
     // SAFETY: `svm::init` has called `hold_interrupts`.
-    unsafe { assembly::take_interrupts() };
+    unsafe { instructions::take_interrupts() };
     let wakeups = WAKEUPS.load(Ordering::Relaxed);
     SEEN.swap(wakeups, Ordering::Relaxed) != wakeups
 }
@@ -113,5 +113,5 @@ pub fn acknowledge_wakeup() -> bool {
 /// Sleeps until an interrupt is pending, and takes it.
 pub fn wait_for_interrupt() {
     // SAFETY: `svm::init` has called `hold_interrupts`.
-    unsafe { assembly::wait_for_interrupt() };
+    unsafe { instructions::wait_for_interrupt() };
 }

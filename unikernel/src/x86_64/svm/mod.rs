@@ -11,7 +11,7 @@ pub mod saved_vm;
 pub mod vcpu;
 pub mod vmcb;
 
-use super::assembly;
+use super::assembly::instructions;
 use core::cell::UnsafeCell;
 use raw_cpuid::CpuId;
 use thiserror::Error;
@@ -75,9 +75,9 @@ pub fn init() -> Result<(), SvmError> {
     // SAFETY: a page that is the CPU's alone from here on.
     unsafe { Msr::new(VM_HSAVE_PA).write(HOST_SAVE_AREA.0.get().addr() as u64) };
     // SAFETY: SVM is on; a page of its own.
-    unsafe { assembly::vmsave(host_vmcb()) };
+    unsafe { instructions::vmsave(host_vmcb()) };
     // SAFETY: SVM is on; `descriptors` loaded the table.
-    unsafe { assembly::hold_interrupts() };
+    unsafe { instructions::hold_interrupts() };
     Ok(())
 }
 

@@ -7,7 +7,7 @@
 use super::nested_paging::NestedPaging;
 use super::vcpu::{V_TPR, Vcpu};
 use super::vmcb::StateSaveArea;
-use crate::arch::assembly::FpState;
+use crate::arch::assembly::instructions::FpState;
 
 /// All registers, what is about to happen to the vCPU, and the nested page tables.
 pub struct SavedVm {

@@ -12,7 +12,7 @@
 use super::msr::{EFER_SVME, PERMISSION_MAP};
 use super::nested_paging::NestedPaging;
 use super::vmcb::{ExceptionIntercepts, Intercepts, Segment, StateSaveArea, Vmcb};
-use crate::arch::assembly::{self, FpState};
+use crate::arch::assembly::instructions::FpState;
 use core::ffi::c_void;
 
 /// The one virtual CPU that runs, whose VM changes.
@@ -275,15 +275,5 @@ impl Vcpu {
     /// `now` included, in ticks.
     pub fn end_exit(&mut self, now: u64) -> u64 {
         self.exit_ticks.wrapping_add(now)
-    }
-
-    /// Runs the guest; the next thing the host sees is `guest_exit`.
-    ///
-    /// # Safety
-    ///
-    /// A VM must have been restored into it, after its reset.
-    pub unsafe fn enter(&'static mut self) -> ! {
-        // SAFETY: the caller's promise is the callee's condition.
-        unsafe { assembly::enter_guest(self) }
     }
 }
