@@ -52,7 +52,7 @@ IMAGES  = --images $(FIRMWARE) --kernel $(FIRMWARE)/unikernel --arch $(ARCH) --p
 OTHER_aarch64 := x86_64
 OTHER_x86_64  := aarch64
 GUESTS_OF_THE_OTHER = $(shell sed -n 's/.*{ name = "\([a-z0-9-]*\)".*$(OTHER_$(ARCH))-programs.*/\1/p' guest/Cargo.toml)
-GUESTS = $(filter-out $(GUESTS_OF_THE_OTHER),$(patsubst guest/src/bin/%.rs,%,$(wildcard guest/src/bin/*.rs)))
+GUESTS = guest-app $(filter-out $(GUESTS_OF_THE_OTHER),$(patsubst guest/test-guests/%.rs,%,$(wildcard guest/test-guests/*.rs)))
 # What is built for bare metal in one go: for x86_64 also the ROM from which Bochs boots.
 ROM_x86_64 := boot-rom
 BARE_METAL_aarch64 := --package unikernel --package hostile-unikernel --package guest --features guest/aarch64-programs

@@ -1,8 +1,9 @@
 //! What every guest program needs: bare metal in a VM with one vCPU, on one console line at a
 //! time, with a command line, a clock and trace devices.
 //!
-//! The programs are `src/bin/`, a file each. A program is a function `run` that takes what
-//! the VM said ([`Start`]) and returns, and [`program!`]:
+//! The demo is `src/main.rs`, its driver `src/driver.rs`; the guests of the tests are `test-guests/`, a
+//! file each. A program is a function `run` that takes what the VM said ([`Start`]) and returns, and
+//! [`program!`]:
 //!
 //! ```text
 //! guest::program!(run);
@@ -49,10 +50,10 @@ mod boot;
 pub mod clock;
 pub mod cmdline;
 pub mod conformance;
+pub mod driver;
 pub mod power;
 pub mod register_file;
 pub mod ticks;
-pub mod trace_location;
 
 pub(crate) use arch::call;
 #[cfg(target_arch = "x86_64")]
@@ -63,7 +64,7 @@ pub use arch::{access_forms, code, console, cpu, exceptions, page_tables, timer_
 
 use clock::Clock;
 use cmdline::{CommandLine, CommandLineError};
-use trace_location::TraceLocation;
+use driver::TraceLocation;
 
 /// How a program ends, unless one of its checks ended the VM before: `Ok` powers off, the
 /// error is a mistake in the VM's configuration.

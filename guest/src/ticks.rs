@@ -9,7 +9,7 @@ use core::time::Duration;
 use crate::{
     check,
     clock::{Clock, Instant, Wait},
-    trace_location::TraceLocation,
+    driver::TraceLocation,
 };
 
 /// How far off a whole second a tick may be seen.

@@ -7,7 +7,7 @@
 //! held all-ones before, so that a W form which leaves the upper half alone shows.
 //! Arm ARM C3.2 (loads and stores), D17.2.37 (which of them set ISS.ISV).
 
-use crate::trace_location::{TraceLocation, WORD_LEN_BYTES};
+use crate::driver::{TraceLocation, WORD_LEN_BYTES};
 
 /// Methods of one load each, into a register that is returned whole.
 macro_rules! loads {

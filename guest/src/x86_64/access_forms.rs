@@ -7,7 +7,7 @@
 //! all-ones before, so that a 32-bit form which leaves the upper half alone shows.
 //! AMD APM volume 3, chapter 3.
 
-use crate::trace_location::{TraceLocation, WORD_LEN_BYTES};
+use crate::driver::{TraceLocation, WORD_LEN_BYTES};
 use core::arch::asm;
 
 /// Methods of one load each, into a register that is returned whole.

@@ -1,6 +1,6 @@
 //! A guest that means harm. Its VMM is honest.
 //!
-//! Each is a program of `guest/src/bin`, with its words on the command line; most are scenarios
+//! Each is a program of `guest/test-guests`, with its words on the command line; most are scenarios
 //! of the system tests as well, which say more of what becomes of it.
 
 use crate::{Act, Attack, Exists, Leaves, Seen, StoppedBy};

@@ -13,8 +13,8 @@
 use core::fmt;
 
 use guest::code::CodePage;
+use guest::driver::PAGE_LEN_BYTES;
 use guest::page_tables::{self, WINDOW, WINDOW_LEVEL_3};
-use guest::trace_location::PAGE_LEN_BYTES;
 use guest::{Outcome, Start, check, say, segments};
 
 #[path = "modes/accesses.rs"]
@@ -86,7 +86,7 @@ impl Access {
 
 /// The device's location, what it should hold, and what was done to it since it was last said.
 struct Location {
-    device: guest::trace_location::TraceLocation,
+    device: guest::driver::TraceLocation,
     made: [Access; MOST],
     count: usize,
     /// The word without the ticks that it may have counted since.

@@ -2,9 +2,9 @@
 //!
 //! Arm ARM C6.2.
 
+use guest::driver::TraceLocation;
 use guest::exceptions::{Exception, attempt};
 use guest::page_tables::{self, WINDOW, WINDOW_ENTRY_BYTES, WINDOW_LEVEL_2, forget_translations};
-use guest::trace_location::TraceLocation;
 use guest::{check, say};
 
 use super::TRAPS;

@@ -7,12 +7,12 @@
 
 use guest::check;
 use guest::code::{RFLAGS_CLEAR, Registers};
+use guest::driver::PAGE_LEN_BYTES;
 use guest::exceptions::{Exception, attempt};
 use guest::page_tables::{self, WINDOW, WINDOW_LEVEL_3, forget_translations};
 use guest::segments::{
     self, Around, CODE_32, CODE_64, DATA, FarPointer, Origin, STAR, USER_CODE_64, system_call_entry,
 };
-use guest::trace_location::PAGE_LEN_BYTES;
 
 use super::{CODE, DEVICE_TO_READ, Location, USER_CODE, USER_DEVICE};
 

@@ -10,9 +10,10 @@
 use core::fmt;
 
 use guest::{
-    Outcome, Start, check, say,
+    Outcome, Start, check,
+    driver::{Lane, TraceLocation},
+    say,
     ticks::{TickWatch, is_possible_advance, is_written_or_next},
-    trace_location::{Lane, TraceLocation},
 };
 
 guest::program!(run);

@@ -8,10 +8,10 @@ use core::sync::atomic::{AtomicU8, Ordering};
 
 use guest::check;
 use guest::code::{CodePage, RFLAGS_CLEAR, Registers};
+use guest::driver::PAGE_LEN_BYTES;
 use guest::exceptions::attempt;
 use guest::page_tables::{self, WINDOW, WINDOW_LEVEL_3};
 use guest::segments::{self, Around, CODE_32, CODE_64, DATA, DATA_AT, FarPointer};
-use guest::trace_location::PAGE_LEN_BYTES;
 
 use super::Location;
 

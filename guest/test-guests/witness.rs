@@ -14,9 +14,9 @@ use core::time::Duration;
 use guest::{
     Outcome, Start,
     clock::{Clock, Instant, Wait},
+    driver::TraceLocation,
     say,
     ticks::{TOLERANCE, TickWatch},
-    trace_location::TraceLocation,
 };
 
 guest::program!(run);

@@ -6,11 +6,11 @@
 use core::sync::atomic::AtomicU64;
 
 use guest::code;
+use guest::driver::TraceLocation;
 use guest::exceptions::{Exception, attempt};
 use guest::page_tables::{
     self, WINDOW, WINDOW_ENTRY_BYTES, WINDOW_LEVEL_2, WINDOW_LEVEL_3, forget_translations,
 };
-use guest::trace_location::TraceLocation;
 use guest::{check, say};
 
 use super::{OTHER, TRAPS};

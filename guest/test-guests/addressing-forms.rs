@@ -14,10 +14,10 @@ use guest::{
     Outcome, Start,
     addressing_forms::{Form, GENERAL, OTHER, Registers, SP_EL0, SP_EL1, VECTOR, WIDE},
     check,
+    driver::TraceLocation,
     exceptions::{Exception, attempt},
     paging::{Granule, Mmu, Use, WINDOW},
     say,
-    trace_location::TraceLocation,
 };
 
 guest::program!(run);

@@ -14,7 +14,7 @@ fn run(start: &Start) -> Outcome {
     let mut location = start.trace_location("trace")?;
     let address = start.cmdline.number("watch")?;
     let clock = &start.clock;
-    let pause = |location: &mut guest::trace_location::TraceLocation| {
+    let pause = |location: &mut guest::driver::TraceLocation| {
         for _ in 0..10 {
             location.read();
             let step = Duration::from_millis(100);

@@ -22,10 +22,10 @@ use core::time::Duration;
 use guest::{
     Outcome, Start, check,
     clock::{Clock, Instant, Wait},
+    driver::TraceLocation,
     power::{self, FailureCode},
     say,
     ticks::{TickWatch, check_on_second},
-    trace_location::TraceLocation,
 };
 
 guest::program!(run);

@@ -8,7 +8,7 @@
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
-use guest::{Outcome, Start, check, say, trace_location::TraceLocation};
+use guest::{Outcome, Start, check, driver::TraceLocation, say};
 
 guest::program!(run);
 

@@ -13,9 +13,9 @@ use core::time::Duration;
 use guest::{
     Outcome, Start, check,
     clock::{Wait, whole_ms},
+    driver::TraceLocation,
     say,
     ticks::{Tick, TickWatch, is_written_or_next},
-    trace_location::TraceLocation,
 };
 
 guest::program!(run);

@@ -13,7 +13,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use guest::aarch32::{self, A32, BIG_ENDIAN, EQUAL, End, Registers, T32};
 use guest::code::CodePage;
-use guest::trace_location::TraceLocation;
+use guest::driver::TraceLocation;
 use guest::{Outcome, Start, check, say};
 
 guest::program!(run);

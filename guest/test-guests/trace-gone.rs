@@ -10,7 +10,7 @@
 
 use core::time::Duration;
 
-use guest::{Outcome, Start, check, clock::whole_ms, say, trace_location::TraceLocation};
+use guest::{Outcome, Start, check, clock::whole_ms, driver::TraceLocation, say};
 
 guest::program!(run);
 

@@ -16,8 +16,8 @@ use core::time::Duration;
 use guest::{
     Outcome, Start,
     clock::{Clock, Wait},
+    driver::TraceLocation,
     say,
-    trace_location::TraceLocation,
 };
 
 guest::program!(run);

@@ -15,8 +15,8 @@ use core::time::Duration;
 use guest::addressing_forms::Registers;
 use guest::clock::Wait;
 use guest::code::CodePage;
+use guest::driver::TraceLocation;
 use guest::exceptions::as_user;
-use guest::trace_location::TraceLocation;
 use guest::{Outcome, Start, check, say};
 
 guest::program!(run);

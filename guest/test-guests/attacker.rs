@@ -15,8 +15,8 @@ use guest::{
     Outcome, Start,
     clock::{Clock, Wait},
     cmdline::CommandLineError,
+    driver::TraceLocation,
     say,
-    trace_location::TraceLocation,
 };
 
 guest::program!(run);

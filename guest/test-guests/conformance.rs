@@ -11,7 +11,7 @@
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 use guest::conformance::{Case, Column, Exclusion, Expected, Form as _};
-use guest::trace_location::TraceLocation;
+use guest::driver::TraceLocation;
 use guest::{Outcome, Start, say};
 use own::Form;
 
