@@ -9,6 +9,7 @@ mod invocations;
 mod own_time;
 mod processor;
 mod vcpu;
+mod vmcs;
 
 pub use vcpu::{Event, VirtualMachine};
 pub use vm_components::X86 as Instructions;

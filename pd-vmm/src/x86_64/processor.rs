@@ -9,7 +9,8 @@
 //! (model-specific registers).
 
 use super::invocations::VCpuInvocations;
-use super::vcpu::{RAX, RBX, RCX, RDX, VCPU, VirtualMachine, read_vmcs, write_msr, write_vmcs};
+use super::vcpu::{RAX, RBX, RCX, RDX, VirtualMachine};
+use super::vmcs::{VCPU, read_vmcs, write_msr, write_vmcs};
 use core::arch::x86_64::{__cpuid, __cpuid_count, CpuidResult};
 use guest_access::GuestPhysAddr;
 use pd_runtime::Counter;

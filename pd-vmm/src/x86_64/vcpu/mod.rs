@@ -21,67 +21,34 @@
 //! Specification: Intel SDM volume 3, "VM Entries", "VM Exits"; seL4 reference manual, "X86
 //! VCPU"; Microkit manual, "Virtual Machines".
 
+mod machine;
+mod start;
+
 use super::invocations::{
     GENERAL_REGISTERS, VCpuInvocations, VmEntry, VmExit, exit_message, vm_enter,
 };
 use super::own_time::OwnTime;
+use super::vmcs::{VCPU, read_vmcs, require, write_vmcs};
 use crate::guest_ram::GuestRam;
 use core::cell::Cell;
 use guest_access::GuestPhysAddr;
-use pd_runtime::{Counter, Signals};
 use sel4::{Word, cap};
-use vm_components::{
-    Channel, ChannelSet, Host, Machine, X86Exception, X86Exit, X86ExitReason, X86Machine,
-};
+use start::{CODE_64, LONG_MODE, RFLAGS_FIXED};
+use vm_components::{ChannelSet, X86Exit, X86ExitReason, X86Machine};
 use vm_config::VmConfig;
-use vt_x::vmcs::{
-    Field, INTERRUPT_SHADOW, PIN_PREEMPTION_TIMER, SegmentRegister, entry, primary, secondary,
-};
-use vt_x::{
-    EPT_VIOLATION, Event as Injected, MadeBy, ModeRegisters, is_canonical, may_load, may_write,
-    memory_access, vector,
-};
-use x86_guest::{ControlRegisters, Mode, Paging, Registers, Segment, Situation};
+use vt_x::vmcs::{Field, INTERRUPT_SHADOW, entry, primary};
+use vt_x::{EPT_VIOLATION, Event as Injected, MadeBy, ModeRegisters, memory_access};
+use x86_guest::{ControlRegisters, Mode};
 
 // Capability slots that the Microkit gives a protection domain (its manual, "CSpace").
 const INPUT: cap::Endpoint = sel4::Cap::from_bits(1);
 const REPLY: cap::Reply = sel4::Cap::from_bits(4);
-pub(super) const VCPU: cap::VCpu = sel4::Cap::from_bits(330);
-
-/// #DB and #AC: a guest whose handlers cause them again would never be left.
-const EXCEPTIONS: Word = 1 << vector::DEBUG | 1 << vector::ALIGNMENT_CHECK;
-
-const RFLAGS_FIXED: u64 = 1 << 1;
-const RFLAGS_TF: u64 = 1 << 8;
-const DR7_RESET: u64 = 0x400;
-const PAT_RESET: u64 = 0x0007_0406_0007_0406;
-/// CR0 PG, WP, NE, ET, PE; CR4 PAE; EFER NXE, LMA, LME.
-const LONG_MODE: ControlRegisters = ControlRegisters {
-    cr0: 1 << 31 | 1 << 16 | 1 << 5 | 1 << 4 | 1,
-    cr4: 1 << 5,
-    efer: 1 << 11 | 1 << 10 | 1 << 8,
-};
-
-const CR4_PGE: u64 = 1 << 7;
-
-/// Access rights: present, type, and for code the L bit, for data the D bit.
-const CODE_64: Word = 0xa09b;
-const DATA: Word = 0xc093;
-const TASK_64: Word = 0x8b;
-const UNUSABLE: Word = 1 << 16;
 
 /// The numbers of general registers in instructions.
 pub(super) const RAX: u8 = 0;
 pub(super) const RCX: u8 = 1;
 pub(super) const RDX: u8 = 2;
 pub(super) const RBX: u8 = 3;
-const RSP: u8 = 4;
-const RSI: u8 = 6;
-const RDI: u8 = 7;
-
-/// Where the kernel has the register with this number; RSP has no place.
-const PLACES: [u8; 16] = [0, 2, 3, 1, 0, 6, 4, 5, 7, 8, 9, 10, 11, 12, 13, 14];
-
 /// What woke this protection domain.
 pub enum Event {
     /// The vCPU left the guest.
@@ -325,248 +292,4 @@ impl CodeSegment {
             attributes: (high << 8 | low) as u16,
         }
     }
-}
-
-/// Reads a field that the kernel lets be read.
-pub(super) fn read_vmcs(field: Field) -> Word {
-    match VCPU.vcpu_read_vmcs(field) {
-        Ok(value) => value,
-        Err(error) => panic!("reading {field:x?} of the VMCS: {error}"),
-    }
-}
-
-/// Writes a field that the kernel lets be written. Gives what is there after the bits that the
-/// kernel and the hardware fix.
-pub(super) fn write_vmcs(field: Field, value: Word) -> Word {
-    if let Err(refused) = may_write(field, value) {
-        panic!("writing {field:x?} of the VMCS: {refused}");
-    }
-    match VCPU.vcpu_write_vmcs(field, value) {
-        Ok(written) => written,
-        Err(error) => panic!("writing {value:#x} to {field:x?} of the VMCS: {error}"),
-    }
-}
-
-/// Writes a register of SYSCALL, which the kernel loads with the guest as it is given it.
-pub(super) fn write_msr(number: u32, value: Word) {
-    if let Err(refused) = may_load(number, value) {
-        panic!("writing register {number:#x}: {refused}");
-    }
-    // The kernel has it: no error is possible.
-    VCPU.vcpu_write_msr(number, value).ok();
-}
-
-/// Sets bits of a control, all of which the hardware must have.
-fn require(field: Field, bits: Word) {
-    let missing = bits & !write_vmcs(field, bits);
-    assert!(
-        missing == 0,
-        "this CPU's VT-x does not have bits {missing:#x} of {field:x?}, which this VMM needs"
-    );
-}
-
-impl Host for VirtualMachine {
-    #[inline(always)]
-    fn now(&mut self) -> u64 {
-        Counter::now()
-    }
-
-    #[inline(always)]
-    fn notify(&mut self, channel: Channel) {
-        // Whoever is notified may run at once.
-        self.time.pause(|| Signals.notify(channel));
-    }
-}
-
-impl Machine for VirtualMachine {
-    #[inline(always)]
-    fn proceed(&mut self, pc: u64) {
-        self.entry.rip = pc;
-        self.runs = true;
-        self.leave_shadow();
-        if self.rflags & RFLAGS_TF != 0 {
-            // The instruction that was carried out is a step as well.
-            const SINGLE_STEP: Word = 1 << 14;
-            write_vmcs(Field::GUEST_PENDING_DEBUG_EXCEPTIONS, SINGLE_STEP);
-        }
-    }
-
-    fn hold(&mut self) {
-        self.runs = false;
-    }
-
-    fn read_ram(&mut self, address: GuestPhysAddr, bytes: &mut [u8]) -> bool {
-        self.ram.read(address, bytes)
-    }
-
-    fn write_ram(&mut self, address: GuestPhysAddr, bytes: &[u8]) -> bool {
-        self.ram.write(address, bytes)
-    }
-
-    fn clear_ram(&mut self) {
-        self.ram.clear();
-    }
-}
-
-impl Registers for VirtualMachine {
-    #[inline(always)]
-    fn gpr(&self, number: u8) -> u64 {
-        if number == RSP {
-            return read_vmcs(Field::GUEST_RSP);
-        }
-        self.registers[usize::from(PLACES[usize::from(number & 0xf)])]
-    }
-
-    #[inline(always)]
-    fn rflags(&self) -> u64 {
-        self.rflags
-    }
-
-    fn segment_base(&self, segment: Segment) -> u64 {
-        let register = match segment {
-            Segment::Fs => return read_vmcs(SegmentRegister::Fs.base()),
-            Segment::Gs => return read_vmcs(SegmentRegister::Gs.base()),
-            // In 64-bit mode the others begin at 0 whatever was loaded.
-            _ if self.situation().mode() == Mode::Long => return 0,
-            Segment::Es => SegmentRegister::Es,
-            Segment::Cs => SegmentRegister::Cs,
-            Segment::Ss => SegmentRegister::Ss,
-            Segment::Ds => SegmentRegister::Ds,
-        };
-        read_vmcs(register.base()) & 0xffff_ffff
-    }
-}
-
-impl X86Machine for VirtualMachine {
-    const SEES_CODE_SEGMENT: bool = false;
-
-    #[inline(always)]
-    fn set_gpr(&mut self, number: u8, value: u64) {
-        if number == RSP {
-            write_vmcs(Field::GUEST_RSP, value);
-            return;
-        }
-        self.registers[usize::from(PLACES[usize::from(number & 0xf)])] = value;
-        self.changed = true;
-    }
-
-    fn set_rflags(&mut self, value: u64) {
-        self.rflags = value;
-        write_vmcs(Field::GUEST_RFLAGS, value);
-    }
-
-    fn situation(&self) -> Situation {
-        const L: u16 = 1 << 9;
-        let rights = read_vmcs(SegmentRegister::Cs.access_rights());
-        let mut code = CodeSegment::of(rights, 0);
-        if code.attributes & L == 0 {
-            code.base = read_vmcs(SegmentRegister::Cs.base());
-        }
-        self.code.set(code);
-        self.presumed_situation()
-    }
-
-    #[inline(always)]
-    fn presumed_situation(&self) -> Situation {
-        let CodeSegment { base, attributes } = self.code.get();
-        let ControlRegisters { cr0, cr4, efer } = self.control;
-        Situation {
-            rip: self.entry.rip,
-            code_base: base,
-            code_attributes: attributes,
-            paging: Paging {
-                cr0,
-                cr3: self.cr3,
-                cr4,
-                efer,
-            },
-        }
-    }
-
-    /// SS's privilege level, which the hardware keeps equal to CPL.
-    fn privilege_level(&self) -> u8 {
-        (read_vmcs(SegmentRegister::Ss.access_rights()) >> 5 & 3) as u8
-    }
-
-    #[inline(always)]
-    fn ram_words(&self) -> impl Fn(GuestPhysAddr) -> Option<u64> + Copy + use<> {
-        self.ram.words()
-    }
-
-    fn inject(&mut self, exception: X86Exception) {
-        match exception {
-            X86Exception::InvalidOpcode => self.raise(vector::INVALID_OPCODE),
-            // CR2 is neither in the VMCS nor otherwise the kernel's to give: a handler would
-            // read an old address. What the hardware itself has checked does not lead here; the
-            // second page of an access may.
-            X86Exception::GeneralProtection | X86Exception::PageFault { .. } => {
-                self.raise(vector::GENERAL_PROTECTION);
-            }
-        }
-    }
-
-    fn start(&mut self, entry: u64, page_tables: GuestPhysAddr, rdi: u64, rsi: u64) {
-        for register in SegmentRegister::ALL {
-            let (selector, access_rights, limit) = match register {
-                SegmentRegister::Cs => (8, CODE_64, 0xffff_ffff),
-                SegmentRegister::Ldtr => (0, UNUSABLE, 0),
-                SegmentRegister::Tr => (0, TASK_64, 0xffff),
-                _ => (16, DATA, 0xffff_ffff),
-            };
-            write_vmcs(register.selector(), selector);
-            write_vmcs(register.access_rights(), access_rights);
-            write_vmcs(register.limit(), limit);
-            write_vmcs(register.base(), 0);
-        }
-        require(Field::PIN_BASED_CONTROLS, PIN_PREEMPTION_TIMER);
-        require(Field::PRIMARY_CONTROLS, primary::OF_A_GUEST);
-        require(Field::SECONDARY_CONTROLS, secondary::OF_A_GUEST);
-        for (field, value) in [
-            (Field::PREEMPTION_TIMER_VALUE, preemption_timer_value()),
-            (Field::EXCEPTION_BITMAP, EXCEPTIONS),
-            (Field::CR0_MASK, Word::MAX),
-            (Field::CR4_MASK, !CR4_PGE),
-            (Field::GUEST_CR3, page_tables.0),
-            (Field::GUEST_PAT, PAT_RESET),
-            (Field::GUEST_GDTR_BASE, 0),
-            (Field::GUEST_GDTR_LIMIT, 0),
-            (Field::GUEST_IDTR_BASE, 0),
-            (Field::GUEST_IDTR_LIMIT, 0),
-            (Field::GUEST_DR7, DR7_RESET),
-            (Field::GUEST_RSP, 0),
-            (Field::GUEST_RFLAGS, RFLAGS_FIXED),
-            (Field::GUEST_INTERRUPTIBILITY, 0),
-            (Field::GUEST_ACTIVITY, 0),
-            (Field::GUEST_PENDING_DEBUG_EXCEPTIONS, 0),
-            (Field::GUEST_SYSENTER_CS, 0),
-            (Field::GUEST_SYSENTER_ESP, 0),
-            (Field::GUEST_SYSENTER_EIP, 0),
-        ] {
-            write_vmcs(field, value);
-        }
-        self.reset_system_call_registers();
-        self.write_cr4(LONG_MODE.cr4);
-        self.set_control_registers(LONG_MODE);
-        self.cr8 = 0;
-        self.cr3 = page_tables.0;
-        self.rflags = RFLAGS_FIXED;
-        self.interruptibility = 0;
-        self.code.set(CodeSegment::of(CODE_64, 0));
-        self.registers = [0; GENERAL_REGISTERS];
-        self.set_gpr(RDI, rdi);
-        self.set_gpr(RSI, rsi);
-        assert!(is_canonical(entry), "a guest that begins at {entry:#x}");
-        self.entry.rip = entry;
-        self.entry.interruption_info = Injected::NONE.0;
-        self.runs = true;
-    }
-}
-
-/// A millisecond, in the timer's unit: the counter's ticks, 2^N of them at a time.
-fn preemption_timer_value() -> Word {
-    const IA32_VMX_MISC: u32 = 0x485;
-    const UNIT: Word = 0x1f;
-    // The kernel passes this register on.
-    let unit_log2 = VCPU.vcpu_read_msr(IA32_VMX_MISC).unwrap_or(0) & UNIT;
-    ((Counter::hz() / 1000) >> unit_log2).clamp(1, u32::MAX.into())
 }
