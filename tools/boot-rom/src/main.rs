@@ -4,7 +4,7 @@
 //!
 //! The BIOS calls it in real mode at its end, before it would look for something to boot
 //! (PnP BIOS specification 1.0A, section 3); it does not return. The runner makes the disk and
-//! completes the ROM (`tools/runner/src/multiboot.rs`): it takes the section `.rom` out of this
+//! completes the ROM (`tools/runner/src/machine/multiboot.rs`): it takes the section `.rom` out of this
 //! program and puts behind it four words, for which the code has the names below, and a
 //! checksum. Invariant: the code runs where it is copied to, without relocation, so every
 //! address in it is reckoned from `ROM`.

@@ -1,11 +1,20 @@
 //! What emulates a board of the Microkit.
 //!
-//! Used by `system` for the machine and by the `runner` program for the user's choice. A machine
+//! Used by `platform` for the machine and by the `runner` program for the user's choice. A machine
 //! with VT-x is QEMU's where the host's KVM can nest it, and otherwise Bochs's, whose clock counts
 //! instructions: so whoever wants figures or equal runs takes Bochs everywhere.
 
+use crate::Request;
+use crate::machine::qemu::{load, option_value};
+use crate::machine::{Boot, bochs, qemu};
+use crate::microkit::{KERNEL_32, Microkit};
 use std::fs::OpenOptions;
+use std::path::Path;
+use std::process::Command;
 use system_description::{Architecture, Board, Qemu};
+use vdev_trace::compile::Compiled;
+
+const MIB: u64 = 1 << 20;
 
 /// What emulates a board.
 #[derive(Clone)]
@@ -54,6 +63,57 @@ impl Emulator {
             (_, Some(_)) => Err("there is a choice of emulators for a PC with VT-x only".into()),
         }
     }
+
+    /// Makes ready what boots an image of the Microkit's.
+    pub(crate) fn boot(
+        &self,
+        request: &Request<'_>,
+        microkit: &Microkit,
+        image: &Path,
+        vms: &[Compiled],
+    ) -> Result<Boot, String> {
+        let ram_bytes = microkit.ram_bytes(vms);
+        let command = match self {
+            Self::Qemu(board) => on_qemu(board, image, &microkit.config),
+            Self::VtX(VtX::Bochs) => {
+                let kernel = image.with_file_name(KERNEL_32);
+                let boot = bochs::Boot::prepare(request, &kernel, image, ram_bytes)?;
+                return Ok(Boot::Bochs(boot));
+            }
+            Self::VtX(VtX::Kvm) if request.icount.is_some() => {
+                return Err("with KVM the machine's clock cannot count instructions".into());
+            }
+            Self::VtX(VtX::Kvm) => on_kvm(image, ram_bytes),
+        };
+        Ok(Boot::Qemu(qemu::Boot::prepare(request, command)))
+    }
+}
+
+/// The command that boots an image for a board that QEMU has.
+fn on_qemu(board: &Qemu, image: &Path, config: &str) -> Command {
+    let mut command = Command::new("qemu-system-aarch64");
+    command.args(["-nographic", "-nodefaults", "-serial", "stdio"]);
+    command.args(&board.arguments);
+    if config.starts_with("smp") {
+        command.args(["-smp", "4"]);
+    }
+    let place = format!("{:#x},cpu-num=0", board.image_at);
+    load(&mut command, image, &place);
+    command
+}
+
+/// The command that boots an image for x86 where the host has VT-x. Both serial ports go to
+/// the standard output: COM1 is the console's, COM2 the monitor's.
+fn on_kvm(image: &Path, ram_bytes: u64) -> Command {
+    let mut command = Command::new("qemu-system-x86_64");
+    command.args(["-machine", "q35", "-accel", "kvm", "-cpu", "host,+vmx"]);
+    command.args(["-m", &format!("{}M", ram_bytes / MIB)]);
+    command.args(["-display", "none", "-nodefaults"]);
+    command.args(["-chardev", "stdio,id=both,mux=on"]);
+    command.args(["-serial", "chardev:both", "-serial", "chardev:both"]);
+    command.arg("-kernel").arg(image.with_file_name(KERNEL_32));
+    command.arg("-initrd").arg(option_value(image));
+    command
 }
 
 impl VtX {
@@ -76,7 +136,7 @@ impl VtX {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::Path;
+    use crate::shell::pasteable;
 
     fn board(name: &str) -> Board {
         let boards = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../boards");
@@ -124,5 +184,15 @@ mod tests {
         };
         let error = Emulator::of(&board).err().unwrap();
         assert!(error.contains("make image"), "{error}");
+    }
+
+    #[test]
+    fn the_command_for_kvm_boots_by_multiboot_and_shows_both_serial_ports() {
+        assert_eq!(
+            pasteable(&on_kvm(Path::new("run, 1/loader.img"), 256 * MIB)),
+            "qemu-system-x86_64 -machine q35 -accel kvm -cpu 'host,+vmx' -m 256M -display none \
+             -nodefaults -chardev 'stdio,id=both,mux=on' -serial chardev:both -serial chardev:both \
+             -kernel 'run, 1/sel4_32.elf' -initrd 'run,, 1/loader.img'"
+        );
     }
 }

@@ -6,22 +6,21 @@
 
 pub mod attacks;
 pub mod bench;
-mod bochs;
 mod description;
 mod emulator;
 mod machine;
 mod microkit;
-mod multiboot;
 mod outcome;
-mod qemu;
-mod qmp;
-mod system;
+mod platform;
+mod shell;
+mod unikernel;
 mod vms;
 
 pub use emulator::{Emulator, VtX};
 pub use microkit::{Change, Microkit, SystemDescription};
-pub use system::{Platform, Unikernel, of_images};
+pub use platform::{Platform, of_images};
 pub use system_description::{Architecture, Board};
+pub use unikernel::Unikernel;
 pub use vms::{configurations, on_architecture};
 
 use outcome::{Ends, Outcome};
@@ -113,7 +112,7 @@ pub fn run(request: &Request<'_>, mut show: impl FnMut(&str)) -> Result<Transcri
         .platform
         .boot(request, &compiled)
         .map_err(Failure::Host)?;
-    show(&format!("$ {}", system::pasteable(boot.command())));
+    show(&format!("$ {}", shell::pasteable(boot.command())));
     let mut machine = boot.start()?;
     let mut transcript = Transcript {
         lines: Vec::new(),

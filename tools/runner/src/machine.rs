@@ -1,8 +1,13 @@
 //! A machine that an emulator runs, as `run` sees it: lines, its report page, memory, and an end.
 //!
-//! Implemented by `qemu` and `bochs`. Invariant: a machine ends when it is dropped.
+//! Each emulator is a file of the folder. Invariant: a machine ends when it is dropped.
 
-use crate::{Failure, bochs, qemu};
+pub(crate) mod bochs;
+mod multiboot;
+pub(crate) mod qemu;
+mod qmp;
+
+use crate::Failure;
 use oversight::Report;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;

@@ -1,9 +1,10 @@
 //! seL4 with the Microkit: what its tool is told, and the image that it makes.
 //!
-//! Used by `system`. Microkit manual 2.3, "Microkit tool". Invariant: a description that somebody
+//! Used by `platform` and `emulator`. Microkit manual 2.3, "Microkit tool". Invariant: a description that somebody
 //! wrote is held against the VMs' configurations, and a board's RAM against what all VMs want,
 //! before anything is built.
 
+use crate::shell::pasteable;
 use crate::{Failure, description};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -174,7 +175,7 @@ impl Microkit {
             .map_err(|error| format!("cannot run {}: {error}", tool.display()))?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr);
-            let command = crate::system::pasteable(&command);
+            let command = pasteable(&command);
             return Err(format!("{command} says: {said}"));
         }
         Ok(image)

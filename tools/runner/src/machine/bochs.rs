@@ -10,8 +10,7 @@
 //!                 SIGINT, commands ────►       ──standard output────► memory, last words
 //! ```
 
-use crate::machine::{Look, Machine, send_each_line, send_lines};
-use crate::multiboot;
+use super::{Look, Machine, multiboot, send_each_line, send_lines};
 use crate::{Failure, Request};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;

@@ -1,11 +1,11 @@
 //! QEMU: a running machine of it.
 //!
-//! Called by `run` for all that does not need VT-x, and for that too where the host has it. The
-//! machine itself is the platform's (`system`).
+//! Called by `run` for all that does not need VT-x, and for that too where the host has it. What
+//! machine it is to be, whoever boots one says (`unikernel`, `emulator`), by the command's arguments.
 
-use crate::machine::{Look, Machine, send_lines};
-use crate::qmp::Qmp;
-use crate::{Failure, Request, system};
+use super::qmp::Qmp;
+use super::{Look, Machine, send_lines};
+use crate::{Failure, Request};
 use oversight::{Report, ReportPage};
 use std::fs::File;
 use std::io;
@@ -32,7 +32,7 @@ impl Boot {
         let socket = request.work.join("qmp.sock");
         // The machine stays when it switches itself off, so that it can be looked at.
         command.arg("-no-shutdown").arg("-qmp");
-        let place = system::option_value(&socket);
+        let place = option_value(&socket);
         command.arg(format!("unix:{place},server=on,wait=off"));
         Self { command, socket }
     }
@@ -79,6 +79,19 @@ impl Boot {
             socket: self.socket,
         })
     }
+}
+
+/// Tells the command to put `file` into the machine's memory before it starts. `place` is the
+/// address, with what else QEMU's loader is told.
+pub(crate) fn load(command: &mut Command, file: &Path, place: &str) {
+    let file = option_value(file);
+    command.arg("-device");
+    command.arg(format!("loader,file={file},addr={place}"));
+}
+
+/// A path inside one of QEMU's options, where a comma ends a value and two do not.
+pub(crate) fn option_value(path: &Path) -> String {
+    path.display().to_string().replace(',', ",,")
 }
 
 /// A running QEMU; it is killed when nobody watches it any more.
