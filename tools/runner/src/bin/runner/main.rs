@@ -1,0 +1,32 @@
+//! `runner`: what `make run`, `make trace`, `make image`, `make attacks` and `make bench` call.
+//!
+//! A file for what one command, or a few, do; all that several programs need is in the library.
+
+mod arguments;
+mod attack;
+mod bench;
+mod hosts;
+mod one_system;
+
+use arguments::{Arguments, Command};
+use clap::Parser;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Run(boot) => one_system::run_vm(&boot, boot.dump.clone()),
+        Command::Trace(boot) => one_system::trace(&boot),
+        Command::Image(boot) => one_system::image(&boot),
+        Command::Attacks { host, names } => attack::attack(&host, &names),
+        Command::Bench { host, floor_kernel } => bench::bench_all(&host, floor_kernel),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // There is nowhere else to say it.
+            let _ = writeln!(io::stderr(), "{failure}");
+            ExitCode::FAILURE
+        }
+    }
+}

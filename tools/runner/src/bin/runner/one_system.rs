@@ -1,0 +1,101 @@
+//! `run`, `trace` and `image`: one system, of the VMs that the user names.
+
+use crate::arguments::Boot;
+use crate::hosts::{microkit, platform_of};
+use runner::{Architecture, Failure, Request, SystemDescription, compile, run};
+use shared_ring::RingKind;
+use std::fmt;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use vdev_trace::compile::file_of_vm;
+use vdev_trace::dump;
+use vdev_trace::names::Names;
+use vdev_trace::places::Places;
+use vdev_trace::tell;
+
+/// Boots the VMs, prints what they say, and leaves the machine's memory in `dump`.
+pub(crate) fn run_vm(boot: &Boot, dump: Option<PathBuf>) -> Result<(), Failure> {
+    let configs = boot.configurations()?;
+    let request = Request {
+        configs: &configs,
+        images: &boot.host.images,
+        work: &boot.work,
+        platform: &platform_of(boot)?,
+        icount: boot.icount,
+        dump,
+        until: None,
+        deadline: Duration::from_secs(boot.deadline),
+    };
+    let mut printed = Ok(());
+    run(&request, |line| {
+        if printed.is_ok() {
+            printed = writeln!(io::stdout(), "{line}");
+        }
+    })?;
+    or_reader_gone(printed, "the console")
+}
+
+/// The same, then prints the trace rings that the memory holds.
+pub(crate) fn trace(boot: &Boot) -> Result<(), Failure> {
+    let file = boot
+        .dump
+        .clone()
+        .unwrap_or_else(|| boot.work.join("memory.dump"));
+    // What an earlier run left must not be taken for this one's.
+    let _ = std::fs::remove_file(&file);
+    let ran = run_vm(boot, Some(file.clone()));
+    // What the guest did is most wanted when it failed.
+    if ran.is_ok() || file.exists() {
+        let vms = (0..).zip(boot.configurations()?);
+        let blobs = vms.map(|(vm, _)| boot.work.join(file_of_vm(vm, "vm", "blob")));
+        let blobs = blobs.collect::<Vec<_>>();
+        let places = platform_of(boot)?.ring_places();
+        let names = Names::load(&blobs, &[], &boot.host.images, |text| tell::warn(text));
+        let names = names.map_err(Failure::Config)?;
+        let printed = print_rings(&file, &places, &names);
+        return ran.and(or_reader_gone(printed, "the trace rings"));
+    }
+    ran
+}
+
+/// Printing may end early if whoever reads it has seen enough.
+fn or_reader_gone(printed: io::Result<()>, what: &str) -> Result<(), Failure> {
+    match printed {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::Host(format!("cannot print {what}: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn print_rings(dump_file: &Path, places: &Places, names: &Names) -> io::Result<()> {
+    let memory = std::fs::read(dump_file)?;
+    let mut out = io::stdout();
+    let place = dump_file.display();
+    writeln!(out, "\nthe trace ring, read from the memory dump {place}:")?;
+    let warn = |text: &dyn fmt::Display| tell::warn(text);
+    dump::write_rings(&mut out, &memory, (RingKind::Trace, places), names, warn).map(drop)
+}
+
+/// Makes the image for seL4, and says where it is.
+pub(crate) fn image(boot: &Boot) -> Result<(), Failure> {
+    let configs = boot.configurations()?;
+    let microkit = microkit(&boot.host)?;
+    let compiled = compile(&configs, boot.host.images_of_guests())?;
+    microkit.describe(&boot.work, &compiled)?;
+    let image = microkit
+        .build(&boot.work, &compiled)
+        .map_err(Failure::Host)?;
+    let made = match microkit.system {
+        SystemDescription::Made(_) => "system.xml, ",
+        SystemDescription::Written(_) => "",
+    };
+    let beside = match microkit.board.architecture {
+        Architecture::Aarch64 => "report.txt",
+        // A Multiboot loader takes one or the other.
+        Architecture::X86_64 => "report.txt and the kernel (sel4.elf, sel4_32.elf)",
+    };
+    println!("{}, {made}{beside} beside it", image.display());
+    Ok(())
+}
