@@ -4,14 +4,16 @@
 use crate::script::Script;
 use shared_ring::{LAYOUT_VERSION, MAGIC, RingKind, SLOT_BYTES, header_word};
 use vdev_trace::chrome::Chrome;
-use vdev_trace::dump::{Memory, TRACE, rings};
-use vdev_trace::feed::{Sinks, feed_memory, feed_serial};
+use vdev_trace::dump::Memory;
+use vdev_trace::feed::{feed_memory, feed_serial};
 use vdev_trace::html::Html;
 use vdev_trace::names::Names;
 use vdev_trace::places::Places;
+use vdev_trace::records::sink::Sinks;
 use vdev_trace::source::Segment;
 use vdev_trace::stats::Stats;
 use vdev_trace::text::{Layout, Text};
+use vdev_trace::whole_dump::{TRACE, rings};
 
 const PAGE_BYTES: usize = 4096;
 /// Pages of a dump: two headers and their slots.

@@ -3,9 +3,9 @@
 //! Given by the command's options or by the runner, asked by `dump`. Invariant: what is said
 //! comes from whoever built the system, never from the memory that is looked at.
 
-use crate::ring::Place;
 use crate::source::Segment;
 use roxmltree::Document;
+use std::fmt;
 use std::ops::Range;
 
 /// In a system description, the regions of the trace rings begin with this: VM 0's is
@@ -13,6 +13,25 @@ use std::ops::Range;
 const TRACE_RING: &str = "trace_ring";
 /// The region of the page that says how the run went (`oversight`).
 const REPORT: &str = "report";
+
+/// Where something lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// In the file, in bytes.
+    pub offset: u64,
+    /// Its guest-physical address, where the file tells it.
+    pub address: Option<u64>,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "offset {:#x}", self.offset)?;
+        match self.address {
+            Some(address) => write!(f, " (address {address:#x})"),
+            None => Ok(()),
+        }
+    }
+}
 
 /// Where rings count.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,8 +4,10 @@
 //! of a capture, or a capture that begins in the middle, makes no record lie about its clock:
 //! records wait for their ring's identity, which is sent every few records.
 
-use crate::feed::{End, FeedError, Sinks, Stream};
-use crate::stamps::{Found, Timeline};
+use crate::records::sink::{FeedError, Sinks};
+use crate::records::stamps::Timeline;
+use crate::records::stream::Found;
+use crate::records::stream::{End, Stream};
 use shared_ring::{Payload, RingKind};
 use trace_stream::{Content, Decoder, Frame, IDENTITY_EVERY, Received};
 use vm_components::Clock;

@@ -7,7 +7,7 @@ use machine::{
     set_header, tagged, vdev_trace, write,
 };
 use proptest::prelude::*;
-use vdev_trace::dump::rings;
+use vdev_trace::whole_dump::rings;
 
 /// Ten reads in a ring of four slots: positions 6 to 9 are left, with numbers 7 to 10.
 fn overwritten() -> Vec<u8> {

@@ -5,8 +5,8 @@ use regex::Regex;
 use runner::{Architecture, Failure, Transcript};
 use std::collections::BTreeMap;
 use trace_records::{Kind, Record};
-use vdev_trace::dump::{Ring, TRACE, rings_in};
 use vdev_trace::places::Places;
+use vdev_trace::whole_dump::{Ring, TRACE, rings_in};
 
 /// What a scenario left behind.
 pub(crate) struct Outcome {

@@ -10,8 +10,9 @@ use std::io::{self, Write};
 use std::path::Path;
 use vdev_trace::check::Report;
 use vdev_trace::compile::{Warnings, compile_text};
-use vdev_trace::feed::{FeedError, Sinks, feed_memory, feed_serial};
+use vdev_trace::feed::{feed_memory, feed_serial};
 use vdev_trace::names::Names;
+use vdev_trace::records::sink::{FeedError, Sinks};
 use vdev_trace::source::{Input, Segment, Texts};
 use vdev_trace::visible::path as shown;
 

@@ -16,8 +16,10 @@
 mod folder;
 mod metadata;
 
-use crate::feed::{End, Item, Meaning, Sink, Stream};
 use crate::names::Names;
+use crate::records::meaning::Meaning;
+use crate::records::sink::Sink;
+use crate::records::stream::{End, Item, Stream};
 pub(crate) use folder::{files, replace};
 use metadata::StreamClass;
 use std::fs::{self, File};

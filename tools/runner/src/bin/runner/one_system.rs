@@ -9,10 +9,10 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use vdev_trace::compile::file_of_vm;
-use vdev_trace::dump;
 use vdev_trace::names::Names;
 use vdev_trace::places::Places;
 use vdev_trace::tell;
+use vdev_trace::whole_dump::write_rings;
 
 /// Boots the VMs, prints what they say, and leaves the machine's memory in `dump`.
 pub(crate) fn run_vm(boot: &Boot, dump: Option<PathBuf>) -> Result<(), Failure> {
@@ -75,7 +75,7 @@ fn print_rings(dump_file: &Path, places: &Places, names: &Names) -> io::Result<(
     let place = dump_file.display();
     writeln!(out, "\nthe trace ring, read from the memory dump {place}:")?;
     let warn = |text: &dyn fmt::Display| tell::warn(text);
-    dump::write_rings(&mut out, &memory, (RingKind::Trace, places), names, warn).map(drop)
+    write_rings(&mut out, &memory, (RingKind::Trace, places), names, warn).map(drop)
 }
 
 /// Makes the image for seL4, and says where it is.

@@ -10,26 +10,13 @@
 //!
 //! Invariant: the times that a ring's records are shown at never step back.
 
-use crate::feed::{Item, Meaning, Stream};
-use shared_ring::Payload;
+use crate::records::meaning::Meaning;
+use crate::records::stream::{Found, Item, Stream};
 use std::collections::VecDeque;
 
 /// So many records after it say what a stamp is worth: fewer than half of them may be wrong in a
 /// row.
 pub const LOOKED_AHEAD: usize = 16;
-
-/// A record as it was read, and what is missing before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Found {
-    /// See [`Item::sequence`].
-    pub sequence: u64,
-    /// See [`Item::lost_before`].
-    pub lost_before: u64,
-    /// See [`Item::breaks_before`].
-    pub breaks_before: u64,
-    /// See [`Item::payload`].
-    pub payload: Payload,
-}
 
 /// The times of one ring.
 pub struct Timeline {

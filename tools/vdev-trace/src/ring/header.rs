@@ -1,16 +1,15 @@
-//! One ring in a dump, read record by record, in constant memory.
+//! What a ring's header says, as far as it can be.
 //!
-//! Called by `dump`. A ring describes itself (`shared_ring`, the layout's version 1), but
-//! every word is a claim: what the header says is held against the slots, whose numbers tell
-//! where they belong.
+//! A ring describes itself (`shared_ring`, the layout's version 1), but every word is a claim: what
+//! the header says is held against the slots, whose numbers tell where they belong. Called by `dump`,
+//! once for each ring.
 //!
-//! Invariant: a damaged word costs at most the record that it stands in. If it is one of the
-//! header's, what it should be is found from the slots.
+//! Invariant: a header that is damaged in one word is mended from the slots, and says so.
 
-use crate::feed::{End, Stream};
+use crate::places::Place;
+use crate::ring::slots::Slots;
 use crate::source::ReadAt;
-use crate::stamps::Found;
-use shared_ring::{LAYOUT_VERSION, PAYLOAD_WORDS, RingKind, SLOT_BYTES, SLOT_WORDS, header_word};
+use shared_ring::{LAYOUT_VERSION, RingKind, SLOT_BYTES, header_word};
 use std::collections::BTreeMap;
 use std::{fmt, io};
 use trace_records::{ACCESS_SLOTS, CONSOLE_SLOTS, LOG_SLOTS, TRACE_SLOTS};
@@ -18,33 +17,15 @@ use vm_components::Clock;
 
 /// A ring's header has a page of its own.
 pub const PAGE_BYTES: usize = 4096;
-/// Slots that are read at once.
-const CHUNK_SLOTS: usize = 1024;
+
 /// So many of the newest slots must be wrong before the header is doubted.
 const PROBED_SLOTS: u64 = 64;
+
 /// Laps that are told apart when a header is to be found from the slots.
 const MAX_LAPS: usize = 4096;
+
 /// More slots than that no machine has.
 const MAX_SLOTS: u64 = 1 << 32;
-
-/// Where something lies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
-    /// In the file, in bytes.
-    pub offset: u64,
-    /// Its guest-physical address, where the file tells it.
-    pub address: Option<u64>,
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "offset {:#x}", self.offset)?;
-        match self.address {
-            Some(address) => write!(f, " (address {address:#x})"),
-            None => Ok(()),
-        }
-    }
-}
 
 /// A place that has the magic number and is no ring that this tool can read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,60 +87,6 @@ fn usual_slots(kind: RingKind) -> u64 {
         RingKind::Console => CONSOLE_SLOTS,
     };
     slots as u64
-}
-
-/// A slot as it stands in a dump.
-type Slot = [u64; SLOT_WORDS];
-
-/// The slots of one ring.
-struct Slots<'a> {
-    bytes: &'a dyn ReadAt,
-    first: u64,
-    /// How many are in the dump.
-    present: u64,
-    chunk: Vec<u8>,
-}
-
-impl Slots<'_> {
-    /// Reads slots from `index` on, at most `count` and as many as fit a chunk.
-    fn read(&mut self, index: u64, count: u64) -> io::Result<impl Iterator<Item = Slot> + '_> {
-        let count = count
-            .min(self.present.saturating_sub(index))
-            .min(CHUNK_SLOTS as u64) as usize;
-        self.chunk.resize(count * SLOT_BYTES, 0);
-        let offset = self.first + index * SLOT_BYTES as u64;
-        let len = self.bytes.read_at(&mut self.chunk, offset)?;
-        Ok(self.chunk[..len]
-            .as_chunks::<SLOT_BYTES>()
-            .0
-            .iter()
-            .map(slot))
-    }
-
-    /// Calls `look` with each slot that is there, and its index.
-    fn for_each(&mut self, count: u64, mut look: impl FnMut(u64, &Slot)) -> io::Result<()> {
-        let mut index = 0;
-        while index < count.min(self.present) {
-            let before = index;
-            for slot in self.read(index, count - index)? {
-                look(index, &slot);
-                index += 1;
-            }
-            if index == before {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    fn one(&mut self, index: u64) -> io::Result<Option<Slot>> {
-        Ok(self.read(index, 1)?.next())
-    }
-}
-
-fn slot(bytes: &[u8; SLOT_BYTES]) -> Slot {
-    let words = bytes.as_chunks::<8>().0;
-    std::array::from_fn(|index| u64::from_le_bytes(words[index]))
 }
 
 impl Header {
@@ -253,13 +180,9 @@ impl Header {
         Ok(())
     }
 
-    fn slots<'a>(&self, bytes: &'a dyn ReadAt) -> Slots<'a> {
-        Slots {
-            bytes,
-            first: self.place.offset + PAGE_BYTES as u64,
-            present: self.slots_present,
-            chunk: Vec::new(),
-        }
+    pub(super) fn slots<'a>(&self, bytes: &'a dyn ReadAt) -> Slots<'a> {
+        let first = self.place.offset + PAGE_BYTES as u64;
+        Slots::new(bytes, first, self.slots_present)
     }
 
     /// Whether any of the newest slots, as the header has it, is what it should be.
@@ -322,144 +245,5 @@ impl Header {
     /// Slots that are not in the dump.
     pub fn cut(&self) -> u64 {
         self.slot_count - self.slots_present
-    }
-}
-
-/// Reads the records of a ring, oldest first.
-pub struct RingReader<'a> {
-    header: Header,
-    slots: Slots<'a>,
-    /// Slots read ahead.
-    ready: std::vec::IntoIter<Slot>,
-    position: u64,
-    /// The number of the last record.
-    last: u64,
-    /// A slot since the last record that should hold one and does not.
-    broken: bool,
-    torn: u64,
-    records: u64,
-    missing: u64,
-}
-
-impl<'a> RingReader<'a> {
-    /// A reader of the ring with this header.
-    pub fn new(bytes: &'a dyn ReadAt, header: Header) -> Self {
-        Self {
-            slots: header.slots(bytes),
-            ready: Vec::new().into_iter(),
-            position: header.head.saturating_sub(header.slot_count),
-            header,
-            last: 0,
-            broken: false,
-            torn: 0,
-            records: 0,
-            missing: 0,
-        }
-    }
-
-    /// What the ring is about.
-    pub fn stream(&self, index: usize) -> Stream {
-        Stream {
-            index,
-            vm: self.header.vm,
-            kind: self.header.kind,
-            clock: self.header.clock,
-            place: format!("ring at {}", self.header.place),
-        }
-    }
-
-    /// The next record.
-    ///
-    /// # Errors
-    ///
-    /// Those of the dump.
-    pub fn next_item(&mut self) -> io::Result<Option<Found>> {
-        while self.position < self.header.head {
-            let Some(slot) = self.next_slot()? else {
-                // The dump ends here; it goes on with the ring's first slots.
-                let slots = self.header.slot_count;
-                let lap_end = self.position - self.position % slots + slots;
-                let cut = lap_end.min(self.header.head) - self.position;
-                self.position += cut;
-                self.torn += cut;
-                self.broken = true;
-                continue;
-            };
-            self.position += 1;
-            let [sequence, payload @ ..] = slot;
-            if self.can_be(sequence) {
-                return Ok(Some(self.accept(sequence, payload)));
-            }
-            self.torn += 1;
-            self.broken = true;
-        }
-        Ok(None)
-    }
-
-    fn next_slot(&mut self) -> io::Result<Option<Slot>> {
-        if let Some(slot) = self.ready.next() {
-            return Ok(Some(slot));
-        }
-        let index = self.position % self.header.slot_count;
-        let until_wrap = self.header.slot_count - index;
-        let count = until_wrap.min(self.header.head - self.position);
-        let read = self.slots.read(index, count)?.collect::<Vec<_>>();
-        self.ready = read.into_iter();
-        Ok(self.ready.next())
-    }
-
-    /// Whether the slot before `position` may have this number.
-    fn can_be(&self, sequence: u64) -> bool {
-        // A bounded ring counts what it dropped in its numbers, an overwriting one does not.
-        let dropped = match self.header.kind {
-            RingKind::Trace => 0,
-            _ => self.header.lost,
-        };
-        let newest_possible = self.position.saturating_add(dropped);
-        sequence > self.last && (self.position..=newest_possible).contains(&sequence)
-    }
-
-    fn accept(&mut self, sequence: u64, payload: [u64; PAYLOAD_WORDS]) -> Found {
-        let lost_before = match (self.header.kind, self.records) {
-            // What a bounded ring's reader took out is not lost.
-            (RingKind::Access | RingKind::Log | RingKind::Console, 0) => 0,
-            _ => sequence - self.last - 1,
-        };
-        if self.records != 0 {
-            self.missing += lost_before;
-        }
-        self.records += 1;
-        self.last = sequence;
-        Found {
-            sequence,
-            lost_before,
-            breaks_before: u64::from(std::mem::take(&mut self.broken)),
-            payload,
-        }
-    }
-
-    /// How it ended, after the last record.
-    pub fn end(&self) -> End {
-        let lost_after = match self.header.kind {
-            RingKind::Trace => self.header.head.saturating_sub(self.last),
-            _ => 0,
-        };
-        End {
-            lost_after,
-            breaks_after: u64::from(self.broken),
-            records: self.records,
-            overwritten: self.header.lost,
-            missing: self.missing,
-            torn: self.torn,
-            cut: self.header.cut(),
-            wrong_stamps: 0,
-            other_bytes: 0,
-            notes: self.header.notes.clone(),
-        }
-    }
-
-    /// What the header says.
-    pub fn header(&self) -> &Header {
-        &self.header
     }
 }
