@@ -3,16 +3,16 @@
 
 use crate::script::Script;
 use shared_ring::{LAYOUT_VERSION, MAGIC, RingKind, SLOT_BYTES, header_word};
-use vdev_trace::chrome::Chrome;
-use vdev_trace::dump::Memory;
 use vdev_trace::feed::{feed_memory, feed_serial};
-use vdev_trace::html::Html;
-use vdev_trace::names::Names;
-use vdev_trace::places::Places;
+use vdev_trace::input::dump::Memory;
+use vdev_trace::input::places::Places;
+use vdev_trace::input::source::Segment;
+use vdev_trace::output::chrome::Chrome;
+use vdev_trace::output::html::Html;
+use vdev_trace::output::stats::Stats;
+use vdev_trace::output::text::{Layout, Text};
 use vdev_trace::records::sink::Sinks;
-use vdev_trace::source::Segment;
-use vdev_trace::stats::Stats;
-use vdev_trace::text::{Layout, Text};
+use vdev_trace::vms::names::Names;
 use vdev_trace::whole_dump::{TRACE, rings};
 
 const PAGE_BYTES: usize = 4096;

@@ -6,7 +6,7 @@ use crate::targets::a64_cpu::A64Cpu;
 use crate::targets::image;
 use crate::targets::vm::{MachineState, RAM, Vm};
 use std::path::Path;
-use vdev_trace::image::{Images, Machine};
+use vdev_trace::vms::image::{Images, Machine};
 use vmconf::{Colour, Diagnostics};
 
 pub(crate) fn run(input: &[u8]) {

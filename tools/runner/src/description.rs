@@ -9,7 +9,7 @@
 use crate::Failure;
 use roxmltree::{Document, Node};
 use std::path::Path;
-use vdev_trace::compile::{Compiled, render};
+use vdev_trace::vms::compile::{Compiled, render};
 use vm_config::RamRange;
 use vmconf::{Diagnostic, Diagnostics, Vm};
 

@@ -12,7 +12,7 @@ use std::fs::OpenOptions;
 use std::path::Path;
 use std::process::Command;
 use system_description::{Architecture, Board, Qemu};
-use vdev_trace::compile::Compiled;
+use vdev_trace::vms::compile::Compiled;
 
 const MIB: u64 = 1 << 20;
 

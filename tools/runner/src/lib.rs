@@ -28,8 +28,8 @@ use oversight::Verdict;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use vdev_trace::compile::{Compiled, Warnings, compile_all};
-use vdev_trace::image::Images;
+use vdev_trace::vms::compile::{Compiled, Warnings, compile_all};
+use vdev_trace::vms::image::Images;
 
 /// How a system is to be run.
 pub struct Request<'a> {

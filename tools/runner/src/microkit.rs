@@ -9,8 +9,8 @@ use crate::{Failure, description};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use system_description::{Board, Vm, describe};
-use vdev_trace::compile::{Compiled, render};
-use vdev_trace::places::{self, Region};
+use vdev_trace::input::places::{self, Region};
+use vdev_trace::vms::compile::{Compiled, render};
 use vmconf::{Diagnostic, Diagnostics};
 
 const MIB: u64 = 1 << 20;

@@ -10,9 +10,9 @@ use crate::microkit::Microkit;
 use crate::unikernel::Unikernel;
 use std::path::Path;
 use system_description::Architecture;
-use vdev_trace::compile::Compiled;
-use vdev_trace::image::Machine;
-use vdev_trace::places::Places;
+use vdev_trace::input::places::Places;
+use vdev_trace::vms::compile::Compiled;
+use vdev_trace::vms::image::Machine;
 
 /// What hosts the VMs.
 pub enum Platform {

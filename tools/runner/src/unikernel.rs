@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::process::Command;
 use system_description::Architecture;
-use vdev_trace::compile::Compiled;
+use vdev_trace::vms::compile::Compiled;
 
 const MIB: u64 = 1 << 20;
 /// What the unikernel needs below what is the guests'.

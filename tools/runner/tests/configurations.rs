@@ -10,7 +10,7 @@ use runner::{
     on_architecture,
 };
 use std::path::{Path, PathBuf};
-use vdev_trace::image::{Images, Machine};
+use vdev_trace::vms::image::{Images, Machine};
 
 fn images(folder: &Path) -> Images<'_> {
     let machine = Some(Machine::Aarch64);

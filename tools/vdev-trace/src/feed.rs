@@ -2,12 +2,12 @@
 //!
 //! Called by the command, once for all outputs. Invariant: memory does not grow with the number of records.
 
-use crate::dump::Memory;
+use crate::input::dump::Memory;
+use crate::input::ring::RingReader;
+use crate::input::serial::{Line, LineSums};
 use crate::records::sink::{FeedError, Sinks};
 use crate::records::stamps::{LOOKED_AHEAD, Timeline};
 use crate::records::stream::{End, Item, Stream};
-use crate::ring::RingReader;
-use crate::serial::{Line, LineSums};
 use shared_ring::RingKind;
 use std::io::{self, Read};
 

@@ -2,15 +2,15 @@
 //!
 //! Used by the runner and by the system tests, whose machines are small.
 
-use crate::dump::Memory;
 use crate::feed::feed_memory;
-use crate::names::Names;
-use crate::places::Places;
+use crate::input::dump::Memory;
+use crate::input::places::Places;
+use crate::input::ring::header::BadRing;
+use crate::input::source::Segment;
+use crate::output::text::{Layout, Text};
 use crate::records::meaning::Meaning;
 use crate::records::sink::{FeedError, Sinks};
-use crate::ring::header::BadRing;
-use crate::source::Segment;
-use crate::text::{Layout, Text};
+use crate::vms::names::Names;
 use shared_ring::{Payload, RingKind};
 use std::{fmt, io};
 use trace_records::{Kind, Record};

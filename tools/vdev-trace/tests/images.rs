@@ -8,8 +8,8 @@ mod elf;
 use elf::{AARCH64, START, X86_64, executable};
 use insta::assert_snapshot;
 use std::path::Path;
-use vdev_trace::compile::{Compiled, Warnings, compile};
-use vdev_trace::image::{Images, Machine};
+use vdev_trace::vms::compile::{Compiled, Warnings, compile};
+use vdev_trace::vms::image::{Images, Machine};
 use vmconf::Diagnostics;
 
 const CONFIG: &str = "system demo\nram 0x40000000,2M\nload my.elf\n";

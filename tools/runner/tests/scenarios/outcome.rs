@@ -5,7 +5,7 @@ use regex::Regex;
 use runner::{Architecture, Failure, Transcript};
 use std::collections::BTreeMap;
 use trace_records::{Kind, Record};
-use vdev_trace::places::Places;
+use vdev_trace::input::places::Places;
 use vdev_trace::whole_dump::{Ring, TRACE, rings_in};
 
 /// What a scenario left behind.

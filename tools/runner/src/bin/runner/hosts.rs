@@ -8,8 +8,8 @@ use runner::{
     configurations, of_images, on_architecture,
 };
 use std::path::PathBuf;
-use vdev_trace::compile::{Warnings, compile_all};
-use vdev_trace::image::Images;
+use vdev_trace::vms::compile::{Warnings, compile_all};
+use vdev_trace::vms::image::Images;
 
 impl Boot {
     /// The VMs' configurations, with the console that their architecture has.

@@ -8,10 +8,10 @@ use std::fmt;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use vdev_trace::compile::file_of_vm;
-use vdev_trace::names::Names;
-use vdev_trace::places::Places;
+use vdev_trace::input::places::Places;
 use vdev_trace::tell;
+use vdev_trace::vms::compile::file_of_vm;
+use vdev_trace::vms::names::Names;
 use vdev_trace::whole_dump::write_rings;
 
 /// Boots the VMs, prints what they say, and leaves the machine's memory in `dump`.

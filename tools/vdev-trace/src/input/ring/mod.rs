@@ -7,10 +7,10 @@
 pub mod header;
 mod slots;
 
+use crate::input::ring::header::Header;
+use crate::input::ring::slots::{Slot, Slots};
+use crate::input::source::ReadAt;
 use crate::records::stream::{End, Found, Stream};
-use crate::ring::header::Header;
-use crate::ring::slots::{Slot, Slots};
-use crate::source::ReadAt;
 use shared_ring::{PAYLOAD_WORDS, RingKind};
 use std::io;
 

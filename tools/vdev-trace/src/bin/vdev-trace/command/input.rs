@@ -6,10 +6,10 @@ use super::arguments::SystemArguments;
 use super::{Failure, cannot, progress};
 use std::fs::File;
 use std::path::Path;
-use vdev_trace::dump::Memory;
-use vdev_trace::places::{self, Places, Region};
-use vdev_trace::serial::LineSums;
-use vdev_trace::source::{self, Format, Input, OpenError, Segment, Texts, segments};
+use vdev_trace::input::dump::Memory;
+use vdev_trace::input::places::{self, Places, Region};
+use vdev_trace::input::serial::LineSums;
+use vdev_trace::input::source::{self, Format, Input, OpenError, Segment, Texts, segments};
 use vdev_trace::tell::warn;
 use vdev_trace::visible::path as shown;
 

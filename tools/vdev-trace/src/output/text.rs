@@ -4,11 +4,11 @@
 //! stand under each other as long as names and numbers are of a common length, and where
 //! records are missing a line says how many.
 
-use crate::names::Names;
+use crate::output::words::{Operation, Words};
 use crate::records::meaning::Meaning;
 use crate::records::sink::Sink;
 use crate::records::stream::{End, Item, Stream};
-use crate::words::{Operation, Words};
+use crate::vms::names::Names;
 use anstyle::{AnsiColor, Style};
 use guest_access::Direction;
 use oversight::Report;

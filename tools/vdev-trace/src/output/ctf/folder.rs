@@ -1,6 +1,6 @@
 //! The folder of a CTF trace: which files in one are ours, and how a new trace takes their place.
 //!
-//! Called by `outputs`. Invariant: what we did not write stays; a file is ours if we would give it
+//! Called by `files`. Invariant: what we did not write stays; a file is ours if we would give it
 //! its name and it begins as we would begin it.
 
 use super::metadata;

@@ -12,7 +12,8 @@
 //! Invariant: until [`Outputs::commit`] nothing that was there is changed, and then a file is the
 //! old one or the new one, as a whole.
 
-use crate::{ctf, visible};
+use crate::output::ctf;
+use crate::visible;
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::os::fd::AsFd;

@@ -1,8 +1,8 @@
 //! A record in words: the log's (`vm_components::lines`), for all outputs that are read by people.
 
-use crate::names::Names;
 use crate::records::meaning::Meaning;
 use crate::records::stream::Stream;
+use crate::vms::names::Names;
 use guest_access::Direction;
 use std::fmt;
 use trace_records::{ConsoleRecord, Record};

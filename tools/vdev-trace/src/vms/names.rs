@@ -4,10 +4,10 @@
 //! Used by all outputs. Invariant: without a configuration or an ELF file everything still
 //! has a name, made of its number.
 
-use crate::compile::{self, Named};
-use crate::functions::Functions;
-use crate::image;
 use crate::visible;
+use crate::vms::compile::{self, Named};
+use crate::vms::functions::Functions;
+use crate::vms::image;
 use oversight::{CpuLine, Report};
 use std::fmt::Display;
 use std::path::{Path, PathBuf};

@@ -5,10 +5,10 @@
 //! Invariant: what lies where the system has no ring ([`Places`]) is named and not read, so that a
 //! guest's RAM costs no more than a look at each of its pages.
 
-use crate::places::{Place, Places};
-use crate::ring::RingReader;
-use crate::ring::header::{BadRing, Header, PAGE_BYTES, kind_of};
-use crate::source::{ReadAt, Segment};
+use crate::input::places::{Place, Places};
+use crate::input::ring::RingReader;
+use crate::input::ring::header::{BadRing, Header, PAGE_BYTES, kind_of};
+use crate::input::source::{ReadAt, Segment};
 use oversight::Report;
 use shared_ring::{MAGIC, RingKind, header_word};
 use std::{fmt, io};

@@ -2,7 +2,7 @@
 //!
 //! Used by `header`, which asks what they say, and by the reader of records.
 
-use crate::source::ReadAt;
+use crate::input::source::ReadAt;
 use shared_ring::{SLOT_BYTES, SLOT_WORDS};
 use std::io;
 

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use shared_ring::RingKind;
 use std::ops::Range;
 use std::path::PathBuf;
-use vdev_trace::source::Format;
+use vdev_trace::input::source::Format;
 use vm_config::MAX_VMS;
 
 /// Compiles VM configurations, and turns the rings of a machine into traces to look at.

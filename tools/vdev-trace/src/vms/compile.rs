@@ -1,9 +1,9 @@
 //! From a `vm.conf`, or several, to the blobs that the VMMs read.
 
-use crate::image::Images;
-use crate::source::MAX_TEXT_BYTES;
+use crate::input::source::MAX_TEXT_BYTES;
 use crate::tell::say;
 use crate::visible;
+use crate::vms::image::Images;
 use anstream::{AutoStream, ColorChoice};
 use std::fs::File;
 use std::io::Read;

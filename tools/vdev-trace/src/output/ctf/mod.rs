@@ -16,10 +16,10 @@
 mod folder;
 mod metadata;
 
-use crate::names::Names;
 use crate::records::meaning::Meaning;
 use crate::records::sink::Sink;
 use crate::records::stream::{End, Item, Stream};
+use crate::vms::names::Names;
 pub(crate) use folder::{files, replace};
 use metadata::StreamClass;
 use std::fs::{self, File};

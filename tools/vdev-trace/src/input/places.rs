@@ -3,7 +3,7 @@
 //! Given by the command's options or by the runner, asked by `dump`. Invariant: what is said
 //! comes from whoever built the system, never from the memory that is looked at.
 
-use crate::source::Segment;
+use crate::input::source::Segment;
 use roxmltree::Document;
 use std::fmt;
 use std::ops::Range;

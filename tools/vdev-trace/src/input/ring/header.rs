@@ -6,9 +6,9 @@
 //!
 //! Invariant: a header that is damaged in one word is mended from the slots, and says so.
 
-use crate::places::Place;
-use crate::ring::slots::Slots;
-use crate::source::ReadAt;
+use crate::input::places::Place;
+use crate::input::ring::slots::Slots;
+use crate::input::source::ReadAt;
 use shared_ring::{LAYOUT_VERSION, RingKind, SLOT_BYTES, header_word};
 use std::collections::BTreeMap;
 use std::{fmt, io};

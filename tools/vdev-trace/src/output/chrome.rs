@@ -6,12 +6,12 @@
 //! "Complete Events", "Metadata Events". Times are microseconds since the system's start.
 //! `otherData` has what the system itself says of the run, if that is in the dump.
 
-use crate::names::Names;
+use crate::output::word::word_after;
+use crate::output::words::{Operation, Words};
 use crate::records::meaning::Meaning;
 use crate::records::sink::Sink;
 use crate::records::stream::{End, Item, Stream};
-use crate::word::word_after;
-use crate::words::{Operation, Words};
+use crate::vms::names::Names;
 use oversight::{Report, Verdict};
 use serde_json::{Value, json};
 use std::io::{self, Write};

@@ -3,10 +3,10 @@
 //! Invariant: memory does not grow with the number of records, though there may be as many
 //! program counters as a guest likes; from some number on they are counted together.
 
-use crate::names::Names;
 use crate::records::meaning::Meaning;
 use crate::records::sink::Sink;
 use crate::records::stream::{End, Item, Stream};
+use crate::vms::names::Names;
 use guest_access::Direction;
 use oversight::Report;
 use std::collections::{BTreeMap, HashMap};

@@ -8,13 +8,13 @@ use super::{Failure, STANDARD_OUTPUT, any_machine, cannot, failure_of, input};
 use shared_ring::RingKind;
 use std::io::{self, Write};
 use std::path::Path;
-use vdev_trace::check::Report;
-use vdev_trace::compile::{Warnings, compile_text};
 use vdev_trace::feed::{feed_memory, feed_serial};
-use vdev_trace::names::Names;
+use vdev_trace::input::source::{Input, Segment, Texts};
+use vdev_trace::output::check::Report;
 use vdev_trace::records::sink::{FeedError, Sinks};
-use vdev_trace::source::{Input, Segment, Texts};
 use vdev_trace::visible::path as shown;
+use vdev_trace::vms::compile::{Warnings, compile_text};
+use vdev_trace::vms::names::Names;
 
 /// Whether what the file holds is as it should be.
 pub fn check(

@@ -15,21 +15,21 @@ use live::Live;
 use std::fs::Metadata;
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
-use vdev_trace::chrome::Chrome;
-use vdev_trace::compile::{self, Compiled, Warnings};
-use vdev_trace::ctf::Ctf;
-use vdev_trace::dump::Memory;
 use vdev_trace::feed::{feed_memory, feed_serial};
-use vdev_trace::html::Html;
-use vdev_trace::image::Images;
-use vdev_trace::names::Names;
-use vdev_trace::outputs::{self, Outputs};
+use vdev_trace::input::dump::Memory;
+use vdev_trace::input::source::{Format, Input, Texts};
+use vdev_trace::output::chrome::Chrome;
+use vdev_trace::output::ctf::Ctf;
+use vdev_trace::output::files::{self, Outputs};
+use vdev_trace::output::html::Html;
+use vdev_trace::output::stats::Stats;
+use vdev_trace::output::text::{Layout, Text};
 use vdev_trace::records::sink::{FeedError, Sink, Sinks};
-use vdev_trace::source::{Format, Input, Texts};
-use vdev_trace::stats::Stats;
 use vdev_trace::tell::warn;
-use vdev_trace::text::{Layout, Text};
 use vdev_trace::visible::path as shown;
+use vdev_trace::vms::compile::{self, Compiled, Warnings};
+use vdev_trace::vms::image::Images;
+use vdev_trace::vms::names::Names;
 
 /// Standard output's name in a message.
 const STANDARD_OUTPUT: &str = "standard output";
@@ -52,7 +52,7 @@ fn cannot(what: &str, name: &str, error: &io::Error) -> Failure {
     Failure::Told(format!("error: cannot {what} {name}: {error}\n"))
 }
 
-fn refused(reason: outputs::Refused) -> Failure {
+fn refused(reason: files::Refused) -> Failure {
     Failure::Told(format!("error: {reason}\n"))
 }
 
@@ -148,7 +148,7 @@ impl OutputArguments {
         &self,
         outputs: &mut Outputs,
         names: &'a Names,
-    ) -> Result<Vec<NamedSink<'a>>, outputs::Refused> {
+    ) -> Result<Vec<NamedSink<'a>>, files::Refused> {
         let mut sinks = Vec::<NamedSink<'a>>::new();
         let nothing_asked = [&self.text, &self.ctf, &self.json, &self.html]
             .iter()
@@ -209,7 +209,7 @@ fn progress(len_bytes: Option<u64>) -> ProgressBar {
 /// The files that the input and the names come from: none of them may be an output.
 fn protected(input: &InputArguments) -> Outputs {
     let mut outputs = Outputs::default();
-    let standard = || outputs::metadata_of(io::stdin()).ok();
+    let standard = || files::metadata_of(io::stdin()).ok();
     let path = &input.input;
     let metadata: Option<Metadata> = match path.as_os_str() == "-" {
         true => standard(),

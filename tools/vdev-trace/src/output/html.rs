@@ -4,12 +4,12 @@
 //! not grow with the number of records. A page shows the newest ones and says how many there
 //! were.
 
-use crate::names::Names;
+use crate::output::word::word_after;
+use crate::output::words::{Operation, Words};
 use crate::records::meaning::Meaning;
 use crate::records::sink::Sink;
 use crate::records::stream::{End, Item, Stream};
-use crate::word::word_after;
-use crate::words::{Operation, Words};
+use crate::vms::names::Names;
 use guest_access::Direction;
 use oversight::Report;
 use serde_json::{Value, json};

@@ -2,9 +2,9 @@
 //!
 //! Invariant: what is damaged is told with its place; nothing of it is decoded.
 
-use crate::names::Names;
 use crate::records::sink::Sink;
 use crate::records::stream::{End, Item, Stream};
+use crate::vms::names::Names;
 use std::io::{self, Write};
 
 /// Reports how each ring ended.
