@@ -14,12 +14,14 @@
 
 mod culprit;
 mod doorbell;
+mod hands;
 mod list;
 mod ring;
 mod taken_over;
 
-pub use culprit::{Culprit, Hands, Kernel, Place, Region, VmEntry};
+pub use culprit::Culprit;
 pub use doorbell::{Doorbell, find, wanted};
+pub use hands::{Hands, Kernel, Place, Region, VmEntry};
 pub use list::ALL;
 pub use ring::{HEADER_WORDS, Ring};
 pub use taken_over::{Between, TakenOver, TakenOverVmm};

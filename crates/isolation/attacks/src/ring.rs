@@ -3,7 +3,7 @@
 //! The layout is `shared_ring`'s, told again from its description and not taken from its code:
 //! a page of header, then slots of eight words, the first of which is the sequence number.
 
-use crate::culprit::{Hands, Place};
+use crate::hands::{Hands, Place};
 use shared_ring::{MAGIC, Payload, RingKind, SLOT_BYTES, SLOT_WORDS, header_word};
 
 /// Words of the page before the slots.

@@ -7,7 +7,8 @@
 //!
 //! Called by the hostile images, at each wake-up.
 
-use crate::culprit::{Culprit, Hands, Region};
+use crate::culprit::Culprit;
+use crate::hands::{Hands, Region};
 use crate::{By, Doorbell, Ring, find, wanted};
 use shared_ring::{Consumer, ConsumerPage, RingKind, RingMemory};
 use trace_records::{ACCESS_SLOTS, CONSOLE_SLOTS};

@@ -3,7 +3,7 @@
 //! On x86 the kernel loads some of them as they are: nobody stops that
 //! (`docs/what-the-kernel-leaves-open.md`).
 
-use crate::culprit::VmEntry;
+use crate::hands::VmEntry;
 use crate::{Act, Attack, Exists, Leaves, Seen, StoppedBy};
 
 /// The kernel takes what can be of it.
