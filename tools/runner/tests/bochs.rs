@@ -1,17 +1,13 @@
 //! The `runner` command with the Microkit's board `x86_64_generic_vtx`, with shell scripts in
 //! the places of Bochs and of the Microkit's tool. Needs no emulator and no image.
 
-#[path = "../../vdev-trace/tests/machine/elf.rs"]
-#[allow(dead_code, reason = "its guest has no functions")]
-mod elf;
+mod stand_ins;
 
 use nix::sys::signal::{SigHandler, Signal, signal};
-use std::os::unix::fs::PermissionsExt;
+use stand_ins::{boards, elf, said, write_program, write_vm};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Output};
-
-const CONFIG: &str = "system demo\ncpu\nram 0x40000000,2M\nload guest\n";
 
 const SYSTEM: &str = r#"<system>
     <memory_region name="guest_ram" size="0x200000" />
@@ -66,27 +62,21 @@ run_on"#;
 
 /// Runs `runner` where `bochs` does what `script` says, or where there is none.
 fn runner(folder: &Path, script: Option<&str>, arguments: &[&str]) -> Output {
-    let write_program = |name: &str, text: &str| {
-        let file = folder.join(name);
-        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-        std::fs::write(&file, format!("#!/bin/sh\n{text}\n")).unwrap();
-        std::fs::set_permissions(&file, PermissionsExt::from_mode(0o755)).unwrap();
-    };
     let this = std::env::current_exe().unwrap();
     let copy = |name: &str| std::fs::copy(&this, folder.join(name)).unwrap();
-    std::fs::write(folder.join("vm.conf"), CONFIG).unwrap();
-    std::fs::write(folder.join("guest"), elf::executable(elf::X86_64)).unwrap();
+    write_vm(folder, elf::X86_64);
     std::fs::write(folder.join("system.xml"), SYSTEM).unwrap();
     copy("boot-rom");
     copy("kernel");
     // Its options: the system description, --search-path and two folders, and -o IMAGE.
     write_program(
+        folder,
         "sdk/bin/microkit",
         r#"while [ "$1" != -o ]; do shift; done
            /bin/cp kernel "${2%/*}/sel4_32.elf"; /bin/cp guest "$2""#,
     );
     if let Some(script) = script {
-        write_program("bin/bochs", &format!("{PRELUDE}{script}"));
+        write_program(folder, "bin/bochs", &format!("{PRELUDE}{script}"));
     }
     let path = format!("{}:/bin:/usr/bin", folder.join("bin").display());
     let mut runner = Command::new(env!("CARGO_BIN_EXE_runner"));
@@ -97,10 +87,8 @@ fn runner(folder: &Path, script: Option<&str>, arguments: &[&str]) -> Output {
         .args(["vm.conf", "--images", ".", "--work", "run, 1"])
         .args(["--platform", "microkit", "--sdk", "sdk"])
         .args(["--board", "x86_64_generic_vtx", "--system", "system.xml"])
-        .args([
-            "--boards",
-            concat!(env!("CARGO_MANIFEST_DIR"), "/../../boards"),
-        ])
+        .arg("--boards")
+        .arg(boards())
         .args(["--emulator", "bochs", "--deadline", "60"])
         .env(
             "PATH",
@@ -120,10 +108,6 @@ fn heed_interrupts() -> std::io::Result<()> {
     // SAFETY: the default handler is no code of this program's.
     unsafe { signal(Signal::SIGINT, SigHandler::SigDfl) }?;
     Ok(())
-}
-
-fn said(output: &[u8]) -> String {
-    String::from_utf8_lossy(output).into_owned()
 }
 
 #[test]

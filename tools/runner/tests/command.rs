@@ -1,18 +1,14 @@
 //! The `runner` command, with a shell script in QEMU's place and a thread in its monitor's: what
 //! ends a run and how it is told. Needs no emulator and no image.
 
-#[path = "../../vdev-trace/tests/machine/elf.rs"]
-#[allow(dead_code, reason = "its guest has no functions")]
-mod elf;
+mod stand_ins;
 
+use stand_ins::{elf, said, write_program, write_vm};
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
-
-const CONFIG: &str = "system demo\ncpu\nram 0x40000000,2M\nload guest\n";
 
 /// The verdict in the machine's report page, as that has it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -70,12 +66,9 @@ fn answer(connection: UnixStream, folder: &Path, page: Page) -> std::io::Result<
 /// The command, to be run in a folder where its configuration and its QEMU are.
 fn command(folder: &Path, script: Option<&str>, arguments: &[&str]) -> Command {
     std::fs::create_dir_all(folder.join("bin")).unwrap();
-    std::fs::write(folder.join("vm.conf"), CONFIG).unwrap();
-    std::fs::write(folder.join("guest"), elf::executable(elf::AARCH64)).unwrap();
+    write_vm(folder, elf::AARCH64);
     if let Some(script) = script {
-        let qemu = folder.join("bin/qemu-system-aarch64");
-        std::fs::write(&qemu, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(&qemu, PermissionsExt::from_mode(0o755)).unwrap();
+        write_program(folder, "bin/qemu-system-aarch64", script);
     }
     let mut command = Command::new(env!("CARGO_BIN_EXE_runner"));
     command
@@ -86,10 +79,6 @@ fn command(folder: &Path, script: Option<&str>, arguments: &[&str]) -> Command {
         .env("PATH", folder.join("bin"))
         .current_dir(folder);
     command
-}
-
-fn said(output: &[u8]) -> String {
-    String::from_utf8_lossy(output).into_owned()
 }
 
 #[test]

@@ -1,14 +1,13 @@
 //! Which VMs a run is of, and how they are held against each other and the system description.
 //! Needs no emulator and no SDK: everything here is told before anything boots.
 
-#[path = "../../vdev-trace/tests/machine/elf.rs"]
-#[allow(dead_code, reason = "its guest has no functions")]
-mod elf;
+mod stand_ins;
 
 use runner::{
     Architecture, Board, Failure, Microkit, SystemDescription, compile, configurations,
     on_architecture,
 };
+use stand_ins::{boards, elf, write_image};
 use std::path::{Path, PathBuf};
 use vdev_trace::vms::image::{Images, Machine};
 
@@ -20,7 +19,7 @@ fn images(folder: &Path) -> Images<'_> {
 /// A folder with a configuration for each of the texts, in their order.
 fn folder_of(texts: &[&str]) -> (tempfile::TempDir, Vec<PathBuf>) {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("guest"), elf::executable(elf::AARCH64)).unwrap();
+    write_image(folder.path(), elf::AARCH64);
     for (number, text) in texts.iter().enumerate() {
         std::fs::write(folder.path().join(format!("{number}.conf")), text).unwrap();
     }
@@ -48,7 +47,7 @@ fn told(
     board: &str,
     system: SystemDescription,
 ) -> String {
-    let boards = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../boards");
+    let boards = boards();
     let microkit = Microkit {
         sdk: "no SDK".into(),
         board_name: board.into(),
@@ -242,7 +241,7 @@ fn ram_that_a_board_does_not_have_is_refused_at_the_largest_range() {
 
 #[test]
 fn a_board_that_is_not_known_is_refused_with_those_that_are() {
-    let boards = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../boards");
+    let boards = boards();
     let said = Board::load(&boards, "zcu103").unwrap_err();
     assert!(
         said.contains("zcu103.toml") && said.contains("zcu102"),
@@ -253,7 +252,7 @@ fn a_board_that_is_not_known_is_refused_with_those_that_are() {
 #[test]
 fn a_boards_file_with_a_key_that_means_nothing_is_refused_at_its_place() {
     let folder = tempfile::tempdir().unwrap();
-    let boards = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../boards");
+    let boards = boards();
     let text = std::fs::read_to_string(boards.join("zcu102.toml")).unwrap();
     let text = text.replace("observed_at", "observd_at");
     std::fs::write(folder.path().join("mine.toml"), text).unwrap();
