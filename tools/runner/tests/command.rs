@@ -51,7 +51,7 @@ fn answer(connection: UnixStream, folder: &Path, page: Page) -> std::io::Result<
                 // `crates/isolation/oversight/src/report.rs`; the page is at 0xdff000 of RAM.
                 let at = 0x40df_f000 - arguments["val"].as_u64().unwrap() as usize;
                 memory[at..][..8].copy_from_slice(b"VTRACEND");
-                memory[at + 8] = 1;
+                memory[at + 8] = 2;
                 memory[at + 16] = page as u8;
                 std::fs::write(folder.join(file), memory)?;
                 "{}"
