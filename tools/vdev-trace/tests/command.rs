@@ -2,8 +2,9 @@
 
 mod machine;
 
-use machine::{HEAD, PAGE, Ring, TRACE, elf, read, said, set_header, tagged, vdev_trace, write};
-use std::path::Path;
+use machine::{
+    HEAD, PAGE, Ring, TRACE, config, elf, read, said, set_header, tagged, vdev_trace, write,
+};
 use std::process::{Command, Output, Stdio};
 
 /// A trace ring of VM `vm` with one read of device `instance`, a second after the start.
@@ -19,17 +20,6 @@ fn decode(dump: &[u8], arguments: &[&str]) -> Output {
 
 fn tool(arguments: &[&str]) -> Output {
     vdev_trace(&[], arguments)
-}
-
-/// A configuration in `folder`, whose guest is not there.
-fn config(folder: &Path, name: &str, device: &str) -> String {
-    let path = folder.join(name);
-    let text = format!(
-        "system {name}\ncpu\nram 0x40000000,2M\nload not-there\n\
-         vdev trace loc 0xfa000000 name {device}\n"
-    );
-    std::fs::write(&path, text).unwrap();
-    path.to_str().unwrap().to_owned()
 }
 
 #[test]

@@ -3,7 +3,8 @@
 mod machine;
 
 use machine::{
-    PAGE, Ring, SLOT, TRACE, in_epoch, internal, read, said, set_header, tagged, vdev_trace, write,
+    PAGE, Ring, SLOT, TRACE, config, in_epoch, internal, life, read, said, set_header, tagged,
+    vdev_trace, write,
 };
 use proptest::prelude::*;
 use std::io::Write;
@@ -141,33 +142,7 @@ impl Viewed {
 
 #[test]
 fn every_record_is_an_event_with_its_number_and_values() {
-    let mut ring = Ring::new(TRACE, 0, 64);
-    ring.start = 500;
-    ring.push(read(1500, 1, 7));
-    let narrow = 1 | 1 << 16 | 1 << 32 | 1 << 36 | 13 << 48;
-    ring.push([
-        63_625,
-        0xfa00_0005,
-        0x4008_0004,
-        0xaa | 7 << 32,
-        1,
-        narrow,
-        0,
-    ]);
-    let refused = 1 | 8 << 32 | 1 << 40 | 1023 << 48;
-    ring.push([63_625, 0xfa00_0000, 0x4008_0008, 0, 2, refused, 0]);
-    ring.push(internal(3, [70_000, 0, 0, 0, 0], 1 << 32));
-    ring.push(in_epoch(tagged(read(70_100, 3, 0), 0, 0, 0), 1));
-    ring.push(internal(
-        2,
-        [80_000, 0xfb00_0000, 0x4008_000c, 3, 0],
-        1 << 32,
-    ));
-    ring.push(internal(5, [90_000, 3, 1, 4, 5], 7));
-    ring.push(internal(6, [90_000, 1, 2, 3, 4], 5));
-    ring.push(internal(9, [90_000, 1500, 80_000, 80_001, 0], 0));
-    ring.push(internal(4, [90_000, 0, 0, 0, 0], 1 << 32));
-    ring.push(internal(0xee, [90_001, 0, 0, 0, 0], 0));
+    let ring = life(1023, 0);
     let Some(viewed) = view(
         "every_record_is_an_event_with_its_number_and_values",
         &ring.dump(),
@@ -311,16 +286,9 @@ fn one_stamp_far_ahead_does_not_move_those_after_it() {
 #[test]
 fn each_vm_is_a_stream_with_its_own_names() {
     let folder = tempfile::tempdir().unwrap();
-    let config = |name: &str, device: &str| {
-        let path = folder.path().join(name);
-        let text = format!(
-            "system {name}\ncpu\nram 0x40000000,2M\nload not-there\n\
-             vdev trace loc 0xfa000000 name {device} emit-trace 12\n"
-        );
-        std::fs::write(&path, text).unwrap();
-        path.to_str().unwrap().to_owned()
-    };
-    let (one, two) = (config("one", "first"), config("two", "se/cond"));
+    let config = |name, device| config(folder.path(), name, device);
+    let one = config("one", "first emit-trace 12");
+    let two = config("two", "se/cond emit-trace 12");
     let mut other = Ring::new(TRACE, 1, 4);
     other.push(tagged(read(1500, 1, 9), 12, 0, 1));
     other.push(tagged(write(2500, 2, 9, 10), 12, 0, 1));

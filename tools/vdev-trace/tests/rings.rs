@@ -3,8 +3,8 @@
 mod machine;
 
 use machine::{
-    HEAD, PAGE, Ring, SLOT, SLOT_BYTES, SLOT_COUNT, TRACE, in_epoch, internal, read, said,
-    set_header, tagged, vdev_trace, write,
+    HEAD, PAGE, Ring, SLOT, SLOT_BYTES, SLOT_COUNT, TRACE, life, read, said, set_header, tagged,
+    vdev_trace, write,
 };
 use proptest::prelude::*;
 use vdev_trace::whole_dump::rings;
@@ -158,41 +158,9 @@ fn a_header_of_another_layout_or_kind_says_what_is_wrong_and_where() {
     insta::assert_snapshot!(cut, @"ring at offset 0x1000: the dump ends inside its header; take the dump again");
 }
 
-/// A life: reads, a narrow write, a refused access, a reset, what is no device, the end.
-fn life() -> Ring {
-    let mut ring = Ring::new(TRACE, 0, 64);
-    ring.start = 500;
-    ring.push(read(1500, 1, 7));
-    let narrow = 1 | 1 << 16 | 1 << 32 | 1 << 36 | 13 << 48;
-    ring.push([
-        63_625,
-        0xfa00_0005,
-        0x4008_0004,
-        0xaa | 7 << 32,
-        1,
-        narrow,
-        0,
-    ]);
-    let refused = 1 | 8 << 32 | 1 << 40 | 12 << 48;
-    ring.push([63_625, 0xfa00_0000, 0x4008_0008, 0, 2, refused, 0]);
-    ring.push(internal(3, [70_000, 0, 0, 0, 0], 1 << 32));
-    ring.push(in_epoch(read(70_100, 3, 0), 1));
-    ring.push(internal(
-        2,
-        [80_000, 0xfb00_0000, 0x4008_000c, 3, 0],
-        1 << 32,
-    ));
-    ring.push(internal(5, [90_000, 3, 1, 4, 5], 7));
-    ring.push(internal(6, [90_000, 1, 2, 3, 4], 5));
-    ring.push(internal(9, [90_000, 1500, 80_000, 80_001, 0], 0));
-    ring.push(internal(4, [90_000, 0, 0, 0, 0], 1 << 32));
-    ring.push(internal(0xee, [90_001, 0, 0, 0, 0], 0));
-    ring
-}
-
 #[test]
 fn a_record_is_a_line_with_all_that_a_person_needs() {
-    insta::assert_snapshot!(text(&life().dump()), @"
+    insta::assert_snapshot!(text(&life(12, 12).dump()), @"
          time (s) since before us  event  vm        device    cpu access address    value                    pc             seq epoch
     [   0.001000] +         0.000     12  vm0       dev0      0   R4     0xfa000000 7                        0x0040080000     1     0
     [   0.063125] +     62125.000     13  vm0       dev1      0   W1     0xfa000005 7 -> 170                 0x0040080004     1     0
@@ -239,7 +207,7 @@ proptest! {
         words in prop::collection::vec((0usize..11, any::<u64>()), 0..4),
         cut: prop::sample::Index,
     ) {
-        let mut dump = life().dump();
+        let mut dump = life(12, 12).dump();
         for (word, value) in words {
             set_header(&mut dump, word, value);
         }

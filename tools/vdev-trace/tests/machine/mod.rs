@@ -5,6 +5,7 @@
 pub mod elf;
 
 use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 pub const TRACE: u64 = 3;
@@ -121,6 +122,52 @@ pub fn in_epoch(mut record: [u64; 7], epoch: u64) -> [u64; 7] {
 pub fn internal(kind: u64, words: [u64; 5], last: u64) -> [u64; 7] {
     let [a, b, c, d, e] = words;
     [a, b, c, d, e, kind | 0xffff << 48, last]
+}
+
+/// A life: reads, a narrow write, a refused access, a reset, what is no device, the sums, the end,
+/// and something unknown. The events of the refused access and of the one after the reset are
+/// `refused` and `anew`.
+pub fn life(refused: u64, anew: u64) -> Ring {
+    let mut ring = Ring::new(TRACE, 0, 64);
+    ring.start = 500;
+    ring.push(read(1500, 1, 7));
+    let narrow = 1 | 1 << 16 | 1 << 32 | 1 << 36 | 13 << 48;
+    ring.push([
+        63_625,
+        0xfa00_0005,
+        0x4008_0004,
+        0xaa | 7 << 32,
+        1,
+        narrow,
+        0,
+    ]);
+    let refused = 1 | 8 << 32 | 1 << 40 | refused << 48;
+    ring.push([63_625, 0xfa00_0000, 0x4008_0008, 0, 2, refused, 0]);
+    ring.push(internal(3, [70_000, 0, 0, 0, 0], 1 << 32));
+    ring.push(in_epoch(tagged(read(70_100, 3, 0), anew, 0, 0), 1));
+    ring.push(internal(
+        2,
+        [80_000, 0xfb00_0000, 0x4008_000c, 3, 0],
+        1 << 32,
+    ));
+    ring.push(internal(5, [90_000, 3, 1, 4, 5], 7));
+    ring.push(internal(6, [90_000, 1, 2, 3, 4], 5));
+    ring.push(internal(9, [90_000, 1500, 80_000, 80_001, 0], 0));
+    ring.push(internal(4, [90_000, 0, 0, 0, 0], 1 << 32));
+    ring.push(internal(0xee, [90_001, 0, 0, 0, 0], 0));
+    ring
+}
+
+/// Writes a configuration whose guest is not there, and gives its path. Its one device has this
+/// name, and what else follows that.
+pub fn config(folder: &Path, name: &str, device: &str) -> String {
+    let path = folder.join(name);
+    let text = format!(
+        "system {name}\ncpu\nram 0x40000000,2M\nload not-there\n\
+         vdev trace loc 0xfa000000 name {device}\n"
+    );
+    std::fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
 }
 
 /// Runs the tool with these bytes on its standard input.
