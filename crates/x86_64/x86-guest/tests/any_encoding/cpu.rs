@@ -12,6 +12,7 @@
 //! one slot; a step that faults is told and hurts nobody, unless it writes to the test's own
 //! memory, at an address that a wrong decoding made.
 
+use crate::signal_context::GPR;
 use std::cell::UnsafeCell;
 use std::sync::{Mutex, MutexGuard};
 
@@ -43,25 +44,6 @@ pub enum Ended {
     Signal(i32),
 }
 
-/// In the order of [`Registers::gpr`].
-const GPR: [libc::c_int; 16] = [
-    libc::REG_RAX,
-    libc::REG_RCX,
-    libc::REG_RDX,
-    libc::REG_RBX,
-    libc::REG_RSP,
-    libc::REG_RBP,
-    libc::REG_RSI,
-    libc::REG_RDI,
-    libc::REG_R8,
-    libc::REG_R9,
-    libc::REG_R10,
-    libc::REG_R11,
-    libc::REG_R12,
-    libc::REG_R13,
-    libc::REG_R14,
-    libc::REG_R15,
-];
 const TRAP_FLAG: u64 = 1 << 8;
 const SIGNALS: [i32; 5] = [
     libc::SIGTRAP,

@@ -7,6 +7,8 @@
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
 mod cpu;
+#[path = "../signal_context/mod.rs"]
+mod signal_context;
 
 use cpu::{CODE, Cpu, DATA, Ended, PAGE};
 use guest_access::AccessWidth;

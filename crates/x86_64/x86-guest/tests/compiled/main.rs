@@ -12,6 +12,10 @@
 //! signal's context and its own page; what is not decoded ends the test with the bytes.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
+#[path = "../signal_context/mod.rs"]
+mod signal_context;
+
+use signal_context::GPR;
 use std::cell::UnsafeCell;
 use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
@@ -54,26 +58,6 @@ static STATE: Device = Device(UnsafeCell::new(State {
     accesses: 0,
     refused: None,
 }));
-
-/// In the order of their encoding.
-const GPR: [libc::c_int; 16] = [
-    libc::REG_RAX,
-    libc::REG_RCX,
-    libc::REG_RDX,
-    libc::REG_RBX,
-    libc::REG_RSP,
-    libc::REG_RBP,
-    libc::REG_RSI,
-    libc::REG_RDI,
-    libc::REG_R8,
-    libc::REG_R9,
-    libc::REG_R10,
-    libc::REG_R11,
-    libc::REG_R12,
-    libc::REG_R13,
-    libc::REG_R14,
-    libc::REG_R15,
-];
 
 struct View<'a>(&'a [libc::greg_t; 23]);
 
