@@ -6,12 +6,11 @@
 
 mod platforms;
 
-use platforms::{BOARDS, guests, instruction_ns_log2, microkit, root, set_by_make};
+use platforms::ran::Ran;
+use platforms::{BOARDS, configs_of, guests, instruction_ns_log2, microkit, set_by_make};
 use regex::Regex;
-use runner::{
-    Change, Failure, Platform, Request, Transcript, configurations, on_architecture, run,
-};
-use std::path::{Path, PathBuf};
+use runner::{Change, Platform, Request, on_architecture, run};
+use std::path::Path;
 use std::time::Duration;
 
 const CONFIGS: [&str; 2] = ["debug", "release"];
@@ -22,54 +21,9 @@ fn change(from: &str, to: &str) -> Change {
     Change { from, to }
 }
 
-struct Run {
-    result: Result<Transcript, Failure>,
-    platform: String,
-}
-
-impl Run {
-    /// The lines of a run that ended well.
-    fn lines(&self) -> &[String] {
-        match &self.result {
-            Ok(transcript) => &transcript.lines,
-            Err(Failure::System { transcript, reason }) => {
-                let lines = transcript.lines.join("\n");
-                panic!("{}: {reason}\n{lines}", self.platform)
-            }
-            Err(failure) => panic!("{}: {failure}", self.platform),
-        }
-    }
-
-    /// What was printed.
-    fn transcript(&self) -> &Transcript {
-        match &self.result {
-            Ok(transcript) | Err(Failure::System { transcript, .. }) => transcript,
-            Err(failure) => panic!("{}: {failure}", self.platform),
-        }
-    }
-
-    /// Why the run ended badly, as it should.
-    fn reason(&self) -> &str {
-        match &self.result {
-            Err(Failure::System { reason, .. }) => reason,
-            Err(failure) => panic!("{}: {failure}", self.platform),
-            Ok(_) => panic!("{}: the run did not fail", self.platform),
-        }
-    }
-}
-
-/// The configurations of a scenario's VMs.
-fn configs_of(scenario: &str) -> Vec<PathBuf> {
-    if scenario == "demo" {
-        return vec![root().join("vm.conf")];
-    }
-    let scenarios = root().join("tools/runner/scenarios");
-    configurations(Path::new(scenario), &scenarios).unwrap()
-}
-
 /// Boots a scenario in the changed system, once on each board for each of the SDK's
 /// configurations.
-fn boot(scenario: &str, changes: &[Change]) -> Vec<Run> {
+fn boot(scenario: &str, changes: &[Change]) -> Vec<Ran> {
     let boards = BOARDS.iter();
     boards
         .flat_map(|board| boot_on_board(scenario, board, &CONFIGS, changes, |_| {}))
@@ -83,7 +37,7 @@ fn boot_on_board(
     configs: &[&str],
     changes: &[Change],
     prepare: impl Fn(&Path),
-) -> Vec<Run> {
+) -> Vec<Ran> {
     let folder = tempfile::tempdir().unwrap();
     let platforms = microkit(scenario, board, configs, changes);
     // Without an SDK there are no protection domains to prepare either.
@@ -94,7 +48,7 @@ fn boot_on_board(
     platforms.iter().map(run_on).collect()
 }
 
-fn boot_on(scenario: &str, work: &Path, platform: &Platform, icount: Option<u32>) -> Run {
+fn boot_on(scenario: &str, work: &Path, platform: &Platform, icount: Option<u32>) -> Ran {
     let configs = on_architecture(platform.architecture(), configs_of(scenario), work).unwrap();
     let request = Request {
         configs: &configs,
@@ -106,7 +60,7 @@ fn boot_on(scenario: &str, work: &Path, platform: &Platform, icount: Option<u32>
         until: None,
         deadline: Duration::from_secs(600),
     };
-    Run {
+    Ran {
         result: run(&request, |_| {}),
         platform: platform.name(),
     }
@@ -174,7 +128,7 @@ fn boot_with_changed(
     domain: &str,
     mut changes: Vec<Change>,
     edit: impl Fn(&mut [u8]),
-) -> Vec<Run> {
+) -> Vec<Ran> {
     let from = format!(r#"<program_image path="{domain}""#);
     changes.push(change(&from, r#"<program_image path="changed""#));
     boot_on_board("demo", board, &[config], &changes, |folder| {
@@ -233,7 +187,7 @@ fn a_vmm_that_faults_is_named_and_ends_its_own_vm_alone() {
         let line = "panic in pd-vmm-1: access to address 0x10010";
         assert!(reason.starts_with(line), "{reason}");
         assert!(reason.ends_with("(verdict: failed)"), "{reason}");
-        let told = run.transcript().lines.join("\n");
+        let told = run.printed().join("\n");
         assert!(told.contains("first| guest: done"), "{told}");
         assert!(told.contains("first: ended: powered off"), "{told}");
         assert!(told.contains("] fatal second: ended: "), "{told}");
@@ -271,7 +225,7 @@ fn a_console_that_prints_another_verdict_is_not_believed() {
             let reason = run.reason();
             assert!(reason.starts_with("panic in pd-vmm: "), "{reason}");
             assert!(reason.ends_with("(verdict: failed)"), "{reason}");
-            let lines = &run.transcript().lines;
+            let lines = run.printed();
             assert!(lines.iter().any(|line| line == "verdict: ok"), "{lines:?}");
         }
     }
@@ -291,7 +245,7 @@ fn last_words_are_one_line_of_their_author_whatever_is_in_them() {
             let reason = run.reason();
             assert!(Regex::new(line).unwrap().is_match(reason), "{reason}");
             assert!(reason.ends_with("(verdict: failed)"), "{reason}");
-            let lines = &run.transcript().lines;
+            let lines = run.printed();
             let is_forged = |line: &String| line == "verdict: ok" || line.starts_with("second|");
             assert!(!lines.iter().any(is_forged), "{lines:?}");
         }

@@ -1,8 +1,11 @@
 //! The platforms that the system tests boot: the unikernel is always there when `make` runs
 //! the tests; seL4 is when `MICROKIT_SDK` is set. A test that leaves one out says so by name.
 
+pub mod ran;
+
 use runner::{
     Architecture, Board, Change, Emulator, Microkit, Platform, SystemDescription, Unikernel,
+    configurations,
 };
 use std::fs::File;
 use std::io::Write;
@@ -14,6 +17,16 @@ pub const BOARDS: [&str; 2] = ["qemu_virt_aarch64", "x86_64_generic_vtx"];
 /// The project's folder.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// The configurations of a scenario's VMs.
+#[allow(dead_code, reason = "not every test program runs one")]
+pub fn configs_of(scenario: &str) -> Vec<PathBuf> {
+    if scenario == "demo" {
+        return vec![root().join("vm.conf")];
+    }
+    let scenarios = root().join("tools/runner/scenarios");
+    configurations(Path::new(scenario), &scenarios).unwrap()
 }
 
 /// Says what a test leaves out. Not by `println`, which the test harness keeps to itself.

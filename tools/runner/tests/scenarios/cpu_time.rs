@@ -19,7 +19,7 @@ fn a_guest_that_never_idles_has_the_cpu_but_for_what_its_accesses_cost() {
         assert!(
             parts["demo guest"] > 90.0,
             "{}: {parts:?}",
-            outcome.platform
+            outcome.ran.platform
         );
         let end = outcome.lines().iter().find(|line| line.contains("ended: "));
         let end: f64 = end.unwrap()[1..]
@@ -35,7 +35,7 @@ fn a_guest_that_never_idles_has_the_cpu_but_for_what_its_accesses_cost() {
         assert!(
             (-0.5..longest).contains(&before),
             "{}: {wall} {end}",
-            outcome.platform
+            outcome.ran.platform
         );
     });
 }
@@ -45,7 +45,7 @@ fn the_cpu_of_a_guest_that_waits_for_interrupts_idles() {
     everywhere("wfi", |outcome| {
         assert_that_the_parts_are_the_whole(&outcome);
         let (_, parts) = outcome.cpu();
-        assert!(parts["idle"] > 90.0, "{}: {parts:?}", outcome.platform);
+        assert!(parts["idle"] > 90.0, "{}: {parts:?}", outcome.ran.platform);
     });
 }
 
@@ -59,7 +59,7 @@ fn of_two_vms_each_is_told_its_own_part_of_the_cpu() {
             assert!(
                 of("storm") > 2.0 * of("probe"),
                 "{}: {parts:?}",
-                outcome.platform
+                outcome.ran.platform
             );
         }
     });

@@ -18,7 +18,7 @@ fn assert_that_each_line_is_known(outcome: &Outcome) {
     ];
     let line = Regex::new(&format!(r"^\[ *\d+\.\d{{6}}\] (?:{})$", lines.join("|"))).unwrap();
     for text in outcome.lines().iter().filter(|text| text.starts_with('[')) {
-        assert!(line.is_match(text), "{}: {text}", outcome.platform);
+        assert!(line.is_match(text), "{}: {text}", outcome.ran.platform);
     }
 }
 

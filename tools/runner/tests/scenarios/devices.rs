@@ -42,7 +42,7 @@ fn two_devices_have_a_counter_and_numbers_each() {
         outcome.assert_guest_is_done();
         // The line has room for a part of them, by chance for few of one device; the trace has all.
         let logged = outcome.logged();
-        assert!(!logged.is_empty(), "{}", outcome.platform);
+        assert!(!logged.is_empty(), "{}", outcome.ran.platform);
         for device in ["trace0", "second"] {
             let mine: Vec<_> = logged.iter().filter(|it| it.device == device).collect();
             assert!(mine.is_sorted_by_key(|access| access.sequence));
@@ -52,7 +52,7 @@ fn two_devices_have_a_counter_and_numbers_each() {
             let mine = traced.iter().filter(|it| it.tag.instance() == instance);
             assert!(mine.clone().all(|record| record.tag.event() == event));
             let sequences: Vec<u64> = mine.map(|record| record.sequence).collect();
-            assert!(!sequences.is_empty(), "{}", outcome.platform);
+            assert!(!sequences.is_empty(), "{}", outcome.ran.platform);
             assert_eq!(sequences, (1..=sequences.len() as u64).collect::<Vec<_>>());
         }
     });

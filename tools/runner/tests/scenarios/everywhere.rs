@@ -4,11 +4,15 @@
 //! is under an emulator that is slow, is told here and nowhere else.
 
 use crate::outcome::Outcome;
-use crate::platforms::{BOARDS, guests, instruction_ns_log2, microkit, root, say, unikernel};
-use runner::{Architecture, Platform, Request, Unikernel, configurations, run};
+use crate::platforms::ran::Ran;
+use crate::platforms::{
+    BOARDS, configs_of, guests, instruction_ns_log2, microkit, root, say, unikernel,
+};
+use runner::{Architecture, Platform, Request, Unikernel, run};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// All platforms that are there, on both architectures where the scenario is about neither.
 pub(crate) fn platforms(scenario: &str) -> Vec<Platform> {
     let mut platforms = on_architecture(scenario, Architecture::Aarch64);
     match NOT_ON_X86
@@ -62,14 +66,7 @@ pub(crate) fn everywhere(scenario: &str, check: impl Fn(Outcome)) {
 
 /// The same for a guest that does not end: a line with `until` ends the run.
 pub(crate) fn everywhere_until(scenario: &str, until: Option<&str>, check: impl Fn(Outcome)) {
-    let configs = match scenario {
-        "demo" => vec![root().join("vm.conf")],
-        _ => {
-            let scenarios = root().join("tools/runner/scenarios");
-            configurations(Path::new(scenario), &scenarios).unwrap()
-        }
-    };
-    on(platforms(scenario), &configs, until, check);
+    on(platforms(scenario), &configs_of(scenario), until, check);
 }
 
 /// The guest judges its ticks by its own clock: within 50 ms of whole seconds.
@@ -77,6 +74,7 @@ pub(crate) fn assert_that_the_guest_is_content(scenario: &str) {
     everywhere(scenario, |outcome| outcome.assert_guest_is_done());
 }
 
+/// Runs these VMs on these platforms.
 pub(crate) fn on(
     platforms: Vec<Platform>,
     configs: &[PathBuf],
@@ -98,10 +96,12 @@ pub(crate) fn on(
         };
         let result = run(&request, |_| {});
         check(Outcome {
-            result,
+            ran: Ran {
+                result,
+                platform: platform.name(),
+            },
             dump: std::fs::read(&dump).unwrap_or_default(),
             ring_places: platform.ring_places(),
-            platform: platform.name(),
             architecture: platform.architecture(),
             on_sel4: is_sel4(&platform),
             divisor: divisor(&platform),

@@ -13,7 +13,7 @@ fn calls_and_registers_that_do_not_exist_are_answered_one_by_one() {
             Architecture::Aarch64 => 2,
         };
         let calls = outcome.number("that do not exist", " calls that");
-        assert_eq!(calls, ways * 1024, "{}", outcome.platform);
+        assert_eq!(calls, ways * 1024, "{}", outcome.ran.platform);
         if ways == 1 {
             let ports = outcome.number("to ports where nothing is", " accesses to ports");
             assert_eq!(

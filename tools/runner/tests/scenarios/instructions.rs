@@ -57,7 +57,7 @@ fn every_case_of_the_contract_ends_as_the_matrix_in_the_readme_says() {
                 assert!(
                     wanted == said || differs(said),
                     "{}: {said}",
-                    outcome.platform
+                    outcome.ran.platform
                 );
             }
             assert_eq!(said.len(), wanted.len() + 1, "{said:#?}");
@@ -99,7 +99,11 @@ fn an_instruction_leaves_the_same_on_ram_and_on_the_device() {
             outcome.assert_guest_is_done();
             let says = |text: &str| {
                 let line = format!("| guest: {text}");
-                assert!(outcome.contains(&line), "{}: no {text}", outcome.platform);
+                assert!(
+                    outcome.contains(&line),
+                    "{}: no {text}",
+                    outcome.ran.platform
+                );
             };
             // seL4 gives nobody a guest's vector registers.
             let vectors = match outcome.on_sel4 {
@@ -130,7 +134,11 @@ fn an_instruction_leaves_the_same_on_ram_and_on_the_device_in_the_other_byte_ord
         outcome.assert_guest_is_done();
         for level in ["EL1", "EL0"] {
             let line = format!("{level}: 22 forms leave the same on RAM and on the device");
-            assert!(outcome.contains(&line), "{}: no {line}", outcome.platform);
+            assert!(
+                outcome.contains(&line),
+                "{}: no {line}",
+                outcome.ran.platform
+            );
         }
     });
 }
@@ -151,7 +159,11 @@ fn a_program_of_aarch32_finds_the_same_on_ram_and_on_the_device_and_ends_nothing
                     ),
                 };
                 let line = format!("{set}, {order}: {made}");
-                assert!(outcome.contains(&line), "{}: no {line}", outcome.platform);
+                assert!(
+                    outcome.contains(&line),
+                    "{}: no {line}",
+                    outcome.ran.platform
+                );
             }
         }
         // seL4 does not trap them all.
@@ -164,7 +176,11 @@ fn a_program_of_aarch32_finds_the_same_on_ram_and_on_the_device_and_ends_nothing
             undefined,
             "a wait ends behind its instruction",
         ] {
-            assert!(outcome.contains(line), "{}: no {line}", outcome.platform);
+            assert!(
+                outcome.contains(line),
+                "{}: no {line}",
+                outcome.ran.platform
+            );
         }
         assert!(outcome.contains("info  aarch32: ended: powered off by the guest"));
     };
@@ -187,7 +203,7 @@ fn on_a_cpu_with_atomics_the_contract_refuses_them() {
             let row = row.expect("there is such a row");
             // They exist as stores of 1 to 8 bytes, and want to be aligned.
             let cells = [&["-"; 10][..], &["0+12", "0+6", "0+3", "0+2", "-"]].concat();
-            assert_eq!(row, cells, "{}", outcome.platform);
+            assert_eq!(row, cells, "{}", outcome.ran.platform);
             assert!(!outcome.contains("that this CPU does not have"));
         });
     }
@@ -227,8 +243,8 @@ fn the_device_sees_what_the_code_does_in_every_mode_of_an_x86_cpu() {
                     (is_write, width.bytes(), lane, value)
                 })
                 .collect();
-            assert!(made.len() > 200, "{}: {}", outcome.platform, made.len());
-            assert_eq!(made.len(), seen.len(), "{}", outcome.platform);
+            assert!(made.len() > 200, "{}: {}", outcome.ran.platform, made.len());
+            assert_eq!(made.len(), seen.len(), "{}", outcome.ran.platform);
             for (made, seen) in made.iter().zip(&seen) {
                 let alike = |one: &(bool, u64, u64, u32)| (one.0, one.1, one.2);
                 // A guest does not know of ticks that came before it added to the word.
@@ -236,7 +252,7 @@ fn the_device_sees_what_the_code_does_in_every_mode_of_an_x86_cpu() {
                 assert!(
                     alike(made) == alike(seen) && (ticks == 0 || seen.2 == 0 && ticks <= 4),
                     "{}: {made:x?} made, {seen:x?} seen",
-                    outcome.platform
+                    outcome.ran.platform
                 );
             }
         });

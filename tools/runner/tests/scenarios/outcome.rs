@@ -1,8 +1,9 @@
 //! What a scenario left behind, and how the tests read it: the lines of the console by their forms,
 //! the trace rings in the memory dump.
 
+use crate::platforms::ran::Ran;
 use regex::Regex;
-use runner::{Architecture, Failure, Transcript};
+use runner::Architecture;
 use std::collections::BTreeMap;
 use trace_records::{Kind, Record};
 use vdev_trace::input::places::Places;
@@ -10,10 +11,9 @@ use vdev_trace::whole_dump::{Ring, TRACE, rings_in};
 
 /// What a scenario left behind.
 pub(crate) struct Outcome {
-    pub(crate) result: Result<Transcript, Failure>,
+    pub(crate) ran: Ran,
     pub(crate) dump: Vec<u8>,
     pub(crate) ring_places: Places,
-    pub(crate) platform: String,
     pub(crate) architecture: Architecture,
     pub(crate) on_sel4: bool,
     /// What the numbers of its accesses were divided by.
@@ -33,34 +33,17 @@ pub(crate) struct Logged {
 impl Outcome {
     /// The lines of a run that ended well.
     pub(crate) fn lines(&self) -> &[String] {
-        match &self.result {
-            Ok(transcript) => &transcript.lines,
-            Err(Failure::System { transcript, reason }) => {
-                panic!(
-                    "{}: {reason}\n{}",
-                    self.platform,
-                    transcript.lines.join("\n")
-                )
-            }
-            Err(failure) => panic!("{}: {failure}", self.platform),
-        }
+        self.ran.lines()
     }
 
     /// Why the run ended badly, as it should.
     pub(crate) fn reason(&self) -> &str {
-        match &self.result {
-            Err(Failure::System { reason, .. }) => reason,
-            Err(failure) => panic!("{}: {failure}", self.platform),
-            Ok(_) => panic!("{}: the run did not fail", self.platform),
-        }
+        self.ran.reason()
     }
 
     /// What was printed, however the run ended.
     pub(crate) fn printed(&self) -> &[String] {
-        match &self.result {
-            Err(Failure::System { transcript, .. }) => &transcript.lines,
-            _ => self.lines(),
-        }
+        self.ran.printed()
     }
 
     pub(crate) fn contains(&self, text: &str) -> bool {
@@ -71,7 +54,7 @@ impl Outcome {
         assert!(
             self.contains("| guest: done"),
             "{}: {:#?}",
-            self.platform,
+            self.ran.platform,
             self.lines()
         );
     }
@@ -98,7 +81,7 @@ impl Outcome {
     /// The number that stands before `words` in the line that holds `line`.
     pub(crate) fn number(&self, line: &str, words: &str) -> u64 {
         let found = self.lines().iter().find(|text| text.contains(line));
-        let text = found.unwrap_or_else(|| panic!("{}: no line with {line}", self.platform));
+        let text = found.unwrap_or_else(|| panic!("{}: no line with {line}", self.ran.platform));
         let before = &text[..text
             .find(words)
             .unwrap_or_else(|| panic!("no {words} in {text}"))];
@@ -112,7 +95,7 @@ impl Outcome {
             .lines()
             .iter()
             .find_map(|line| line.strip_prefix("cpu of "));
-        let line = line.unwrap_or_else(|| panic!("{}: no line about the CPU", self.platform));
+        let line = line.unwrap_or_else(|| panic!("{}: no line about the CPU", self.ran.platform));
         let (wall, parts) = line.split_once(" s: ").unwrap();
         let groups = parts.split("; ").flat_map(|group| {
             let (vm, parts) = group.split_once(": ").unwrap_or(("", group));
@@ -138,7 +121,7 @@ impl Outcome {
         let mut trace_rings = rings.filter(|ring| (ring.kind, ring.vm) == (TRACE, vm));
         trace_rings
             .next()
-            .unwrap_or_else(|| panic!("{}: no trace ring in the dump", self.platform))
+            .unwrap_or_else(|| panic!("{}: no trace ring in the dump", self.ran.platform))
     }
 
     /// The numbers of the accesses that this VM's log lines tell of, in their order.
@@ -155,15 +138,20 @@ impl Outcome {
     pub(crate) fn assert_that_the_log_is_whole(&self, name: &str) {
         let sums = format!("info  {name} trace0: ");
         let line = self.printed().iter().find(|line| line.contains(&sums));
-        let line = line.unwrap_or_else(|| panic!("{}: no sums of {name}", self.platform));
+        let line = line.unwrap_or_else(|| panic!("{}: no sums of {name}", self.ran.platform));
         let accesses = line.split_once(&sums).unwrap().1.split(' ').next().unwrap();
         let accesses: u64 = accesses.parse().unwrap();
         let all: Vec<u64> = (1..=accesses).collect();
-        assert_eq!(self.sequences_of(name), all, "{}: {name}", self.platform);
+        assert_eq!(
+            self.sequences_of(name),
+            all,
+            "{}: {name}",
+            self.ran.platform
+        );
         let missing = format!("warn  {name}: ");
         let missing = self.printed().iter().find(|line| line.contains(&missing));
-        assert_eq!(missing, None, "{}: {name}", self.platform);
-        assert!(accesses > 0, "{}: {name}", self.platform);
+        assert_eq!(missing, None, "{}: {name}", self.ran.platform);
+        assert!(accesses > 0, "{}: {name}", self.ran.platform);
     }
 
     pub(crate) fn traced(&self) -> Vec<Record> {

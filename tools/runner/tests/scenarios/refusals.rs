@@ -7,7 +7,7 @@ use runner::Failure;
 #[test]
 fn a_configuration_with_mistakes_boots_nothing_and_names_each() {
     everywhere("refused", |outcome| {
-        let Err(Failure::Config(text)) = &outcome.result else {
+        let Err(Failure::Config(text)) = &outcome.ran.result else {
             panic!("it was not refused");
         };
         assert!(

@@ -48,7 +48,7 @@ fn an_access_is_in_the_log_within_20_ms_of_a_guest_that_never_idles() {
             logged += usize::from(line.contains("trace0 cpu0 R4 "));
             if line.contains("was made 20 ms ago") {
                 told += 1;
-                assert!(logged >= told, "{}: access {told}", outcome.platform);
+                assert!(logged >= told, "{}: access {told}", outcome.ran.platform);
             }
         }
         assert_eq!((logged, told), (100, 100));

@@ -15,7 +15,7 @@ fn two_vms_have_devices_counters_and_logs_of_their_own() {
             assert!(outcome.contains(&format!("{name}| guest: done")), "{name}");
             outcome.assert_that_the_log_is_whole(name);
             let own = format!("info  {name} trace0 cpu0 W4 0x{address} = 5 -> 1000 ");
-            assert!(outcome.contains(&own), "{}: {name}", outcome.platform);
+            assert!(outcome.contains(&own), "{}: {name}", outcome.ran.platform);
             assert!(outcome.contains(&format!("info  {name}: ended: powered off by the guest")));
             let ring = outcome.trace_ring_of(vm);
             let events: Vec<_> = ring.events().collect();
@@ -67,9 +67,9 @@ fn a_vm_that_floods_its_ring_takes_no_line_of_the_others_and_delays_it_within_a_
                 .unwrap();
             let longest = line.split_once("longest ").unwrap().1;
             let longest: u64 = longest.trim_end_matches(" ns").parse().unwrap();
-            say(&format!("{}: {line}", outcome.platform));
+            say(&format!("{}: {line}", outcome.ran.platform));
             let bound = longest_wait_ns(outcome.on_sel4);
-            assert!(longest <= bound, "{}: {line}", outcome.platform);
+            assert!(longest <= bound, "{}: {line}", outcome.ran.platform);
         }
     });
 }
@@ -92,7 +92,7 @@ fn a_vm_that_its_policy_ends_leaves_the_other_alone() {
         assert!(
             aborted < position("goes-on| guest: done").unwrap(),
             "{}",
-            outcome.platform
+            outcome.ran.platform
         );
         outcome.assert_that_the_log_is_whole("goes-on");
         assert_eq!(outcome.printed().last().unwrap(), "verdict: failed");
@@ -104,7 +104,7 @@ fn a_vm_finds_its_registers_as_it_left_them() {
     everywhere("registers", |outcome| {
         for name in ["registers-0", "registers-1"] {
             let kept = format!("{name}| guest: 20 rounds kept their registers");
-            assert!(outcome.contains(&kept), "{}: {name}", outcome.platform);
+            assert!(outcome.contains(&kept), "{}: {name}", outcome.ran.platform);
         }
     });
 }
@@ -213,7 +213,7 @@ fn a_vm_goes_on_beside_one_that_means_harm() {
                 assert!(
                     has(text),
                     "{}: no {text} beside {hostile}",
-                    outcome.platform
+                    outcome.ran.platform
                 );
             }
             outcome.assert_that_the_log_is_whole("goes-on");

@@ -23,13 +23,17 @@ fn assert_that_a_storm_adds_up(outcome: &Outcome) {
         outcome.logged().len() as u64 + missing,
         made,
         "{}",
-        outcome.platform
+        outcome.ran.platform
     );
     let first = outcome.logged()[0].seconds;
     let times = std::iter::once(first).chain(told.iter().map(|(seconds, _)| *seconds));
     for (from, to) in times.zip(told.iter().map(|(seconds, _)| *seconds)) {
         let silent = to - from;
-        assert!(silent <= 0.1, "{}: silent for {silent} s", outcome.platform);
+        assert!(
+            silent <= 0.1,
+            "{}: silent for {silent} s",
+            outcome.ran.platform
+        );
     }
     let overwritten = outcome.number("overwritten", " overwritten");
     let ring = outcome.trace_ring();
