@@ -3,38 +3,23 @@
 mod machine;
 
 use machine::{
-    HEAD, PAGE, Ring, TRACE, config, elf, read, said, set_header, tagged, vdev_trace, write,
+    Ring, TRACE, config, decode, one_read, read, said, set_header, tagged, tool, vdev_trace, write,
 };
-use std::process::{Command, Output, Stdio};
-
-/// A trace ring of VM `vm` with one read of device `instance`, a second after the start.
-fn dump(vm: u64) -> Vec<u8> {
-    let mut ring = Ring::new(TRACE, vm, 2);
-    ring.push(tagged(read(1_000_000, 1, 7), 12, 0, vm));
-    ring.dump()
-}
-
-fn decode(dump: &[u8], arguments: &[&str]) -> Output {
-    vdev_trace(dump, &[&["decode", "-"], arguments].concat())
-}
-
-fn tool(arguments: &[&str]) -> Output {
-    vdev_trace(&[], arguments)
-}
+use std::process::{Command, Stdio};
 
 #[test]
 fn names_come_from_the_configuration_of_the_rings_vm() {
     let folder = tempfile::tempdir().unwrap();
     let one = config(folder.path(), "one", "first");
     let two = config(folder.path(), "two", "second");
-    let output = decode(&dump(1), &["--config", &one, "--config", &two]);
+    let output = decode(&one_read(1), &["--config", &one, "--config", &two]);
     assert!(output.status.success());
     let text = said(&output.stdout);
     assert!(
         text.contains(" two       second    0   R4     0xfa000000 7 "),
         "{text}"
     );
-    let text = said(&decode(&dump(1), &["--config", &one]).stdout);
+    let text = said(&decode(&one_read(1), &["--config", &one]).stdout);
     assert!(
         text.contains(" vm1       dev0      0   R4     0xfa000000 7 "),
         "{text}"
@@ -68,7 +53,7 @@ fn a_dump_without_the_ring_is_an_error_that_says_what_to_try() {
 
 #[test]
 fn a_header_that_does_not_add_up_is_reported_with_its_place() {
-    let mut dump = dump(0);
+    let mut dump = one_read(0);
     set_header(&mut dump, 1, 9);
     let output = decode(&dump, &[]);
     assert_eq!(output.status.code(), Some(1));
@@ -79,7 +64,7 @@ fn a_header_that_does_not_add_up_is_reported_with_its_place() {
 fn of_two_rings_of_one_vm_the_one_that_is_asked_for_is_read() {
     let mut forged = Ring::new(TRACE, 0, 2);
     forged.push(read(1_000_000, 1, 666));
-    let both = [dump(0), forged.dump()].concat();
+    let both = [one_read(0), forged.dump()].concat();
     let output = decode(&both, &[]);
     assert_eq!(
         said(&output.stderr),
@@ -100,7 +85,7 @@ fn of_two_rings_of_one_vm_the_one_that_is_asked_for_is_read() {
 fn whoever_stops_reading_does_not_make_it_fail() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("memory.dump");
-    std::fs::write(&file, dump(0)).unwrap();
+    std::fs::write(&file, one_read(0)).unwrap();
     for output in ["--text", "--json", "--html"] {
         let mut child = Command::new(env!("CARGO_BIN_EXE_vdev-trace"))
             .arg("decode")
@@ -138,7 +123,7 @@ fn all_outputs_are_written_in_one_pass() {
     let arguments = [
         "--text", &text, "--json", &json, "--html", &html, "--ctf", &ctf,
     ];
-    let output = decode(&dump(0), &arguments);
+    let output = decode(&one_read(0), &arguments);
     assert!(output.status.success(), "{}", said(&output.stderr));
     assert_eq!(said(&output.stdout), "", "only what is asked for");
     for file in [&text, &json, &html] {
@@ -146,14 +131,14 @@ fn all_outputs_are_written_in_one_pass() {
     }
     assert!(folder.path().join("ctf/metadata").exists());
     // A second time over what is there.
-    assert!(decode(&dump(0), &arguments).status.success());
+    assert!(decode(&one_read(0), &arguments).status.success());
 }
 
 #[test]
 fn a_folder_with_other_things_in_it_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("thesis.tex"), "important").unwrap();
-    let output = decode(&dump(0), &["--ctf", folder.path().to_str().unwrap()]);
+    let output = decode(&one_read(0), &["--ctf", folder.path().to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(1));
     assert!(
         said(&output.stderr).contains("it holds thesis.tex, which is no part of a trace"),
@@ -229,203 +214,4 @@ fn stats_tell_rates_places_and_losses() {
       pc        0x0040080004 0 reads, 1 writes
       lost      3 records in 1 places; 3 overwritten or lost by the ring's own count
     ");
-}
-
-#[test]
-fn check_tells_a_whole_dump_from_a_damaged_one() {
-    let check = |dump: &[u8]| vdev_trace(dump, &["check", "-"]);
-    let whole = check(&dump(0));
-    assert!(whole.status.success(), "{}", said(&whole.stderr));
-    assert_eq!(
-        said(&whole.stdout),
-        "vm0 Trace: ring at offset 0x1000: whole, 1 records\n"
-    );
-    let mut wrong_head = dump(0);
-    set_header(&mut wrong_head, HEAD, 77);
-    let mut torn = dump(0);
-    torn[2 * PAGE] ^= 0xff;
-    let mut version = dump(0);
-    set_header(&mut version, 1, 9);
-    for damaged in [&wrong_head[..], &torn, &version, &dump(0)[..2 * PAGE + 64]] {
-        let output = check(damaged);
-        assert_eq!(output.status.code(), Some(1));
-        assert!(
-            said(&output.stdout).contains("damaged"),
-            "{}",
-            said(&output.stdout)
-        );
-    }
-    let empty = check(&[0; 2 * PAGE]);
-    assert_eq!(said(&empty.stderr), "error: - holds no ring\n");
-    assert_eq!(empty.status.code(), Some(1));
-}
-
-#[test]
-fn check_still_checks_configurations() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = config(folder.path(), "vm.conf", "first");
-    let images = folder.path().to_str().unwrap();
-    let output = tool(&["check", &path, "--images", images]);
-    assert_eq!(output.status.code(), Some(1));
-    assert!(
-        said(&output.stderr).contains("vm.conf:4:6"),
-        "{}",
-        said(&output.stderr)
-    );
-    std::fs::write(
-        folder.path().join("not-there"),
-        elf::executable(elf::AARCH64),
-    )
-    .unwrap();
-    assert!(tool(&["check", &path, "--images", images]).status.success());
-}
-
-#[test]
-fn a_missing_image_is_an_error_at_the_line_that_names_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = config(folder.path(), "vm.conf", "first");
-    let blob = folder.path().join("vm.blob");
-    let images = folder.path().to_str().unwrap();
-    let output = tool(&[
-        "compile",
-        &path,
-        "--images",
-        images,
-        "-o",
-        blob.to_str().unwrap(),
-    ]);
-    assert!(!output.status.success() && !blob.exists());
-    let text = said(&output.stderr);
-    assert!(
-        text.contains("vm.conf:4:6") && text.contains("not-there"),
-        "{text}"
-    );
-    assert!(!text.contains('\x1b'), "no colour but on a terminal");
-}
-
-/// `CLICOLOR_FORCE` stands for a terminal.
-#[test]
-fn colour_is_as_the_environment_wants_it_everywhere() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = |name: &str, bytes: &[u8]| {
-        let path = folder.path().join(name);
-        std::fs::write(&path, bytes).unwrap();
-        path.to_str().unwrap().to_owned()
-    };
-    let wrong = file("wrong.conf", b"nonsense");
-    let dump = dump(0);
-    let damaged = file("damaged", &dump[..dump.len() - PAGE - 64]);
-    for arguments in [
-        &["check", &wrong][..],
-        &["compile", &wrong, "-o", "/dev/null"],
-        &["decode", &damaged, "--config", &wrong],
-        &["decode", &damaged, "--text", "-"],
-        &["decode", "--nonsense"],
-        &["--help"],
-    ] {
-        let coloured = |no_color: Option<&str>| {
-            let mut tool = Command::new(env!("CARGO_BIN_EXE_vdev-trace"));
-            tool.args(arguments)
-                .env("CLICOLOR_FORCE", "1")
-                .env_remove("NO_COLOR");
-            tool.envs(no_color.map(|value| ("NO_COLOR", value)));
-            let output = tool.output().unwrap();
-            let both = [output.stdout, output.stderr].concat();
-            both.contains(&0x1b)
-        };
-        assert!(coloured(None), "{arguments:?}");
-        assert!(!coloured(Some("1")), "{arguments:?}");
-    }
-}
-
-#[test]
-fn what_means_nothing_here_is_told_and_with_strict_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let images = folder.path().to_str().unwrap();
-    std::fs::write(folder.path().join("image"), elf::executable(elf::AARCH64)).unwrap();
-    let text = b"system x\nram 0x40000000,2M\nload image\nset debug off\n";
-    let arguments = ["check", "-", "--images", images];
-    let told = vdev_trace(text, &arguments);
-    assert!(told.status.success(), "{}", said(&told.stderr));
-    let warning = "warning: `debug` is a configuration variable of the QNX hypervisor";
-    assert!(
-        said(&told.stderr).starts_with(warning),
-        "{}",
-        said(&told.stderr)
-    );
-    let strict = vdev_trace(text, &[&arguments[..], &["--strict"]].concat());
-    assert_eq!(strict.status.code(), Some(1));
-    let error = warning.replace("warning", "error");
-    assert!(
-        said(&strict.stderr).starts_with(&error),
-        "{}",
-        said(&strict.stderr)
-    );
-}
-
-#[test]
-fn a_configuration_is_checked_wherever_it_comes_from() {
-    let folder = tempfile::tempdir().unwrap();
-    let images = folder.path().to_str().unwrap();
-    std::fs::write(folder.path().join("image"), elf::executable(elf::AARCH64)).unwrap();
-    let text = b"system x\nram 0x40000000,2M\nload image\n";
-    let check = |text: &[u8]| vdev_trace(text, &["check", "-", "--images", images]);
-    let good = check(text);
-    assert!(good.status.success(), "{}", said(&good.stderr));
-    let wrong = check(b"system x\nram 0x40000000,2M\nload no-image\n");
-    assert_eq!(wrong.status.code(), Some(1));
-    assert!(
-        said(&wrong.stderr).contains("-:3:6"),
-        "{}",
-        said(&wrong.stderr)
-    );
-    // A pipe with a name cannot be opened a second time.
-    let pipe = Command::new("sh")
-        .args(["-c", "cat \"$2\" | \"$0\" check /dev/stdin --images \"$1\""])
-        .args([env!("CARGO_BIN_EXE_vdev-trace"), images])
-        .arg(config(folder.path(), "vm.conf", "x"))
-        .output()
-        .unwrap();
-    assert!(
-        said(&pipe.stderr).contains("stdin:4:6"),
-        "{}",
-        said(&pipe.stderr)
-    );
-}
-
-#[test]
-fn a_configuration_in_utf_16_is_named_as_such() {
-    let folder = tempfile::tempdir().unwrap();
-    let text = "system größer\nram 0x40000000,2M\nload image\n";
-    let plain = "system x\nload image\n";
-    let little =
-        |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_le_bytes).collect() };
-    let big = |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_be_bytes).collect() };
-    for bytes in [
-        [b"\xff\xfe".to_vec(), little(text)].concat(),
-        [b"\xfe\xff".to_vec(), big(text)].concat(),
-        little(plain),
-        big(plain),
-    ] {
-        let path = folder.path().join("vm.conf");
-        std::fs::write(&path, &bytes).unwrap();
-        let path = path.to_str().unwrap();
-        for output in [
-            vdev_trace(&bytes, &["check", "-"]),
-            tool(&["check", path]),
-            tool(&["compile", path, "-o", "/dev/null"]),
-            decode(&dump(0), &["--config", path]),
-        ] {
-            assert_eq!(output.status.code(), Some(1));
-            let told = said(&output.stderr);
-            assert!(
-                told.starts_with("error: the file is UTF-16, not UTF-8\n"),
-                "{told}"
-            );
-            assert!(
-                told.contains(":1:1\n") && told.contains("system "),
-                "{told}"
-            );
-        }
-    }
 }

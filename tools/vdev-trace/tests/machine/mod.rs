@@ -158,6 +158,14 @@ pub fn life(refused: u64, anew: u64) -> Ring {
     ring
 }
 
+/// A dump with a trace ring of VM `vm` that has one read of its first device, a second after the
+/// start.
+pub fn one_read(vm: u64) -> Vec<u8> {
+    let mut ring = Ring::new(TRACE, vm, 2);
+    ring.push(tagged(read(1_000_000, 1, 7), 12, 0, vm));
+    ring.dump()
+}
+
 /// Writes a configuration whose guest is not there, and gives its path. Its one device has this
 /// name, and what else follows that.
 pub fn config(folder: &Path, name: &str, device: &str) -> String {
@@ -186,6 +194,16 @@ pub fn vdev_trace(input: &[u8], arguments: &[&str]) -> Output {
     let output = child.wait_with_output().unwrap();
     writer.join().unwrap();
     output
+}
+
+/// The same without any.
+pub fn tool(arguments: &[&str]) -> Output {
+    vdev_trace(&[], arguments)
+}
+
+/// Decodes a dump.
+pub fn decode(dump: &[u8], arguments: &[&str]) -> Output {
+    vdev_trace(dump, &[&["decode", "-"], arguments].concat())
 }
 
 pub fn said(output: &[u8]) -> String {

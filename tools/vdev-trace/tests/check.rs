@@ -1,0 +1,210 @@
+//! `check` and `compile`: what is wrong with a dump, and with a configuration wherever it comes from.
+
+mod machine;
+
+use machine::{HEAD, PAGE, config, decode, elf, one_read, said, set_header, tool, vdev_trace};
+use std::process::Command;
+
+#[test]
+fn check_tells_a_whole_dump_from_a_damaged_one() {
+    let check = |dump: &[u8]| vdev_trace(dump, &["check", "-"]);
+    let whole = check(&one_read(0));
+    assert!(whole.status.success(), "{}", said(&whole.stderr));
+    assert_eq!(
+        said(&whole.stdout),
+        "vm0 Trace: ring at offset 0x1000: whole, 1 records\n"
+    );
+    let mut wrong_head = one_read(0);
+    set_header(&mut wrong_head, HEAD, 77);
+    let mut torn = one_read(0);
+    torn[2 * PAGE] ^= 0xff;
+    let mut version = one_read(0);
+    set_header(&mut version, 1, 9);
+    for damaged in [
+        &wrong_head[..],
+        &torn,
+        &version,
+        &one_read(0)[..2 * PAGE + 64],
+    ] {
+        let output = check(damaged);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(
+            said(&output.stdout).contains("damaged"),
+            "{}",
+            said(&output.stdout)
+        );
+    }
+    let empty = check(&[0; 2 * PAGE]);
+    assert_eq!(said(&empty.stderr), "error: - holds no ring\n");
+    assert_eq!(empty.status.code(), Some(1));
+}
+
+#[test]
+fn check_still_checks_configurations() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = config(folder.path(), "vm.conf", "first");
+    let images = folder.path().to_str().unwrap();
+    let output = tool(&["check", &path, "--images", images]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        said(&output.stderr).contains("vm.conf:4:6"),
+        "{}",
+        said(&output.stderr)
+    );
+    std::fs::write(
+        folder.path().join("not-there"),
+        elf::executable(elf::AARCH64),
+    )
+    .unwrap();
+    assert!(tool(&["check", &path, "--images", images]).status.success());
+}
+
+#[test]
+fn a_missing_image_is_an_error_at_the_line_that_names_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = config(folder.path(), "vm.conf", "first");
+    let blob = folder.path().join("vm.blob");
+    let images = folder.path().to_str().unwrap();
+    let output = tool(&[
+        "compile",
+        &path,
+        "--images",
+        images,
+        "-o",
+        blob.to_str().unwrap(),
+    ]);
+    assert!(!output.status.success() && !blob.exists());
+    let text = said(&output.stderr);
+    assert!(
+        text.contains("vm.conf:4:6") && text.contains("not-there"),
+        "{text}"
+    );
+    assert!(!text.contains('\x1b'), "no colour but on a terminal");
+}
+
+/// `CLICOLOR_FORCE` stands for a terminal.
+#[test]
+fn colour_is_as_the_environment_wants_it_everywhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let wrong = file("wrong.conf", b"nonsense");
+    let dump = one_read(0);
+    let damaged = file("damaged", &dump[..dump.len() - PAGE - 64]);
+    for arguments in [
+        &["check", &wrong][..],
+        &["compile", &wrong, "-o", "/dev/null"],
+        &["decode", &damaged, "--config", &wrong],
+        &["decode", &damaged, "--text", "-"],
+        &["decode", "--nonsense"],
+        &["--help"],
+    ] {
+        let coloured = |no_color: Option<&str>| {
+            let mut tool = Command::new(env!("CARGO_BIN_EXE_vdev-trace"));
+            tool.args(arguments)
+                .env("CLICOLOR_FORCE", "1")
+                .env_remove("NO_COLOR");
+            tool.envs(no_color.map(|value| ("NO_COLOR", value)));
+            let output = tool.output().unwrap();
+            let both = [output.stdout, output.stderr].concat();
+            both.contains(&0x1b)
+        };
+        assert!(coloured(None), "{arguments:?}");
+        assert!(!coloured(Some("1")), "{arguments:?}");
+    }
+}
+
+#[test]
+fn what_means_nothing_here_is_told_and_with_strict_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let images = folder.path().to_str().unwrap();
+    std::fs::write(folder.path().join("image"), elf::executable(elf::AARCH64)).unwrap();
+    let text = b"system x\nram 0x40000000,2M\nload image\nset debug off\n";
+    let arguments = ["check", "-", "--images", images];
+    let told = vdev_trace(text, &arguments);
+    assert!(told.status.success(), "{}", said(&told.stderr));
+    let warning = "warning: `debug` is a configuration variable of the QNX hypervisor";
+    assert!(
+        said(&told.stderr).starts_with(warning),
+        "{}",
+        said(&told.stderr)
+    );
+    let strict = vdev_trace(text, &[&arguments[..], &["--strict"]].concat());
+    assert_eq!(strict.status.code(), Some(1));
+    let error = warning.replace("warning", "error");
+    assert!(
+        said(&strict.stderr).starts_with(&error),
+        "{}",
+        said(&strict.stderr)
+    );
+}
+
+#[test]
+fn a_configuration_is_checked_wherever_it_comes_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let images = folder.path().to_str().unwrap();
+    std::fs::write(folder.path().join("image"), elf::executable(elf::AARCH64)).unwrap();
+    let text = b"system x\nram 0x40000000,2M\nload image\n";
+    let check = |text: &[u8]| vdev_trace(text, &["check", "-", "--images", images]);
+    let good = check(text);
+    assert!(good.status.success(), "{}", said(&good.stderr));
+    let wrong = check(b"system x\nram 0x40000000,2M\nload no-image\n");
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(
+        said(&wrong.stderr).contains("-:3:6"),
+        "{}",
+        said(&wrong.stderr)
+    );
+    // A pipe with a name cannot be opened a second time.
+    let pipe = Command::new("sh")
+        .args(["-c", "cat \"$2\" | \"$0\" check /dev/stdin --images \"$1\""])
+        .args([env!("CARGO_BIN_EXE_vdev-trace"), images])
+        .arg(config(folder.path(), "vm.conf", "x"))
+        .output()
+        .unwrap();
+    assert!(
+        said(&pipe.stderr).contains("stdin:4:6"),
+        "{}",
+        said(&pipe.stderr)
+    );
+}
+
+#[test]
+fn a_configuration_in_utf_16_is_named_as_such() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "system größer\nram 0x40000000,2M\nload image\n";
+    let plain = "system x\nload image\n";
+    let little =
+        |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_le_bytes).collect() };
+    let big = |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_be_bytes).collect() };
+    for bytes in [
+        [b"\xff\xfe".to_vec(), little(text)].concat(),
+        [b"\xfe\xff".to_vec(), big(text)].concat(),
+        little(plain),
+        big(plain),
+    ] {
+        let path = folder.path().join("vm.conf");
+        std::fs::write(&path, &bytes).unwrap();
+        let path = path.to_str().unwrap();
+        for output in [
+            vdev_trace(&bytes, &["check", "-"]),
+            tool(&["check", path]),
+            tool(&["compile", path, "-o", "/dev/null"]),
+            decode(&one_read(0), &["--config", path]),
+        ] {
+            assert_eq!(output.status.code(), Some(1));
+            let told = said(&output.stderr);
+            assert!(
+                told.starts_with("error: the file is UTF-16, not UTF-8\n"),
+                "{told}"
+            );
+            assert!(
+                told.contains(":1:1\n") && told.contains("system "),
+                "{told}"
+            );
+        }
+    }
+}
