@@ -58,7 +58,7 @@ if [ "$target" = c++ ]; then
     exit
 fi
 if [ "$target" = vt-x ]; then
-    # Without a choice as in tools/runner/src/board.rs.
+    # Without a choice as in tools/runner/src/emulator.rs.
     nested=/sys/module/kvm_intel/parameters/nested
     if [ "$output" = kvm ] || { [ -z "$output" ] && [ -r /dev/kvm ] && [ -w /dev/kvm ] &&
         grep -qsx '[Y1]' $nested; }; then
