@@ -80,6 +80,11 @@ fn an_image_that_can_be_run_is_let_through() {
     assert_eq!(said(&with_segments(&all)), "");
     // A segment of no bytes is in nobody's way.
     assert_eq!(said(&with_segments(&[(START, 16), (START + 8, 0)])), "");
+    // One without bytes in the file may be behind its end, where GNU ld puts a lone `.bss`.
+    let mut lone_bss = with_segments(&[(START, 16)]);
+    let offset = executable(AARCH64).len() + 8;
+    lone_bss[offset..][..8].copy_from_slice(&(1_u64 << 20).to_le_bytes());
+    assert_eq!(said(&lone_bss), "");
 }
 
 #[test]

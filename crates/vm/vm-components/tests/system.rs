@@ -478,6 +478,18 @@ fn an_image_that_is_no_elf_file_ends_the_vm_and_says_so() {
 }
 
 #[test]
+fn a_segment_without_bytes_may_be_behind_the_end_of_the_file() {
+    // The header's offset and length in the file.
+    let (offset, bytes_in_file) = (64 + 8, 64 + 32);
+    let mut file = image(EM_AARCH64, PC, &CODE).to_vec();
+    file[offset..][..8].copy_from_slice(&(1_u64 << 20).to_le_bytes());
+    file[bytes_in_file..][..8].fill(0);
+    let devices = [trace_device(true, Some(12))];
+    let system = System::of_image(&devices, Unsupported::default(), leak(file));
+    assert_eq!(system.platform.starts, [PC]);
+}
+
+#[test]
 fn a_read_sees_the_counter_grow_by_one_each_second() {
     let mut system = System::new();
     assert_eq!(system.read(), 0);

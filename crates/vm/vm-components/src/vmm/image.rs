@@ -8,6 +8,7 @@ use core::fmt::Write;
 use elf::abi::PT_LOAD;
 use elf::endian::LittleEndian;
 use elf::file::Class;
+use elf::segment::ProgramHeader;
 use guest_access::GuestPhysAddr;
 use heapless::String;
 use vm_config::VmConfig;
@@ -48,7 +49,9 @@ pub(crate) fn load(
         return Err(ImageError::NotAnElf);
     }
     let segments = elf.segments().ok_or(ImageError::NotAnElf)?;
-    for segment in segments.iter().filter(|segment| segment.p_type == PT_LOAD) {
+    // Of a segment without bytes in the file a linker may say that they are behind its end.
+    let in_file = |segment: &ProgramHeader| segment.p_type == PT_LOAD && segment.p_filesz != 0;
+    for segment in segments.iter().filter(in_file) {
         let data = elf
             .segment_data(&segment)
             .map_err(|_| ImageError::NotAnElf)?;
