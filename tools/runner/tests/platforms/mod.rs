@@ -36,7 +36,7 @@ pub fn say(line: &str) {
 
 /// Notes that a test leaves a scenario out at a place, for a reason. Where `make system` runs the
 /// tests, it tells each place's at the end, in a line.
-fn skip(scenario: &str, place: &str, reason: &str) {
+pub fn skip(scenario: &str, place: &str, reason: &str) {
     let Some(list) = std::env::var_os("VDEV_TRACE_SKIPPED") else {
         return say(&format!("skipped: {scenario} on {place} ({reason})"));
     };
