@@ -12,6 +12,8 @@
 //!
 //! # The language
 //!
+//! For who writes it, `docs/vm-conf.md` has it with examples and with what only QNX has.
+//!
 //! The words, their meaning and the defaults are those of the QNX hypervisor (*QNX Hypervisor
 //! User's Guide*: "VM configuration syntax", "VM Configuration Reference", "Common vdev
 //! options"; *Virtual Device Developer's Guide*: "vdev trace"). What QNX has and we do not is
@@ -57,6 +59,8 @@
 
 mod checks;
 mod diagnostics;
+#[cfg(test)]
+mod document;
 mod encoding;
 mod lexer;
 mod number;

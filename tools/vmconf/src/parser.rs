@@ -11,7 +11,7 @@
 mod argument;
 mod devices;
 mod only_qnx;
-mod variables;
+pub(crate) mod variables;
 mod vm_options;
 
 use std::collections::BTreeMap;

@@ -12,7 +12,7 @@ use crate::qnx;
 use crate::source::Span;
 
 /// More than that no argument needs: the longest text of a VM has 1023 characters.
-const MAX_ARGUMENT_BYTES: usize = 4096;
+pub(crate) const MAX_ARGUMENT_BYTES: usize = 4096;
 
 /// What a `set` says of a name; without a value if that was wrong.
 pub(super) struct Variable {
