@@ -1,7 +1,7 @@
 //! The trace device: a 32-bit counter that grows each second and that a guest may set.
 //!
 //! This is the file to open to change what the device does. It knows no bus, no ring and no
-//! clock: the trace component hands it accesses in order and tells it when seconds pass.
+//! clock: the trace component hands it accesses in order and tells it when periods pass.
 //!
 //! Invariant: [`TraceDevice::apply`] is the only thing a guest can cause here, it judges
 //! every field of the claim it is given, and the sequence numbers it accepts only grow.
@@ -15,11 +15,15 @@
 //!
 //! Behaviour: QNX Hypervisor, Virtual Device Developer's Guide, "The Basics: vdev trace".
 
-mod seconds;
-pub use seconds::Seconds;
+mod periods;
+pub use periods::Periods;
 
 use guest_access::{Direction, GuestPhysAddr};
 use trace_records::{DeviceState, DeviceSummary, Flags, Record};
+
+/// How often the counter grows by one, in milliseconds. QNX's grows each second, and that a period is
+/// a second is what tests and guests expect.
+pub const COUNTER_PERIOD_MS: u64 = 1000;
 
 /// Where a device tells what was done to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -112,10 +116,10 @@ impl TraceDevice {
         }
     }
 
-    /// Lets seconds pass. The counter wraps silently.
+    /// Lets periods of [`COUNTER_PERIOD_MS`] pass. The counter wraps silently.
     #[inline]
-    pub fn tick(&mut self, seconds: u64) {
-        self.value = self.value.wrapping_add(seconds as u32);
+    pub fn tick(&mut self, periods: u64) {
+        self.value = self.value.wrapping_add(periods as u32);
     }
 
     /// Carries out one access and completes its record: its number, and for a write the

@@ -253,23 +253,23 @@ fn a_reset_clears_the_counter_and_keeps_the_numbering() {
 }
 
 #[test]
-fn seconds_do_not_drift_however_late_they_are_asked() {
-    let mut seconds = Seconds::new(500, 1000);
-    assert_eq!(seconds.take(1499), 0);
-    assert!(!seconds.is_over(1499) && seconds.is_over(1500));
-    assert_eq!(seconds.take(1510), 1);
-    assert_eq!(seconds.last_end(), 1500);
-    assert_eq!(seconds.take(4999), 3);
-    assert_eq!(seconds.take(5499), 0);
-    assert_eq!(seconds.take(5500), 1);
+fn periods_do_not_drift_however_late_they_are_asked() {
+    let mut periods = Periods::new(500, 1000);
+    assert_eq!(periods.take(1499), 0);
+    assert!(!periods.is_over(1499) && periods.is_over(1500));
+    assert_eq!(periods.take(1510), 1);
+    assert_eq!(periods.last_end(), 1500);
+    assert_eq!(periods.take(4999), 3);
+    assert_eq!(periods.take(5499), 0);
+    assert_eq!(periods.take(5500), 1);
 }
 
 #[test]
 fn a_clock_of_no_frequency_counts_as_one_of_a_hertz() {
-    let mut seconds = Seconds::new(10, 0);
-    assert_eq!(seconds.take(10), 0);
-    assert_eq!(seconds.take(13), 3);
-    assert_eq!(seconds.last_end(), 13);
+    let mut periods = Periods::new(10, 0);
+    assert_eq!(periods.take(10), 0);
+    assert_eq!(periods.take(13), 3);
+    assert_eq!(periods.last_end(), 13);
 }
 
 proptest! {
@@ -293,12 +293,12 @@ proptest! {
     }
 
     #[test]
-    fn seconds_add_up(start in 0u64..1 << 50, hz in 1u64..1 << 32, steps in prop::collection::vec(0u64..1 << 34, 1..50)) {
-        let mut seconds = Seconds::new(start, hz);
+    fn periods_add_up(start in 0u64..1 << 50, hz in 1u64..1 << 32, steps in prop::collection::vec(0u64..1 << 34, 1..50)) {
+        let mut periods = Periods::new(start, hz);
         let (mut now, mut total) = (start, 0);
         for step in steps {
             now += step;
-            total += seconds.take(now);
+            total += periods.take(now);
         }
         prop_assert_eq!(total, (now - start) / hz);
     }

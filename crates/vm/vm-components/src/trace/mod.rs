@@ -42,7 +42,7 @@ pub struct Trace {
 
 impl Trace {
     /// A component that serves the VMs with these configurations, numbered from 0. The
-    /// first second of the counters starts at `now`, in ticks.
+    /// first period of the counters starts at `now`, in ticks.
     pub fn init<'a>(
         vms: impl IntoIterator<Item = (TracePort, VmConfig<'a>)>,
         clock: Clock,

@@ -18,7 +18,7 @@ use trace_records::{
     ACCESS_SLOTS, EVENT_NONE, EndReason, Kind, LOG_SLOTS, MAX_DEVICES, Misdeed, Record, Span,
     Stamp, StatePage, TRACE_SLOTS,
 };
-use vdevs::trace::{Emit, Misbehaviour, Seconds, TraceDevice};
+use vdevs::trace::{Emit, Misbehaviour, Periods, TraceDevice};
 use vm_config::{DeviceKind, SeverityMask, VmConfig};
 
 /// What the other components need to hear after a turn.
@@ -36,7 +36,7 @@ pub(super) struct Lane {
     log: BoundedProducer<LOG_SLOTS>,
     trace: OverwritingProducer<TRACE_SLOTS>,
     devices: [Option<(TraceDevice, Stamp)>; MAX_DEVICES],
-    seconds: Seconds,
+    periods: Periods,
     clock_hz: u64,
     /// The stamp of the VM's last record, or of the last tick; no later one is earlier.
     last_time: u64,
@@ -99,7 +99,7 @@ impl Lane {
             log: BoundedProducer::new(port.log, port.log_reader, identity(RingKind::Log)),
             trace: OverwritingProducer::new(port.trace, identity(RingKind::Trace)),
             devices,
-            seconds: Seconds::new(now, clock.hz),
+            periods: Periods::new(now, clock.hz),
             clock_hz: clock.hz,
             last_time: now,
             span: Span::default(),
@@ -221,21 +221,21 @@ impl Lane {
         Ok(())
     }
 
-    /// Lets the seconds that have ended by `time` pass.
+    /// Lets the periods of the counters that have ended by `time` pass.
     #[inline(always)]
     fn pass_time(&mut self, time: u64) {
-        if self.seconds.is_over(time) {
+        if self.periods.is_over(time) {
             self.tick(time);
         }
     }
 
     #[cold]
     fn tick(&mut self, time: u64) {
-        let seconds = self.seconds.take(time);
-        self.last_time = self.last_time.max(self.seconds.last_end());
+        let periods = self.periods.take(time);
+        self.last_time = self.last_time.max(self.periods.last_end());
         for (instance, device) in self.devices.iter_mut().enumerate() {
             if let Some((device, _)) = device {
-                device.tick(seconds);
+                device.tick(periods);
                 self.state.publish(instance, device.state());
             }
         }
