@@ -24,6 +24,8 @@ FIRMWARE_aarch64 := out/firmware
 FIRMWARE_x86_64  := out/firmware-x86_64
 FIRMWARE := $(FIRMWARE_$(ARCH))
 TOOLCHAIN := out/toolchain-$(ARCH).mk
+# Says that what only tests want was looked for; remove it to look again.
+TEST_TOOLS := out/tools-of-tests$(if $(filter 1,$(BROWSER)),-with-a-browser)
 DOMAINS  := out/microkit
 SDK_NAME := microkit-sdk-2.3.1
 SDK_ARCHIVE := $(SDK_NAME)-linux-x86-64.tar.gz
@@ -40,9 +42,13 @@ FUZZ     ?= $(notdir $(wildcard fuzz/corpus/*))
 HOST     = $(shell rustc -vV | sed -n 's/^host: //p')
 COVERAGE := -Cpasses=sancov-module $(addprefix -Cllvm-args=-sanitizer-coverage-,level=4 inline-8bit-counters pc-table trace-compares)
 
+# Building takes minutes the first time: a person sees how far cargo is, a log has a line.
+QUIET := $(shell test -t 2 || echo --quiet)
+BUILDING = $(if $(QUIET),echo "building $(1)…" >&2,:)
 # `make bench` counts instructions; the others do not depend on how fast the machine is.
-RUNNER  = cargo run --quiet --package runner --
-VDEV_TRACE = cargo run --quiet --package vdev-trace --
+TOOL = $(call BUILDING,tools/$(1)) && cargo build $(QUIET) --package $(1) && cargo run --quiet --package $(1) --
+RUNNER  = $(call TOOL,runner)
+VDEV_TRACE = $(call TOOL,vdev-trace)
 # Where a dump of the unikernel's memory has rings; one of a Microkit's holds nothing else.
 RING_PLACES_unikernel := --rings 0,0xe00000
 TRACES = --text out/trace.txt --ctf out/ctf --json out/trace.json --html out/trace.html
@@ -72,12 +78,16 @@ setup: $(TOOLCHAIN) ## install what is missing: an emulator, and a compiler for 
 $(TOOLCHAIN): tools/setup.sh
 	@tools/setup.sh $(TARGET) $@
 
+$(TEST_TOOLS): tools/setup.sh
+	@tools/setup.sh tests $@
+
 build: setup ## build what PLATFORM needs: the unikernel or the protection domains, and the guests
 	@$(MAKE) --no-print-directory firmware $(if $(filter microkit,$(PLATFORM)),domains)
 
 .PHONY: firmware
 firmware:
-	@$(BARE_METAL_CARGO) build --quiet $(BARE_METAL_$(ARCH)) \
+	@$(call BUILDING,the unikernel and the guests)
+	@$(BARE_METAL_CARGO) build $(QUIET) $(BARE_METAL_$(ARCH)) \
 	    --profile firmware --target $(TARGET) $(BARE_METAL_FLAGS)
 	@mkdir -p $(FIRMWARE)
 	@cd target/$(TARGET)/firmware && cp -u unikernel $(GUESTS) $(ROM_$(ARCH)) $(CURDIR)/$(FIRMWARE)
@@ -89,7 +99,8 @@ domains:
 	@test -n "$(MICROKIT_SDK)" || { echo "set MICROKIT_SDK to the folder of a Microkit SDK 2.3 (make sdk fetches one)" >&2; exit 1; }
 	@test -d "$(MICROKIT_SDK)/board/$(BOARD)/$(CONFIG)" || { echo "$(MICROKIT_SDK) has no configuration $(CONFIG) for $(BOARD)" >&2; exit 1; }
 	@tools/setup.sh libclang
-	@cd sel4 && $(DOMAINS_CARGO) build $(DOMAINS_FLAGS)
+	@$(call BUILDING,the protection domains)
+	@cd sel4 && $(DOMAINS_CARGO) build $(QUIET) $(DOMAINS_FLAGS)
 	@mkdir -p $(DOMAINS)/$(BOARD)/$(CONFIG)
 	@cd $(DOMAINS_BUILT) && cp -u pd-monitor pd-vmm pd-trace pd-console pd-clock pd-idle pd-share $(CURDIR)/$(DOMAINS)/$(BOARD)/$(CONFIG)
 	@cd $(DOMAINS_BUILT) && cp -u hostile-vmm hostile-trace hostile-console $(CURDIR)/$(DOMAINS)/$(BOARD)/$(CONFIG)
@@ -99,13 +110,13 @@ domains:
 DOMAINS_RUSTFLAGS_x86_64 := -C relocation-model=static
 DOMAINS_CARGO = SEL4_INCLUDE_DIRS=$(abspath $(MICROKIT_SDK))/board/$(BOARD)/$(CONFIG)/include RUSTC_BOOTSTRAP=1 \
     RUSTFLAGS="$$RUSTFLAGS --remap-path-prefix=$(CURDIR)/= $(DOMAINS_RUSTFLAGS_$(ARCH))" $(BARE_METAL_CARGO)
-DOMAINS_FLAGS = --quiet --release --target $(TARGET) --target-dir ../target/sel4-$(BOARD)-$(CONFIG) $(BARE_METAL_FLAGS)
+DOMAINS_FLAGS = --release --target $(TARGET) --target-dir ../target/sel4-$(BOARD)-$(CONFIG) $(BARE_METAL_FLAGS)
 DOMAINS_BUILT = target/sel4-$(BOARD)-$(CONFIG)/$(TARGET)/release
 
 # The protection domains, of which pd-vmm answers an access in another way.
 .PHONY: domains-floor domains-in-vmm
 domains-floor domains-in-vmm: domains-%: domains
-	@cd sel4 && $(DOMAINS_CARGO) build $(DOMAINS_FLAGS) --package pd-vmm --features bench-$*
+	@cd sel4 && $(DOMAINS_CARGO) build $(QUIET) $(DOMAINS_FLAGS) --package pd-vmm --features bench-$*
 	@mkdir -p $(DOMAINS)/$(BOARD)/$(CONFIG)-$*
 	@cp -u $(DOMAINS)/$(BOARD)/$(CONFIG)/* $(DOMAINS)/$(BOARD)/$(CONFIG)-$*
 	@cp $(DOMAINS_BUILT)/pd-vmm $(DOMAINS)/$(BOARD)/$(CONFIG)-$*
@@ -142,16 +153,16 @@ lint-firmware:
 
 .PHONY: lint-domains
 lint-domains:
-	cd sel4 && $(DOMAINS_CARGO) $(BARE_METAL_LINT) $(DOMAINS_FLAGS) $(if $(filter clippy,$(BARE_METAL_LINT)),-- -D warnings)
+	cd sel4 && $(DOMAINS_CARGO) $(BARE_METAL_LINT) --quiet $(DOMAINS_FLAGS) $(if $(filter clippy,$(BARE_METAL_LINT)),-- -D warnings)
 	for answer in floor in-vmm; do \
-	    (cd sel4 && $(DOMAINS_CARGO) $(BARE_METAL_LINT) $(DOMAINS_FLAGS) --package pd-vmm --features bench-$$answer \
+	    (cd sel4 && $(DOMAINS_CARGO) $(BARE_METAL_LINT) --quiet $(DOMAINS_FLAGS) --package pd-vmm --features bench-$$answer \
 	        $(if $(filter clippy,$(BARE_METAL_LINT)),-- -D warnings)) || exit; \
 	done
 
-unit: ## tests that need no emulator
+unit: $(TEST_TOOLS) ## tests that need no emulator
 	cargo test --quiet --workspace --exclude runner
 
-system: ## whole systems in emulators, on both architectures; on seL4 too if MICROKIT_SDK is set
+system: $(TEST_TOOLS) ## whole systems in emulators, on both architectures; on seL4 too if MICROKIT_SDK is set
 	@$(MAKE) --no-print-directory build ARCH=aarch64
 	@$(MAKE) --no-print-directory build ARCH=x86_64
 	@$(if $(MICROKIT_SDK),$(MAKE) --no-print-directory domains-of-tests ARCH=aarch64)
@@ -195,7 +206,7 @@ bench-beside: setup
 
 .PHONY: firmware-floor
 firmware-floor:
-	@$(BARE_METAL_CARGO) build --quiet --package unikernel --features bench-floor \
+	@$(BARE_METAL_CARGO) build $(QUIET) --package unikernel --features bench-floor \
 	    --profile firmware --target $(TARGET) --target-dir target/floor $(BARE_METAL_FLAGS)
 	@mkdir -p $(FIRMWARE)
 	@cp -u target/floor/$(TARGET)/firmware/unikernel $(FIRMWARE)/unikernel-floor

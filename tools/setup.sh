@@ -6,9 +6,11 @@
 #   BARE_METAL_CARGO   the cargo to call, with its environment
 #   BARE_METAL_FLAGS   what to add to its build commands
 #   BARE_METAL_LINT    clippy, or check where there is none for this compiler
-# BARE_METAL=rustup or BARE_METAL=debian in the environment allows only that one. BROWSER=1 also
-# installs Chromium (400 MB with what it needs), for the tests of the trace's page; without
-# a browser they say by name what they skip.
+# BARE_METAL=rustup or BARE_METAL=debian in the environment allows only that one.
+#
+# setup.sh tests OUTPUT installs what only tests want, and without which they say by name what they
+# skip; OUTPUT says that this was tried. BROWSER=1 in the environment adds Chromium (400 MB with what
+# it needs), for the tests of the trace's page.
 #
 # setup.sh libclang installs only what the bindings of rust-sel4 are generated with, setup.sh
 # c++ only what libFuzzer is built with, setup.sh vt-x [bochs|kvm] only what emulates a machine
@@ -75,17 +77,32 @@ if [ "$target" = vt-x ]; then
     exit
 fi
 
+# compiler_for MACHINE
+compiler_for() {
+    command -v "$1-linux-gnu-gcc" >/dev/null && return
+    package=gcc-$(echo "$1" | tr _ -)-linux-gnu
+    [ "$1" != "$(uname -m)" ] || package=gcc
+    install "a compiler for $1, to test guests in C with" "$package"
+}
+
+if [ "$target" = tests ]; then
+    # Each in a shell of its own: that one cannot be had is no reason to stop.
+    command -v babeltrace2 >/dev/null || (install "babeltrace2, to test traces with" babeltrace2) || true
+    (compiler_for aarch64) || true
+    (compiler_for x86_64) || true
+    [ "${BROWSER:-0}" != 1 ] || command -v chromium >/dev/null ||
+        (install "Chromium, to test the trace's page with" chromium) || true
+    mkdir -p "$(dirname "$output")"
+    : >"$output"
+    exit
+fi
+
 command -v cargo >/dev/null || fail "cargo is missing: please install Rust from https://rustup.rs"
 command -v cc >/dev/null || install "a C compiler to link with" gcc libc6-dev
 case $target in
     x86_64-*) command -v qemu-system-x86_64 >/dev/null || install "QEMU for x86_64" qemu-system-x86 ;;
     *) command -v qemu-system-aarch64 >/dev/null || install "QEMU for aarch64" qemu-system-arm ;;
 esac
-
-# Only tests want these, and without them they skip: no reason to stop.
-command -v babeltrace2 >/dev/null || (install "babeltrace2, to test traces with" babeltrace2) || true
-[ "${BROWSER:-0}" = 0 ] || command -v chromium >/dev/null ||
-    (install "Chromium, to test the trace's page with" chromium) || true
 
 use_rustup() {
     [ "${BARE_METAL:-rustup}" = rustup ] && command -v rustup >/dev/null || return 1
