@@ -11,6 +11,8 @@ BOARD_x86_64  := x86_64_generic_vtx
 BOARD    ?= $(BOARD_$(ARCH))
 # bochs or kvm for BOARD=x86_64_generic_vtx, if not the fastest that this host has
 EMULATOR ?=
+# how long a run may take, in seconds; if not given, 120, or at a terminal as long as it likes
+DEADLINE ?=
 # the system description, if not the one that is made of the VMs and boards/$(BOARD).toml; the demo's
 # is written by hand
 SYSTEM   ?= $(if $(filter microkit-qemu_virt_aarch64-vm.conf,$(PLATFORM)-$(BOARD)-$(VM)),system.xml)
@@ -65,6 +67,7 @@ BARE_METAL_aarch64 := --package unikernel --package hostile-unikernel --package 
 BARE_METAL_x86_64  := --package unikernel --package hostile-unikernel --package guest --features guest/x86_64-programs --package $(ROM_x86_64)
 
 EMULATED = $(if $(EMULATOR),--emulator $(EMULATOR))
+RUNS = $(IMAGES) $(EMULATED) $(if $(DEADLINE),--deadline $(DEADLINE))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build run trace test lint unit system attacks fuzz bench bench-beside image sdk clean
@@ -121,11 +124,11 @@ domains-floor domains-in-vmm: domains-%: domains
 	@cp -u $(DOMAINS)/$(BOARD)/$(CONFIG)/* $(DOMAINS)/$(BOARD)/$(CONFIG)-$*
 	@cp $(DOMAINS_BUILT)/pd-vmm $(DOMAINS)/$(BOARD)/$(CONFIG)-$*
 
-run: build ## boot VM=vm.conf, or several as VM=two-vms, and print what they say; ARCH=x86_64 on the other architecture
-	@$(RUNNER) run $(VM) $(IMAGES) $(EMULATED)
+run: build ## boot VM=vm.conf, or several as VM=two-vms, and print what they say; ARCH=x86_64 on the other architecture; DEADLINE=60 for a minute at most
+	@$(RUNNER) run $(VM) $(RUNS)
 
 trace: build ## the same, then the trace rings, read from outside: out/trace.txt, .json, .html, out/ctf
-	@rm -f out/run/*.blob; $(RUNNER) trace $(VM) $(IMAGES) $(EMULATED); status=$$?; \
+	@rm -f out/run/*.blob; $(RUNNER) trace $(VM) $(RUNS); status=$$?; \
 	for blob in out/run/vm.blob out/run/vm_?.blob; do \
 	    [ ! -f $$blob ] || names="$$names --config $$blob"; \
 	done; \

@@ -113,7 +113,7 @@ impl<'a> Target<'a> {
                 icount: self.icount,
                 dump: None,
                 until: boot.until(),
-                deadline: Duration::from_secs(boot.deadline_s),
+                deadline: Some(Duration::from_secs(boot.deadline_s)),
             },
             |_| {},
         );

@@ -59,7 +59,7 @@ pub fn measure(platform: &Platform, images: &Path, operation: &str) -> Result<Fi
         icount: Some(0),
         dump: None,
         until: None,
-        deadline: Duration::from_secs(600),
+        deadline: Some(Duration::from_secs(600)),
     };
     let transcript = run(&request, |_| {})?;
     figures(&transcript, accesses as f64).ok_or_else(|| {

@@ -48,8 +48,8 @@ pub struct Request<'a> {
     pub dump: Option<PathBuf>,
     /// A part of a line that ends the run well, of a guest that does not end.
     pub until: Option<&'a str>,
-    /// How long the run may take.
-    pub deadline: Duration,
+    /// How long the run may take, if not as long as it likes.
+    pub deadline: Option<Duration>,
 }
 
 impl Request<'_> {

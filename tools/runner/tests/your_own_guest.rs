@@ -171,7 +171,7 @@ fn boot(name: &str, platform: &Platform, folder: &Path, output: &str) {
         icount: Some(instruction_ns_log2(platform)),
         dump: Some(dump.clone()),
         until: None,
-        deadline: Duration::from_secs(600),
+        deadline: Some(Duration::from_secs(600)),
     };
     let name = format!("{name}, {}", platform.name());
     let ran = Ran {

@@ -56,7 +56,7 @@ pub(crate) fn boot_on(
         icount: icount.or(Some(instruction_ns_log2(platform))),
         dump: None,
         until: None,
-        deadline: Duration::from_secs(600),
+        deadline: Some(Duration::from_secs(600)),
     };
     Ran {
         result: run(&request, |_| {}),

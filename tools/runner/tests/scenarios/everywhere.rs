@@ -92,7 +92,7 @@ pub(crate) fn on(
             icount: Some(instruction_ns_log2(&platform)),
             dump: Some(dump.clone()),
             until,
-            deadline: Duration::from_secs(600),
+            deadline: Some(Duration::from_secs(600)),
         };
         let result = run(&request, |_| {});
         check(Outcome {

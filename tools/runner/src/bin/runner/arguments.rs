@@ -57,9 +57,9 @@ pub(crate) struct Boot {
     /// Refuse configurations of which a part means nothing here
     #[arg(long)]
     pub(crate) strict: bool,
-    /// How long it may take, in seconds
-    #[arg(long, default_value_t = 120)]
-    pub(crate) deadline: u64,
+    /// How long it may take, in seconds; if not given, 120, or at a terminal as long as it likes
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) deadline: Option<u64>,
     /// Where the run's files go
     #[arg(long, default_value = "out/run")]
     pub(crate) work: PathBuf,

@@ -5,7 +5,7 @@ use crate::hosts::{microkit, platform_of};
 use runner::{Architecture, Failure, Request, SystemDescription, compile, run};
 use shared_ring::RingKind;
 use std::fmt;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use vdev_trace::input::places::Places;
@@ -13,6 +13,30 @@ use vdev_trace::tell;
 use vdev_trace::vms::compile::file_of_vm;
 use vdev_trace::vms::names::Names;
 use vdev_trace::whole_dump::write_rings;
+
+/// How long a run may take that nobody watches, if nothing else is said, in seconds.
+const UNWATCHED_S: u64 = 120;
+
+/// Whether somebody is there who can end a run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Person {
+    Watches,
+    IsAway,
+}
+
+impl Person {
+    fn at_the_terminal() -> Self {
+        match io::stdin().is_terminal() && io::stdout().is_terminal() {
+            true => Self::Watches,
+            false => Self::IsAway,
+        }
+    }
+}
+
+fn deadline(asked_s: Option<u64>, person: Person) -> Option<Duration> {
+    let unasked_s = (person == Person::IsAway).then_some(UNWATCHED_S);
+    asked_s.or(unasked_s).map(Duration::from_secs)
+}
 
 /// Boots the VMs, prints what they say, and leaves the machine's memory in `dump`.
 pub(crate) fn run_vm(boot: &Boot, dump: Option<PathBuf>) -> Result<(), Failure> {
@@ -25,7 +49,7 @@ pub(crate) fn run_vm(boot: &Boot, dump: Option<PathBuf>) -> Result<(), Failure> 
         icount: boot.icount,
         dump,
         until: None,
-        deadline: Duration::from_secs(boot.deadline),
+        deadline: deadline(boot.deadline, Person::at_the_terminal()),
     };
     let mut printed = Ok(());
     run(&request, |line| {
@@ -98,4 +122,21 @@ pub(crate) fn image(boot: &Boot) -> Result<(), Failure> {
     };
     println!("{}, {made}{beside} beside it", image.display());
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_has_a_deadline_that_was_asked_for_or_that_nobody_watches() {
+        for (asked, person, wanted) in [
+            (Some(7), Person::Watches, Some(7)),
+            (Some(7), Person::IsAway, Some(7)),
+            (None, Person::Watches, None),
+            (None, Person::IsAway, Some(120)),
+        ] {
+            assert_eq!(deadline(asked, person), wanted.map(Duration::from_secs));
+        }
+    }
 }
