@@ -17,6 +17,7 @@ mod unikernel;
 mod vms;
 
 pub use emulator::{Emulator, VtX};
+pub use machine::Heard;
 pub use microkit::{Change, Microkit, SystemDescription};
 pub use platform::{Platform, of_images};
 pub use system_description::{Architecture, Board};
@@ -96,12 +97,12 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Runs a system. Each line of its console goes to `show` as it comes, the command first.
+/// Runs a system. What its console says goes to `show` as it comes, the command first.
 ///
 /// # Errors
 ///
 /// See [`Failure`].
-pub fn run(request: &Request<'_>, mut show: impl FnMut(&str)) -> Result<Transcript, Failure> {
+pub fn run(request: &Request<'_>, mut show: impl FnMut(&Heard)) -> Result<Transcript, Failure> {
     let compiled = compile(request.configs, request.images())?;
     if let Platform::Microkit(microkit, _) = request.platform {
         microkit.describe(request.work, &compiled)?;
@@ -112,7 +113,8 @@ pub fn run(request: &Request<'_>, mut show: impl FnMut(&str)) -> Result<Transcri
         .platform
         .boot(request, &compiled)
         .map_err(Failure::Host)?;
-    show(&format!("$ {}", shell::pasteable(boot.command())));
+    let command = format!("$ {}", shell::pasteable(boot.command()));
+    show(&Heard::Line(command));
     let mut machine = boot.start()?;
     let mut transcript = Transcript {
         lines: Vec::new(),
@@ -123,9 +125,11 @@ pub fn run(request: &Request<'_>, mut show: impl FnMut(&str)) -> Result<Transcri
         until: request.until,
         deadline: request.deadline,
     };
-    let outcome = outcome::watch(&mut *machine, &ends, |line| {
-        show(&line);
-        transcript.lines.push(line);
+    let outcome = outcome::watch(&mut *machine, &ends, |heard| {
+        show(&heard);
+        if let Heard::Line(line) = heard {
+            transcript.lines.push(line);
+        }
     });
     let dumped = match &request.dump {
         Some(file) => request

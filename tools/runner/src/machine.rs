@@ -8,11 +8,13 @@ pub(crate) mod qemu;
 mod qmp;
 
 use crate::Failure;
+use nix::poll::{PollFd, PollFlags, poll};
 use oversight::Report;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, ErrorKind, Read};
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::Command;
-use std::sync::mpsc::{Receiver, Sender};
+use std::sync::mpsc::{Receiver, SendError, Sender};
 
 /// A machine that is ready to be started.
 pub(crate) enum Boot {
@@ -44,8 +46,8 @@ impl Boot {
 
 /// A running machine.
 pub(crate) trait Machine {
-    /// The lines of its serial ports, which end when it does.
-    fn lines(&self) -> &Receiver<String>;
+    /// What comes out of its serial ports, which end when it does.
+    fn heard(&self) -> &Receiver<Heard>;
 
     /// Waits for the end of the emulator, and tells it in words.
     fn ending(&mut self) -> String;
@@ -75,6 +77,64 @@ pub(crate) struct Look {
     pub(crate) is_off: bool,
 }
 
+/// What comes out of a serial port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Heard {
+    /// A line, whole, without its end.
+    Line(String),
+    /// A line as far as it has come, when no more of it has come for a moment. It comes again.
+    Beginning(String),
+}
+
+/// How long that is.
+const MOMENT_MS: u8 = 200;
+
+/// Sends what a serial port says as it comes, from a thread of its own.
+pub(crate) fn listen(port: impl Read + AsFd + Send + 'static, heard: Sender<Heard>) {
+    // It ends when nobody listens any more.
+    std::thread::spawn(move || send_all(port, &heard));
+}
+
+/// Sends what a serial port says until it ends.
+///
+/// # Errors
+///
+/// Nobody wants it.
+fn send_all(mut port: impl Read + AsFd, heard: &Sender<Heard>) -> Result<(), SendError<Heard>> {
+    let whole = |line: &[u8]| Heard::Line(String::from_utf8_lossy(line).trim_end().to_owned());
+    let (mut line, mut sent) = (Vec::new(), 0);
+    let mut bytes = [0; 4096];
+    loop {
+        if line.len() > sent && is_silent(&port) {
+            let text = String::from_utf8_lossy(&line);
+            heard.send(Heard::Beginning(text.trim_end_matches('\r').to_owned()))?;
+            sent = line.len();
+        }
+        let len = match port.read(&mut bytes) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Ok(0) | Err(_) => break,
+            Ok(len) => len,
+        };
+        for part in bytes[..len].split_inclusive(|byte| *byte == b'\n') {
+            line.extend(part);
+            if part.ends_with(b"\n") {
+                heard.send(whole(&line))?;
+                (line, sent) = (Vec::new(), 0);
+            }
+        }
+    }
+    match line.is_empty() {
+        true => Ok(()),
+        false => heard.send(whole(&line)),
+    }
+}
+
+/// Whether nothing comes for a moment, not even the end.
+fn is_silent(port: &impl AsFd) -> bool {
+    let mut ports = [PollFd::new(port.as_fd(), PollFlags::POLLIN)];
+    poll(&mut ports, MOMENT_MS) == Ok(0)
+}
+
 /// Sends the lines of `output` as they come, from a thread of its own.
 pub(crate) fn send_lines(output: impl Read + Send + 'static, lines: Sender<String>) {
     std::thread::spawn(move || send_each_line(output, &lines));
@@ -90,5 +150,29 @@ pub(crate) fn send_each_line(output: impl Read, lines: &Sender<String>) {
             break;
         }
         line.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::sync::mpsc::channel;
+
+    #[test]
+    fn the_beginning_of_a_line_is_told_when_it_does_not_go_on_and_then_the_whole() {
+        let (port, mut machine) = std::io::pipe().unwrap();
+        let (sender, heard) = channel();
+        listen(port, sender);
+        machine.write_all(b"hello\r\n> ").unwrap();
+        assert_eq!(heard.recv().unwrap(), Heard::Line("hello".into()));
+        assert_eq!(heard.recv().unwrap(), Heard::Beginning("> ".into()));
+        machine.write_all(b"ls\n\n").unwrap();
+        assert_eq!(heard.recv().unwrap(), Heard::Line("> ls".into()));
+        assert_eq!(heard.recv().unwrap(), Heard::Line(String::new()));
+        machine.write_all(b"no end").unwrap();
+        drop(machine);
+        let last = heard.iter().last();
+        assert_eq!(last, Some(Heard::Line("no end".into())));
     }
 }

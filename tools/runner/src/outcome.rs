@@ -4,7 +4,7 @@
 //! reason to look at the page, and so is silence; a line alone decides nothing, since any
 //! component, and whoever has taken it over, can print one.
 
-use crate::machine::{Look, Machine};
+use crate::machine::{Heard, Look, Machine};
 use oversight::Verdict;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
@@ -38,11 +38,12 @@ pub(crate) struct Ends<'a> {
     pub(crate) deadline: Option<Duration>,
 }
 
-/// Watches a machine until its run ends; each line of its console goes to `show` as it comes.
+/// Watches a machine until its run ends; what comes from its console goes to `show` as it comes. Only
+/// whole lines can end the run.
 pub(crate) fn watch(
     machine: &mut dyn Machine,
     ends: &Ends<'_>,
-    mut show: impl FnMut(String),
+    mut show: impl FnMut(Heard),
 ) -> Outcome {
     let began = Instant::now();
     let mut silent_looks = 0;
@@ -66,12 +67,16 @@ pub(crate) fn watch(
         };
         let verdict = |look: Look| look.report.and_then(|report| report.verdict);
         let rest = ends.deadline.map_or(SILENCE, |deadline| deadline - passed);
-        match machine.lines().recv_timeout(rest.min(SILENCE)) {
-            Ok(line) => {
+        match machine.heard().recv_timeout(rest.min(SILENCE)) {
+            Ok(beginning @ Heard::Beginning(_)) => {
+                silent_looks = 0;
+                show(beginning);
+            }
+            Ok(Heard::Line(line)) => {
                 silent_looks = 0;
                 let is_awaited = ends.until.is_some_and(|text| line.contains(text));
                 let claims_verdict = line.starts_with(VERDICT);
-                show(line);
+                show(Heard::Line(line));
                 if is_awaited {
                     return Outcome::Awaited;
                 }
@@ -106,7 +111,7 @@ mod tests {
 
     /// A machine that prints what it is told to, and whose page is what it is told to be.
     struct Fake {
-        lines: Receiver<String>,
+        heard: Receiver<Heard>,
         verdict: Option<Verdict>,
         is_off: bool,
         looks: u32,
@@ -114,13 +119,13 @@ mod tests {
         from_look: u32,
     }
 
-    fn fake(lines: &[&str]) -> (Sender<String>, Fake) {
+    fn fake(lines: &[&str]) -> (Sender<Heard>, Fake) {
         let (sender, receiver) = channel();
         for line in lines {
-            sender.send((*line).into()).unwrap();
+            sender.send(Heard::Line((*line).into())).unwrap();
         }
         let fake = Fake {
-            lines: receiver,
+            heard: receiver,
             verdict: None,
             is_off: false,
             looks: 0,
@@ -130,8 +135,8 @@ mod tests {
     }
 
     impl Machine for Fake {
-        fn lines(&self) -> &Receiver<String> {
-            &self.lines
+        fn heard(&self) -> &Receiver<Heard> {
+            &self.heard
         }
 
         fn ending(&mut self) -> String {
@@ -187,6 +192,18 @@ mod tests {
     }
 
     #[test]
+    fn the_beginning_of_a_line_decides_nothing() {
+        let (sender, mut machine) = fake(&[]);
+        machine.verdict = Some(Verdict::Ok);
+        let beginning = Heard::Beginning("verdict: ok".into());
+        sender.send(beginning).unwrap();
+        drop(sender);
+        let (outcome, shown) = watch_fake(&mut machine, 60);
+        assert_eq!(outcome, Outcome::Other("the emulator ended".into()));
+        assert_eq!((shown, machine.looks), (1, 0));
+    }
+
+    #[test]
     fn a_forged_line_before_the_verdict_is_text() {
         let (_sender, mut machine) = fake(&["verdict: failed", "hello", "verdict: ok"]);
         machine.verdict = Some(Verdict::Ok);
@@ -234,7 +251,8 @@ mod tests {
     #[test]
     fn a_machine_that_never_stops_printing_ends_with_the_deadline() {
         let (sender, mut machine) = fake(&[]);
-        let printer = std::thread::spawn(move || while sender.send("more".into()).is_ok() {});
+        let printer =
+            std::thread::spawn(move || while sender.send(Heard::Line("more".into())).is_ok() {});
         let (outcome, _) = watch_fake(&mut machine, 1);
         assert_eq!(outcome, Outcome::Other("no verdict within 1 s".into()));
         drop(machine);

@@ -4,7 +4,7 @@
 mod stand_ins;
 
 use stand_ins::{elf, said, write_program, write_vm};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -228,6 +228,31 @@ fn the_command_that_is_shown_can_be_pasted() {
         words.contains("<loader,file=run,, 1/vm.blob,addr="),
         "{words}"
     );
+}
+
+#[test]
+fn a_line_without_its_end_is_shown_while_the_machine_waits_and_then_the_rest() {
+    let folder = tempfile::tempdir().unwrap();
+    serve_monitor(folder.path(), Page::Ok);
+    // The machine is given its answer when its question has been read.
+    let script = "printf 'name? '; while [ ! -e answer ]; do /bin/sleep 0.01; done; \
+                  echo Ada; echo 'verdict: ok'";
+    let mut child = command(folder.path(), Some(script), &["run"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut shown = child.stdout.take().unwrap();
+    let mut text = Vec::new();
+    while !text.ends_with(b"\nname? ") {
+        let mut byte = [0];
+        shown.read_exact(&mut byte).unwrap();
+        text.extend(byte);
+    }
+    std::fs::write(folder.path().join("answer"), "").unwrap();
+    let mut rest = String::new();
+    shown.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, "Ada\nverdict: ok\n");
+    assert!(child.wait().unwrap().success());
 }
 
 #[test]

@@ -10,7 +10,7 @@
 //!                 SIGINT, commands ────►       ──standard output────► memory, last words
 //! ```
 
-use super::{Look, Machine, multiboot, send_each_line, send_lines};
+use super::{Heard, Look, Machine, listen, multiboot, send_each_line};
 use crate::{Failure, Request};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
@@ -94,7 +94,7 @@ impl Boot {
     pub(crate) fn start(mut self) -> Result<Bochs, Failure> {
         let cannot = |error: io::Error| Failure::Host(format!("cannot start bochs: {error}"));
         let _ = fs::remove_file(lock(&self.work));
-        let (sender, lines) = channel();
+        let (sender, heard) = channel();
         let mut held_open = Vec::new();
         for port in SERIAL_PORTS {
             let pipe = self.work.join(port);
@@ -104,7 +104,7 @@ impl Boot {
             // or its reader would find its end.
             let held = OpenOptions::new().read(true).write(true).open(&pipe);
             held_open.push(held.map_err(cannot)?);
-            send_lines(File::open(&pipe).map_err(cannot)?, sender.clone());
+            listen(File::open(&pipe).map_err(cannot)?, sender.clone());
         }
         let (output, input) = io::pipe().map_err(cannot)?;
         self.command
@@ -128,7 +128,7 @@ impl Boot {
         });
         Ok(Bochs {
             child,
-            lines,
+            heard,
             said,
             work: self.work,
         })
@@ -174,15 +174,15 @@ info: action=ignore
 /// A running Bochs; it is killed when nobody watches it any more.
 pub(crate) struct Bochs {
     child: Child,
-    lines: Receiver<String>,
+    heard: Receiver<Heard>,
     /// What it prints itself, line by line.
     said: Receiver<String>,
     work: PathBuf,
 }
 
 impl Machine for Bochs {
-    fn lines(&self) -> &Receiver<String> {
-        &self.lines
+    fn heard(&self) -> &Receiver<Heard> {
+        &self.heard
     }
 
     fn ending(&mut self) -> String {

@@ -4,7 +4,7 @@
 //! machine it is to be, whoever boots one says (`unikernel`, `emulator`), by the command's arguments.
 
 use super::qmp::Qmp;
-use super::{Look, Machine, send_lines};
+use super::{Heard, Look, Machine, listen, send_lines};
 use crate::{Failure, Request};
 use oversight::{Report, ReportPage};
 use std::fs::File;
@@ -64,9 +64,9 @@ impl Boot {
                  (Debian: apt-get install --no-install-recommends {package})"
             ))
         })?;
-        let (sender, lines) = channel();
+        let (sender, heard) = channel();
         if let Some(output) = child.stdout.take() {
-            send_lines(output, sender);
+            listen(output, sender);
         }
         let (sender, said) = channel();
         if let Some(output) = child.stderr.take() {
@@ -74,7 +74,7 @@ impl Boot {
         }
         Ok(Qemu {
             child,
-            lines,
+            heard,
             said,
             socket: self.socket,
         })
@@ -97,15 +97,15 @@ pub(crate) fn option_value(path: &Path) -> String {
 /// A running QEMU; it is killed when nobody watches it any more.
 pub(crate) struct Qemu {
     child: Child,
-    lines: Receiver<String>,
+    heard: Receiver<Heard>,
     /// What it says itself, line by line.
     said: Receiver<String>,
     socket: PathBuf,
 }
 
 impl Machine for Qemu {
-    fn lines(&self) -> &Receiver<String> {
-        &self.lines
+    fn heard(&self) -> &Receiver<Heard> {
+        &self.heard
     }
 
     fn ending(&mut self) -> String {

@@ -7,6 +7,7 @@ mod attack;
 mod bench;
 mod hosts;
 mod one_system;
+mod screen;
 
 use arguments::{Arguments, Command};
 use clap::Parser;

@@ -2,6 +2,7 @@
 
 use crate::arguments::Boot;
 use crate::hosts::{microkit, platform_of};
+use crate::screen::Screen;
 use runner::{Architecture, Failure, Request, SystemDescription, compile, run};
 use shared_ring::RingKind;
 use std::fmt;
@@ -51,13 +52,11 @@ pub(crate) fn run_vm(boot: &Boot, dump: Option<PathBuf>) -> Result<(), Failure> 
         until: None,
         deadline: deadline(boot.deadline, Person::at_the_terminal()),
     };
-    let mut printed = Ok(());
-    run(&request, |line| {
-        if printed.is_ok() {
-            printed = writeln!(io::stdout(), "{line}");
-        }
-    })?;
-    or_reader_gone(printed, "the console")
+    let mut screen = Screen::new(io::stdout());
+    let ran = run(&request, |heard| screen.show(heard));
+    let shown = screen.end();
+    ran?;
+    or_reader_gone(shown, "the console")
 }
 
 /// The same, then prints the trace rings that the memory holds.
