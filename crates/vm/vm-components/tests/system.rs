@@ -395,6 +395,14 @@ impl System {
         self.platform.gprs[1]
     }
 
+    /// The guest prints.
+    fn say(&mut self, text: &str) {
+        for byte in text.bytes() {
+            self.platform.gprs[4] = byte.into();
+            assert!(self.access(UART, 2, 1, 4));
+        }
+    }
+
     fn write(&mut self, value: u64) {
         self.platform.gprs[2] = value;
         assert!(self.access(LOC, 2, 1, 2), "the guest does not run");
@@ -983,11 +991,7 @@ fn waiting_for_an_interrupt_sleeps_until_something_happens() {
 #[test]
 fn what_the_guest_prints_is_a_line_with_its_name_and_no_control_characters() {
     let mut system = System::new();
-    let text = "hello\x1b[2J\nverdict: ok\nno end of line";
-    for byte in text.bytes() {
-        system.platform.gprs[4] = byte.into();
-        assert!(system.access(UART, 2, 1, 4));
-    }
+    system.say("hello\x1b[2J\nverdict: ok\nno end of line");
     system.power_off();
     let printed: Vec<_> = system
         .lines("demo| ")
@@ -1011,6 +1015,42 @@ fn what_the_guest_prints_is_a_line_with_its_name_and_no_control_characters() {
             .count(),
         1
     );
+}
+
+#[test]
+fn a_line_that_does_not_go_on_is_shown_and_again_whole_when_it_does() {
+    let mut system = System::new();
+    system.say("hello\n> ");
+    system.pass(400 * MS);
+    let guests = |system: &System| -> Vec<String> {
+        let lines = system.lines("demo| ").into_iter();
+        lines.map(|line| line[14..].to_owned()).collect()
+    };
+    assert_eq!(guests(&system), ["demo| hello", "demo| > "]);
+    system.pass(HZ);
+    assert_eq!(system.lines("demo| ").len(), 2, "it is shown once");
+    system.say("ls\nno more\n\nend");
+    system.pass(400 * MS);
+    let rest = ["demo| > ls", "demo| no more", "demo| ", "demo| end"];
+    assert_eq!(guests(&system)[2..], rest);
+    // The end of what stands there whole adds nothing.
+    system.say("\n");
+    system.pass(400 * MS);
+    system.power_off();
+    assert_eq!(system.lines("demo| ").len(), 6);
+}
+
+#[test]
+fn a_line_that_goes_on_slowly_is_shown_when_it_has_ended() {
+    let mut system = System::new();
+    for _ in 0..30 {
+        system.say(".");
+        system.pass(50 * MS);
+    }
+    assert!(system.lines("demo| ").is_empty(), "{}", system.screen.0);
+    system.say("\n");
+    system.pass(200 * MS);
+    assert_eq!(system.lines("demo| ").len(), 1);
 }
 
 #[test]

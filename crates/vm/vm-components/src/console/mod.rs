@@ -162,6 +162,9 @@ impl Console {
                 let now = printer.look_at_clock();
                 vm.report_missing(now, &mut printer);
             }
+            if channels.contains(channel::console::CLOCK) {
+                vm.print_beginning(&mut printer);
+            }
             vm.tell_misbehaviour(&mut printer);
             vm.send_trace(0, share, &mut self.encoder, output);
             vm.spent_ticks += pass(&mut turn, host);

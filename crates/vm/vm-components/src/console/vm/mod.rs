@@ -48,6 +48,11 @@ pub(super) struct VmConsole {
     /// Of the VMM, by the console ring.
     vmm: Conduct,
     line: String<GUEST_LINE_BYTES>,
+    /// Characters of `line` that stand there already, as its beginning.
+    begun: usize,
+    /// Characters that the guest has printed, and how many at the clock's last wake-up.
+    printed: u64,
+    printed_before: u64,
     /// A record of the console ring that is not printed yet, or only up to this character.
     next: Option<(ConsoleRecord, usize)>,
     /// Lines missing since the last one that said so.
@@ -98,6 +103,9 @@ impl VmConsole {
             trace: Conduct::of_producer(),
             vmm: Conduct::of_producer(),
             line: String::new(),
+            begun: 0,
+            printed: 0,
+            printed_before: 0,
             next: None,
             missing: 0,
             unprinted: 0,

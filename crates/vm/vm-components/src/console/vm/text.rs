@@ -149,16 +149,38 @@ impl VmConsole {
             if !matches!(byte, b'\n' | b'\r') {
                 // There is room: a full line was printed above.
                 let _ = self.line.push(char::from(printable(*byte)));
+                self.printed += 1;
             }
         }
     }
 
+    /// The line has ended. What stands there whole, as the beginning of it, is not printed again.
     pub(super) fn print_line(
         &mut self,
         time: u64,
         printer: &mut Printer<'_, impl Host, impl Output>,
     ) {
-        printer.print(time, format_args!("{}| {}", self.config.name(), self.line));
+        if self.begun == 0 || self.begun != self.line.len() {
+            self.print_guest(time, printer);
+        }
         self.line.clear();
+        self.begun = 0;
+    }
+
+    /// Called at each wake-up of the clock: prints a line that has not gone on since the last one,
+    /// which may be a prompt. When it goes on it is printed again as a whole: nobody else's words
+    /// may come to stand behind a guest's.
+    pub fn print_beginning(&mut self, printer: &mut Printer<'_, impl Host, impl Output>) {
+        let before = core::mem::replace(&mut self.printed_before, self.printed);
+        let is_still = before == self.printed && self.is_asleep;
+        if is_still && self.line.len() > self.begun && printer.has_budget() {
+            self.begun = self.line.len();
+            let now = printer.look_at_clock();
+            self.print_guest(now, printer);
+        }
+    }
+
+    fn print_guest(&self, time: u64, printer: &mut Printer<'_, impl Host, impl Output>) {
+        printer.print(time, format_args!("{}| {}", self.config.name(), self.line));
     }
 }
