@@ -14,14 +14,13 @@
 //! | `vmm`, `x86-vmm` | the guest, and a hostile trace component and console | an exit is answered within three wake-ups; a VM that stops is told |
 //! | `x86-instruction` | the guest's code, in any mode | only what is in the bytes counts; operand, result and flags are what the APM says |
 //! | `x86-paging` | the guest's page tables and code | the walk is that of the APM; what is recalled is what is found anew |
-//! | `load` | the user: the guest's ELF file | what it lets through the VMM starts; else diagnostics that can be printed |
-//! | `image` | the user: the guest's ELF file | only RAM is written; the VM starts, or ends and is told |
+//! | `load` | the user: the guest's ELF file, and a file at an address | what is laid out the VMM starts, and it is in RAM; else diagnostics that can be printed |
 //! | `ring` | both peers of a ring, memory changing at any load | order, sums, bounds; a still ring lets its reader sleep |
 //! | `trace` | a hostile VMM, by its access ring | it ends; no other VM's state, log or trace changes; one end, if any |
 //! | `console` | a hostile VMM and trace component, by their rings | it ends; each line is printable and names its VM; ends and sums come once |
 //! | `dump` | whoever has a memory dump | only positions that the header allows; the sums agree |
 //! | `config` | the user: `vm.conf` | a blob that can be read, or diagnostics that can be printed |
-//! | `blob` | the loader: the compiled configuration | the rules of its page hold; encoding it again gives the same |
+//! | `blob` | the loader: the compiled configuration | the rules of its page hold; encoding it again gives the same; the VM starts, or ends and is told |
 
 mod peer_memory;
 mod script;
@@ -32,7 +31,6 @@ mod targets {
     pub(crate) mod console;
     pub(crate) mod dump;
     pub(crate) mod hostile_vm;
-    pub(crate) mod image;
     pub(crate) mod instruction;
     pub(crate) mod load;
     pub(crate) mod ring;
@@ -58,9 +56,9 @@ pub struct Target {
 }
 
 /// All there are.
-pub const TARGETS: [Target; 15] = {
+pub const TARGETS: [Target; 14] = {
     use targets::{
-        blob, config, console, dump, image, instruction, load, ring, stage1, syndrome, trace, vmm,
+        blob, config, console, dump, instruction, load, ring, stage1, syndrome, trace, vmm,
         x86_instruction, x86_paging, x86_vmm,
     };
     const fn target(name: &'static str, run: fn(&[u8])) -> Target {
@@ -71,7 +69,6 @@ pub const TARGETS: [Target; 15] = {
         target("config", config::run),
         target("console", console::run),
         target("dump", dump::run),
-        target("image", image::run),
         target("instruction", instruction::run),
         target("load", load::run),
         target("ring", ring::run),

@@ -106,7 +106,6 @@ targets! {
     "config": any_bytes_as_a_configuration,
     "console": any_records_for_the_console,
     "dump": any_bytes_as_a_dump,
-    "image": any_bytes_as_an_image,
     "instruction": any_instruction,
     "load": any_bytes_as_what_load_names,
     "ring": any_peer_of_a_ring,

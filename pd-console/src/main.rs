@@ -20,7 +20,7 @@ use vm_components::{Console, ConsolePort, MAX_VMS, Output, SystemPort};
 /// The regions of one VM, if the system description has it.
 macro_rules! vm {
     ($config:ident, $log:ident, $log_reader:ident, $text:ident, $text_reader:ident) => {
-        optional_region!($config: [u8; 0x1000]).map(|config| {
+        optional_region!($config: [u8; vm_config::REGION_LEN_BYTES]).map(|config| {
             let port = ConsolePort {
                 log: region!($log: _),
                 log_reader: region!($log_reader: _),

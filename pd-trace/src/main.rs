@@ -19,7 +19,7 @@ const MONITOR: Channel = Channel::new(10);
 macro_rules! vm {
     ($config:ident, $access:ident, $access_reader:ident, $state:ident, $log:ident,
      $log_reader:ident, $trace:ident) => {
-        optional_region!($config: [u8; 0x1000]).map(|config| {
+        optional_region!($config: [u8; vm_config::REGION_LEN_BYTES]).map(|config| {
             let port = TracePort {
                 access: region!($access: _),
                 access_reader: region!($access_reader: _),

@@ -23,7 +23,7 @@ use vm_config::VmConfig;
 #[protection_domain]
 fn init() -> VmmDomain {
     panicking::set_hook(&|info| leave_word_on_panic(info));
-    let config = configuration(region!(config: [u8; 0x1000]));
+    let config = configuration(region!(config: [u8; vm_config::REGION_LEN_BYTES]));
     let mut machine = VirtualMachine::new(&config);
     let ports = VmmPorts {
         access: region!(access_ring: _),
@@ -32,21 +32,21 @@ fn init() -> VmmDomain {
         console: region!(console_ring: _),
         console_reader: region!(console_reader: _),
     };
-    let image = guest_image(&config);
+    let images = guest_images(&config);
     VmmDomain {
-        vmm: Vmm::init(config, image, ports, clock(), &mut machine),
+        vmm: Vmm::init(config, images, ports, clock(), &mut machine),
         machine,
     }
 }
 
-/// The guest's ELF file, which the Microkit put into a region of its own.
-fn guest_image(config: &VmConfig<'_>) -> &'static [u8] {
-    let region = sel4_microkit::memory_region_symbol!(guest_image: *mut u8);
-    let len_bytes = *var!(guest_image_len: usize = 0);
+/// The bytes of the guest's images, which the Microkit put into a region of its own.
+fn guest_images(config: &VmConfig<'_>) -> &'static [u8] {
+    let region = sel4_microkit::memory_region_symbol!(guest_images: *mut u8);
+    let len_bytes = *var!(guest_images_len: usize = 0);
     assert!(
-        config.image_len_bytes() as usize == len_bytes,
-        "the configuration was compiled for an image of {} bytes, but this one has {len_bytes}",
-        config.image_len_bytes(),
+        config.image_region_len_bytes() == len_bytes as u64,
+        "the configuration was compiled for images of {} bytes, but these have {len_bytes}",
+        config.image_region_len_bytes(),
     );
     // SAFETY: the Microkit mapped the region read-only and says how many bytes the file has.
     unsafe { core::slice::from_raw_parts(region.as_ptr(), len_bytes) }

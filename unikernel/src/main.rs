@@ -3,14 +3,15 @@
 //!
 //! ```text
 //! make build [ARCH=x86_64]
-//! qemu-system-aarch64 -machine virt,virtualization=on,gic-version=3 -cpu cortex-a53 -m 18M \
+//! vdev-trace compile vm.conf -o vm.blob --image-region guest.image
+//! qemu-system-aarch64 -machine virt,virtualization=on,gic-version=3 -cpu cortex-a53 -m 20M \
 //!     -display none -nodefaults -serial stdio -kernel out/firmware/unikernel \
 //!     -device loader,file=vm.blob,addr=0x40e00000,force-raw=on \
-//!     -device loader,file=guest.elf,addr=0x40e10000,force-raw=on
+//!     -device loader,file=guest.image,addr=0x41000000,force-raw=on
 //! qemu-system-x86_64 -machine q35 -accel tcg -cpu max,+svm -m 20M \
 //!     -display none -nodefaults -serial stdio -kernel out/firmware-x86_64/unikernel \
 //!     -device loader,file=vm.blob,addr=0xe00000,force-raw=on \
-//!     -device loader,file=guest.elf,addr=0xe10000,force-raw=on
+//!     -device loader,file=guest.image,addr=0x1000000,force-raw=on
 //! ```
 //!
 //! Softfloat, so that the host never touches the FP registers and a guest's stay in the CPU.

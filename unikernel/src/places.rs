@@ -5,9 +5,9 @@
 
 use crate::arch::memory_map::{COMPILED_CONFIGURATIONS, GUESTS_START};
 use core::ops::Range;
-use vm_config::VmConfig;
+use vm_config::{REGION_LEN_BYTES, VmConfig};
 
-/// Each compiled configuration has a page, each image begins on one.
+/// Each VM's images begin on a page.
 pub const PAGE_BYTES: usize = 4096;
 
 /// Guest RAM is handed out in blocks of this size, so that the second stage of translation
@@ -17,7 +17,7 @@ pub const GUEST_RAM_BLOCK: usize = 0x20_0000;
 /// What is the guests' of the machine's RAM.
 #[derive(Debug, Clone, Default)]
 pub struct Guests {
-    /// Their ELF files.
+    /// Their images.
     pub images: Range<usize>,
     /// The RAM that they may have, in whole blocks; empty if there is none.
     pub ram: Range<usize>,
@@ -41,21 +41,21 @@ pub fn ram_after(images: &Range<usize>) -> usize {
     images.end.next_multiple_of(GUEST_RAM_BLOCK)
 }
 
-/// Where the guests' ELF files are, as far as the configurations can be read.
+/// Where the guests' images are, as far as the configurations can be read.
 pub fn images() -> Range<usize> {
     let configs = compiled_configurations().map_while(|blob| VmConfig::parse(blob).ok());
-    let pages =
-        configs.map(|config| (config.image_len_bytes() as usize).next_multiple_of(PAGE_BYTES));
+    let pages = configs
+        .map(|config| (config.image_region_len_bytes() as usize).next_multiple_of(PAGE_BYTES));
     GUESTS_START..pages.fold(GUESTS_START, usize::saturating_add)
 }
 
 /// The bytes of the places of the compiled configurations, in the order of the VMs' numbers.
 /// How many of them count is for each blob's own header to say; all zero is no VM.
 pub fn compiled_configurations() -> impl Iterator<Item = &'static [u8]> {
-    read_only(COMPILED_CONFIGURATIONS).chunks_exact(PAGE_BYTES)
+    read_only(COMPILED_CONFIGURATIONS).chunks_exact(REGION_LEN_BYTES)
 }
 
-/// The bytes of the guests' ELF files, which are all in RAM: there is some for guests after them.
+/// The bytes of the guests' images, which are all in RAM: there is some for guests after them.
 pub fn guest_images(guests: &Guests) -> &'static [u8] {
     read_only(guests.images.clone())
 }

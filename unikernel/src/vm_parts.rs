@@ -1,4 +1,4 @@
-//! What a VM is given at the start: its configuration, its guest's image, its RAM.
+//! What a VM is given at the start: its configuration, its guest's images, its RAM.
 //!
 //! Called once by `component_host`, before a guest runs. The invariant: what one VM is given no
 //! other is; what cannot be given is said and ends the run.
@@ -36,19 +36,19 @@ pub fn configurations() -> Vec<VmConfig<'static>, MAX_VMS> {
     configs
 }
 
-/// The guest's ELF file, taken from the front of `images`.
-pub fn next_image(config: &VmConfig<'_>, images: &mut &'static [u8]) -> &'static [u8] {
-    let len = config.image_len_bytes() as usize;
-    let Some(image) = images.get(..len) else {
+/// The bytes of the guest's images, taken from the front of `images`.
+pub fn next_images(config: &VmConfig<'_>, images: &mut &'static [u8]) -> &'static [u8] {
+    let len = config.image_region_len_bytes() as usize;
+    let Some(region) = images.get(..len) else {
         power::off_because(format_args!(
-            "the image of VM {} has {len} bytes, but there is room for {}",
+            "the images of VM {} have {len} bytes, but there is room for {}",
             config.vm(),
             images.len()
         ))
     };
     let next = len.next_multiple_of(places::PAGE_BYTES);
     *images = images.get(next..).unwrap_or_default();
-    image
+    region
 }
 
 /// Each VM's RAM, for as long as the power is on.

@@ -24,8 +24,6 @@ pub(crate) struct A64Cpu {
 impl Cpu for A64Cpu {
     type Vmm = Vmm<A64>;
 
-    const ELF_MACHINE: u8 = 183;
-
     fn configs() -> &'static [VmConfig<'static>; 3] {
         static CONFIGS: LazyLock<[VmConfig<'static>; 3]> =
             LazyLock::new(|| configs(UART, DeviceKind::Pl011));
@@ -50,11 +48,11 @@ impl Cpu for A64Cpu {
 
     fn init(
         config: VmConfig<'static>,
-        image: &'static [u8],
+        images: &'static [u8],
         ports: VmmPorts,
         machine: &mut VirtualMachine<Self>,
     ) -> Self::Vmm {
-        Vmm::init(config, image, ports, CLOCK, machine)
+        Vmm::init(config, images, ports, CLOCK, machine)
     }
 }
 

@@ -1,11 +1,13 @@
 //! The reader of the compiled configuration, with any bytes and with any that have the right
-//! header and checksum.
+//! header and checksum; and the VMM that gets what can be read.
 
+use crate::targets::a64_cpu::A64Cpu;
+use crate::targets::vm::{GUEST, MachineState, Vm};
 use crc::{CRC_32_ISO_HDLC, Crc};
 use std::sync::LazyLock;
 use vm_config::{
-    BLOB_LEN_BYTES, Contents, Device, DeviceKind, GUEST_PHYS_LIMIT, MAX_DEVICES, RamRange,
-    SeverityMask, Unsupported, VmConfig, encode,
+    BLOB_LEN_BYTES, Contents, Device, DeviceKind, GUEST_PHYS_LIMIT, Image, MAX_DEVICES, MAX_PIECES,
+    Piece, RamRange, SeverityMask, Unsupported, VmConfig, encode,
 };
 
 /// Magic, version and length, as the encoder writes them.
@@ -13,8 +15,10 @@ static HEADER: LazyLock<[u8; 8]> = LazyLock::new(|| {
     let contents = Contents {
         vm: 0,
         name: "a",
-        load_name: "a",
-        image_len_bytes: 1,
+        machine: None,
+        images: &[GUEST],
+        pieces: &[],
+        entry: 0,
         cmdline: "",
         logger: SeverityMask::default(),
         unsupported: Unsupported::default(),
@@ -77,14 +81,29 @@ fn check(bytes: &[u8]) {
             .iter()
             .all(|(limit, base, len)| *len != 0 && base + len <= *limit)
     );
-    let texts = [config.name(), config.load_name(), config.cmdline()];
+    let images: Vec<Image<'_>> = config.images().collect();
+    let pieces: Vec<Piece> = config.pieces().collect();
+    assert!(!images.is_empty() && pieces.len() <= MAX_PIECES);
+    let in_ram = |first: u64, len_bytes: u64| {
+        let mut ram = ram.iter();
+        ram.any(|ram| ram.base <= first && first + len_bytes <= ram.base + ram.len_bytes)
+    };
+    assert!(in_ram(config.entry(), 1));
+    for piece in &pieces {
+        assert!(piece.len_bytes != 0 && in_ram(piece.address, piece.len_bytes));
+        assert!(piece.end() <= config.image_region_len_bytes());
+    }
+    let texts = [config.name(), config.cmdline()];
     let names = devices.iter().map(|device| device.name);
+    let names = names.chain(images.iter().map(|image| image.name));
     assert!(texts.into_iter().chain(names).all(is_printable));
     let contents = Contents {
         vm: config.vm(),
         name: config.name(),
-        load_name: config.load_name(),
-        image_len_bytes: config.image_len_bytes(),
+        machine: config.machine(),
+        images: &images,
+        pieces: &pieces,
+        entry: config.entry(),
         cmdline: config.cmdline(),
         logger: config.logger(),
         unsupported: config.unsupported(),
@@ -93,22 +112,30 @@ fn check(bytes: &[u8]) {
     };
     let again = encode(&contents).expect("what was read can be written");
     let again = VmConfig::parse(&again).expect("what was written can be read");
-    // What is written has no checksum of an image until there is an image.
-    assert_eq!(again.image_crc32(), None);
-    if config.image_crc32().is_none() {
-        assert_eq!(again, config);
-    }
     assert_eq!(said(&again), said(&config));
+    starts(bytes);
 }
 
-/// All that a configuration says, but for the checksum of the image that belongs to it.
+/// A VM of it, on a machine that may have another RAM and images of another length, starts or ends.
+fn starts(blob: &[u8]) {
+    let images = [0xa5; 256];
+    let mut vm = Vm::<A64Cpu>::of_blob(blob, &images).expect("it was read above");
+    match vm.machine.state {
+        MachineState::Running => assert_eq!((vm.machine.starts, vm.ends()), (1, 0)),
+        // Everybody who is told has room, so nothing is waited for.
+        MachineState::Held => assert_eq!((vm.machine.starts, vm.ends()), (0, 1)),
+    }
+}
+
+/// All that a configuration says.
 fn said(config: &VmConfig<'_>) -> String {
-    let texts = [config.name(), config.load_name(), config.cmdline()];
-    let numbers = (config.vm(), config.image_len_bytes());
+    let texts = [config.name(), config.cmdline()];
+    let numbers = (config.vm(), config.machine(), config.entry());
     let ram: Vec<_> = config.ram().collect();
+    let loads: (Vec<_>, Vec<_>) = (config.images().collect(), config.pieces().collect());
     let devices: Vec<_> = config.devices().collect();
     let rules = (config.logger(), config.unsupported());
-    format!("{texts:?} {numbers:?} {ram:?} {devices:?} {rules:?}")
+    format!("{texts:?} {numbers:?} {ram:?} {loads:?} {devices:?} {rules:?}")
 }
 
 fn is_printable(text: &str) -> bool {

@@ -2,6 +2,7 @@
 
 use crate::peer_memory::{self, RingPeer, page_words};
 use crate::script::Script;
+use crate::targets::vm::GUEST;
 use shared_ring::{
     ConsumerPage, LAYOUT_VERSION, MAGIC, Ordering, PAYLOAD_WORDS, RingKind, RingMemory, SLOT_BYTES,
     header_word,
@@ -28,8 +29,10 @@ static CONFIG: LazyLock<VmConfig<'static>> = LazyLock::new(|| {
     let contents = Contents {
         vm: 0,
         name: NAME,
-        load_name: "guest",
-        image_len_bytes: 1,
+        machine: None,
+        images: &[GUEST],
+        pieces: &[],
+        entry: 0,
         cmdline: "",
         logger: SeverityMask::all(),
         unsupported: Unsupported::default(),

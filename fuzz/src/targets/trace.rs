@@ -3,6 +3,7 @@
 
 use crate::peer_memory::{self, RingPeer, page_words, state_words};
 use crate::script::Script;
+use crate::targets::vm::GUEST;
 use guest_access::{AccessWidth, Direction};
 use shared_ring::{
     ConsumerPage, LAYOUT_VERSION, MAGIC, Observation, Observer, Ordering, PAYLOAD_WORDS, RingKind,
@@ -66,8 +67,10 @@ fn config(vm: u8) -> VmConfig<'static> {
     let contents = Contents {
         vm,
         name: "vm",
-        load_name: "guest",
-        image_len_bytes: 1,
+        machine: None,
+        images: &[GUEST],
+        pieces: &[],
+        entry: 0,
         cmdline: "",
         logger: SeverityMask::default(),
         unsupported: Unsupported::default(),

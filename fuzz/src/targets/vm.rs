@@ -1,7 +1,7 @@
 //! A VM without a CPU, for the targets that feed its VMM.
 //!
 //! Invariant: the machine writes its RAM only where there is some, and the VMM that has a
-//! reference to the image is gone before the image is.
+//! reference to the images and the configuration is gone before they are.
 
 use crate::peer_memory::{self, RingPeer, page_words, state_words};
 use guest_access::GuestPhysAddr;
@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use trace_records::{ACCESS_SLOTS, CONSOLE_SLOTS, ConsoleRecord, Kind, Notice, Record, StatePage};
 use vm_components::{Channel, Clock, Host, Machine, VmmPorts};
 use vm_config::{
-    Action, Contents, Device, DeviceKind, RamRange, SeverityMask, Trace as TraceOptions,
+    Action, Contents, Device, DeviceKind, Image, RamRange, SeverityMask, Trace as TraceOptions,
     Unsupported, VmConfig, encode,
 };
 
@@ -23,6 +23,13 @@ pub(crate) const LOC: u64 = 0xfa00_0000;
 pub(crate) const RAM: RamRange = RamRange {
     base: 0x4000_0000,
     len_bytes: 0x8000,
+};
+
+/// An image of which nothing goes into RAM.
+pub(crate) const GUEST: Image<'static> = Image {
+    name: "guest",
+    len_bytes: 1,
+    crc32: None,
 };
 
 pub(crate) static ACCESS: RingMemory<ACCESS_SLOTS> = RingMemory::new();
@@ -41,9 +48,6 @@ pub(crate) enum MachineState {
 pub(crate) trait Cpu: Sized + 'static {
     type Vmm;
 
-    /// `e_machine` of its ELF files.
-    const ELF_MACHINE: u8;
-
     /// A configuration for each action that the policies can have: ignore, fail, abort.
     fn configs() -> &'static [VmConfig<'static>; 3];
 
@@ -52,7 +56,7 @@ pub(crate) trait Cpu: Sized + 'static {
 
     fn init(
         config: VmConfig<'static>,
-        image: &'static [u8],
+        images: &'static [u8],
         ports: VmmPorts,
         machine: &mut VirtualMachine<Self>,
     ) -> Self::Vmm;
@@ -151,8 +155,10 @@ fn config(action: Action, port: u64, serial: DeviceKind) -> VmConfig<'static> {
     let contents = Contents {
         vm: 0,
         name: "vm",
-        load_name: "guest",
-        image_len_bytes: 1,
+        machine: None,
+        images: &[GUEST],
+        pieces: &[],
+        entry: RAM.base,
         cmdline: "word",
         logger: SeverityMask::default(),
         unsupported: Unsupported {
@@ -171,7 +177,8 @@ fn config(action: Action, port: u64, serial: DeviceKind) -> VmConfig<'static> {
 pub(crate) struct Vm<C: Cpu> {
     vmm: Option<C::Vmm>,
     pub machine: VirtualMachine<C>,
-    image: *mut [u8],
+    /// What the VMM refers to and nobody else, as far as it was made for this VM.
+    lent: Vec<*mut [u8]>,
     accesses: Observer<ACCESS_SLOTS>,
     texts: Observer<CONSOLE_SLOTS>,
     _turn: MutexGuard<'static, ()>,
@@ -190,18 +197,24 @@ fn clear() {
 }
 
 impl<C: Cpu> Vm<C> {
-    /// Loads `image`; unsupported things are ignored.
-    pub(crate) fn start(image: &[u8]) -> Self {
-        Self::with(image, 0)
+    /// What is not supported is ignored (0), an exception (1), or the end (2).
+    pub(crate) fn with(action: usize) -> Self {
+        Self::of(C::configs()[action], &[], Vec::new())
     }
 
-    /// Loads `image`; what is not supported is ignored (0), an exception (1), or the end (2).
-    pub(crate) fn with(image: &[u8], action: usize) -> Self {
+    /// A VM of this compiled configuration, whose images have these bytes; `None` if it is none.
+    pub(crate) fn of_blob(blob: &[u8], images: &[u8]) -> Option<Self> {
+        VmConfig::parse(blob).ok()?;
+        let lent = [blob, images].map(|bytes| Box::into_raw(bytes.to_vec().into_boxed_slice()));
+        // SAFETY: they were allocated above, and `drop` frees them after the VMM.
+        let [blob, images] = lent.map(|bytes| -> &'static [u8] { unsafe { &*bytes } });
+        let config = VmConfig::parse(blob).expect("it was one");
+        Some(Self::of(config, images, lent.to_vec()))
+    }
+
+    fn of(config: VmConfig<'static>, images: &'static [u8], lent: Vec<*mut [u8]>) -> Self {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         clear();
-        let image = Box::into_raw(image.to_vec().into_boxed_slice());
-        // SAFETY: it was allocated above, and `drop` frees it after the VMM.
-        let shared: &'static [u8] = unsafe { &*image };
         let ports = VmmPorts {
             access: &ACCESS,
             access_reader: &ACCESS_READER,
@@ -217,11 +230,11 @@ impl<C: Cpu> Vm<C> {
             cpu: C::reset(),
         };
         machine.clear_ram();
-        let vmm = C::init(C::configs()[action], shared, ports, &mut machine);
+        let vmm = C::init(config, images, ports, &mut machine);
         Self {
             vmm: Some(vmm),
             machine,
-            image,
+            lent,
             accesses: Observer::new(&ACCESS),
             texts: Observer::new(&TEXT),
             _turn: turn,
@@ -275,7 +288,9 @@ impl<C: Cpu> Vm<C> {
 impl<C: Cpu> Drop for Vm<C> {
     fn drop(&mut self) {
         self.vmm = None;
-        // SAFETY: `with` allocated it, and the VMM was the only one to refer to it.
-        drop(unsafe { Box::from_raw(self.image) });
+        for bytes in self.lent.drain(..) {
+            // SAFETY: `of_blob` allocated it, and the VMM was the only one to refer to it.
+            drop(unsafe { Box::from_raw(bytes) });
+        }
     }
 }

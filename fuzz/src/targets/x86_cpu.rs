@@ -30,8 +30,6 @@ pub(crate) struct X86Cpu {
 impl Cpu for X86Cpu {
     type Vmm = Vmm<X86>;
 
-    const ELF_MACHINE: u8 = 62;
-
     fn configs() -> &'static [VmConfig<'static>; 3] {
         static CONFIGS: LazyLock<[VmConfig<'static>; 3]> =
             LazyLock::new(|| configs(COM1.into(), DeviceKind::Ser8250));
@@ -56,11 +54,11 @@ impl Cpu for X86Cpu {
 
     fn init(
         config: VmConfig<'static>,
-        image: &'static [u8],
+        images: &'static [u8],
         ports: VmmPorts,
         machine: &mut VirtualMachine<Self>,
     ) -> Self::Vmm {
-        Vmm::init(config, image, ports, CLOCK, machine)
+        Vmm::init(config, images, ports, CLOCK, machine)
     }
 }
 

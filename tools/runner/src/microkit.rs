@@ -100,7 +100,7 @@ impl Microkit {
     pub(crate) fn ram_bytes(&self, vms: &[Compiled]) -> u64 {
         let guests = vms
             .iter()
-            .map(|vm| vm.ram_bytes + vm.image_read.len() as u64);
+            .map(|vm| vm.ram_bytes + vm.image_region.len() as u64);
         (guests.sum::<u64>() + SYSTEM_BYTES).next_multiple_of(64 * MIB)
     }
 

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use system_description::Architecture;
 use vdev_trace::vms::compile::Compiled;
+use vm_config::REGION_LEN_BYTES;
 
 const MIB: u64 = 1 << 20;
 /// What the unikernel needs below what is the guests'.
@@ -102,12 +103,12 @@ impl Unikernel {
         let mut image_at = self.ram() + IMAGES;
         for (vm, number) in vms.iter().zip(0..) {
             let files = vm.write_to(request.work)?;
-            let blob_at = self.ram() + CONFIGURATIONS + number * PAGE;
+            let blob_at = self.ram() + CONFIGURATIONS + number * REGION_LEN_BYTES as u64;
             let place = format!("{blob_at:#x},force-raw=on");
             load(&mut command, &files.blob, &place);
             let place = format!("{image_at:#x},force-raw=on");
-            load(&mut command, &files.image, &place);
-            image_at += (vm.image_read.len() as u64).next_multiple_of(PAGE);
+            load(&mut command, &files.image_region, &place);
+            image_at += (vm.image_region.len() as u64).next_multiple_of(PAGE);
         }
         Ok(qemu::Boot::prepare(request, command))
     }
@@ -118,7 +119,7 @@ impl Unikernel {
 fn guest_bytes(vms: &[Compiled]) -> u64 {
     let images = vms
         .iter()
-        .map(|vm| vm.image_read.len().next_multiple_of(PAGE as usize) as u64);
+        .map(|vm| vm.image_region.len().next_multiple_of(PAGE as usize) as u64);
     let ram = vms.iter().flat_map(|vm| &vm.vm.ram);
     let blocks = ram.map(|range| range.value.len_bytes.next_multiple_of(GUEST_RAM_BLOCK));
     images.sum::<u64>().next_multiple_of(GUEST_RAM_BLOCK) + blocks.sum::<u64>()

@@ -143,7 +143,7 @@ fn the_hostile_domains_find_their_regions_where_the_descriptions_map_them() {
             ("pd-vmm", "Vmm", "state_page", "StatePage"),
             ("pd-vmm", "Vmm", "access_reader", "AccessReader"),
             ("pd-vmm", "Vmm", "console_ring", "ConsoleRing"),
-            ("pd-vmm", "Vmm", "guest_image", "GuestImage"),
+            ("pd-vmm", "Vmm", "guest_images", "GuestImage"),
             ("pd-vmm", "Vmm", "guest_ram", "GuestRam"),
             ("pd-trace", "Trace", "log_ring", "LogRing"),
             ("pd-trace", "Trace", "log_reader", "LogReader"),

@@ -174,10 +174,10 @@ fn vmm(xml: &mut Xml, system: &System<'_>, vm: usize) {
         at.map(0x7_0000, "clock_page", "r");
     }
     let symbols: [Attribute<'_>; 2] = [
-        ("setvar_vaddr", &"guest_image"),
-        ("setvar_prefill_size", &"guest_image_len"),
+        ("setvar_vaddr", &"guest_images"),
+        ("setvar_prefill_size", &"guest_images_len"),
     ];
-    Mapper::new(xml, GUEST_IMAGE).map_with(0, &of_vm("guest_image", vm), "r", &symbols);
+    Mapper::new(xml, GUEST_IMAGE).map_with(0, &of_vm("guest_images", vm), "r", &symbols);
     let ram = &system.vms[vm].ram;
     for (range, number) in ram.iter().zip(0..) {
         let len_symbol = ram_name(0, number) + "_len";

@@ -7,7 +7,7 @@ use crate::{System, Uart, of_vm};
 use oversight::{LifePage, ReportPage};
 use shared_ring::{ConsumerPage, RingMemory};
 use trace_records::{ACCESS_SLOTS, CONSOLE_SLOTS, LOG_SLOTS, StatePage, TRACE_SLOTS};
-use vm_config::{MAX_VMS, RamRange};
+use vm_config::{MAX_VMS, REGION_LEN_BYTES, RamRange};
 
 const PAGE: u64 = 4096;
 /// What one entry of a second-stage table maps, of either architecture.
@@ -43,10 +43,18 @@ pub(crate) fn write(xml: &mut Xml, system: &System<'_>) {
         }
         let file = |stem: &str, suffix: &str| format!("{}.{suffix}", of_vm(stem, number));
         // As large as the file.
-        let (image, elf) = (of_vm("guest_image", number), file("guest", "elf"));
-        xml.leaf("memory_region", &[("name", &image), ("prefill_path", &elf)]);
+        let (images, bytes) = (of_vm("guest_images", number), file("guest", "image"));
+        xml.leaf(
+            "memory_region",
+            &[("name", &images), ("prefill_path", &bytes)],
+        );
         let blob: [Attribute<'_>; 1] = [("prefill_path", &file("vm", "blob"))];
-        region(xml, &of_vm("config", number), PAGE, &blob);
+        region(
+            xml,
+            &of_vm("config", number),
+            REGION_LEN_BYTES as u64,
+            &blob,
+        );
         for (name, bytes) in [
             ("access_ring", size_of::<RingMemory<ACCESS_SLOTS>>()),
             ("access_reader", size_of::<ConsumerPage>()),

@@ -10,7 +10,8 @@ use insta::assert_snapshot;
 use std::path::Path;
 use vdev_trace::vms::compile::{Compiled, Warnings, compile};
 use vdev_trace::vms::image::{Images, Machine};
-use vmconf::Diagnostics;
+use vm_config::{Piece, image_crc32};
+use vmconf::{Diagnostics, LaidOut};
 
 const CONFIG: &str = "system demo\nram 0x40000000,2M\nload my.elf\n";
 
@@ -29,15 +30,25 @@ const SEGMENT_VIRTUAL: usize = 64 + 16;
 const SEGMENT_PLACE: usize = 64 + 24;
 const SEGMENT_BYTES: usize = 64 + 32;
 
+/// What becomes of images in the VM of this text, of this machine or of any.
+fn laid_out(
+    config: &str,
+    machine: Option<Machine>,
+    images: &[&[u8]],
+) -> Result<(LaidOut, Vec<u8>), String> {
+    let vm = vmconf::parse("vm.conf", config).unwrap();
+    let folder = Path::new("images");
+    let contents: Vec<_> = vm.loads.iter().zip(images.iter().copied()).collect();
+    Images { folder, machine }
+        .lay_out(&contents, Some(&vm))
+        .map_err(|errors| Diagnostics::new(vm.source.clone(), errors).to_string())
+}
+
 /// What is said of an image in a VM of this machine, or of any; nothing if it can be run.
 fn said_on(machine: Option<Machine>, image: &[u8]) -> String {
-    let vm = vmconf::parse("vm.conf", CONFIG).unwrap();
-    let folder = Path::new("images");
-    let images = Images { folder, machine };
-    match images.check(image, &vm.load, Some(&vm)) {
-        Ok(()) => String::new(),
-        Err(errors) => Diagnostics::new(vm.source.clone(), errors).to_string(),
-    }
+    laid_out(CONFIG, machine, &[image])
+        .err()
+        .unwrap_or_default()
 }
 
 fn said(image: &[u8]) -> String {
@@ -96,7 +107,7 @@ fn what_is_no_elf_file_is_refused() {
     3 | load my.elf
       |      ^^^^^^ it begins with 23 21 2f 62 and not with 7f 45 4c 46
       |
-      = help: `load` takes what a linker makes; a raw binary does not say where it goes
+      = help: a file of another kind does not say where it goes: `load ADDRESS,FILE` does
     ");
     assert!(said(b"\x7fEL").contains("is no ELF file"));
 }
@@ -378,17 +389,17 @@ fn an_image_is_looked_for_beside_its_configuration_and_then_among_the_images() {
     assert!(missing.contains("my.elf is not there"), "{missing}");
     let among = images.path().join("my.elf");
     std::fs::write(&among, executable(AARCH64)).unwrap();
-    assert_eq!(compiled().unwrap().image, among);
+    assert_eq!(compiled().unwrap().files[0].path, among);
     let beside = here.path().join("my.elf");
     // A folder is no image.
     std::fs::create_dir(&beside).unwrap();
-    assert_eq!(compiled().unwrap().image, among);
+    assert_eq!(compiled().unwrap().files[0].path, among);
     std::fs::remove_dir(&beside).unwrap();
     std::fs::write(&beside, executable(X86_64)).unwrap();
     let unfit = compiled().err().unwrap();
     assert!(unfit.contains("is for another machine"), "{unfit}");
     std::fs::write(&beside, executable(AARCH64)).unwrap();
-    assert_eq!(compiled().unwrap().image, beside);
+    assert_eq!(compiled().unwrap().files[0].path, beside);
 }
 
 #[test]
@@ -398,4 +409,233 @@ fn what_has_no_end_is_no_image() {
     std::fs::write(here.path().join("vm.conf"), text).unwrap();
     let said = compiled(here.path(), here.path()).err().unwrap();
     assert!(said.contains("/dev/zero is no regular file"), "{said}");
+}
+
+#[test]
+fn an_image_that_is_empty_or_too_large_is_refused() {
+    let here = tempfile::tempdir().unwrap();
+    std::fs::write(here.path().join("vm.conf"), CONFIG).unwrap();
+    let image = std::fs::File::create(here.path().join("my.elf")).unwrap();
+    let said = || compiled(here.path(), here.path()).err().unwrap();
+    assert!(said().contains("error: the image `my.elf` is empty\n"));
+    // It has no bytes on the disk.
+    image.set_len(1 << 33).unwrap();
+    let large = said();
+    assert!(
+        large.contains("error: the image `my.elf` is too large\n"),
+        "{large}"
+    );
+    assert!(
+        large.contains("8589934592 bytes, the most is 4 GiB"),
+        "{large}"
+    );
+}
+
+/// A flat program and two files for it.
+const FLAT: &str = "system demo\nram 0x40000000,2M\n\
+                    load 0x40080000,guest.bin\nload 0x40100001,a load 0x40100004,b\n";
+
+const AARCH64_VM: Option<Machine> = Some(Machine::Aarch64);
+
+#[test]
+fn files_with_addresses_are_laid_out_there_and_the_guest_starts_in_the_first() {
+    let images = [&[1, 2, 3, 4, 5][..], b"abc", b"d"];
+    let (laid_out, region) = laid_out(FLAT, AARCH64_VM, &images).unwrap();
+    let piece = |address, len_bytes, offset| Piece {
+        address,
+        len_bytes,
+        offset,
+    };
+    let pieces = [
+        piece(0x4008_0000, 5, 0),
+        piece(0x4010_0001, 3, 16),
+        piece(0x4010_0004, 1, 32),
+    ];
+    assert_eq!(laid_out.pieces, pieces);
+    assert_eq!(laid_out.entry, 0x4008_0000);
+    assert_eq!(laid_out.machine, Some(AARCH64.into()));
+    let files = images.map(|bytes| (bytes.len() as u32, Some(image_crc32(bytes))));
+    assert_eq!(laid_out.files, files);
+    assert_eq!(
+        (&region[..6], &region[16..20]),
+        (&[1, 2, 3, 4, 5, 0][..], &b"abc\0"[..])
+    );
+    assert_eq!((region.len(), region[32]), (33, b'd'));
+}
+
+#[test]
+fn an_elf_file_is_laid_out_by_its_segments_beside_other_files() {
+    let config = format!("{CONFIG}load 0x40000000,data\n");
+    let elf = executable(AARCH64);
+    let (laid_out, region) = laid_out(&config, None, &[&elf, b"data"]).unwrap();
+    let places: Vec<_> = laid_out
+        .pieces
+        .iter()
+        .map(|piece| (piece.address, piece.len_bytes))
+        .collect();
+    assert_eq!(places, [(START, 16), (0x4000_0000, 4)]);
+    assert_eq!(
+        (laid_out.entry, laid_out.machine),
+        (START, Some(AARCH64.into()))
+    );
+    assert_eq!((&region[..16], &region[16..]), (&elf[..16], &b"data"[..]));
+}
+
+#[test]
+fn a_file_that_its_address_does_not_suit_is_refused() {
+    let refused =
+        |config: &str, images: &[&[u8]]| laid_out(config, AARCH64_VM, images).unwrap_err();
+    let long = vec![0; 0x10_0000];
+    assert_snapshot!(refused(FLAT, &[&long, b"a", b"b"]), @"
+    error: the image `a` lies on another image
+     --> vm.conf:4:6
+      |
+    3 | load 0x40080000,guest.bin
+      |      -------------------- it is at 0x40080000 to 0x4017ffff
+    4 | load 0x40100001,a load 0x40100004,b
+      |      ^^^^^^^^^^^^ it is at 0x40100001 to 0x40100001
+      |
+      = help: give it another address
+
+    error: the image `b` lies on another image
+     --> vm.conf:4:24
+      |
+    3 | load 0x40080000,guest.bin
+      |      -------------------- it is at 0x40080000 to 0x4017ffff
+    4 | load 0x40100001,a load 0x40100004,b
+      |                        ^^^^^^^^^^^^ it is at 0x40100004 to 0x40100004
+      |
+      = help: give it another address
+    ");
+    assert_snapshot!(refused(FLAT, &[b"code", &long, b"b"]), @"
+    error: the image `a` does not lie in the VM's RAM
+     --> vm.conf:4:6
+      |
+    2 | ram 0x40000000,2M
+      |     ------------- the RAM is 0x40000000 to 0x401fffff
+    3 | load 0x40080000,guest.bin
+    4 | load 0x40100001,a load 0x40100004,b
+      |      ^^^^^^^^^^^^ it is at 0x40100001 to 0x40200000
+      |
+      = help: give it an address in the RAM, or change `ram`
+
+    error: the image `b` lies on another image
+     --> vm.conf:4:24
+      |
+    4 | load 0x40100001,a load 0x40100004,b
+      |      ------------      ^^^^^^^^^^^^ it is at 0x40100004 to 0x40100004
+      |      |
+      |      it is at 0x40100001 to 0x40200000
+      |
+      = help: give it another address
+    ");
+    assert_snapshot!(refused(FLAT, &[b"code", b"four", b"b"]), @"
+    error: the image `b` lies on another image
+     --> vm.conf:4:24
+      |
+    4 | load 0x40100001,a load 0x40100004,b
+      |      ------------      ^^^^^^^^^^^^ it is at 0x40100004 to 0x40100004
+      |      |
+      |      it is at 0x40100001 to 0x40100004
+      |
+      = help: give it another address
+    ");
+    assert_snapshot!(refused(FLAT, &[&executable(AARCH64), b"a", b"b"]), @"
+    error: the image `guest.bin` is an ELF file
+     --> vm.conf:3:6
+      |
+    3 | load 0x40080000,guest.bin
+      |      ^^^^^^^^^^^^^^^^^^^^ the guest would start in its headers
+      |
+      = help: leave the address out: an ELF file says itself what of it goes where
+    ");
+    let misaligned = FLAT.replace("0x40080000", "0x40080002");
+    assert_snapshot!(refused(&misaligned, &[b"code", b"a", b"b"]), @"
+    error: the image `guest.bin` begins between two instructions
+     --> vm.conf:3:6
+      |
+    3 | load 0x40080002,guest.bin
+      |      ^^^^^^^^^^^^^^^^^^^^ the guest starts at 0x40080002
+      |
+      = help: every instruction of A64 lies at a multiple of 4
+    ");
+}
+
+#[test]
+fn an_elf_file_may_be_data_for_the_guest() {
+    let images = [&b"code"[..], b"a", &executable(X86_64)];
+    let (laid_out, _) = laid_out(FLAT, AARCH64_VM, &images).unwrap();
+    assert_eq!(laid_out.entry, 0x4008_0000);
+}
+
+#[test]
+fn images_for_two_machines_or_for_one_place_are_refused() {
+    let config = format!("{CONFIG}load other.elf\n");
+    let (arm, x86) = (executable(AARCH64), executable(X86_64));
+    assert_snapshot!(laid_out(&config, None, &[&arm, &x86]).unwrap_err(), @"
+    error: the image `other.elf` is for another machine
+     --> vm.conf:4:6
+      |
+    4 | load other.elf
+      |      ^^^^^^^^^ it is for x86_64, and this VM is aarch64
+      |
+      = help: `make run ARCH=x86_64` boots VMs of x86_64
+    ");
+    assert_snapshot!(laid_out(&config, None, &[&arm, &arm]).unwrap_err(), @"
+    error: the image `other.elf` lies on another image
+     --> vm.conf:4:6
+      |
+    3 | load my.elf
+      |      ------ segment 0 is at 0x40080000 to 0x4008000f
+    4 | load other.elf
+      |      ^^^^^^^^^ segment 0 is at 0x40080000 to 0x4008000f
+      |
+      = help: link it to other addresses
+    ");
+}
+
+#[test]
+fn each_missing_image_is_told_and_what_is_wrong_with_the_others() {
+    let here = tempfile::tempdir().unwrap();
+    let text = FLAT.replace("load 0x40080000,guest.bin", "load my.elf");
+    std::fs::write(here.path().join("vm.conf"), text).unwrap();
+    std::fs::write(here.path().join("my.elf"), b"no ELF file").unwrap();
+    let said = compiled(here.path(), here.path()).err().unwrap();
+    for part in [
+        "my.elf` is no ELF file",
+        "/a is not there",
+        "/b is not there",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+}
+
+#[test]
+fn more_pieces_than_a_vm_has_room_for_are_refused() {
+    // A whole file with this many segments of one byte.
+    let with_segments = |count: u16| {
+        let mut file = executable(AARCH64)[..64].to_vec();
+        file[NUMBER_OF_PROGRAM_HEADERS..][..2].copy_from_slice(&count.to_le_bytes());
+        // No section headers.
+        file[40..48].fill(0);
+        file[60..64].fill(0);
+        for number in 0..u64::from(count) {
+            file.extend([1_u32, 5].iter().flat_map(|word| word.to_le_bytes()));
+            let place = START + number;
+            let words = [0, place, place, 1, 1, 1_u64];
+            file.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+        }
+        file
+    };
+    let as_many = laid_out(CONFIG, AARCH64_VM, &[&with_segments(16)]).unwrap();
+    assert_eq!(as_many.0.pieces.len(), 16);
+    assert_snapshot!(laid_out(CONFIG, AARCH64_VM, &[&with_segments(17)]).unwrap_err(), @"
+    error: the images have too many pieces, or are too large together
+     --> vm.conf:3:6
+      |
+    3 | load my.elf
+      |      ^^^^^^ 17 pieces and 257 bytes
+      |
+      = help: a VM has room for 16 pieces and 4 GiB of them
+    ");
 }

@@ -9,10 +9,10 @@ mod places;
 mod texts;
 
 use vm_config::{
-    Action, DeviceKind, MAX_DEVICES, MAX_RAM_RANGES, SeverityMask, Trace, Unsupported,
+    Action, DeviceKind, MAX_DEVICES, MAX_IMAGES, MAX_RAM_RANGES, SeverityMask, Trace, Unsupported,
 };
 
-use crate::diagnostics::{Diagnostic, quoted};
+use crate::diagnostics::Diagnostic;
 use crate::options::{Destination, Draft, DraftDevice, LogRule, Once, VdevType, Words};
 use crate::source::{Source, Spanned};
 use crate::vm::{Vm, VmDevice};
@@ -26,6 +26,7 @@ pub(crate) fn check(source: &Source, mut draft: Draft, found: &mut Vec<Diagnosti
     // What is too much was reported; what follows compares everything with everything.
     draft.devices.truncate(MAX_DEVICES);
     draft.ram.truncate(MAX_RAM_RANGES);
+    draft.loads.truncate(MAX_IMAGES);
     texts(&draft, found);
     missing(&draft, found);
     ram(&draft.ram, found);
@@ -43,7 +44,7 @@ pub(crate) fn check(source: &Source, mut draft: Draft, found: &mut Vec<Diagnosti
         source: source.clone(),
         system: draft.system.value?,
         ram: draft.ram,
-        load: draft.load.value?,
+        loads: draft.loads,
         cmdline: draft.cmdline.value,
         logger,
         unsupported: Unsupported {
@@ -56,34 +57,11 @@ pub(crate) fn check(source: &Source, mut draft: Draft, found: &mut Vec<Diagnosti
     crate::is_compilable(found).then_some(vm)
 }
 
-/// The length of the image that `load` names, if it can be had and a blob can hold it.
-pub(crate) fn image_len(
-    load: &Spanned<String>,
-    image_len: impl FnOnce(&Spanned<String>) -> Result<u64, Vec<Diagnostic>>,
-    found: &mut Vec<Diagnostic>,
-) -> Option<u32> {
-    let name = quoted(&load.value);
-    let error = match image_len(load) {
-        Ok(0) => Diagnostic::error(load.span, format!("the image {name} is empty")),
-        Ok(len_bytes) => match u32::try_from(len_bytes) {
-            Ok(len_bytes) => return Some(len_bytes),
-            Err(_) => Diagnostic::error(load.span, format!("the image {name} is too large"))
-                .label(format!("{len_bytes} bytes, the most is 4 GiB")),
-        },
-        Err(errors) => {
-            found.extend(errors);
-            return None;
-        }
-    };
-    found.push(error);
-    None
-}
-
 fn missing(draft: &Draft, found: &mut Vec<Diagnostic>) {
     let options = [
         (draft.system.at, "system", "system demo"),
         (draft.ram_at, "ram", "ram 0x40000000,2M"),
-        (draft.load.at, "load", "load guest-app"),
+        (draft.load_at, "load", "load guest-app"),
     ];
     for (_, option, example) in options.into_iter().filter(|(at, _, _)| at.is_none()) {
         found.push(
@@ -127,6 +105,13 @@ fn counts(draft: &Draft, found: &mut Vec<Diagnostic>) {
                 format!("a VM has at most {MAX_RAM_RANGES} ranges of RAM"),
             )
             .label(format!("the first of {} too many", count - MAX_RAM_RANGES)),
+        );
+    }
+    if let Some(load) = draft.loads.get(MAX_IMAGES) {
+        let count = draft.loads.len();
+        found.push(
+            Diagnostic::error(load.span, format!("a VM has at most {MAX_IMAGES} images"))
+                .label(format!("the first of {} too many", count - MAX_IMAGES)),
         );
     }
 }

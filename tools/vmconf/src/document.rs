@@ -6,10 +6,10 @@ use crate::options::{
 };
 use crate::parser::variables::MAX_ARGUMENT_BYTES;
 use crate::qnx::{self, Absent, Harm};
-use crate::{MAX_FILE_BYTES, compile};
+use crate::{LaidOut, MAX_FILE_BYTES, compile};
 use vm_config::{
-    MAX_CMDLINE_BYTES, MAX_DEVICE_NAME_BYTES, MAX_DEVICES, MAX_LOAD_NAME_BYTES, MAX_NAME_BYTES,
-    MAX_RAM_RANGES, TraceNumber,
+    MAX_CMDLINE_BYTES, MAX_DEVICE_NAME_BYTES, MAX_DEVICES, MAX_IMAGES, MAX_LOAD_NAME_BYTES,
+    MAX_NAME_BYTES, MAX_PIECES, MAX_RAM_RANGES, TraceNumber,
 };
 
 const PAGE: &str = include_str!("../../../docs/vm-conf.md");
@@ -86,6 +86,8 @@ fn the_page_has_the_limits_of_the_language() {
         format!("Needed, 1 to {MAX_RAM_RANGES} times"),
         format!("a name of 1 to {MAX_LOAD_NAME_BYTES} characters"),
         format!("the guest's command line, up to {MAX_CMDLINE_BYTES} characters"),
+        format!("Needed, 1 to {MAX_IMAGES} times |"),
+        format!("at most {MAX_PIECES} pieces"),
         format!("up to {MAX_DEVICES} |"),
         format!("its name in lines and traces, 1 to {MAX_DEVICE_NAME_BYTES} characters"),
         format!("an event of this number, 0 to {largest},"),
@@ -104,7 +106,9 @@ fn said(example: &str) -> String {
         REST
     };
     let text = format!("{example}{rest}");
-    let told = match compile("vm.conf", 0, &text, |_, _| Ok(70_000)) {
+    let told = match compile("vm.conf", 0, &text, |loads, vm| {
+        Ok(LaidOut::unseen(loads, vm))
+    }) {
         Ok(compiled) => compiled.warnings,
         Err(errors) => errors,
     };

@@ -26,7 +26,8 @@
 //! | `system NAME` | the VM's name, 1 to 31 characters |
 //! | `cpu` | a vCPU; there is always one, so it may be left out but not repeated |
 //! | `ram BASE,LENGTH` | RAM in whole 4 KiB pages, in one piece |
-//! | `load IMAGE` | the guest's ELF image, beside the configuration or where the tool is told to look |
+//! | `load IMAGE` | an ELF file, beside the configuration or where the tool is told to look; it says itself what goes where |
+//! | `load ADDRESS,FILE` | all bytes of a file, at this guest-physical address |
 //! | `cmdline TEXT` | the guest's command line, up to 1023 characters |
 //! | `logger SEVERITY,… DESTINATION` | what is logged; may be repeated |
 //! | `unsupported KIND ACTION` | `instruction`, `reference` or `register`: `ignore`, `fail` or `abort` |
@@ -73,7 +74,7 @@ mod vm;
 pub use diagnostics::{Colour, Diagnostic, Diagnostics, quoted};
 pub use encoding::is_utf_16;
 pub use source::{Source, Span, Spanned};
-pub use vm::{Vm, VmDevice};
+pub use vm::{LaidOut, Load, Vm, VmDevice};
 
 /// More than that no configuration of one VM needs, in bytes.
 pub const MAX_FILE_BYTES: usize = 1 << 20;
@@ -92,28 +93,30 @@ pub struct Compiled {
 /// Compiles the configuration `text`.
 ///
 /// `file_name` is what the diagnostics call the file, `vm` the VM's number in its system, from
-/// 0 to [`vm_config::MAX_VMS`] - 1. `image_len` is asked once, with the
-/// name after `load`, for the length of that image in bytes; it also gets the VM, if nothing is
-/// wrong with the text, and may say why that cannot run the image.
+/// 0 to [`vm_config::MAX_VMS`] - 1. `lay_out` is asked once, with what `load` names, to lay the images
+/// out; it also gets the VM, if nothing is wrong with the text. Without one it only says what is wrong
+/// with the images for any VM.
 ///
 /// # Errors
 ///
-/// Everything that is wrong with the text, and with the image: what `image_len` says, or that it
-/// is empty or larger than 4 GiB. An error of `image_len` says at least one thing.
+/// Everything that is wrong with the text, and with the images: what `lay_out` says, which is at least
+/// one thing.
 pub fn compile(
     file_name: &str,
     vm: u8,
     text: &str,
-    image_len: impl FnOnce(&Spanned<String>, Option<&Vm>) -> Result<u64, Vec<Diagnostic>>,
+    lay_out: impl FnOnce(&[Spanned<Load>], Option<&Vm>) -> Result<LaidOut, Vec<Diagnostic>>,
 ) -> Result<Compiled, Diagnostics> {
     let source = Source::new(file_name, text);
-    let (checked, load, mut found) = analyse(&source);
-    let image_len = |load: &_| image_len(load, checked.as_ref());
-    let image_len_bytes = load.map(|load| checks::image_len(&load, image_len, &mut found));
-    if let (Some(checked), Some(Some(len_bytes)), true) =
-        (checked, image_len_bytes, is_compilable(&found))
-    {
-        match checked.encode(vm, len_bytes) {
+    let (checked, loads, mut found) = analyse(&source);
+    let laid_out = match loads.is_empty() {
+        true => None,
+        false => lay_out(&loads, checked.as_ref())
+            .map_err(|errors| found.extend(errors))
+            .ok(),
+    };
+    if let (Some(checked), Some(laid_out), true) = (checked, laid_out, is_compilable(&found)) {
+        match checked.encode(vm, &laid_out) {
             Ok(blob) => {
                 return Ok(Compiled {
                     vm: checked,
@@ -168,23 +171,24 @@ pub fn decode<'a>(file_name: &str, bytes: &'a [u8]) -> Result<&'a str, Diagnosti
     })
 }
 
-/// The configuration if nothing stands in its way, the image's name if it can be one, and
+/// The configuration if nothing stands in its way, the images whose names can be some, and
 /// what is wrong.
-fn analyse(source: &Source) -> (Option<Vm>, Option<Spanned<String>>, Vec<Diagnostic>) {
+fn analyse(source: &Source) -> (Option<Vm>, Vec<Spanned<Load>>, Vec<Diagnostic>) {
     let mut found = Vec::new();
     let len = source.text().len();
     if len > MAX_FILE_BYTES {
         let error =
             format!("the file has {len} bytes, and more than {MAX_FILE_BYTES} are not read");
         found.push(Diagnostic::error_without_place(error).help("is this a configuration?"));
-        return (None, None, found);
+        return (None, Vec::new(), found);
     }
     let words = lexer::words(source.text(), &mut found);
     let draft = parser::parse(&words, &mut found);
-    let load = draft.load.value.clone();
+    let mut loads = draft.loads.clone();
     let vm = checks::check(source, draft, &mut found);
-    let load = load.filter(|load| found.iter().all(|error| error.place() != Some(load.span)));
-    (vm, load, found)
+    loads.truncate(vm_config::MAX_IMAGES);
+    loads.retain(|load| found.iter().all(|error| error.place() != Some(load.span)));
+    (vm, loads, found)
 }
 
 fn is_compilable(found: &[Diagnostic]) -> bool {

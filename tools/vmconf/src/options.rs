@@ -6,6 +6,7 @@
 use vm_config::{Action, RamRange, SeverityMask, TraceNumber};
 
 use crate::source::{Span, Spanned};
+use crate::vm::Load;
 
 /// A closed set of words.
 pub(crate) trait Words: Copy + 'static {
@@ -164,7 +165,9 @@ pub(crate) struct Draft {
     /// The first `ram`, whatever became of it.
     pub ram_at: Option<Span>,
     pub ram: Vec<Spanned<RamRange>>,
-    pub load: Once<String>,
+    /// The first `load`, whatever became of it.
+    pub load_at: Option<Span>,
+    pub loads: Vec<Spanned<Load>>,
     pub cmdline: Once<String>,
     pub logger: Vec<LogRule>,
     pub instruction: Once<Action>,

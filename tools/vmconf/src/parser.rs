@@ -115,10 +115,7 @@ impl<'a> Parser<'a> {
             }
             VmOption::Cpu => self.cpu(at),
             VmOption::Ram => self.ram(at),
-            VmOption::Load => {
-                let name = self.argument(option.word(), at, "the name of an image", "load guest");
-                self.once(option.word(), at, name, |draft| &mut draft.load);
-            }
+            VmOption::Load => self.load(at),
             VmOption::Cmdline => {
                 let what = "the guest's command line";
                 let text = self.argument(option.word(), at, what, "cmdline \"console=none\"");

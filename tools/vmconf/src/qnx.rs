@@ -46,7 +46,7 @@ const fn harmless(name: &'static str, help: &'static str) -> Absent {
     }
 }
 
-const ONLY_AN_ELF: &str = "the guest is one ELF image that brings everything: `load IMAGE`";
+const AT_AN_ADDRESS: &str = "`load ADDRESS,FILE` puts any file into the RAM, whatever is in it";
 const SCHEDULED: &str = "where and when a VM runs is decided in the system description";
 const OF_QVM: &str = "it is about QNX's own process, of which there is none here";
 const NO_PASS: &str = "a guest gets virtual devices only; that is what keeps it away from others";
@@ -62,7 +62,7 @@ pub(crate) const VM_OPTIONS: &[Absent] = &[
         "reserve",
         "what is neither RAM nor a device is empty already",
     ),
-    instead("rom", "put the data into the guest's image"),
+    instead("rom", AT_AN_ADDRESS),
     harmless(
         "debug",
         "to see more messages, add `debug` to the severities of `logger`",
@@ -77,13 +77,13 @@ pub(crate) const VM_OPTIONS: &[Absent] = &[
 
 /// Kinds of content, which QNX writes in front of `load` or `pass`.
 pub(crate) const BLOB_TYPES: &[Absent] = &[
-    instead("acpi", ONLY_AN_ELF),
-    instead("data", ONLY_AN_ELF),
+    instead("acpi", AT_AN_ADDRESS),
+    instead("data", AT_AN_ADDRESS),
     instead(
         "fdt",
         "the guest learns where its devices are from its `cmdline`",
     ),
-    instead("initrd", ONLY_AN_ELF),
+    instead("initrd", AT_AN_ADDRESS),
 ];
 
 /// Options of a vCPU.

@@ -2,11 +2,12 @@
 //! compiler encodes, and what other tools look at: the one that compares it with
 //! `system.xml`, `vdev-trace check`.
 //!
-//! Invariant: made by the checks only; [`Vm::encode`] with an image of 1 byte or more and the
+//! Invariant: made by the checks only; [`Vm::encode`] with images that were laid out for its RAM and the
 //! number that a VM can have cannot fail.
 
 use vm_config::{
-    ConfigError, Contents, Device, DeviceKind, RamRange, SeverityMask, Unsupported, encode,
+    ConfigError, Contents, Device, DeviceKind, Image, Piece, RamRange, SeverityMask, Unsupported,
+    encode,
 };
 
 use crate::source::{Source, Span, Spanned};
@@ -20,8 +21,8 @@ pub struct Vm {
     pub system: Spanned<String>,
     /// Its RAM, 1 to [`vm_config::MAX_RAM_RANGES`] ranges in the order of the text.
     pub ram: Vec<Spanned<RamRange>>,
-    /// The name of the image.
-    pub load: Spanned<String>,
+    /// The images, 1 to [`vm_config::MAX_IMAGES`], in the order of the text; the guest starts in the first.
+    pub loads: Vec<Spanned<Load>>,
     /// The guest's command line, if there is one.
     pub cmdline: Option<Spanned<String>>,
     /// The severities that are logged.
@@ -30,6 +31,48 @@ pub struct Vm {
     pub unsupported: Unsupported,
     /// Its devices, at most [`vm_config::MAX_DEVICES`], in the order of the text.
     pub devices: Vec<VmDevice>,
+}
+
+/// An image: one `load`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Load {
+    /// The guest-physical address of its first byte, if the text gives one: all of the file goes there. If
+    /// not, it is an ELF file, which says itself what of it goes where.
+    pub address: Option<u64>,
+    /// The name of the file.
+    pub name: String,
+}
+
+/// The images of a VM, laid out for its RAM.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LaidOut {
+    /// ELF's number (`e_machine`) of the CPU that they are for, if one of them tells.
+    pub machine: Option<u16>,
+    /// Each file's length in bytes and its CRC-32, in the order of the `load`s.
+    pub files: Vec<(u32, Option<u32>)>,
+    /// What goes where.
+    pub pieces: Vec<Piece>,
+    /// Where the guest starts.
+    pub entry: u64,
+}
+
+impl LaidOut {
+    /// Images that nobody has looked at, for a configuration that is read for its names alone: a byte
+    /// for each.
+    pub fn unseen(loads: &[Spanned<Load>], vm: Option<&Vm>) -> Self {
+        let base = vm.and_then(|vm| vm.ram.first());
+        let address = base.map_or(0, |ram| ram.value.base);
+        Self {
+            machine: None,
+            files: loads.iter().map(|_| (1, None)).collect(),
+            pieces: vec![Piece {
+                address,
+                len_bytes: 1,
+                offset: 0,
+            }],
+            entry: address,
+        }
+    }
 }
 
 /// One device of a VM.
@@ -48,21 +91,30 @@ pub struct VmDevice {
 }
 
 impl Vm {
-    /// The blob of this VM as number `vm` of its system, with an image of `image_len_bytes`
-    /// bytes.
+    /// The blob of this VM as number `vm` of its system, with these images.
     ///
     /// # Errors
     ///
-    /// [`ConfigError::ImageLength`] if the length is 0, [`ConfigError::VmNumber`] if a system
+    /// What [`vm_config::VmConfig::parse`] says of the images, and [`ConfigError::VmNumber`] if a system
     /// has no such number.
-    pub fn encode(&self, vm: u8, image_len_bytes: u32) -> Result<Vec<u8>, ConfigError> {
+    pub fn encode(&self, vm: u8, images: &LaidOut) -> Result<Vec<u8>, ConfigError> {
         let ram: Vec<RamRange> = self.ram.iter().map(|range| range.value).collect();
         let devices: Vec<Device<'_>> = self.devices.iter().map(VmDevice::device).collect();
+        let files = self.loads.iter().zip(&images.files);
+        let files: Vec<Image<'_>> = files
+            .map(|(load, &(len_bytes, crc32))| Image {
+                name: &load.value.name,
+                len_bytes,
+                crc32,
+            })
+            .collect();
         let blob = encode(&Contents {
             vm,
             name: &self.system.value,
-            load_name: &self.load.value,
-            image_len_bytes,
+            machine: images.machine,
+            images: &files,
+            pieces: &images.pieces,
+            entry: images.entry,
             cmdline: self.cmdline.as_ref().map_or("", |cmdline| &cmdline.value),
             logger: self.logger,
             unsupported: self.unsupported,

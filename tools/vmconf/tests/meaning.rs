@@ -1,9 +1,10 @@
 //! What a text means: the demo of the documentation, and the defaults.
 
 use vm_config::{
-    Action, Device, DeviceKind, RamRange, SeverityMask, Trace, TraceNumber, Unsupported, VmConfig,
+    Action, ConfigError, Device, DeviceKind, Image, RamRange, SeverityMask, Trace, TraceNumber,
+    Unsupported, VmConfig,
 };
-use vmconf::Vm;
+use vmconf::{LaidOut, Vm};
 
 fn vm(text: &str) -> Vm {
     vmconf::parse("vm.conf", text).unwrap_or_else(|errors| panic!("{errors}"))
@@ -38,19 +39,52 @@ vdev trace
 vdev pl011 loc 0x1c090000
 "#;
 
+/// The blob with images that nobody has looked at.
+fn encoded(vm: &Vm, number: u8) -> Result<Vec<u8>, ConfigError> {
+    vm.encode(number, &LaidOut::unseen(&vm.loads, Some(vm)))
+}
+
+#[test]
+fn a_load_has_an_address_or_says_itself_where_it_goes() {
+    let text = "system a ram 0,1M load a.elf load 0x1000,b load 4K,\"two words\" load 0d16,d";
+    let loads = vm(text).loads;
+    let loads: Vec<_> = loads
+        .iter()
+        .map(|load| (load.value.address, &*load.value.name))
+        .collect();
+    let wanted = [
+        (None, "a.elf"),
+        (Some(0x1000), "b"),
+        (Some(0x1000), "two words"),
+        (Some(16), "d"),
+    ];
+    assert_eq!(loads, wanted);
+}
+
 #[test]
 fn the_demo_means_what_it_says() {
-    let compiled = vmconf::compile("vm.conf", 0, DEMO, |load, vm| {
-        assert_eq!(load.value, "guest-app");
+    let compiled = vmconf::compile("vm.conf", 0, DEMO, |loads, vm| {
+        assert_eq!(loads.len(), 1);
+        assert_eq!(
+            (loads[0].value.address, &*loads[0].value.name),
+            (None, "guest-app")
+        );
         assert_eq!(vm.map(|vm| vm.system.value.as_str()), Some("demo"));
-        Ok(70_000)
+        Ok(LaidOut {
+            files: vec![(70_000, Some(7))],
+            ..LaidOut::unseen(loads, vm)
+        })
     });
     let compiled = compiled.unwrap_or_else(|errors| panic!("{errors}"));
     assert!(compiled.warnings.is_empty(), "{}", compiled.warnings);
     let config = VmConfig::parse(&compiled.blob).unwrap();
     assert_eq!(config.name(), "demo");
-    assert_eq!(config.load_name(), "guest-app");
-    assert_eq!(config.image_len_bytes(), 70_000);
+    assert!(config.images().eq([Image {
+        name: "guest-app",
+        len_bytes: 70_000,
+        crc32: Some(7),
+    }]));
+    assert_eq!(config.entry(), 0x4000_0000);
     assert_eq!(config.cmdline(), "trace=0xfa000000 uart=0x1c090000");
     assert_eq!(
         config.logger(),
@@ -93,7 +127,7 @@ fn a_place_is_named_as_an_editor_counts() {
     let place = |span| vm.source.place(span);
     assert_eq!(place(vm.system.span), "vm.conf:2:8");
     assert_eq!(place(vm.ram[0].span), "vm.conf:3:7");
-    assert_eq!(place(vm.load.span), "vm.conf:3:26");
+    assert_eq!(place(vm.loads[0].span), "vm.conf:3:26");
 }
 
 #[test]
@@ -112,7 +146,7 @@ fn a_whole_vm_may_stand_on_one_line_and_a_word_on_each() {
     let one_line = "load g vdev trace name t emit-trace 7 loc 4K cpu ram 2M,2M system s";
     let a_word_each = one_line.replace(' ', "\r\n\t");
     let (a, b) = (vm(one_line), vm(&a_word_each));
-    assert_eq!(a.encode(0, 1), b.encode(0, 1));
+    assert_eq!(encoded(&a, 0), encoded(&b, 0));
     assert_eq!(a.devices[0].loc.value, 4096);
 }
 
@@ -236,5 +270,5 @@ fn the_longest_texts_fit() {
         "system {name} ram 0,4K load {} cmdline {line} vdev trace loc 4K name {device}",
         "l".repeat(127)
     );
-    assert!(vm(&text).encode(3, u32::MAX).is_ok());
+    assert!(encoded(&vm(&text), 3).is_ok());
 }

@@ -7,7 +7,7 @@ use vm_config::{
     Action, AddressSpace, DeviceKind, RamRange, SeverityMask, Trace, TraceNumber, Unsupported,
     VmConfig,
 };
-use vmconf::Colour;
+use vmconf::{Colour, LaidOut};
 
 #[test]
 fn a_very_long_file_of_mistakes_is_refused_in_a_moment() {
@@ -311,7 +311,9 @@ fn nearly() -> impl Strategy<Value = String> {
 
 /// The text is compiled or refused, with at least one error and all of them rendered.
 fn survives(text: &str) -> Result<(), TestCaseError> {
-    match vmconf::compile("vm.conf", 0, text, |_, _| Ok(1)) {
+    match vmconf::compile("vm.conf", 0, text, |loads, vm| {
+        Ok(LaidOut::unseen(loads, vm))
+    }) {
         Ok(compiled) => {
             prop_assert!(VmConfig::parse(&compiled.blob).is_ok());
             let told = compiled.warnings.render(Colour::Never);
@@ -356,15 +358,18 @@ proptest! {
         vm in 0..4_u8,
     ) {
         let text = written(&wanted, &seeds);
-        let blob = vmconf::compile("vm.conf", vm, &text, |_, _| Ok(image_len.into()));
+        let blob = vmconf::compile("vm.conf", vm, &text, |loads, vm| Ok(LaidOut {
+            files: vec![(image_len, None)],
+            ..LaidOut::unseen(loads, vm)
+        }));
         let blob = blob.map_err(|errors| TestCaseError::fail(format!("{errors}\n{text}")))?.blob;
         let config = VmConfig::parse(&blob).map_err(|error| TestCaseError::fail(error.to_string()))?;
 
         let logger = wanted.logger.unwrap_or_default();
         prop_assert_eq!(config.vm(), vm);
         prop_assert_eq!(config.name(), &wanted.name);
-        prop_assert_eq!(config.load_name(), &wanted.load);
-        prop_assert_eq!(config.image_len_bytes(), image_len);
+        let image = config.images().next().unwrap();
+        prop_assert_eq!((image.name, image.len_bytes), (&*wanted.load, image_len));
         prop_assert_eq!(config.cmdline(), wanted.cmdline.as_deref().unwrap_or(""));
         prop_assert_eq!(config.logger(), logger);
         prop_assert_eq!(config.unsupported(), wanted.unsupported);

@@ -1,7 +1,7 @@
 //! Where everything is in physical memory, and what may be done with it.
 //!
 //! Read by `paging` (which turns the table into permissions), by `boot`, and by whoever
-//! needs a VM's compiled configuration or its guest's ELF file. The invariant: the parts do
+//! needs a VM's compiled configuration or its guest's images. The invariant: the parts do
 //! not overlap, and all that is not the guests' ends below 0x41000000, 16 MiB above the start
 //! of RAM.
 //!
@@ -12,8 +12,8 @@
 //! | 0x40100000 | image's end  | this program: text, constants, data, stack  | R-X, R--, RW- |
 //! | image's end | 0x40dff000  | free                                        | – |
 //! | 0x40dff000 | 0x40e00000   | report page, for whoever looks from outside | RW- |
-//! | 0x40e00000 | 0x40e10000   | compiled configurations, a page for each VM, put there by QEMU's loader | R-- |
-//! | 0x41000000 | images' end  | guests' ELF files, each from the page after the one before, put there by QEMU's loader | R-- |
+//! | 0x40e00000 | 0x40e10000   | compiled configurations, two pages for each VM, put there by QEMU's loader | R-- |
+//! | 0x41000000 | images' end  | guests' images, each VM's from the page after the one before, put there by QEMU's loader | R-- |
 //! | the next 2 MiB | end of RAM | guest RAM, handed out in 2 MiB blocks     | RW- |
 //!
 //! Everything is mapped where it is (virtual = physical). With an ELF file as `-kernel`,
@@ -34,7 +34,7 @@ pub const REPORT: Range<usize> = 0x40df_f000..0x40e0_0000;
 /// The compiled VM configurations.
 pub const COMPILED_CONFIGURATIONS: Range<usize> = 0x40e0_0000..0x40e1_0000;
 
-/// Where the guests' ELF files begin, and after them guest RAM; the device tree says where it ends.
+/// Where the guests' images begin, and after them guest RAM; the device tree says where it ends.
 pub const GUESTS_START: usize = 0x4100_0000;
 
 /// The virt board's UART. Used only to say that there is no device tree to ask.

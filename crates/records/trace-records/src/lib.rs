@@ -278,7 +278,7 @@ pub enum EndReason {
     MemoryError,
     /// An exit that nobody expects; the address field holds the exception class.
     UnknownExit,
-    /// The guest's image does not fit its RAM.
+    /// The guest's images are for another machine, not all there, or not in its RAM.
     BadImage,
     /// Its VMM claimed what cannot be, so often that nobody listens to it any more; the address
     /// field holds how often. Never said by a VMM.

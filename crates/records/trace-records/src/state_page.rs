@@ -8,7 +8,7 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 /// Devices that one VM may have.
-pub const MAX_DEVICES: usize = 8;
+pub const MAX_DEVICES: usize = 32;
 
 /// A device's counter and what it accounts for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

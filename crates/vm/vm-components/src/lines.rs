@@ -330,7 +330,7 @@ impl fmt::Display for Reason {
             }
             EndReason::BadImage => write!(
                 f,
-                "the image is no ELF file for this machine, or not in the VM's RAM ({number:#x})"
+                "the images are for another machine, not all there, or not in the VM's RAM ({number:#x})"
             ),
             EndReason::VmmMisbehaved => write!(f, "its VMM misbehaved {number} times"),
             EndReason::VmmDied => f.write_str("its VMM has died"),

@@ -4,7 +4,7 @@ mod fixtures;
 
 use a64_guest::pstate::{ByteOrder, is_aarch32};
 use a64_guest::stage1::Regime;
-use fixtures::{compiled, contents, image, leak};
+use fixtures::{compiled, contents, leak, piece};
 use guest_access::{Direction, Gpr, GuestPhysAddr};
 use shared_ring::{ConsumerPage, Observation, Observer, RingMemory};
 use trace_records::{ACCESS_SLOTS, Entry, Kind, Record, StatePage, TRACE_SLOTS};
@@ -12,7 +12,7 @@ use vm_components::{
     A64, A64Machine, Channel, ChannelSet, Clock, Console, ConsolePort, Exit, GuestException, Host,
     Machine, Output, StackPointer, Trace, TracePort, Vmm, VmmPorts, channel,
 };
-use vm_config::{Action, Contents, Device, DeviceKind, Unsupported, VmConfig};
+use vm_config::{Action, Contents, Device, DeviceKind, Piece, RamRange, Unsupported, VmConfig};
 
 #[path = "system/aarch32.rs"]
 mod aarch32;
@@ -225,6 +225,22 @@ fn trace_device(logger: bool, event: Option<u16>) -> Device<'static> {
 }
 
 fn config(devices: &[Device<'_>], unsupported: Unsupported) -> VmConfig<'static> {
+    let pieces = [piece(PC, &CODE)];
+    let others = Contents {
+        machine: Some(EM_AARCH64),
+        pieces: &pieces,
+        entry: PC,
+        ..contents()
+    };
+    config_with(devices, unsupported, others)
+}
+
+/// The same with the RAM, machine, pieces and entry of others.
+fn config_with(
+    devices: &[Device<'_>],
+    unsupported: Unsupported,
+    others: Contents<'_>,
+) -> VmConfig<'static> {
     let uart = Device {
         name: "pl011",
         loc: UART,
@@ -235,13 +251,13 @@ fn config(devices: &[Device<'_>], unsupported: Unsupported) -> VmConfig<'static>
         cmdline: "trace=0xfa000000",
         unsupported,
         devices: &[devices, &[uart]].concat(),
-        ..contents()
+        ..others
     })
 }
 
 /// NOP.
 const CODE: [u8; 4] = [0x1f, 0x20, 0x03, 0xd5];
-const EM_AARCH64: u8 = 183;
+const EM_AARCH64: u16 = 183;
 
 impl System {
     fn new() -> Self {
@@ -249,11 +265,10 @@ impl System {
     }
 
     fn with(devices: &[Device<'_>], unsupported: Unsupported) -> Self {
-        Self::of_image(devices, unsupported, image(EM_AARCH64, PC, &CODE))
+        Self::of(config(devices, unsupported), &CODE)
     }
 
-    fn of_image(devices: &[Device<'_>], unsupported: Unsupported, image: &'static [u8]) -> Self {
-        let config = config(devices, unsupported);
+    fn of(config: VmConfig<'static>, images: &'static [u8]) -> Self {
         let (access, access_reader) = (leak(RingMemory::new()), leak(ConsumerPage::new()));
         let (text, text_reader) = (leak(RingMemory::new()), leak(ConsumerPage::new()));
         let (log, log_reader) = (leak(RingMemory::new()), leak(ConsumerPage::new()));
@@ -298,7 +313,7 @@ impl System {
         Self {
             trace: Trace::init([(port, config)], CLOCK, START),
             console: Console::init([(console_port, config)], None, CLOCK),
-            vmm: Vmm::init(config, image, ports, CLOCK, &mut platform),
+            vmm: Vmm::init(config, images, ports, CLOCK, &mut platform),
             platform,
             screen: Screen::default(),
             trace_ring: Observer::new(trace_memory),
@@ -463,38 +478,60 @@ fn the_guest_starts_at_its_entry_with_its_command_line() {
     assert_eq!(system.platform.ram[0xf_f000..][..line.len()], *line);
 }
 
-/// The compiler of configurations refuses such a file before anything boots, but whoever puts the
-/// files into the machine's memory may put in another one.
+/// Who compiles a configuration lays the images out for the VM, but whoever puts the files into the
+/// machine's memory may put others there.
 #[test]
-fn an_image_that_is_no_elf_file_ends_the_vm_and_says_so() {
-    const EM_X86_64: u8 = 62;
-    let outside = PC - 0x100_0000;
-    for (image, number) in [
-        (&b"not an ELF file"[..], "0x0".to_owned()),
-        (image(EM_X86_64, PC, &CODE), "0x0".to_owned()),
-        (image(EM_AARCH64, outside, &CODE), format!("{outside:#x}")),
+fn images_that_are_not_this_vm_s_end_it_and_that_is_said() {
+    const EM_X86_64: u16 = 62;
+    const RAM: RamRange = RamRange {
+        base: 0x4000_0000,
+        len_bytes: 0x20_0000,
+    };
+    let beyond = RAM.base + 0x10_0000;
+    for (machine, address, region, number) in [
+        (EM_X86_64, PC, &CODE[..], 0),
+        (EM_AARCH64, PC, &CODE[1..], PC),
+        (EM_AARCH64, PC, &[], PC),
+        // The machine has half as much RAM.
+        (EM_AARCH64, beyond, &CODE, beyond),
     ] {
         let devices = [trace_device(true, Some(12))];
-        let mut system = System::of_image(&devices, Unsupported::default(), image);
+        let others = Contents {
+            machine: Some(machine),
+            ram: &[RAM],
+            pieces: &[piece(address, &CODE)],
+            entry: PC,
+            ..contents()
+        };
+        let config = config_with(&devices, Unsupported::default(), others);
+        let mut system = System::of(config, region);
         system.pass(500 * MS);
         assert_eq!(system.platform.starts, []);
-        let reason = "the image is no ELF file for this machine, or not in the VM's RAM";
-        let line = format!("ended: {reason} ({number})");
+        let reason = "the images are for another machine, not all there, or not in the VM's RAM";
+        let line = format!("ended: {reason} ({number:#x})");
         assert_eq!(system.lines(&line).len(), 1, "{}", system.screen.0);
         assert_eq!(system.lines("verdict: failed").len(), 1);
     }
 }
 
 #[test]
-fn a_segment_without_bytes_may_be_behind_the_end_of_the_file() {
-    // The header's offset and length in the file.
-    let (offset, bytes_in_file) = (64 + 8, 64 + 32);
-    let mut file = image(EM_AARCH64, PC, &CODE).to_vec();
-    file[offset..][..8].copy_from_slice(&(1_u64 << 20).to_le_bytes());
-    file[bytes_in_file..][..8].fill(0);
-    let devices = [trace_device(true, Some(12))];
-    let system = System::of_image(&devices, Unsupported::default(), leak(file));
-    assert_eq!(system.platform.starts, [PC]);
+fn every_piece_of_the_images_goes_to_its_place_and_the_guest_starts_at_the_entry() {
+    const REGION: [u8; 8] = [1, 2, 3, 4, 5, 6, 7, 8];
+    let pieces = [(0x4000_1000, 4, 0), (0x4000_2001, 3, 5)];
+    let pieces = pieces.map(|(address, len_bytes, offset)| Piece {
+        address,
+        len_bytes,
+        offset,
+    });
+    let others = Contents {
+        pieces: &pieces,
+        entry: 0x4000_2002,
+        ..contents()
+    };
+    let system = System::of(config_with(&[], Unsupported::default(), others), &REGION);
+    assert_eq!(system.platform.ram[0x1000..0x1006], [1, 2, 3, 4, 0, 0]);
+    assert_eq!(system.platform.ram[0x2000..0x2006], [0, 6, 7, 8, 0, 0]);
+    assert_eq!(system.platform.starts, [0x4000_2002]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 mod fixtures;
 
-use fixtures::{compiled, contents, image, leak, trace_device};
+use fixtures::{compiled, contents, leak, piece, trace_device};
 use guest_access::{AccessWidth, Direction, GuestPhysAddr};
 use shared_ring::{ConsumerPage, Observation, Observer, RingMemory};
 use std::cell::{Cell, RefCell};
@@ -169,7 +169,7 @@ struct System<const SEES_CODE_SEGMENT: bool = true> {
     trace_ring: Observer<TRACE_SLOTS>,
 }
 
-fn config(unsupported: Unsupported) -> VmConfig<'static> {
+fn config(unsupported: Unsupported, machine: u16) -> VmConfig<'static> {
     let serial = Device {
         name: "com1",
         loc: 0x3f8,
@@ -177,6 +177,9 @@ fn config(unsupported: Unsupported) -> VmConfig<'static> {
         kind: DeviceKind::Ser8250,
     };
     compiled(&Contents {
+        machine: Some(machine),
+        pieces: &[piece(RIP, &CODE)],
+        entry: RIP,
         cmdline: "trace=0xfa000000",
         unsupported,
         ram: &[RamRange {
@@ -190,31 +193,30 @@ fn config(unsupported: Unsupported) -> VmConfig<'static> {
 
 /// HLT.
 const CODE: [u8; 1] = [0xf4];
-const EM_X86_64: u8 = 62;
+const EM_X86_64: u16 = 62;
 /// Present, readable code: 64-bit, and 32-bit.
 const CODE_64: u16 = 0xa9b;
 const CODE_32: u16 = 0xc9b;
 
 impl System {
     fn new() -> Self {
-        Self::with(Unsupported::default(), image(EM_X86_64, RIP, &CODE))
+        Self::with(Unsupported::default())
     }
 
-    fn with(unsupported: Unsupported, image: &'static [u8]) -> Self {
-        Self::init(unsupported, image)
+    fn with(unsupported: Unsupported) -> Self {
+        Self::init(config(unsupported, EM_X86_64))
     }
 }
 
 impl System<false> {
     /// A system whose CS costs something.
     fn blind() -> Self {
-        Self::init(Unsupported::default(), image(EM_X86_64, RIP, &CODE))
+        Self::init(config(Unsupported::default(), EM_X86_64))
     }
 }
 
 impl<const SEES_CODE_SEGMENT: bool> System<SEES_CODE_SEGMENT> {
-    fn init(unsupported: Unsupported, image: &'static [u8]) -> Self {
-        let config = config(unsupported);
+    fn init(config: VmConfig<'static>) -> Self {
         let (access, access_reader) = (leak(RingMemory::new()), leak(ConsumerPage::new()));
         let (console, console_reader) = (leak(RingMemory::new()), leak(ConsumerPage::new()));
         let (log, log_reader) = (leak(RingMemory::new()), leak(ConsumerPage::new()));
@@ -251,7 +253,7 @@ impl<const SEES_CODE_SEGMENT: bool> System<SEES_CODE_SEGMENT> {
         };
         Self {
             trace: Trace::init([(port, config)], CLOCK, CLOCK.start_ticks),
-            vmm: Vmm::init(config, image, ports, CLOCK, &mut platform),
+            vmm: Vmm::init(config, &CODE, ports, CLOCK, &mut platform),
             platform,
             trace_ring: Observer::new(trace_memory),
         }
@@ -309,17 +311,6 @@ impl<const SEES_CODE_SEGMENT: bool> System<SEES_CODE_SEGMENT> {
     }
 }
 
-#[test]
-fn an_image_that_begins_outside_of_its_ram_is_not_entered() {
-    const ENTRY: std::ops::Range<usize> = 24..32;
-    for entry in [0, RAM - 1, RAM + RAM_BYTES as u64, 1 << 63, u64::MAX] {
-        let mut file = image(EM_X86_64, RIP, &CODE).to_vec();
-        file[ENTRY].copy_from_slice(&entry.to_le_bytes());
-        let system = System::with(Unsupported::default(), file.leak());
-        assert!(!system.platform.running, "{entry:#x}");
-    }
-}
-
 /// mov eax, [rdi]
 const LOAD: [u8; 2] = [0x8b, 0x07];
 /// mov [rdi], eax
@@ -362,8 +353,8 @@ fn a_guest_starts_on_tables_that_map_four_gib_to_themselves() {
 
 #[test]
 fn an_image_for_another_machine_is_refused() {
-    const EM_AARCH64: u8 = 183;
-    let system = System::with(Unsupported::default(), image(EM_AARCH64, RIP, &CODE));
+    const EM_AARCH64: u16 = 183;
+    let system = System::<true>::init(config(Unsupported::default(), EM_AARCH64));
     assert!(!system.platform.running);
 }
 
@@ -544,12 +535,12 @@ fn policy_answers_what_is_not_carried_out() {
     assert_eq!(system.platform.injected, [X86Exception::InvalidOpcode]);
     assert_eq!(system.platform.rip, RIP);
 
-    let mut system = System::with(unsupported(Action::Ignore), image(EM_X86_64, RIP, &CODE));
+    let mut system = System::with(unsupported(Action::Ignore));
     system.platform.gprs[RDI] = LOC;
     system.access(&LOCK_ADD, Direction::Write);
     assert!(system.was_completed(&LOCK_ADD) && system.platform.injected.is_empty());
 
-    let mut system = System::with(unsupported(Action::Abort), image(EM_X86_64, RIP, &CODE));
+    let mut system = System::with(unsupported(Action::Abort));
     system.platform.gprs[RDI] = LOC;
     system.access(&LOCK_ADD, Direction::Write);
     assert!(!system.platform.running);
@@ -557,7 +548,7 @@ fn policy_answers_what_is_not_carried_out() {
 
 #[test]
 fn eight_bytes_are_more_than_the_device_has() {
-    let mut system = System::with(unsupported(Action::Fail), image(EM_X86_64, RIP, &CODE));
+    let mut system = System::with(unsupported(Action::Fail));
     system.platform.gprs[RDI] = LOC;
     system.access(&LOAD_64, Direction::Read);
     assert_eq!(system.platform.injected, [X86Exception::GeneralProtection]);

@@ -4,14 +4,14 @@
 //! Invariant: what it returns has been read back, so the reader's rules are written once.
 
 use zerocopy::little_endian::U64;
-use zerocopy::{FromBytes, FromZeros, IntoBytes};
+use zerocopy::{FromZeros, IntoBytes};
 
 use crate::error::{ConfigError, TextField};
 use crate::layout::{
-    BLOB_LEN_BYTES, Blob, CRC_32, DeviceFlags, KIND_PL011, KIND_SER8250, KIND_TRACE, MAGIC,
-    MAX_DEVICES, MAX_RAM_RANGES, RawDevice, RawRam, Text, VERSION,
+    BLOB_LEN_BYTES, Blob, CRC_32, DeviceFlags, MAGIC, MAX_DEVICES, MAX_IMAGES, MAX_PIECES,
+    MAX_RAM_RANGES, RawDevice, RawOption, RawPiece, RawRam, Text, VERSION, option_type,
 };
-use crate::model::{Action, Device, DeviceKind, RamRange, SeverityMask, Unsupported};
+use crate::model::{Action, Device, DeviceKind, Image, Piece, RamRange, SeverityMask, Unsupported};
 use crate::read::{VmConfig, checksum};
 
 /// What to write: the same things that [`VmConfig`] gives back.
@@ -21,10 +21,14 @@ pub struct Contents<'a> {
     pub vm: u8,
     /// See [`VmConfig::name`].
     pub name: &'a str,
-    /// See [`VmConfig::load_name`].
-    pub load_name: &'a str,
-    /// See [`VmConfig::image_len_bytes`].
-    pub image_len_bytes: u32,
+    /// See [`VmConfig::machine`].
+    pub machine: Option<u16>,
+    /// See [`VmConfig::images`].
+    pub images: &'a [Image<'a>],
+    /// See [`VmConfig::pieces`].
+    pub pieces: &'a [Piece],
+    /// See [`VmConfig::entry`].
+    pub entry: u64,
     /// See [`VmConfig::cmdline`].
     pub cmdline: &'a str,
     /// See [`VmConfig::logger`].
@@ -44,10 +48,11 @@ pub struct Contents<'a> {
 /// What [`VmConfig::parse`] would say of it, or a count or length that does not fit.
 pub fn encode(contents: &Contents<'_>) -> Result<[u8; BLOB_LEN_BYTES], ConfigError> {
     let mut blob = Blob::new_zeroed();
-    blob.magic = MAGIC;
-    blob.version = VERSION.into();
-    blob.len_bytes = (BLOB_LEN_BYTES as u16).into();
-    blob.image_len_bytes = contents.image_len_bytes.into();
+    blob.start.magic = MAGIC;
+    blob.start.version = VERSION.into();
+    blob.start.len_bytes = (BLOB_LEN_BYTES as u16).into();
+    blob.machine = contents.machine.unwrap_or(0).into();
+    blob.entry = contents.entry.into();
     blob.vm = contents.vm;
     blob.cpus = 1;
     blob.logger = contents.logger.bits();
@@ -55,7 +60,6 @@ pub fn encode(contents: &Contents<'_>) -> Result<[u8; BLOB_LEN_BYTES], ConfigErr
     blob.unsupported_reference = action_number(contents.unsupported.reference);
     blob.unsupported_register = action_number(contents.unsupported.register);
     write_text(TextField::System, contents.name, &mut blob.name)?;
-    write_text(TextField::Load, contents.load_name, &mut blob.load)?;
     blob.cmdline_len = fill(TextField::Cmdline, contents.cmdline, &mut blob.cmdline)?.into();
 
     let ram = contents.ram;
@@ -66,13 +70,31 @@ pub fn encode(contents: &Contents<'_>) -> Result<[u8; BLOB_LEN_BYTES], ConfigErr
             len_bytes: range.len_bytes.into(),
         };
     }
+    let images = contents.images;
+    let images_count = count(images.len(), MAX_IMAGES);
+    blob.image_count = images_count.ok_or(ConfigError::ImageCount(images.len()))?;
+    for (raw, image) in blob.images.iter_mut().zip(images) {
+        raw.len_bytes = image.len_bytes.into();
+        raw.crc32 = image.crc32.unwrap_or(0).into();
+        write_text(TextField::Load, image.name, &mut raw.name)?;
+    }
+    let pieces = contents.pieces;
+    let pieces_count = count(pieces.len(), MAX_PIECES);
+    blob.piece_count = pieces_count.ok_or(ConfigError::PieceCount(pieces.len()))?;
+    for (raw, piece) in blob.pieces.iter_mut().zip(pieces) {
+        *raw = RawPiece {
+            address: piece.address.into(),
+            len_bytes: piece.len_bytes.into(),
+            offset: piece.offset.into(),
+        };
+    }
     let devices = contents.devices;
     blob.device_count =
         count(devices.len(), MAX_DEVICES).ok_or(ConfigError::DeviceCount(devices.len()))?;
     for (raw, device) in blob.devices.iter_mut().zip(devices) {
         write_device(device, raw)?;
     }
-    blob.crc32 = checksum(&blob).into();
+    blob.start.crc32 = checksum(&blob).into();
 
     let mut bytes = [0; BLOB_LEN_BYTES];
     bytes.copy_from_slice(blob.as_bytes());
@@ -80,28 +102,7 @@ pub fn encode(contents: &Contents<'_>) -> Result<[u8; BLOB_LEN_BYTES], ConfigErr
     Ok(bytes)
 }
 
-/// Notes in a blob which image the VM loads, for whoever has to know it again.
-///
-/// # Errors
-///
-/// What [`VmConfig::parse`] says of the blob, and that the image is of another length.
-pub fn note_image(blob: &mut [u8], image: &[u8]) -> Result<(), ConfigError> {
-    let wanted = VmConfig::parse(blob)?.image_len_bytes() as usize;
-    if image.len() != wanted {
-        let len_bytes = u32::try_from(image.len()).unwrap_or(u32::MAX);
-        return Err(ConfigError::ImageLength(len_bytes));
-    }
-    let len_bytes = blob.len();
-    let (blob, _) = Blob::mut_from_prefix(blob).map_err(|_| ConfigError::TooShort {
-        len_bytes,
-        needed: BLOB_LEN_BYTES,
-    })?;
-    blob.image_crc32 = image_crc32(image).into();
-    blob.crc32 = checksum(blob).into();
-    Ok(())
-}
-
-/// The checksum of an image, as [`VmConfig::image_crc32`] has it.
+/// The checksum of an image, as [`Image::crc32`] has it.
 pub fn image_crc32(image: &[u8]) -> u32 {
     CRC_32.checksum(image)
 }
@@ -124,22 +125,32 @@ fn write_device(device: &Device<'_>, raw: &mut RawDevice) -> Result<(), ConfigEr
     raw.len_bytes = U64::new(device.len_bytes());
     match device.kind {
         DeviceKind::Trace(trace) => {
-            raw.kind = KIND_TRACE;
-            flags.set(DeviceFlags::EMIT_LOGGER, trace.emit_logger);
-            if let Some(number) = trace.emit_trace {
-                flags |= DeviceFlags::EMIT_TRACE;
-                raw.trace_number = number.get().into();
+            let number = trace.emit_trace.map(|number| u64::from(number.get()));
+            let [emit_logger, emit_trace, ..] = &mut raw.options;
+            if trace.emit_logger {
+                *emit_logger = option(option_type::FLAG, 1);
+            }
+            if let Some(number) = number {
+                *emit_trace = option(option_type::NUMBER, number);
             }
         }
-        DeviceKind::Pl011 => raw.kind = KIND_PL011,
-        DeviceKind::Ser8250 => raw.kind = KIND_SER8250,
+        DeviceKind::Pl011 | DeviceKind::Ser8250 => {}
     }
     if let Some(severities) = device.severities {
         flags |= DeviceFlags::OWN_SEVERITIES;
         raw.severities = severities.bits();
     }
     raw.flags = flags.bits();
+    write_text(TextField::DeviceKind, device.kind.name(), &mut raw.kind)?;
     write_text(TextField::DeviceName, device.name, &mut raw.name)
+}
+
+fn option(type_number: u8, value: u64) -> RawOption {
+    RawOption {
+        type_number,
+        unused: [0; 7],
+        value: value.into(),
+    }
 }
 
 fn write_text<const N: usize>(

@@ -2,6 +2,7 @@
 //! compiler hands it what no blob can hold. Whose fault: the loader's or the compiler's, never
 //! the guest's, so whoever gets one reports it and starts no VM.
 
+use crate::layout::VERSION;
 use thiserror::Error;
 
 /// The texts in a blob, for [`ConfigError`].
@@ -13,6 +14,8 @@ pub enum TextField {
     Load,
     /// The guest's command line.
     Cmdline,
+    /// The name of a kind of device.
+    DeviceKind,
     /// The name of a device.
     DeviceName,
 }
@@ -33,7 +36,10 @@ pub enum ConfigError {
     #[error("not a VM configuration: it begins with {0:02x?}")]
     Magic([u8; 4]),
     /// Written by a compiler of another age.
-    #[error("layout version {0} of the VM configuration is not the one that is known here")]
+    #[error(
+        "the compiled VM configuration has layout version {0}, and this program reads version \
+         {VERSION}: compile it again, with the tools of the same build"
+    )]
     Version(u16),
     /// The length in the header is not that of this version.
     #[error("the VM configuration claims to have {0} bytes")]
@@ -52,9 +58,34 @@ pub enum ConfigError {
     /// A VM has one vCPU.
     #[error("{0} vCPUs, only 1 is supported")]
     Cpus(u8),
+    /// No image, or more than there is room for.
+    #[error("{0} images")]
+    ImageCount(usize),
     /// An image of no bytes.
     #[error("an image of {0} bytes")]
     ImageLength(u32),
+    /// More pieces of images than there is room for.
+    #[error("images in {0} pieces")]
+    PieceCount(usize),
+    /// A piece of an image that is empty, or that is in no range of RAM.
+    #[error("a piece of {len_bytes:#x} bytes at {address:#x}")]
+    Piece {
+        /// Guest-physical address.
+        address: u64,
+        /// Length in bytes.
+        len_bytes: u64,
+    },
+    /// A piece of an image whose bytes no image region has.
+    #[error("a piece of {len_bytes:#x} bytes from {offset:#x} of the images on")]
+    PieceOffset {
+        /// Where it begins in the VM's image region.
+        offset: u64,
+        /// Length in bytes.
+        len_bytes: u64,
+    },
+    /// The guest would start outside its RAM.
+    #[error("a start at {0:#x}")]
+    Entry(u64),
     /// No RAM, or more ranges than there is room for.
     #[error("{0} ranges of RAM")]
     RamCount(usize),
@@ -91,12 +122,22 @@ pub enum ConfigError {
         /// Length in bytes.
         len_bytes: u64,
     },
-    /// A number that is no kind of device.
-    #[error("device of kind {0}")]
-    DeviceKind(u8),
-    /// Flags that this kind of device does not have.
+    /// A device of a kind that there is not; this is its index.
+    #[error("device {0} is of no kind that is known here")]
+    DeviceKind(usize),
+    /// Flags that no device has.
     #[error("device flags {0:#04x}")]
     DeviceFlags(u8),
+    /// An option that this kind of device does not have.
+    #[error("option {index} of the device at {loc:#x}, of type {type_number}")]
+    DeviceOption {
+        /// The device's guest-physical address.
+        loc: u64,
+        /// Which of its options, counted from 0.
+        index: usize,
+        /// The type that it claims to be of.
+        type_number: u8,
+    },
     /// A device that is unaligned, beyond the address space, or of the wrong length.
     #[error("device of {len_bytes} bytes at {loc:#x}")]
     DeviceLoc {
@@ -107,8 +148,8 @@ pub enum ConfigError {
     },
     /// A trace number above 1023.
     #[error("trace number {0}")]
-    TraceNumber(u16),
-    /// Two ranges of RAM or devices have a byte in common.
+    TraceNumber(u64),
+    /// Two ranges of RAM or devices, or two pieces of images, have a byte in common.
     #[error("what is at {first:#x} overlaps what is at {second:#x}")]
     Overlap {
         /// Guest-physical address of the one that comes first in the blob.

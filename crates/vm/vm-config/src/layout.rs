@@ -1,4 +1,4 @@
-//! The bytes of the blob, version 2. Written by `encode.rs`, read by `read.rs`, nobody else.
+//! The bytes of the blob, version 3. Written by `encode.rs`, read by `read.rs`, nobody else.
 //!
 //! Everything has one fixed place, so that a hex dump can be read with this table. Integers
 //! are little-endian. A text is its length followed by room for its longest value. What is
@@ -7,39 +7,50 @@
 //! | offset | bytes | field |
 //! |-------:|------:|-------|
 //! |    0 |    4 | magic, `VMCF` |
-//! |    4 |    2 | layout version, 2 |
-//! |    6 |    2 | length of the blob in bytes, 1600; the region may be longer |
-//! |    8 |    4 | CRC-32 (ISO-HDLC) of bytes 12..1600 |
-//! |   12 |    4 | length in bytes of the ELF image named by `load` |
-//! |   16 |    1 | count of vCPUs, 1 |
-//! |   17 |    1 | count of RAM ranges, 1..=4 |
-//! |   18 |    1 | count of devices, 0..=8 |
-//! |   19 |    1 | severities that `logger` lets through, a [`SeverityMask`](crate::SeverityMask) |
-//! |   20 |    1 | `unsupported instruction`: 0 ignore, 1 fail, 2 abort |
-//! |   21 |    1 | `unsupported reference`, likewise |
-//! |   22 |    1 | `unsupported register`, likewise |
-//! |   23 |    1 | number of the VM, 0..=3 |
-//! |   24 |   32 | `system`: length, then up to 31 bytes |
-//! |   56 |  128 | `load`: length, then up to 127 bytes |
-//! |  184 |   64 | 4 RAM ranges of 16 bytes: base (8), length in bytes (8) |
-//! |  248 |  320 | 8 devices of 40 bytes, below |
-//! |  568 |    2 | `cmdline`: length |
-//! |  570 | 1023 | `cmdline`: bytes |
-//! | 1593 |    3 | not in use |
-//! | 1596 |    4 | CRC-32 (ISO-HDLC) of that ELF image; 0 if it is not told |
+//! |    4 |    2 | layout version, 3 |
+//! |    6 |    2 | length of the blob in bytes, 5928; the region may be longer |
+//! |    8 |    4 | CRC-32 (ISO-HDLC) of bytes 12..5928 |
+//! |   12 |    2 | ELF's number (`e_machine`) of the CPU that the images are for; 0 if none tells |
+//! |   14 |    1 | number of the VM, 0..=7 |
+//! |   15 |    1 | count of vCPUs, 1 |
+//! |   16 |    1 | count of RAM ranges, 1..=4 |
+//! |   17 |    1 | count of images, 1..=4 |
+//! |   18 |    1 | count of pieces, 0..=16 |
+//! |   19 |    1 | count of devices, 0..=32 |
+//! |   20 |    1 | severities that `logger` lets through, a [`SeverityMask`](crate::SeverityMask) |
+//! |   21 |    1 | `unsupported instruction`: 0 ignore, 1 fail, 2 abort |
+//! |   22 |    1 | `unsupported reference`, likewise |
+//! |   23 |    1 | `unsupported register`, likewise |
+//! |   24 |    8 | guest-physical address at which the guest starts |
+//! |   32 |   32 | `system`: length, then up to 31 bytes |
+//! |   64 |   64 | 4 RAM ranges of 16 bytes: base (8), length in bytes (8) |
+//! |  128 |  544 | 4 images of 136 bytes, below |
+//! |  672 |  384 | 16 pieces of 24 bytes: guest-physical address (8), length in bytes (8), where its bytes begin in the VM's image region (8) |
+//! | 1056 | 3840 | 32 devices of 120 bytes, below |
+//! | 4896 |    2 | `cmdline`: length |
+//! | 4898 | 1023 | `cmdline`: bytes |
+//! | 5921 |    7 | not in use |
+//!
+//! An image, as a file that `load` names; what of it goes where is what the pieces say:
+//!
+//! | offset | bytes | field |
+//! |-------:|------:|-------|
+//! |  0 |   4 | length of the file in bytes |
+//! |  4 |   4 | CRC-32 (ISO-HDLC) of the file; 0 if it is not told |
+//! |  8 | 128 | name: length, then up to 127 bytes |
 //!
 //! A device:
 //!
 //! | offset | bytes | field |
 //! |-------:|------:|-------|
-//! |  0 |  8 | `loc`, guest-physical address; for kind 3 an I/O port |
+//! |  0 |  8 | `loc`, guest-physical address, or an I/O port where its kind is there |
 //! |  8 |  8 | length in bytes of what it occupies there |
-//! | 16 |  1 | kind: 1 trace, 2 pl011, 3 ser8250 |
-//! | 17 |  1 | flags: bit 0 `emit-logger`, bit 1 `emit-trace`, bit 2 has its own severities |
-//! | 18 |  2 | number of `emit-trace` |
-//! | 20 |  1 | its own severities (`log`) |
-//! | 21 |  3 | not in use |
-//! | 24 | 16 | name: length, then up to 15 bytes |
+//! | 16 | 16 | name of its kind, the word after `vdev`: length, then up to 15 bytes |
+//! | 32 | 16 | name: length, then up to 15 bytes |
+//! | 48 |  1 | flags: bit 0 has its own severities |
+//! | 49 |  1 | its own severities (`log`) |
+//! | 50 |  6 | not in use |
+//! | 56 | 64 | 4 options of 16 bytes, in the order of its kind's list ([`DeviceKind::options`](crate::DeviceKind::options)): type (1: 0 not given, 1 flag, 2 number), 7 not in use, value (8) |
 
 use bitflags::bitflags;
 use zerocopy::little_endian::{U16, U32, U64};
@@ -47,66 +58,85 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// Length of a blob in bytes, all of which the checksum or the header covers.
 pub const BLOB_LEN_BYTES: usize = size_of::<Blob>();
+/// Bytes of memory that a loader sets aside for a blob: whole pages.
+pub const REGION_LEN_BYTES: usize = BLOB_LEN_BYTES.next_multiple_of(4096);
 /// Most VMs in one system.
 pub const MAX_VMS: usize = 8;
 /// Most devices in one VM.
-pub const MAX_DEVICES: usize = 8;
+pub const MAX_DEVICES: usize = 32;
 /// Most ranges of RAM in one VM.
 pub const MAX_RAM_RANGES: usize = 4;
+/// Most images (`load`) of one VM.
+pub const MAX_IMAGES: usize = 4;
+/// Most pieces of memory that a VM's images are laid out in.
+pub const MAX_PIECES: usize = 16;
 /// Longest name of a VM (`system`), in bytes.
 pub const MAX_NAME_BYTES: usize = 31;
 /// Longest name of an image (`load`), in bytes.
 pub const MAX_LOAD_NAME_BYTES: usize = 127;
 /// Longest command line (`cmdline`), in bytes.
 pub const MAX_CMDLINE_BYTES: usize = 1023;
-/// Longest name of a device (`name`), in bytes.
+/// Longest name of a device (`name`), and of a kind of device, in bytes.
 pub const MAX_DEVICE_NAME_BYTES: usize = 15;
+/// Most options that only one kind of device has.
+pub const MAX_DEVICE_OPTIONS: usize = 4;
 
 pub(crate) const MAGIC: [u8; 4] = *b"VMCF";
-pub(crate) const VERSION: u16 = 2;
+pub(crate) const VERSION: u16 = 3;
 /// The checksum covers what follows it.
 pub(crate) const CHECKSUMMED_FROM: usize = 12;
 /// CRC-32 as in Ethernet, gzip and PNG; every language has it.
 pub(crate) const CRC_32: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);
 
-pub(crate) const KIND_TRACE: u8 = 1;
-pub(crate) const KIND_PL011: u8 = 2;
-pub(crate) const KIND_SER8250: u8 = 3;
+/// The types of an option's value.
+pub(crate) mod option_type {
+    pub const NOT_GIVEN: u8 = 0;
+    pub const FLAG: u8 = 1;
+    pub const NUMBER: u8 = 2;
+}
 
 bitflags! {
     /// The flags byte of a device.
     #[derive(Clone, Copy)]
     pub(crate) struct DeviceFlags: u8 {
-        const EMIT_LOGGER = 1 << 0;
-        const EMIT_TRACE = 1 << 1;
-        const OWN_SEVERITIES = 1 << 2;
+        const OWN_SEVERITIES = 1 << 0;
     }
+}
+
+/// What all versions begin with.
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub(crate) struct Start {
+    pub magic: [u8; 4],
+    pub version: U16,
+    pub len_bytes: U16,
+    pub crc32: U32,
 }
 
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub(crate) struct Blob {
-    pub magic: [u8; 4],
-    pub version: U16,
-    pub len_bytes: U16,
-    pub crc32: U32,
-    pub image_len_bytes: U32,
+    pub start: Start,
+    pub machine: U16,
+    pub vm: u8,
     pub cpus: u8,
     pub ram_count: u8,
+    pub image_count: u8,
+    pub piece_count: u8,
     pub device_count: u8,
     pub logger: u8,
     pub unsupported_instruction: u8,
     pub unsupported_reference: u8,
     pub unsupported_register: u8,
-    pub vm: u8,
+    pub entry: U64,
     pub name: Text<MAX_NAME_BYTES>,
-    pub load: Text<MAX_LOAD_NAME_BYTES>,
     pub ram: [RawRam; MAX_RAM_RANGES],
+    pub images: [RawImage; MAX_IMAGES],
+    pub pieces: [RawPiece; MAX_PIECES],
     pub devices: [RawDevice; MAX_DEVICES],
     pub cmdline_len: U16,
     pub cmdline: [u8; MAX_CMDLINE_BYTES],
-    pub unused_tail: [u8; 3],
-    pub image_crc32: U32,
+    pub unused_tail: [u8; 7],
 }
 
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
@@ -118,15 +148,39 @@ pub(crate) struct RawRam {
 
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
+pub(crate) struct RawImage {
+    pub len_bytes: U32,
+    pub crc32: U32,
+    pub name: Text<MAX_LOAD_NAME_BYTES>,
+}
+
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub(crate) struct RawPiece {
+    pub address: U64,
+    pub len_bytes: U64,
+    pub offset: U64,
+}
+
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
 pub(crate) struct RawDevice {
     pub loc: U64,
     pub len_bytes: U64,
-    pub kind: u8,
-    pub flags: u8,
-    pub trace_number: U16,
-    pub severities: u8,
-    pub unused: [u8; 3],
+    pub kind: Text<MAX_DEVICE_NAME_BYTES>,
     pub name: Text<MAX_DEVICE_NAME_BYTES>,
+    pub flags: u8,
+    pub severities: u8,
+    pub unused: [u8; 6],
+    pub options: [RawOption; MAX_DEVICE_OPTIONS],
+}
+
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub(crate) struct RawOption {
+    pub type_number: u8,
+    pub unused: [u8; 7],
+    pub value: U64,
 }
 
 /// A short text: how many of the bytes are in use, then the bytes.
@@ -144,23 +198,29 @@ mod tests {
 
     #[test]
     fn every_field_is_where_the_table_says() {
-        assert_eq!(offset_of!(Blob, crc32), 8);
-        assert_eq!(offset_of!(Blob, image_len_bytes), CHECKSUMMED_FROM);
-        assert_eq!(offset_of!(Blob, cpus), 16);
-        assert_eq!(offset_of!(Blob, unsupported_register), 22);
-        assert_eq!(offset_of!(Blob, vm), 23);
-        assert_eq!(offset_of!(Blob, name), 24);
-        assert_eq!(offset_of!(Blob, load), 56);
-        assert_eq!(offset_of!(Blob, ram), 184);
-        assert_eq!(offset_of!(Blob, devices), 248);
-        assert_eq!(offset_of!(Blob, cmdline_len), 568);
-        assert_eq!(offset_of!(Blob, cmdline), 570);
-        assert_eq!(offset_of!(Blob, unused_tail), 1593);
-        assert_eq!(offset_of!(Blob, image_crc32), 1596);
-        assert_eq!(BLOB_LEN_BYTES, 1600);
-        assert_eq!(size_of::<RawDevice>(), 40);
-        assert_eq!(offset_of!(RawDevice, trace_number), 18);
-        assert_eq!(offset_of!(RawDevice, name), 24);
+        assert_eq!(offset_of!(Start, crc32), 8);
+        assert_eq!(offset_of!(Blob, machine), CHECKSUMMED_FROM);
+        assert_eq!(offset_of!(Blob, vm), 14);
+        assert_eq!(offset_of!(Blob, device_count), 19);
+        assert_eq!(offset_of!(Blob, unsupported_register), 23);
+        assert_eq!(offset_of!(Blob, entry), 24);
+        assert_eq!(offset_of!(Blob, name), 32);
+        assert_eq!(offset_of!(Blob, ram), 64);
+        assert_eq!(offset_of!(Blob, images), 128);
+        assert_eq!(offset_of!(Blob, pieces), 672);
+        assert_eq!(offset_of!(Blob, devices), 1056);
+        assert_eq!(offset_of!(Blob, cmdline_len), 4896);
+        assert_eq!(offset_of!(Blob, cmdline), 4898);
+        assert_eq!(offset_of!(Blob, unused_tail), 5921);
+        assert_eq!(BLOB_LEN_BYTES, 5928);
+        assert_eq!(size_of::<RawImage>(), 136);
+        assert_eq!(offset_of!(RawImage, name), 8);
+        assert_eq!(size_of::<RawPiece>(), 24);
+        assert_eq!(size_of::<RawDevice>(), 120);
+        assert_eq!(offset_of!(RawDevice, kind), 16);
+        assert_eq!(offset_of!(RawDevice, flags), 48);
+        assert_eq!(offset_of!(RawDevice, options), 56);
+        assert_eq!(offset_of!(RawOption, value), 8);
     }
 
     #[test]

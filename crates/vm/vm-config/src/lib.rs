@@ -10,6 +10,9 @@
 //! one checks nothing again. No bytes make the reader panic.
 //!
 //! - Texts are printable ASCII; names have no blanks, and device names differ pairwise.
+//! - Images are laid out by whoever compiled the configuration: each piece of them has a place in RAM, no
+//!   two have a byte in common, and the guest starts in RAM.
+//! - A device has the options of its kind, each of its type.
 //! - RAM ranges are whole 4 KiB pages, devices are aligned as their kind says.
 //! - RAM and devices lie below [`GUEST_PHYS_LIMIT`], and no two of them overlap.
 //!
@@ -27,14 +30,14 @@ mod model;
 mod read;
 
 #[cfg(feature = "encode")]
-pub use encode::{Contents, encode, image_crc32, note_image};
+pub use encode::{Contents, encode, image_crc32};
 pub use error::{ConfigError, TextField};
 pub use layout::{
-    BLOB_LEN_BYTES, MAX_CMDLINE_BYTES, MAX_DEVICE_NAME_BYTES, MAX_DEVICES, MAX_LOAD_NAME_BYTES,
-    MAX_NAME_BYTES, MAX_RAM_RANGES, MAX_VMS,
+    BLOB_LEN_BYTES, MAX_CMDLINE_BYTES, MAX_DEVICE_NAME_BYTES, MAX_DEVICES, MAX_IMAGES,
+    MAX_LOAD_NAME_BYTES, MAX_NAME_BYTES, MAX_PIECES, MAX_RAM_RANGES, MAX_VMS, REGION_LEN_BYTES,
 };
 pub use model::{
-    Action, AddressSpace, Device, DeviceKind, GUEST_PHYS_LIMIT, PAGE_LEN_BYTES, RamRange,
-    SeverityMask, Trace, TraceNumber, Unsupported,
+    Action, AddressSpace, Device, DeviceKind, GUEST_PHYS_LIMIT, Image, OptionType, PAGE_LEN_BYTES,
+    Piece, RamRange, SeverityMask, Trace, TraceNumber, Unsupported,
 };
 pub use read::VmConfig;

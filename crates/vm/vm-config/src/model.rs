@@ -90,6 +90,36 @@ pub struct RamRange {
     pub len_bytes: u64,
 }
 
+/// A file that `load` names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Image<'a> {
+    /// Its name as `load` gives it: 1 to 127 bytes of printable ASCII.
+    pub name: &'a str,
+    /// Its length in bytes; not 0.
+    pub len_bytes: u32,
+    /// CRC-32 (ISO-HDLC) of its bytes, where that is told.
+    pub crc32: Option<u32>,
+}
+
+/// Bytes of an image and where they go. What an image has besides is zero when the guest starts, as
+/// all RAM is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Piece {
+    /// Guest-physical address of the first byte; all lie in one range of RAM.
+    pub address: u64,
+    /// How many bytes; not 0.
+    pub len_bytes: u64,
+    /// Where they begin in the VM's image region.
+    pub offset: u64,
+}
+
+impl Piece {
+    /// Where they end in the VM's image region.
+    pub const fn end(&self) -> u64 {
+        self.offset.saturating_add(self.len_bytes)
+    }
+}
+
 /// The number of a trace event, 0 to 1023: what `emit-trace` takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TraceNumber(u16);
@@ -153,7 +183,42 @@ impl AddressSpace {
     }
 }
 
+/// What type an option has that only one kind of device has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OptionType {
+    /// It is given or not.
+    Flag,
+    /// It has a number.
+    Number,
+}
+
 impl DeviceKind {
+    /// Every kind, without options.
+    pub const ALL: [Self; 3] = [
+        Self::Trace(Trace {
+            emit_logger: false,
+            emit_trace: None,
+        }),
+        Self::Pl011,
+        Self::Ser8250,
+    ];
+
+    /// The kind of this name, without options.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// The options that only this kind has, in the order in which a blob has them.
+    pub const fn options(self) -> &'static [(&'static str, OptionType)] {
+        match self {
+            Self::Trace(_) => &[
+                ("emit-logger", OptionType::Flag),
+                ("emit-trace", OptionType::Number),
+            ],
+            Self::Pl011 | Self::Ser8250 => &[],
+        }
+    }
+
     /// Where devices of this kind are.
     pub const fn space(self) -> AddressSpace {
         match self {

@@ -4,32 +4,46 @@
 //! Invariant: every byte is a claim until the checksum and the rules on the crate's page have
 //! been checked; only then is there a [`VmConfig`].
 
+use core::fmt;
 use zerocopy::{FromBytes, IntoBytes};
 
 use crate::error::{ConfigError, TextField};
 use crate::layout::{
-    BLOB_LEN_BYTES, Blob, CHECKSUMMED_FROM, CRC_32, DeviceFlags, KIND_PL011, KIND_SER8250,
-    KIND_TRACE, MAGIC, MAX_DEVICES, MAX_RAM_RANGES, MAX_VMS, RawDevice, RawRam, Text, VERSION,
+    BLOB_LEN_BYTES, Blob, CHECKSUMMED_FROM, CRC_32, DeviceFlags, MAGIC, MAX_DEVICES, MAX_IMAGES,
+    MAX_PIECES, MAX_RAM_RANGES, MAX_VMS, RawDevice, RawImage, RawOption, RawPiece, RawRam, Start,
+    Text, VERSION, option_type,
 };
 use crate::model::{
-    Action, AddressSpace, Device, DeviceKind, PAGE_LEN_BYTES, RamRange, SeverityMask, Trace,
-    TraceNumber, Unsupported,
+    Action, AddressSpace, Device, DeviceKind, Image, OptionType, PAGE_LEN_BYTES, Piece, RamRange,
+    SeverityMask, TraceNumber, Unsupported,
 };
 
-/// A VM configuration that has been checked. Its texts are borrowed from the blob.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A VM configuration that has been checked: the blob, from which everything is read when it is asked
+/// for.
+#[derive(Clone, Copy)]
 pub struct VmConfig<'a> {
-    vm: u8,
+    blob: &'a Blob,
     name: &'a str,
-    cpus: u8,
-    load_name: &'a str,
-    image_len_bytes: u32,
-    image_crc32: u32,
     cmdline: &'a str,
     logger: SeverityMask,
     unsupported: Unsupported,
-    ram: [Option<RamRange>; MAX_RAM_RANGES],
-    devices: [Option<Device<'a>>; MAX_DEVICES],
+}
+
+impl PartialEq for VmConfig<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.blob.as_bytes() == other.blob.as_bytes()
+    }
+}
+
+impl Eq for VmConfig<'_> {}
+
+impl fmt::Debug for VmConfig<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VmConfig")
+            .field("vm", &self.vm())
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<'a> VmConfig<'a> {
@@ -40,28 +54,25 @@ impl<'a> VmConfig<'a> {
     ///
     /// The first [`ConfigError`] that the bytes give reason for; no bytes make it panic.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ConfigError> {
-        let (blob, _) = Blob::ref_from_prefix(bytes).map_err(|_| ConfigError::TooShort {
+        let too_short = ConfigError::TooShort {
             len_bytes: bytes.len(),
             needed: BLOB_LEN_BYTES,
-        })?;
-        check_header(blob)?;
-
+        };
+        // First: one of another version has another length.
+        let (start, _) = Start::ref_from_prefix(bytes).map_err(|_| too_short)?;
+        check_version(start)?;
+        let (blob, _) = Blob::ref_from_prefix(bytes).map_err(|_| too_short)?;
+        check_sum(blob)?;
+        if usize::from(blob.vm) >= MAX_VMS {
+            return Err(ConfigError::VmNumber(blob.vm));
+        }
+        if blob.cpus != 1 {
+            return Err(ConfigError::Cpus(blob.cpus));
+        }
+        check_counts(blob)?;
         let config = Self {
-            vm: match blob.vm {
-                vm if usize::from(vm) < MAX_VMS => vm,
-                other => return Err(ConfigError::VmNumber(other)),
-            },
+            blob,
             name: name(TextField::System, &blob.name)?,
-            cpus: match blob.cpus {
-                1 => 1,
-                other => return Err(ConfigError::Cpus(other)),
-            },
-            load_name: text(TextField::Load, short_bytes(TextField::Load, &blob.load)?)?,
-            image_len_bytes: match blob.image_len_bytes.get() {
-                0 => return Err(ConfigError::ImageLength(0)),
-                len_bytes => len_bytes,
-            },
-            image_crc32: blob.image_crc32.get(),
             cmdline: text(TextField::Cmdline, cmdline_bytes(blob)?)?,
             logger: severities(blob.logger)?,
             unsupported: Unsupported {
@@ -69,10 +80,19 @@ impl<'a> VmConfig<'a> {
                 reference: action(blob.unsupported_reference)?,
                 register: action(blob.unsupported_register)?,
             },
-            ram: read_ram(blob)?,
-            devices: read_devices(blob)?,
         };
+        // What `ram`, `images` and `devices` leave out if it is wrong.
+        for raw in config.raw_ram() {
+            ram_range(raw)?;
+        }
+        for raw in config.raw_images() {
+            image(raw)?;
+        }
+        for (index, raw) in config.raw_devices().iter().enumerate() {
+            device(raw, index)?;
+        }
         config.check_places()?;
+        config.check_pieces()?;
         config.check_names()?;
         Ok(config)
     }
@@ -80,7 +100,7 @@ impl<'a> VmConfig<'a> {
     /// The number of the VM in its system, 0 to [`MAX_VMS`] - 1: in the order of the names of
     /// the files that describe them.
     pub fn vm(&self) -> u8 {
-        self.vm
+        self.blob.vm
     }
 
     /// The name of the VM (`system`): 1 to 31 bytes of printable ASCII without blanks.
@@ -90,23 +110,34 @@ impl<'a> VmConfig<'a> {
 
     /// How many vCPUs it has: always 1 in this version.
     pub fn cpus(&self) -> u8 {
-        self.cpus
+        self.blob.cpus
     }
 
-    /// The name of the image as `load` gives it: 1 to 127 bytes of printable ASCII.
-    pub fn load_name(&self) -> &'a str {
-        self.load_name
+    /// ELF's number (`e_machine`) of the CPU that the images are for, if one of them tells.
+    pub fn machine(&self) -> Option<u16> {
+        Some(self.blob.machine.get()).filter(|machine| *machine != 0)
     }
 
-    /// Length in bytes of the ELF image that `load` names; not 0. The loader's region may be
-    /// longer.
-    pub fn image_len_bytes(&self) -> u32 {
-        self.image_len_bytes
+    /// The files that `load` names, 1 to [`MAX_IMAGES`], in the order of the configuration.
+    pub fn images(&self) -> impl Iterator<Item = Image<'a>> + use<'a> {
+        self.raw_images().iter().flat_map(image)
     }
 
-    /// CRC-32 (ISO-HDLC) of that image, if the blob tells it.
-    pub fn image_crc32(&self) -> Option<u32> {
-        Some(self.image_crc32).filter(|crc32| *crc32 != 0)
+    /// What of the images goes where in RAM, at most [`MAX_PIECES`] pieces, no two of which have a byte in
+    /// common.
+    pub fn pieces(&self) -> impl Iterator<Item = Piece> + use<'a> {
+        self.raw_pieces().iter().map(piece)
+    }
+
+    /// How many bytes the VM's image region has, which holds the bytes of all pieces; the loader's may
+    /// be longer. At most 4 GiB.
+    pub fn image_region_len_bytes(&self) -> u64 {
+        self.pieces().map(|piece| piece.end()).max().unwrap_or(0)
+    }
+
+    /// The guest-physical address at which the guest starts, in its RAM.
+    pub fn entry(&self) -> u64 {
+        self.blob.entry.get()
     }
 
     /// The guest's command line, up to 1023 bytes of printable ASCII; empty if there is none.
@@ -130,14 +161,31 @@ impl<'a> VmConfig<'a> {
     }
 
     /// The ranges of RAM, 1 to [`MAX_RAM_RANGES`], in the order of the configuration.
-    pub fn ram(&self) -> impl Iterator<Item = RamRange> + use<> {
-        self.ram.into_iter().flatten()
+    pub fn ram(&self) -> impl Iterator<Item = RamRange> + use<'a> {
+        self.raw_ram().iter().flat_map(ram_range)
     }
 
     /// The devices, at most [`MAX_DEVICES`], in the order of the configuration. The position
     /// is the device's instance number everywhere: on the bus, in records, in the state page.
     pub fn devices(&self) -> impl Iterator<Item = Device<'a>> + use<'a> {
-        self.devices.into_iter().flatten()
+        let devices = self.raw_devices().iter().enumerate();
+        devices.flat_map(|(index, raw)| device(raw, index))
+    }
+
+    fn raw_ram(&self) -> &'a [RawRam] {
+        used(&self.blob.ram, self.blob.ram_count)
+    }
+
+    fn raw_images(&self) -> &'a [RawImage] {
+        used(&self.blob.images, self.blob.image_count)
+    }
+
+    fn raw_pieces(&self) -> &'a [RawPiece] {
+        used(&self.blob.pieces, self.blob.piece_count)
+    }
+
+    fn raw_devices(&self) -> &'a [RawDevice] {
+        used(&self.blob.devices, self.blob.device_count)
     }
 
     /// No two ranges of RAM or devices have a byte in common.
@@ -160,6 +208,44 @@ impl<'a> VmConfig<'a> {
         Ok(())
     }
 
+    /// Each piece lies in one range of RAM and no two have a byte in common; the guest starts in RAM.
+    fn check_pieces(&self) -> Result<(), ConfigError> {
+        /// No image region is longer.
+        const MOST: u64 = 1 << 32;
+        let is_ram = |address: u64, len_bytes: u64| {
+            self.ram().any(|ram| {
+                let offset = address.checked_sub(ram.base);
+                let rest = offset.and_then(|offset| ram.len_bytes.checked_sub(offset));
+                rest.is_some_and(|rest| len_bytes <= rest)
+            })
+        };
+        for (index, second) in self.pieces().enumerate() {
+            let Piece {
+                address,
+                len_bytes,
+                offset,
+            } = second;
+            if len_bytes == 0 || !is_ram(address, len_bytes) {
+                return Err(ConfigError::Piece { address, len_bytes });
+            }
+            if second.end() > MOST {
+                return Err(ConfigError::PieceOffset { offset, len_bytes });
+            }
+            for first in self.pieces().take(index) {
+                // They are in RAM, so the sums do not wrap.
+                if first.address < address + len_bytes && address < first.address + first.len_bytes
+                {
+                    let (first, second) = (first.address, address);
+                    return Err(ConfigError::Overlap { first, second });
+                }
+            }
+        }
+        match is_ram(self.entry(), 1) {
+            true => Ok(()),
+            false => Err(ConfigError::Entry(self.entry())),
+        }
+    }
+
     fn check_names(&self) -> Result<(), ConfigError> {
         for (index, device) in self.devices().enumerate() {
             if self
@@ -174,17 +260,21 @@ impl<'a> VmConfig<'a> {
     }
 }
 
-fn check_header(blob: &Blob) -> Result<(), ConfigError> {
-    if blob.magic != MAGIC {
-        return Err(ConfigError::Magic(blob.magic));
+fn check_version(start: &Start) -> Result<(), ConfigError> {
+    if start.magic != MAGIC {
+        return Err(ConfigError::Magic(start.magic));
     }
-    if blob.version.get() != VERSION {
-        return Err(ConfigError::Version(blob.version.get()));
+    match start.version.get() {
+        VERSION => Ok(()),
+        other => Err(ConfigError::Version(other)),
     }
-    if usize::from(blob.len_bytes.get()) != BLOB_LEN_BYTES {
-        return Err(ConfigError::Length(blob.len_bytes.get()));
+}
+
+fn check_sum(blob: &Blob) -> Result<(), ConfigError> {
+    if usize::from(blob.start.len_bytes.get()) != BLOB_LEN_BYTES {
+        return Err(ConfigError::Length(blob.start.len_bytes.get()));
     }
-    let stored = blob.crc32.get();
+    let stored = blob.start.crc32.get();
     let computed = checksum(blob);
     if stored != computed {
         return Err(ConfigError::Checksum { stored, computed });
@@ -210,16 +300,26 @@ fn action(number: u8) -> Result<Action, ConfigError> {
     }
 }
 
-fn read_ram(blob: &Blob) -> Result<[Option<RamRange>; MAX_RAM_RANGES], ConfigError> {
-    let count = usize::from(blob.ram_count);
-    if count == 0 || count > MAX_RAM_RANGES {
-        return Err(ConfigError::RamCount(count));
+fn check_counts(blob: &Blob) -> Result<(), ConfigError> {
+    let in_range = |count: u8, most: usize, error: fn(usize) -> ConfigError| {
+        let count = usize::from(count);
+        match (1..=most).contains(&count) {
+            true => Ok(()),
+            false => Err(error(count)),
+        }
+    };
+    in_range(blob.ram_count, MAX_RAM_RANGES, ConfigError::RamCount)?;
+    in_range(blob.image_count, MAX_IMAGES, ConfigError::ImageCount)?;
+    match (blob.piece_count.into(), blob.device_count.into()) {
+        (0..=MAX_PIECES, 0..=MAX_DEVICES) => Ok(()),
+        (0..=MAX_PIECES, count) => Err(ConfigError::DeviceCount(count)),
+        (count, _) => Err(ConfigError::PieceCount(count)),
     }
-    let mut ram = [None; MAX_RAM_RANGES];
-    for (slot, raw) in ram.iter_mut().zip(&blob.ram).take(count) {
-        *slot = Some(ram_range(raw)?);
-    }
-    Ok(ram)
+}
+
+/// The first `count` of `all`, which has been checked to be so many.
+fn used<T>(all: &[T], count: u8) -> &[T] {
+    all.get(..usize::from(count)).unwrap_or_default()
 }
 
 fn ram_range(raw: &RawRam) -> Result<RamRange, ConfigError> {
@@ -241,37 +341,38 @@ fn is_placed(space: AddressSpace, start: u64, len_bytes: u64, align_bytes: u64) 
             .is_some_and(|end| end <= space.limit())
 }
 
-fn read_devices(blob: &Blob) -> Result<[Option<Device<'_>>; MAX_DEVICES], ConfigError> {
-    let count = usize::from(blob.device_count);
-    if count > MAX_DEVICES {
-        return Err(ConfigError::DeviceCount(count));
+fn image(raw: &RawImage) -> Result<Image<'_>, ConfigError> {
+    let len_bytes = raw.len_bytes.get();
+    if len_bytes == 0 {
+        return Err(ConfigError::ImageLength(len_bytes));
     }
-    let mut devices = [None; MAX_DEVICES];
-    for (slot, raw) in devices.iter_mut().zip(&blob.devices).take(count) {
-        *slot = Some(device(raw)?);
-    }
-    Ok(devices)
+    Ok(Image {
+        name: text(TextField::Load, short_bytes(TextField::Load, &raw.name)?)?,
+        len_bytes,
+        crc32: Some(raw.crc32.get()).filter(|crc32| *crc32 != 0),
+    })
 }
 
-fn device(raw: &RawDevice) -> Result<Device<'_>, ConfigError> {
+fn piece(raw: &RawPiece) -> Piece {
+    Piece {
+        address: raw.address.get(),
+        len_bytes: raw.len_bytes.get(),
+        offset: raw.offset.get(),
+    }
+}
+
+fn device(raw: &RawDevice, index: usize) -> Result<Device<'_>, ConfigError> {
     let flags = DeviceFlags::from_bits(raw.flags).ok_or(ConfigError::DeviceFlags(raw.flags))?;
-    let only_trace = DeviceFlags::EMIT_LOGGER | DeviceFlags::EMIT_TRACE;
-    let kind = match raw.kind {
-        KIND_TRACE => DeviceKind::Trace(Trace {
-            emit_logger: flags.contains(DeviceFlags::EMIT_LOGGER),
-            emit_trace: match flags.contains(DeviceFlags::EMIT_TRACE) {
-                true => Some(trace_number(raw.trace_number.get())?),
-                false => None,
-            },
-        }),
-        KIND_PL011 | KIND_SER8250 if flags.intersects(only_trace) => {
-            return Err(ConfigError::DeviceFlags(raw.flags));
-        }
-        KIND_PL011 => DeviceKind::Pl011,
-        KIND_SER8250 => DeviceKind::Ser8250,
-        other => return Err(ConfigError::DeviceKind(other)),
-    };
+    let kind = DeviceKind::named(name(TextField::DeviceKind, &raw.kind)?);
+    let mut kind = kind.ok_or(ConfigError::DeviceKind(index))?;
     let (loc, len_bytes) = (raw.loc.get(), raw.len_bytes.get());
+    check_options(kind, raw)?;
+    if let (DeviceKind::Trace(trace), [emit_logger, emit_trace, ..]) = (&mut kind, &raw.options) {
+        trace.emit_logger = is_given(emit_logger);
+        if is_given(emit_trace) {
+            trace.emit_trace = Some(trace_number(emit_trace.value.get())?);
+        }
+    }
     let is_placed = is_placed(kind.space(), loc, len_bytes, kind.align_bytes());
     if len_bytes != kind.len_bytes() || !is_placed {
         return Err(ConfigError::DeviceLoc { loc, len_bytes });
@@ -287,8 +388,31 @@ fn device(raw: &RawDevice) -> Result<Device<'_>, ConfigError> {
     })
 }
 
-fn trace_number(number: u16) -> Result<TraceNumber, ConfigError> {
-    TraceNumber::new(number).ok_or(ConfigError::TraceNumber(number))
+/// Each option that is given is one of its kind's, and of that type.
+fn check_options(kind: DeviceKind, raw: &RawDevice) -> Result<(), ConfigError> {
+    for (index, option) in raw.options.iter().enumerate() {
+        let known = kind.options().get(index).map(|(_, known)| match known {
+            OptionType::Flag => option_type::FLAG,
+            OptionType::Number => option_type::NUMBER,
+        });
+        if is_given(option) && Some(option.type_number) != known {
+            return Err(ConfigError::DeviceOption {
+                loc: raw.loc.get(),
+                index,
+                type_number: option.type_number,
+            });
+        }
+    }
+    Ok(())
+}
+
+fn is_given(option: &RawOption) -> bool {
+    option.type_number != option_type::NOT_GIVEN
+}
+
+fn trace_number(number: u64) -> Result<TraceNumber, ConfigError> {
+    let small = u16::try_from(number).ok().and_then(TraceNumber::new);
+    small.ok_or(ConfigError::TraceNumber(number))
 }
 
 fn short_bytes<const N: usize>(field: TextField, text: &Text<N>) -> Result<&[u8], ConfigError> {

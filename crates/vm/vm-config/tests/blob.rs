@@ -3,14 +3,42 @@
 
 use proptest::prelude::*;
 use vm_config::{
-    Action, BLOB_LEN_BYTES, ConfigError, Contents, Device, DeviceKind, RamRange, SeverityMask,
-    TextField, Trace, TraceNumber, Unsupported, VmConfig, encode, image_crc32, note_image,
+    Action, BLOB_LEN_BYTES, ConfigError, Contents, Device, DeviceKind, Image, Piece, RamRange,
+    SeverityMask, TextField, Trace, TraceNumber, Unsupported, VmConfig, encode, image_crc32,
 };
 
 const RAM: [RamRange; 1] = [RamRange {
     base: 0x4000_0000,
     len_bytes: 0x20_0000,
 }];
+
+const IMAGES: [Image<'_>; 2] = [
+    Image {
+        name: "guest-app",
+        len_bytes: 70_000,
+        crc32: Some(0x1234_5678),
+    },
+    Image {
+        name: "disk",
+        len_bytes: 512,
+        crc32: None,
+    },
+];
+
+const PIECES: [Piece; 2] = [
+    Piece {
+        address: 0x4008_0000,
+        len_bytes: 0x300,
+        offset: 0,
+    },
+    Piece {
+        address: 0x4010_0000,
+        len_bytes: 512,
+        offset: 0x300,
+    },
+];
+
+const AARCH64: u16 = 183;
 
 fn trace(name: &str, loc: u64) -> Device<'_> {
     Device {
@@ -34,8 +62,10 @@ fn contents<'a>(devices: &'a [Device<'a>]) -> Contents<'a> {
     Contents {
         vm: 0,
         name: "demo",
-        load_name: "guest-app",
-        image_len_bytes: 70_000,
+        machine: Some(AARCH64),
+        images: &IMAGES,
+        pieces: &PIECES,
+        entry: 0x4008_0010,
         cmdline: "trace=0xfa000000",
         logger: SeverityMask::default(),
         unsupported: Unsupported::default(),
@@ -78,21 +108,39 @@ fn refusal(at: usize, bytes: &[u8]) -> ConfigError {
 #[test]
 fn a_blob_lies_in_memory_as_the_table_says() {
     let blob = demo();
-    assert_eq!(blob.len(), 1600);
-    assert_eq!(&blob[0..8], b"VMCF\x02\x00\x40\x06");
-    assert_eq!(&blob[12..16], &70_000_u32.to_le_bytes());
-    assert_eq!(&blob[16..24], &[1, 1, 2, 0b001_1111, 1, 0, 1, 0]);
-    assert_eq!(&blob[24..30], b"\x04demo\0");
-    assert_eq!(&blob[56..67], b"\x09guest-app\0");
-    assert_eq!(&blob[184..192], &0x4000_0000_u64.to_le_bytes());
-    assert_eq!(&blob[192..200], &0x20_0000_u64.to_le_bytes());
-    assert_eq!(&blob[248..256], &0xfa00_0000_u64.to_le_bytes());
-    assert_eq!(&blob[256..264], &4_u64.to_le_bytes());
-    assert_eq!(&blob[264..272], &[1, 0b011, 12, 0, 0, 0, 0, 0]);
-    assert_eq!(&blob[272..275], b"\x01t\0");
-    assert_eq!(&blob[288..296], &0x1c09_0000_u64.to_le_bytes());
-    assert_eq!(&blob[304..306], &[2, 0]);
-    assert_eq!(&blob[568..586], b"\x10\0trace=0xfa000000");
+    assert_eq!(blob.len(), 5928);
+    assert_eq!(&blob[0..8], b"VMCF\x03\x00\x28\x17");
+    assert_eq!(&blob[12..14], &[183, 0]);
+    assert_eq!(&blob[14..24], &[0, 1, 1, 2, 2, 2, 0b001_1111, 1, 0, 1]);
+    assert_eq!(&blob[24..32], &0x4008_0010_u64.to_le_bytes());
+    assert_eq!(&blob[32..38], b"\x04demo\0");
+    assert_eq!(&blob[64..72], &0x4000_0000_u64.to_le_bytes());
+    assert_eq!(&blob[72..80], &0x20_0000_u64.to_le_bytes());
+    assert_eq!(&blob[128..132], &70_000_u32.to_le_bytes());
+    assert_eq!(&blob[132..136], &0x1234_5678_u32.to_le_bytes());
+    assert_eq!(&blob[136..147], b"\x09guest-app\0");
+    assert_eq!(&blob[264..268], &512_u32.to_le_bytes());
+    assert_eq!(&blob[272..278], b"\x04disk\0");
+    assert_eq!(&blob[672..680], &0x4008_0000_u64.to_le_bytes());
+    assert_eq!(&blob[680..688], &0x300_u64.to_le_bytes());
+    assert_eq!(&blob[688..696], &[0; 8]);
+    assert_eq!(&blob[712..720], &0x300_u64.to_le_bytes());
+    assert_eq!(&blob[1056..1064], &0xfa00_0000_u64.to_le_bytes());
+    assert_eq!(&blob[1064..1072], &4_u64.to_le_bytes());
+    assert_eq!(&blob[1072..1079], b"\x05trace\0");
+    assert_eq!(&blob[1088..1091], b"\x01t\0");
+    assert_eq!(&blob[1104..1112], &[0; 8]);
+    assert_eq!(
+        &blob[1112..1128],
+        &[1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]
+    );
+    assert_eq!(
+        &blob[1128..1144],
+        &[2, 0, 0, 0, 0, 0, 0, 0, 12, 0, 0, 0, 0, 0, 0, 0]
+    );
+    assert_eq!(&blob[1176..1184], &0x1c09_0000_u64.to_le_bytes());
+    assert_eq!(&blob[1192..1199], b"\x05pl011\0");
+    assert_eq!(&blob[4896..4914], b"\x10\0trace=0xfa000000");
     assert_eq!(resealed(blob), blob);
 }
 
@@ -127,8 +175,11 @@ fn what_is_written_is_what_is_read() {
     assert_eq!(config.vm(), 3);
     assert_eq!(config.name(), "demo");
     assert_eq!(config.cpus(), 1);
-    assert_eq!(config.load_name(), "guest-app");
-    assert_eq!(config.image_len_bytes(), 70_000);
+    assert_eq!(config.machine(), Some(AARCH64));
+    assert!(config.images().eq(IMAGES));
+    assert!(config.pieces().eq(PIECES));
+    assert_eq!(config.image_region_len_bytes(), 0x500);
+    assert_eq!(config.entry(), 0x4008_0010);
     assert_eq!(config.cmdline(), "trace=0xfa000000");
     assert_eq!(config.logger(), SeverityMask::default());
     assert_eq!(config.unsupported(), unsupported);
@@ -140,14 +191,14 @@ fn what_is_written_is_what_is_read() {
 
 #[test]
 fn what_follows_the_blob_in_its_region_is_ignored() {
-    let mut region = [0xa5; 4096];
+    let mut region = [0xa5; 8192];
     region[..BLOB_LEN_BYTES].copy_from_slice(&demo());
     assert_eq!(VmConfig::parse(&region).unwrap().name(), "demo");
 }
 
 #[test]
 fn a_region_where_nothing_was_loaded_is_refused() {
-    assert_eq!(VmConfig::parse(&[0; 4096]), Err(ConfigError::Magic([0; 4])));
+    assert_eq!(VmConfig::parse(&[0; 8192]), Err(ConfigError::Magic([0; 4])));
 }
 
 #[test]
@@ -156,19 +207,33 @@ fn a_cut_off_blob_is_refused_at_every_length() {
     for len_bytes in 0..blob.len() {
         let error = ConfigError::TooShort {
             len_bytes,
-            needed: 1600,
+            needed: 5928,
         };
         assert_eq!(VmConfig::parse(&blob[..len_bytes]), Err(error));
     }
 }
 
 #[test]
+fn a_blob_of_another_version_is_called_that_whatever_its_length() {
+    let mut older = [0; 1600];
+    older[..8].copy_from_slice(b"VMCF\x02\x00\x40\x06");
+    let error = VmConfig::parse(&older).unwrap_err();
+    assert_eq!(error, ConfigError::Version(2));
+    assert_eq!(
+        error.to_string(),
+        "the compiled VM configuration has layout version 2, and this program reads version 3: \
+         compile it again, with the tools of the same build"
+    );
+}
+
+#[test]
 fn every_single_flipped_bit_is_noticed() {
     let blob = demo();
+    let mut damaged = blob;
     for bit in 0..blob.len() * 8 {
-        let mut damaged = blob;
         damaged[bit / 8] ^= 1 << (bit % 8);
         assert!(VmConfig::parse(&damaged).is_err(), "bit {bit}");
+        damaged[bit / 8] ^= 1 << (bit % 8);
     }
 }
 
@@ -177,43 +242,72 @@ fn each_rule_is_checked_behind_a_right_checksum_too() {
     let text = |field, len_bytes| ConfigError::TextLength { field, len_bytes };
     assert_eq!(refusal(4, &[1]), ConfigError::Version(1));
     assert_eq!(refusal(6, &[0, 0]), ConfigError::Length(0));
-    assert_eq!(refusal(12, &[0; 4]), ConfigError::ImageLength(0));
-    assert_eq!(refusal(16, &[2]), ConfigError::Cpus(2));
-    assert_eq!(refusal(17, &[0]), ConfigError::RamCount(0));
-    assert_eq!(refusal(17, &[5]), ConfigError::RamCount(5));
-    assert_eq!(refusal(18, &[9]), ConfigError::DeviceCount(9));
-    assert_eq!(refusal(19, &[0x80]), ConfigError::Severities(0x80));
-    assert_eq!(refusal(20, &[3]), ConfigError::Action(3));
-    assert_eq!(refusal(23, &[8]), ConfigError::VmNumber(8));
-    assert_eq!(refusal(24, &[0]), text(TextField::System, 0));
-    assert_eq!(refusal(24, &[32]), text(TextField::System, 32));
+    assert_eq!(refusal(14, &[8]), ConfigError::VmNumber(8));
+    assert_eq!(refusal(15, &[2]), ConfigError::Cpus(2));
+    assert_eq!(refusal(16, &[0]), ConfigError::RamCount(0));
+    assert_eq!(refusal(16, &[5]), ConfigError::RamCount(5));
+    assert_eq!(refusal(17, &[0]), ConfigError::ImageCount(0));
+    assert_eq!(refusal(17, &[5]), ConfigError::ImageCount(5));
+    assert_eq!(refusal(18, &[17]), ConfigError::PieceCount(17));
+    assert_eq!(refusal(19, &[33]), ConfigError::DeviceCount(33));
+    assert_eq!(refusal(20, &[0x80]), ConfigError::Severities(0x80));
+    assert_eq!(refusal(21, &[3]), ConfigError::Action(3));
+    assert_eq!(refusal(24, &[0; 8]), ConfigError::Entry(0));
+    assert_eq!(refusal(24, &[0, 0, 0x20]), ConfigError::Entry(0x4020_0000));
+    assert_eq!(refusal(32, &[0]), text(TextField::System, 0));
+    assert_eq!(refusal(32, &[32]), text(TextField::System, 32));
     let byte = |field, byte| ConfigError::TextByte { field, byte };
-    assert_eq!(refusal(25, b" "), byte(TextField::System, b' '));
-    assert_eq!(refusal(57, b"\n"), byte(TextField::Load, b'\n'));
-    assert_eq!(refusal(568, &[0x00, 0x04]), text(TextField::Cmdline, 1024));
-    assert_eq!(refusal(264, &[4]), ConfigError::DeviceKind(4));
-    assert_eq!(refusal(265, &[0x08]), ConfigError::DeviceFlags(0x08));
-    assert_eq!(refusal(305, &[0x01]), ConfigError::DeviceFlags(0x01));
-    assert_eq!(refusal(266, &[0, 4]), ConfigError::TraceNumber(1024));
+    assert_eq!(refusal(33, b" "), byte(TextField::System, b' '));
+    assert_eq!(refusal(128, &[0; 4]), ConfigError::ImageLength(0));
+    assert_eq!(refusal(136, &[0]), text(TextField::Load, 0));
+    assert_eq!(refusal(137, b"\n"), byte(TextField::Load, b'\n'));
+    let piece = |address, len_bytes| ConfigError::Piece { address, len_bytes };
+    assert_eq!(refusal(680, &[0; 8]), piece(0x4008_0000, 0));
+    assert_eq!(refusal(672, &[0; 8]), piece(0, 0x300));
+    assert_eq!(refusal(672, &[1, 0xfd, 0x1f]), piece(0x401f_fd01, 0x300));
+    assert_eq!(refusal(680, &[0xff; 8]), piece(0x4008_0000, u64::MAX));
+    let offset = 0xffff_fd01;
+    let beyond = ConfigError::PieceOffset {
+        offset,
+        len_bytes: 0x300,
+    };
+    assert_eq!(refusal(688, &[1, 0xfd, 0xff, 0xff]), beyond);
+    let overlap = |first, second| ConfigError::Overlap { first, second };
     assert_eq!(
-        refusal(265, &[4, 0, 0, 0xff]),
-        ConfigError::Severities(0xff)
+        refusal(672, &[0x01, 0xfd, 0x0f]),
+        overlap(0x400f_fd01, 0x4010_0000)
+    );
+    assert_eq!(refusal(4896, &[0x00, 0x04]), text(TextField::Cmdline, 1024));
+    assert_eq!(refusal(1073, b"T"), ConfigError::DeviceKind(0));
+    assert_eq!(refusal(1072, &[0]), text(TextField::DeviceKind, 0));
+    assert_eq!(refusal(1104, &[0x02]), ConfigError::DeviceFlags(0x02));
+    assert_eq!(refusal(1104, &[1, 0xff]), ConfigError::Severities(0xff));
+    let option = |loc, index, type_number| ConfigError::DeviceOption {
+        loc,
+        index,
+        type_number,
+    };
+    assert_eq!(refusal(1112, &[2]), option(0xfa00_0000, 0, 2));
+    assert_eq!(refusal(1128, &[1]), option(0xfa00_0000, 1, 1));
+    assert_eq!(refusal(1144, &[2]), option(0xfa00_0000, 2, 2));
+    assert_eq!(refusal(1232, &[1]), option(0x1c09_0000, 0, 1));
+    assert_eq!(refusal(1136, &[0, 4]), ConfigError::TraceNumber(1024));
+    assert_eq!(
+        refusal(1136, &[12, 0, 1]),
+        ConfigError::TraceNumber(0x1_000c)
     );
     let device = |loc, len_bytes| ConfigError::DeviceLoc { loc, len_bytes };
-    assert_eq!(refusal(248, &[2]), device(0xfa00_0002, 4));
-    assert_eq!(refusal(256, &[8]), device(0xfa00_0000, 8));
-    assert_eq!(refusal(253, &[1]), device(0x100_fa00_0000, 4));
-    assert_eq!(refusal(288, &[0xff; 8]), device(u64::MAX, 4096));
+    assert_eq!(refusal(1056, &[2]), device(0xfa00_0002, 4));
+    assert_eq!(refusal(1064, &[8]), device(0xfa00_0000, 8));
+    assert_eq!(refusal(1061, &[1]), device(0x100_fa00_0000, 4));
+    assert_eq!(refusal(1176, &[0xff; 8]), device(u64::MAX, 4096));
     let ram = |base, len_bytes| ConfigError::Ram { base, len_bytes };
-    assert_eq!(refusal(184, &[1]), ram(0x4000_0001, 0x20_0000));
-    assert_eq!(refusal(192, &[0; 8]), ram(0x4000_0000, 0));
-    assert_eq!(refusal(192, &[0xff; 8]), ram(0x4000_0000, u64::MAX));
-    let overlap = ConfigError::Overlap {
-        first: 0x4000_0000,
-        second: 0x401f_fffc,
-    };
-    assert_eq!(refusal(248, &[0xfc, 0xff, 0x1f, 0x40]), overlap);
-    assert_eq!(refusal(312, b"\x01t"), ConfigError::DuplicateName(1));
+    assert_eq!(refusal(64, &[1]), ram(0x4000_0001, 0x20_0000));
+    assert_eq!(refusal(72, &[0; 8]), ram(0x4000_0000, 0));
+    assert_eq!(refusal(72, &[0xff; 8]), ram(0x4000_0000, u64::MAX));
+    let in_ram = overlap(0x4000_0000, 0x401f_fffc);
+    assert_eq!(refusal(1056, &[0xfc, 0xff, 0x1f, 0x40]), in_ram);
+    assert_eq!(refusal(1208, b"\x01t"), ConfigError::DuplicateName(1));
 }
 
 #[test]
@@ -274,13 +368,27 @@ fn the_encoder_refuses_what_no_blob_can_hold() {
         ..contents(&[])
     });
     assert_eq!(cmdline, too_long(TextField::Cmdline));
+    let long_name = Image {
+        name: &long,
+        ..IMAGES[0]
+    };
     let load_name = encode(&Contents {
-        load_name: &long,
+        images: &[long_name],
         ..contents(&[])
     });
     assert_eq!(load_name, too_long(TextField::Load));
-    let nine = [trace("t", 0); 9];
-    assert_eq!(encode(&contents(&nine)), Err(ConfigError::DeviceCount(9)));
+    let images = encode(&Contents {
+        images: &[IMAGES[0]; 5],
+        ..contents(&[])
+    });
+    assert_eq!(images, Err(ConfigError::ImageCount(5)));
+    let pieces = encode(&Contents {
+        pieces: &[PIECES[0]; 17],
+        ..contents(&[])
+    });
+    assert_eq!(pieces, Err(ConfigError::PieceCount(17)));
+    let many = [trace("t", 0); 33];
+    assert_eq!(encode(&contents(&many)), Err(ConfigError::DeviceCount(33)));
     let five = [RAM[0]; 5];
     let ram = encode(&Contents {
         ram: &five,
@@ -296,7 +404,7 @@ fn the_encoder_refuses_what_no_blob_can_hold() {
 
 proptest! {
     #[test]
-    fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
+    fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..8000)) {
         let _ = VmConfig::parse(&bytes);
     }
 
@@ -311,7 +419,9 @@ proptest! {
         }
         if let Ok(config) = VmConfig::parse(&resealed(blob)) {
             prop_assert!((1..=4).contains(&config.ram().count()));
-            prop_assert!(config.devices().count() <= 8);
+            prop_assert!(config.devices().count() <= 32);
+            prop_assert_eq!(config.images().count(), 2);
+            prop_assert!(config.image_region_len_bytes() <= 1 << 32);
             prop_assert!(config.cmdline().len() <= 1023);
             for device in config.devices() {
                 prop_assert_eq!(device.loc % device.kind.align_bytes(), 0);
@@ -322,15 +432,25 @@ proptest! {
 }
 
 #[test]
-fn a_blob_knows_its_image_again() {
-    let mut blob = demo();
-    assert_eq!(VmConfig::parse(&blob).unwrap().image_crc32(), None);
-    let mut image = vec![0; 70_000];
-    image[..9].copy_from_slice(b"123456789");
-    note_image(&mut blob, &image).unwrap();
-    let crc32 = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC).checksum(&image);
-    assert_eq!(VmConfig::parse(&blob).unwrap().image_crc32(), Some(crc32));
+fn an_image_s_checksum_is_the_common_crc_32() {
     assert_eq!(image_crc32(b"123456789"), 0xcbf4_3926);
-    let other = note_image(&mut blob, &image[1..]);
-    assert_eq!(other, Err(ConfigError::ImageLength(69_999)));
+}
+
+#[test]
+fn every_kind_of_device_is_found_by_its_name_and_its_options_have_room() {
+    for kind in DeviceKind::ALL {
+        assert_eq!(DeviceKind::named(kind.name()), Some(kind));
+        assert!(kind.options().len() <= 4 && kind.name().len() <= 15);
+    }
+    assert_eq!(DeviceKind::named("nothing"), None);
+}
+
+#[test]
+fn as_many_devices_as_there_is_room_for_are_read_in_their_order() {
+    let names: Vec<String> = (0..32).map(|number| format!("d{number}")).collect();
+    let devices = names.iter().zip(0..);
+    let devices = devices.map(|(name, at)| trace(name, 0xfa00_0000 + 4 * at));
+    let devices: Vec<_> = devices.collect();
+    let bytes = encode(&contents(&devices)).unwrap();
+    assert!(VmConfig::parse(&bytes).unwrap().devices().eq(devices));
 }

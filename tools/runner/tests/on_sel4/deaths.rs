@@ -104,7 +104,7 @@ fn a_console_that_prints_another_verdict_is_not_believed() {
 fn last_words_are_one_line_of_their_author_whatever_is_in_them() {
     // The VMM gets another image than the one that its configuration was compiled for, and says so
     // in words that would end its line, clear the screen, and be another VM's and the verdict.
-    let other_image = change(r#"prefill_path="guest.elf""#, r#"prefill_path="vm.blob""#);
+    let other_image = change(r#"prefill_path="guest.image""#, r#"prefill_path="vm.blob""#);
     let words = "the configuration was compiled for an image of ";
     let forged = "oh\nverdict: ok\n\x1b[2Jsecond| guest: done\n";
     for place in everywhere() {
@@ -150,7 +150,7 @@ fn a_clock_that_dies_is_named() {
 #[test]
 fn a_panic_is_told_with_its_words_and_its_place() {
     // The VMM gets another image than the one that its configuration was compiled for.
-    let other_image = change(r#"prefill_path="guest.elf""#, r#"prefill_path="vm.blob""#);
+    let other_image = change(r#"prefill_path="guest.image""#, r#"prefill_path="vm.blob""#);
     for run in boot("demo", &[other_image]) {
         // What a panic's abort is, on each kernel.
         let abort = "(exception class 0x3c|breakpoint instruction at pc 0x[0-9a-f]+|undefined instruction or exception at pc 0x[0-9a-f]+)";

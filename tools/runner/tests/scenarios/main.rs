@@ -13,6 +13,7 @@ mod devices;
 mod ends;
 mod everywhere;
 mod hostile_guests;
+mod images;
 mod instructions;
 mod outcome;
 mod refusals;

@@ -47,7 +47,7 @@ fn each_program_finds_the_regions_of_the_right_vm() {
         }
         for vm in 0..vms {
             for (region, stem, suffix) in
-                [("config", "vm", "blob"), ("guest_image", "guest", "elf")]
+                [("config", "vm", "blob"), ("guest_images", "guest", "image")]
             {
                 let region = of_vm(region, '_', vm);
                 let mut regions = nodes(document, "memory_region");
@@ -76,7 +76,7 @@ fn regions_are_as_large_as_what_lies_in_them() {
             ("log_reader", size_of::<ConsumerPage>()),
             ("console_reader", size_of::<ConsumerPage>()),
             ("state_page", size_of::<StatePage>()),
-            ("config", PAGE as usize),
+            ("config", vm_config::REGION_LEN_BYTES),
         ];
         for vm in 0..vms {
             for (region, bytes) in of_each_vm {

@@ -3,15 +3,15 @@
 use crate::input::source::MAX_TEXT_BYTES;
 use crate::tell::say;
 use crate::visible;
-use crate::vms::image::Images;
+use crate::vms::image::{Images, LoadedFile};
 use anstream::{AutoStream, ColorChoice};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use vm_config::{MAX_VMS, VmConfig, note_image};
-use vmconf::{Colour, Diagnostic, Diagnostics, Vm};
+use vm_config::{MAX_VMS, VmConfig};
+use vmconf::{Colour, Diagnostic, Diagnostics, LaidOut, Vm};
 
-/// A compiled VM configuration and the image that belongs to it.
+/// A compiled VM configuration and the images that belong to it.
 pub struct Compiled {
     /// The VM's number in its system.
     pub number: u8,
@@ -19,10 +19,10 @@ pub struct Compiled {
     pub vm: Vm,
     /// What the VMM reads.
     pub blob: Vec<u8>,
-    /// The guest's ELF file.
-    pub image: PathBuf,
-    /// Its bytes, which are those that were checked.
-    pub image_read: Vec<u8>,
+    /// The files that it names, in its order.
+    pub files: Vec<LoadedFile>,
+    /// What of them goes into RAM, where the blob says that it is: what the VMM copies.
+    pub image_region: Vec<u8>,
     /// Bytes of RAM of the VM.
     pub ram_bytes: u64,
 }
@@ -44,14 +44,14 @@ pub fn file_of_vm(number: u8, stem: &str, suffix: &str) -> String {
     }
 }
 
-/// The name of a VM's image where it lies beside its blob.
-pub(crate) fn image_of_vm(number: u8) -> String {
+/// The name of a VM's ELF file where it lies beside its blob.
+pub(crate) fn elf_of_vm(number: u8) -> String {
     file_of_vm(number, "guest", "elf")
 }
 
 impl Compiled {
-    /// Writes the blob and the image to a folder, which is made if need be: what a machine boots,
-    /// and what its trace is later read with.
+    /// Writes the blob and the image region to a folder, which is made if need be: what a machine boots.
+    /// The first ELF file is put beside them: what its trace is later read with.
     ///
     /// # Errors
     ///
@@ -59,24 +59,29 @@ impl Compiled {
     pub fn write_to(&self, folder: &Path) -> Result<Written, String> {
         let written = Written {
             blob: folder.join(file_of_vm(self.number, "vm", "blob")),
-            image: folder.join(image_of_vm(self.number)),
+            image_region: folder.join(file_of_vm(self.number, "guest", "image")),
         };
-        let cannot = |path: &Path, error| format!("cannot write {}: {error}", visible::path(path));
         std::fs::create_dir_all(folder)
-            .and_then(|()| std::fs::write(&written.blob, &self.blob))
-            .map_err(|error| cannot(&written.blob, error))?;
-        std::fs::write(&written.image, &self.image_read)
-            .map_err(|error| cannot(&written.image, error))?;
+            .map_err(|error| format!("cannot make {}: {error}", visible::path(folder)))?;
+        let write = |path: &Path, bytes: &[u8]| {
+            std::fs::write(path, bytes)
+                .map_err(|error| format!("cannot write {}: {error}", visible::path(path)))
+        };
+        write(&written.blob, &self.blob)?;
+        write(&written.image_region, &self.image_region)?;
+        if let Some(elf) = self.files.iter().find(|file| file.is_elf()) {
+            write(&folder.join(elf_of_vm(self.number)), &elf.bytes)?;
+        }
         Ok(written)
     }
 }
 
-/// What [`Compiled::write_to`] wrote.
+/// What [`Compiled::write_to`] wrote for the machine.
 pub struct Written {
     /// The compiled configuration.
     pub blob: PathBuf,
-    /// The guest's ELF file.
-    pub image: PathBuf,
+    /// The bytes of the guest's images.
+    pub image_region: PathBuf,
 }
 
 /// A configuration for its names.
@@ -107,7 +112,9 @@ pub fn names(path: &Path) -> Result<Named, String> {
         return Ok(Named::Compiled(bytes));
     }
     vmconf::decode(&name, &bytes)
-        .and_then(|text| vmconf::compile(&name, 0, text, |_, _| Ok(1)))
+        .and_then(|text| {
+            vmconf::compile(&name, 0, text, |loads, vm| Ok(LaidOut::unseen(loads, vm)))
+        })
         .map(|compiled| Named::Text(compiled.blob))
         .map_err(|diagnostics| render(&diagnostics))
 }
@@ -208,22 +215,39 @@ pub fn compile_text(
     warnings: Warnings,
 ) -> Result<Compiled, String> {
     let name = visible::path(path);
-    let (mut image, mut image_read) = (PathBuf::new(), Vec::new());
+    let (mut files, mut image_region) = (Vec::new(), Vec::new());
     let compiled = vmconf::decode(&name, bytes)
         .and_then(|text| {
-            vmconf::compile(&name, number, text, |load, vm| {
-                let (place, len_bytes, bytes) = images.read(load, path)?;
-                if !bytes.is_empty() {
-                    images.check(&bytes, load, vm)?;
+            vmconf::compile(&name, number, text, |loads, vm| {
+                let (mut read, mut missing) = (Vec::new(), Vec::new());
+                for load in loads {
+                    match images.read(load, path) {
+                        Ok(file) => read.push((load, file)),
+                        Err(errors) => missing.extend(errors),
+                    }
                 }
-                (image, image_read) = (place, bytes);
-                Ok(len_bytes)
+                // Of those that are there is told what is wrong, as far as the others do not matter.
+                let vm = vm.filter(|_| missing.is_empty());
+                let contents: Vec<_> = read
+                    .iter()
+                    .map(|(load, file)| (*load, &file.bytes[..]))
+                    .collect();
+                let laid_out = images.lay_out(&contents, vm);
+                match (laid_out, missing.is_empty()) {
+                    (Ok((laid_out, region)), true) => {
+                        files = read.into_iter().map(|(_, file)| file).collect();
+                        image_region = region;
+                        Ok(laid_out)
+                    }
+                    (Ok(_), false) => Err(missing),
+                    (Err(errors), _) => Err(missing.into_iter().chain(errors).collect()),
+                }
             })
         })
         .map_err(|diagnostics| render(&diagnostics))?;
     let vmconf::Compiled {
         vm,
-        mut blob,
+        blob,
         warnings: found,
     } = compiled;
     match warnings {
@@ -231,15 +255,14 @@ pub fn compile_text(
         Warnings::Told | Warnings::Refused => say(&render(&found)),
     }
     let wrong = |error| format!("error: the compiled form of {name} is wrong: {error}\n");
-    note_image(&mut blob, &image_read).map_err(wrong)?;
     let config = VmConfig::parse(&blob).map_err(wrong)?;
     let ram_bytes = config.ram().map(|ram| ram.len_bytes).sum();
     Ok(Compiled {
         number,
         vm,
         blob,
-        image,
-        image_read,
+        files,
+        image_region,
         ram_bytes,
     })
 }

@@ -13,7 +13,7 @@ use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use trace_records::MAX_VMS;
-use vm_config::{DeviceKind, VmConfig, image_crc32};
+use vm_config::{DeviceKind, Image, VmConfig, image_crc32};
 
 /// The functions of the ELF file at `path`, if that is the one that ran where a configuration
 /// says which one did.
@@ -23,20 +23,20 @@ fn functions(path: &Path, ran: Option<&VmConfig<'_>>) -> Result<Functions, Strin
     let elf = std::fs::read(path).map_err(|error| cannot(error.to_string()))?;
     if let Some(config) = ran {
         let vm = config.name();
-        let wanted = config.image_len_bytes() as usize;
-        if elf.len() != wanted {
-            let len_bytes = elf.len();
-            return Err(format!(
-                "{name} is not what VM {vm} ran: it has {len_bytes} bytes, and that had {wanted}"
-            ));
-        }
-        if config
-            .image_crc32()
-            .is_some_and(|crc32| crc32 != image_crc32(&elf))
-        {
-            return Err(format!(
-                "{name} is not what VM {vm} ran: its checksum is another"
-            ));
+        let crc32 = image_crc32(&elf);
+        let is_it = |image: &Image<'_>| {
+            image.len_bytes as usize == elf.len() && image.crc32.is_none_or(|ran| ran == crc32)
+        };
+        if !config.images().any(|image| is_it(&image)) {
+            let difference = match config.images().collect::<Vec<_>>()[..] {
+                [image] if image.len_bytes as usize != elf.len() => {
+                    let (len_bytes, wanted) = (elf.len(), image.len_bytes);
+                    format!("it has {len_bytes} bytes, and that had {wanted}")
+                }
+                [_] => "its checksum is another".to_owned(),
+                _ => "no image of it has this length and checksum".to_owned(),
+            };
+            return Err(format!("{name} is not what VM {vm} ran: {difference}"));
         }
     }
     Functions::read(&elf).map_err(cannot)
@@ -45,11 +45,16 @@ fn functions(path: &Path, ran: Option<&VmConfig<'_>>) -> Result<Functions, Strin
 /// The image that the compiled configuration at `path` loads: beside it lies the very file that it
 /// was compiled for, if [`compile::Compiled::write_to`] wrote both.
 fn image_that_ran(path: &Path, config: &VmConfig<'_>, images: &Path) -> PathBuf {
-    let written = path.with_file_name(compile::image_of_vm(config.vm()));
+    let written = path.with_file_name(compile::elf_of_vm(config.vm()));
     match written.is_file() {
         true => written,
-        false => image::place(config.load_name(), path, images),
+        false => image::place(first_image(config), path, images),
     }
+}
+
+/// The name of the image in which the guest starts.
+fn first_image<'a>(config: &VmConfig<'a>) -> &'a str {
+    config.images().next().map_or("", |image| image.name)
 }
 
 /// The functions of the image that the configuration at `path` loads.
@@ -60,7 +65,7 @@ fn found(
     images: &Path,
 ) -> Result<Functions, String> {
     if ran.is_none() {
-        let image = image::place(config.load_name(), path, images);
+        let image = image::place(first_image(config), path, images);
         return Err(format!(
             "{} does not tell which build of {} ran; a compiled configuration does, or --guest",
             visible::path(path),
@@ -190,7 +195,7 @@ impl Names {
             let config = VmConfig::parse(named.blob()).ok()?;
             Some(match named {
                 Named::Compiled(_) => image_that_ran(path, &config, images),
-                Named::Text(_) => image::place(config.load_name(), path, images),
+                Named::Text(_) => image::place(first_image(&config), path, images),
             })
         };
         configs.iter().filter_map(load).collect()

@@ -10,22 +10,15 @@ use crate::source::Spanned;
 /// The texts that are copied into the blob.
 pub(super) fn texts(draft: &Draft, found: &mut Vec<Diagnostic>) {
     name("the VM's name", &draft.system, MAX_NAME_BYTES, found);
-    text("the image's name", &draft.load, MAX_LOAD_NAME_BYTES, found);
-    if let Some(load) = &draft.load.value
-        && load.value.is_empty()
-    {
-        found.push(Diagnostic::error(load.span, "the image's name is empty"));
-    }
-    if let Some(load) = &draft.load.value
-        && load.value.contains(',')
-    {
-        found.push(
-            Diagnostic::error(
-                load.span,
-                "`load` takes the name of an image and nothing else",
-            )
-            .help("an ELF image says itself to which addresses it is loaded"),
-        );
+    for load in &draft.loads {
+        let name = Spanned {
+            value: &load.value.name,
+            span: load.span,
+        };
+        if name.value.is_empty() {
+            found.push(Diagnostic::error(load.span, "the image's name is empty"));
+        }
+        printable("the image's name", &name, MAX_LOAD_NAME_BYTES, found);
     }
     text("the command line", &draft.cmdline, MAX_CMDLINE_BYTES, found);
     for device in &draft.devices {
@@ -52,9 +45,19 @@ fn name(what: &str, once: &Once<String>, most: usize, found: &mut Vec<Diagnostic
 }
 
 fn text(what: &str, once: &Once<String>, most: usize, found: &mut Vec<Diagnostic>) {
-    let Some(text) = &once.value else { return };
-    if let Some(character) = text
-        .value
+    if let Some(text) = &once.value {
+        printable(what, text, most, found);
+    }
+}
+
+fn printable<T: AsRef<str>>(
+    what: &str,
+    text: &Spanned<T>,
+    most: usize,
+    found: &mut Vec<Diagnostic>,
+) {
+    let value = text.value.as_ref();
+    if let Some(character) = value
         .chars()
         .find(|character| !matches!(character, ' '..='~'))
     {
@@ -67,12 +70,10 @@ fn text(what: &str, once: &Once<String>, most: usize, found: &mut Vec<Diagnostic
             .label(format!("{shown}, U+{:04X}", u32::from(character)))
             .help("letters, digits and signs of ASCII come through on every console"),
         );
-    } else if text.value.len() > most {
+    } else if value.len() > most {
         found.push(
-            Diagnostic::error(text.span, format!("{what} is too long")).label(format!(
-                "{} characters, the most is {most}",
-                text.value.len()
-            )),
+            Diagnostic::error(text.span, format!("{what} is too long"))
+                .label(format!("{} characters, the most is {most}", value.len())),
         );
     }
 }

@@ -9,6 +9,7 @@ use super::{Context, Parser, choices, fill};
 use crate::diagnostics::{Diagnostic, quoted};
 use crate::options::{ActionWord, Destination, LogRule, SEVERITIES, UnsupportedKind, Words};
 use crate::source::{Span, Spanned};
+use crate::vm::Load;
 
 impl Parser<'_> {
     pub(super) fn cpu(&mut self, at: Span) {
@@ -65,6 +66,22 @@ impl Parser<'_> {
                 .ram
                 .push(argument.with(RamRange { base, len_bytes }));
         }
+    }
+
+    pub(super) fn load(&mut self, at: Span) {
+        self.draft.load_at.get_or_insert(at);
+        let Some(argument) = self.argument("load", at, "the name of an image", "load guest") else {
+            return;
+        };
+        let (address, name) = match argument.text.split_once(',') {
+            None => (None, argument.text.as_str()),
+            Some((address, name)) => match self.number(&argument, address) {
+                Some(address) => (Some(address), name),
+                None => return,
+            },
+        };
+        let name = name.to_owned();
+        self.draft.loads.push(argument.with(Load { address, name }));
     }
 
     pub(super) fn unsupported(&mut self, at: Span) {

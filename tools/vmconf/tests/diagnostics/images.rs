@@ -43,32 +43,33 @@ fn what_is_wrong_with_an_image_is_told_with_what_is_wrong_with_the_text() {
 }
 
 #[test]
-fn an_image_that_is_empty_or_too_large_is_refused() {
-    assert_snapshot!(of("system a ram 0x40000000,2M\nload empty\n"), @"
-    error: the image `empty` is empty
+fn an_address_of_an_image_is_a_number_and_its_name_is_not_empty() {
+    assert_snapshot!(of("system a ram 0x40000000,2M\nload here,guest-app\n"), @"
+    error: `here` is not a number
      --> vm.conf:2:6
       |
-    2 | load empty
-      |      ^^^^^
+    2 | load here,guest-app
+      |      ^^^^ `h` is not a decimal digit
+      |
+      = help: numbers are decimal, or hexadecimal with `0x`, and may end in K, M or G
     ");
-    assert_snapshot!(of("system a ram 0x40000000,2M\nload huge\n"), @"
-    error: the image `huge` is too large
+    assert_snapshot!(of("system a ram 0x40000000,2M\nload 0x40000000,\n"), @"
+    error: the image's name is empty
      --> vm.conf:2:6
       |
-    2 | load huge
-      |      ^^^^ 8589934592 bytes, the most is 4 GiB
+    2 | load 0x40000000,
+      |      ^^^^^^^^^^^
     ");
 }
 
 #[test]
-fn an_image_with_an_address_is_refused() {
-    assert_snapshot!(of("system a ram 0x40000000,2M\nload 0x40000000,app\n"), @"
-    error: `load` takes the name of an image and nothing else
-     --> vm.conf:2:6
+fn a_vm_has_at_most_four_images() {
+    let text = "system a ram 0x40000000,2M\nload guest-app load 1,b load 2,c load 3,d load 4,e\n";
+    assert_snapshot!(of(text), @"
+    error: a VM has at most 4 images
+     --> vm.conf:2:48
       |
-    2 | load 0x40000000,app
-      |      ^^^^^^^^^^^^^^
-      |
-      = help: an ELF image says itself to which addresses it is loaded
+    2 | load guest-app load 1,b load 2,c load 3,d load 4,e
+      |                                                ^^^ the first of 1 too many
     ");
 }

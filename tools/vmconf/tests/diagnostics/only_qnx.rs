@@ -1,6 +1,6 @@
 //! What only QNX has: refused by its name, or passed over where no guest notices.
 
-use crate::told::{VM, image_len, warned, with};
+use crate::told::{VM, lay_out, warned, with};
 use insta::assert_snapshot;
 
 #[test]
@@ -47,7 +47,7 @@ fn options_of_qnx_are_refused_by_name() {
     4 | rom 0xc0000,0x40000
       | ^^^
       |
-      = help: put the data into the guest's image
+      = help: `load ADDRESS,FILE` puts any file into the RAM, whatever is in it
 
     error: `pass` is an option of the QNX hypervisor that this project does not have
      --> vm.conf:5:1
@@ -71,7 +71,7 @@ fn options_of_qnx_are_refused_by_name() {
     9 | initrd load /vm/ramdisk
       | ^^^^^^^^^^^
       |
-      = help: the guest is one ELF image that brings everything: `load IMAGE`
+      = help: `load ADDRESS,FILE` puts any file into the RAM, whatever is in it
 
     warning: `debug` is an option of the QNX hypervisor that this project does not have
      --> vm.conf:7:1
@@ -250,7 +250,7 @@ fn a_variable_of_qnx_that_no_guest_notices_is_passed_over() {
 #[test]
 fn what_is_strict_takes_no_warning() {
     let text = format!("{VM}debug\n");
-    let compiled = vmconf::compile("vm.conf", 0, &text, image_len).unwrap();
+    let compiled = vmconf::compile("vm.conf", 0, &text, lay_out).unwrap();
     let strict = compiled.warnings.strict().to_string();
     assert!(
         strict.starts_with("error: `debug` is an option of"),

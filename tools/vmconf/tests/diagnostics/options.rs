@@ -104,15 +104,15 @@ fn an_unknown_device_is_refused() {
 }
 
 #[test]
-fn the_ninth_device_is_refused() {
-    let devices: String = (0..10)
+fn one_device_too_many_is_refused() {
+    let devices: String = (0..34)
         .map(|number| format!("vdev trace loc {:#x}\n", 0xfa00_0000_u32 + 4 * number))
         .collect();
     assert_snapshot!(with(&devices), @"
-    error: a VM has at most 8 devices
-      --> vm.conf:12:1
+    error: a VM has at most 32 devices
+      --> vm.conf:36:1
        |
-    12 | vdev trace loc 0xfa000020
+    36 | vdev trace loc 0xfa000080
        | ^^^^^^^^^^ the first of 2 too many
     ");
 }

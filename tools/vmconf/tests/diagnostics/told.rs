@@ -1,15 +1,17 @@
 //! What is told of a text: the set-up of all tests here.
 
-use vmconf::{Diagnostic, Spanned, Vm};
+use vmconf::{Diagnostic, LaidOut, Load, Spanned, Vm};
 
 /// A VM to which a test adds its mistake, in line 4.
 pub(crate) const VM: &str = "system demo\nram 0x40000000,2M\nload guest-app\n";
 
-pub(crate) fn image_len(load: &Spanned<String>, vm: Option<&Vm>) -> Result<u64, Vec<Diagnostic>> {
-    match (load.value.as_str(), vm) {
-        ("guest-app", _) => Ok(70_000),
-        ("empty", _) => Ok(0),
-        ("huge", _) => Ok(1 << 33),
+pub(crate) fn lay_out(
+    loads: &[Spanned<Load>],
+    vm: Option<&Vm>,
+) -> Result<LaidOut, Vec<Diagnostic>> {
+    let load = &loads[0];
+    match (&*load.value.name, vm) {
+        ("guest-app", _) => Ok(LaidOut::unseen(loads, vm)),
         ("far", Some(vm)) => {
             let error = Diagnostic::error(load.span, "the image `far` is far away");
             Err(vec![error.also(vm.ram[0].span, "from here")])
@@ -20,7 +22,7 @@ pub(crate) fn image_len(load: &Spanned<String>, vm: Option<&Vm>) -> Result<u64, 
 
 /// The diagnostics of a whole file.
 pub(crate) fn of(text: &str) -> String {
-    match vmconf::compile("vm.conf", 0, text, image_len) {
+    match vmconf::compile("vm.conf", 0, text, lay_out) {
         Ok(_) => panic!("this compiles:\n{text}"),
         Err(diagnostics) => diagnostics.to_string(),
     }
@@ -29,7 +31,7 @@ pub(crate) fn of(text: &str) -> String {
 /// The warnings of [`VM`] and `text`, which compiles.
 pub(crate) fn warned(text: &str) -> String {
     let text = format!("{VM}{text}");
-    match vmconf::compile("vm.conf", 0, &text, image_len) {
+    match vmconf::compile("vm.conf", 0, &text, lay_out) {
         Ok(compiled) => compiled.warnings.to_string(),
         Err(diagnostics) => panic!("{diagnostics}"),
     }

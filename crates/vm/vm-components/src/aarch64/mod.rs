@@ -20,7 +20,6 @@ use crate::vmm::image::{COMMAND_LINE_AREA, Start};
 use crate::vmm::transfer::{Element, Transfer};
 use a64_guest::exception::EXTERNAL_ABORT;
 use completion::End;
-use elf::abi::EM_AARCH64;
 use guest_access::GuestPhysAddr;
 use view::Reported;
 use vm_config::RamRange;
@@ -32,7 +31,7 @@ impl Isa for A64 {
     type End = End;
     type Exception = GuestException;
     type Memory = ();
-    const ELF_MACHINE: u16 = EM_AARCH64;
+    const ELF_MACHINE: u16 = 183;
     const START_AREA_BYTES: u64 = COMMAND_LINE_AREA;
 }
 

@@ -20,7 +20,7 @@ pub trait Isa {
     type Exception;
     /// What a VMM remembers between exits.
     type Memory: Default;
-    /// `e_machine` of its ELF files.
+    /// `e_machine` of its ELF files (System V ABI, "ELF Header": EM_AARCH64, EM_X86_64).
     const ELF_MACHINE: u16;
     /// Bytes at the end of the first RAM range into which the VMM puts what a guest starts with.
     /// What an image has there is lost.

@@ -1,24 +1,23 @@
-//! Puts the guest's ELF image and its command line into the guest's RAM.
+//! Puts the guest's images and its command line into the guest's RAM.
 //!
-//! Called by the VMM component at `init` and at a reset. Invariant: only [`Machine::write_ram`]
-//! touches the guest's memory, so an image that lies about its sizes is refused, not obeyed.
+//! Called when the VM starts and at a reset. The images were laid out where the configuration was
+//! compiled, which says what goes where; here is only copied, and nothing parsed. Invariant: only
+//! [`Machine::write_ram`] touches the guest's memory, so a configuration that lies is refused, not obeyed.
 
 use crate::Machine;
 use core::fmt::Write;
-use elf::abi::PT_LOAD;
-use elf::endian::LittleEndian;
-use elf::file::Class;
-use elf::segment::ProgramHeader;
 use guest_access::GuestPhysAddr;
 use heapless::String;
-use vm_config::VmConfig;
+use vm_config::{Piece, VmConfig};
 
 /// Why a VM cannot start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ImageError {
-    /// The image is no 64-bit little-endian ELF file for this architecture, or is cut off.
-    NotAnElf,
-    /// A segment does not lie in the guest's RAM; the address is its first.
+    /// The images are for another machine.
+    OtherMachine,
+    /// The image region does not have the bytes that are to go to this address.
+    NotThere(GuestPhysAddr),
+    /// What is to go to this address does not lie in the guest's RAM, or the guest would start there.
     OutsideRam(GuestPhysAddr),
     /// The configuration has no RAM, or too little for the command line.
     NoRoomForCommandLine,
@@ -34,30 +33,23 @@ pub struct Start {
 /// Bytes at the end of the first RAM range that the command line may take.
 pub(crate) const COMMAND_LINE_AREA: u64 = 4096;
 
-/// Loads `image` and the command line of `config`, to which `hz=` is appended, the frequency
-/// of the counter that the guest reads. `elf_machine` is the one that can run.
+/// Loads the images of `config`, whose bytes are in `region`, and its command line, to which `hz=` is
+/// appended, the frequency of the counter that the guest reads. `elf_machine` is the one that can run.
 pub(crate) fn load(
-    image: &[u8],
+    region: &[u8],
     config: &VmConfig<'_>,
     clock_hz: u64,
     elf_machine: u16,
     machine: &mut impl Machine,
 ) -> Result<Start, ImageError> {
-    let elf =
-        elf::ElfBytes::<LittleEndian>::minimal_parse(image).map_err(|_| ImageError::NotAnElf)?;
-    if elf.ehdr.e_machine != elf_machine || elf.ehdr.class != Class::ELF64 {
-        return Err(ImageError::NotAnElf);
+    if config.machine().is_some_and(|wanted| wanted != elf_machine) {
+        return Err(ImageError::OtherMachine);
     }
-    let segments = elf.segments().ok_or(ImageError::NotAnElf)?;
-    // Of a segment without bytes in the file a linker may say that they are behind its end.
-    let in_file = |segment: &ProgramHeader| segment.p_type == PT_LOAD && segment.p_filesz != 0;
-    for segment in segments.iter().filter(in_file) {
-        let data = elf
-            .segment_data(&segment)
-            .map_err(|_| ImageError::NotAnElf)?;
-        let address = GuestPhysAddr(segment.p_paddr);
-        // RAM is zero already, so what the file leaves out needs no writing.
-        if !machine.write_ram(address, data) {
+    for piece in config.pieces() {
+        let address = GuestPhysAddr(piece.address);
+        let bytes = bytes_of(&piece, region).ok_or(ImageError::NotThere(address))?;
+        // RAM is zero already, so what an image has besides needs no writing.
+        if !machine.write_ram(address, bytes) {
             return Err(ImageError::OutsideRam(address));
         }
     }
@@ -74,8 +66,13 @@ pub(crate) fn load(
         return Err(ImageError::NoRoomForCommandLine);
     }
     Ok(Start {
-        entry: elf.ehdr.e_entry,
+        entry: config.entry(),
         command_line,
         command_line_len_bytes: text.len() as u64,
     })
+}
+
+fn bytes_of<'a>(piece: &Piece, region: &'a [u8]) -> Option<&'a [u8]> {
+    let (start, end) = (piece.offset.try_into().ok()?, piece.end().try_into().ok()?);
+    region.get::<core::ops::Range<usize>>(start..end)
 }

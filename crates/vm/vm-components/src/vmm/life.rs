@@ -18,7 +18,7 @@ impl<A: Isa> Vmm<A> {
         A: Architecture<M>,
     {
         let start = image::load(
-            self.image,
+            self.images,
             &self.config,
             self.clock_hz,
             A::ELF_MACHINE,
@@ -31,8 +31,8 @@ impl<A: Isa> Vmm<A> {
         });
         let address = match started {
             Ok(()) => return,
-            Err(ImageError::OutsideRam(address)) => address.0,
-            Err(ImageError::NotAnElf | ImageError::NoRoomForCommandLine) => 0,
+            Err(ImageError::OutsideRam(address) | ImageError::NotThere(address)) => address.0,
+            Err(ImageError::OtherMachine | ImageError::NoRoomForCommandLine) => 0,
         };
         self.end(EndReason::BadImage, address, 0, machine);
     }

@@ -67,23 +67,25 @@ pub struct VmmPorts {
     pub console_reader: &'static ConsumerPage,
 }
 
-/// The component. `image` is the guest's ELF file, kept for a reset.
+/// The component. `images` are the bytes of the guest's images, kept for a reset. What an access touches
+/// comes first and what is large last, within reach of one instruction.
+#[repr(C)]
 pub struct Vmm<A: Isa> {
-    pub(crate) config: VmConfig<'static>,
-    image: &'static [u8],
-    clock_hz: u64,
-    pub(crate) bus: Bus<Device, MAX_DEVICES>,
-    pub(crate) console: ConsoleText,
     pub(crate) link: TraceLink,
+    pub(crate) bus: Bus<Device, MAX_DEVICES>,
+    pub(crate) memory: A::Memory,
+    pub(crate) console: ConsoleText,
+    clock_hz: u64,
     held: Option<Held<A::End>>,
     /// The end that the trace component may never hear of.
     unheard_end: Option<EndReason>,
     refusals: Refusals,
     reader_lies: ReaderLies,
+    pub(crate) idle: Option<Idle>,
+    pub(crate) config: VmConfig<'static>,
+    images: &'static [u8],
     /// The first ports of the serial ports among the I/O ports of x86.
     pub(crate) ports: Bus<u16, MAX_DEVICES>,
-    pub(crate) memory: A::Memory,
-    pub(crate) idle: Option<Idle>,
 }
 
 /// A device as the bus knows it.
@@ -116,7 +118,7 @@ impl<A: Isa> Vmm<A> {
     /// None: a guest that cannot be loaded ends its VM, and the console says why.
     pub fn init<M: Machine>(
         config: VmConfig<'static>,
-        image: &'static [u8],
+        images: &'static [u8],
         ports: VmmPorts,
         clock: Clock,
         machine: &mut M,
@@ -141,7 +143,7 @@ impl<A: Isa> Vmm<A> {
         }
         let mut vmm = Self {
             config,
-            image,
+            images,
             clock_hz: clock.hz,
             bus,
             console: ConsoleText::new(BoundedProducer::new(

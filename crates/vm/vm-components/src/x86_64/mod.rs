@@ -24,7 +24,6 @@ use crate::ImageError;
 use crate::vmm::architecture::{Architecture, Isa};
 use crate::vmm::image::{COMMAND_LINE_AREA, Start};
 use crate::vmm::transfer::{Element, Transfer};
-use elf::abi::EM_X86_64;
 use guest_access::GuestPhysAddr;
 use start::START_TABLES_BYTES;
 use vm_config::RamRange;
@@ -47,7 +46,7 @@ impl Isa for X86 {
     type End = X86End;
     type Exception = X86Exception;
     type Memory = AccessCache;
-    const ELF_MACHINE: u16 = EM_X86_64;
+    const ELF_MACHINE: u16 = 62;
     const START_AREA_BYTES: u64 = COMMAND_LINE_AREA + START_TABLES_BYTES;
 }
 

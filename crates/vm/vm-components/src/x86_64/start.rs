@@ -17,7 +17,7 @@ pub(crate) const START_TABLES_BYTES: u64 = 6 * PAGE_BYTES;
 ///
 /// # Errors
 ///
-/// There is no room for them, or the guest would start outside its RAM.
+/// There is no room for them.
 pub fn start(
     start: &Start,
     ram: RamRange,
@@ -25,10 +25,6 @@ pub fn start(
 ) -> Result<(), ImageError> {
     const PRESENT_WRITABLE: u64 = 0b11;
     const LARGE: u64 = 1 << 7;
-    // An entry of the vCPU with a RIP that no CPU has fails, which not every kernel survives.
-    if start.entry.wrapping_sub(ram.base) >= ram.len_bytes {
-        return Err(ImageError::OutsideRam(GuestPhysAddr(start.entry)));
-    }
     let room = ram
         .len_bytes
         .checked_sub(COMMAND_LINE_AREA + START_TABLES_BYTES);

@@ -1,30 +1,32 @@
-//! The guest's image: where `load NAME` finds it, and whether the VM can run it.
+//! The guest's images: where `load` finds them, whether the VM can run them, and what of them goes where
+//! in its RAM.
 //!
-//! Used by `compile`. The file is whatever somebody has built or downloaded, so its numbers are
-//! claims. Invariant: no bytes make this panic, each cause is told once, and what is let through
-//! the VMM loads and starts (`crates/vm/vm-components/src/image.rs`, which trusts no image either).
+//! Used by `compile`. The files are whatever somebody has built or downloaded, so their numbers are
+//! claims. Invariant: no bytes make this panic, each cause is told once, and what is laid out the VMM
+//! copies and starts, parsing nothing (`crates/vm/vm-components/src/vmm/image.rs`).
 //!
 //! ```text
-//! bytes ──begins_as──▶ header ──is_for_us──▶ tables ──is_whole──▶ segments ──fits──▶ runs
-//!       └──────────────────────── file ──────────────────────────┘          └─ room ─┘
+//! an ELF file ──begins_as──▶ header ──is_for_us──▶ tables ──is_whole──┐
+//!             └──────────────────── elf ─────────────────────────────┤▶ segments ──fits──▶ pieces
+//! any file at an address ────────────────────────────────────────────┘           └ room ┘
 //! ```
 //!
 //! What fails in one step would fail in the next ones for the same cause, so they are left out.
 //!
 //! Specification: *System V ABI*, "Object Files" and "Program Loading".
 
-mod file;
+mod elf;
+mod layout;
 mod room;
 mod segment;
 
 use crate::visible;
-use object::LittleEndian;
+use layout::Contents;
 use object::elf::{EM_AARCH64, EM_X86_64};
-use object::read::elf::FileHeader;
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use vm_components::START_AREAS;
-use vmconf::{Diagnostic, Spanned, Vm, quoted};
+use vmconf::{Diagnostic, LaidOut, Load, Spanned, Vm, quoted};
 
 /// Where images are looked for, and what they are to be.
 #[derive(Clone, Copy)]
@@ -88,20 +90,35 @@ pub(crate) fn place(load: &str, config: &Path, folder: &Path) -> PathBuf {
         .unwrap_or_else(|| folder.join(load))
 }
 
+/// A file that `load` names.
+pub struct LoadedFile {
+    /// Where it was found.
+    pub path: PathBuf,
+    /// Its bytes, which are those that were checked.
+    pub bytes: Vec<u8>,
+}
+
+impl LoadedFile {
+    /// Whether it begins as ELF files do.
+    pub fn is_elf(&self) -> bool {
+        self.bytes.starts_with(ELF_MAGIC)
+    }
+}
+
+pub(crate) const ELF_MAGIC: &[u8] = b"\x7fELF";
+
 impl Images<'_> {
-    /// The image that `load` means in the configuration at `config`: where it is, how many bytes
-    /// it has, and its bytes if they are not too many.
+    /// The image that `load` means in the configuration at `config`.
     pub(crate) fn read(
         &self,
-        load: &Spanned<String>,
+        load: &Spanned<Load>,
         config: &Path,
-    ) -> Result<(PathBuf, u64, Vec<u8>), Vec<Diagnostic>> {
-        let path = place(&load.value, config, self.folder);
+    ) -> Result<LoadedFile, Vec<Diagnostic>> {
+        let path = place(&load.value.name, config, self.folder);
         let shown = visible::path(&path);
-        let cannot = |why: String| {
-            let name = quoted(&load.value);
-            Diagnostic::error(load.span, format!("the image {name} cannot be had")).label(why)
-        };
+        let name = quoted(&load.value.name);
+        let error = |title: &str| Diagnostic::error(load.span, format!("the image {name} {title}"));
+        let cannot = |why: String| error("cannot be had").label(why);
         let failed = |error: io::Error| {
             vec![match error.kind() {
                 ErrorKind::NotFound => cannot(format!("{shown} is not there"))
@@ -114,46 +131,70 @@ impl Images<'_> {
         if !metadata.is_file() {
             return Err(vec![cannot(format!("{shown} is no regular file"))]);
         }
+        let too_large = |len_bytes: u64| {
+            let label = format!("{len_bytes} bytes, the most is 4 GiB");
+            vec![error("is too large").label(label)]
+        };
         if metadata.len() > u32::MAX.into() {
-            return Ok((path, metadata.len(), Vec::new()));
+            return Err(too_large(metadata.len()));
         }
         let mut bytes = Vec::new();
         std::fs::File::open(&path)
-            .and_then(|file| file.take(u32::MAX.into()).read_to_end(&mut bytes))
+            .and_then(|file| file.take(1 << 32).read_to_end(&mut bytes))
             .map_err(failed)?;
-        Ok((path, bytes.len() as u64, bytes))
+        match bytes.len() as u64 {
+            0 => Err(vec![error("is empty")]),
+            // It has grown since.
+            len_bytes if len_bytes > u32::MAX.into() => Err(too_large(len_bytes)),
+            _ => Ok(LoadedFile { path, bytes }),
+        }
     }
 
-    /// Why a VM cannot run the image with these bytes, in the words and at the places of its
-    /// configuration; nothing if it can. Without a `vm` only what is wrong for any is told.
-    pub fn check(
+    /// Lays out images with these bytes, the first of which is the one in which the guest starts. Gives
+    /// what goes where, and the image region: the bytes of all pieces.
+    ///
+    /// # Errors
+    ///
+    /// Why a VM cannot run them, in the words and at the places of its configuration. Without a `vm`
+    /// only what is wrong for any is told, and nothing laid out.
+    pub fn lay_out(
         &self,
-        elf: &[u8],
-        load: &Spanned<String>,
+        images: &[(&Spanned<Load>, &[u8])],
         vm: Option<&Vm>,
-    ) -> Result<(), Vec<Diagnostic>> {
-        let unfit = Unfit { load };
-        let header = unfit.begins_as(elf)?;
-        let machine = unfit.is_for_us(header, self.machine)?;
-        let segments = unfit.is_whole(header, elf)?;
-        let Some(vm) = vm else { return Ok(()) };
-        let entry = header.e_entry(LittleEndian);
-        let errors = unfit.fits(&segments, entry, vm, machine);
-        match errors.is_empty() {
-            true => Ok(()),
-            false => Err(errors),
+    ) -> Result<(LaidOut, Vec<u8>), Vec<Diagnostic>> {
+        let mut machine = self.machine;
+        let mut errors = Vec::new();
+        let mut parsed = Vec::new();
+        for (index, &(load, bytes)) in images.iter().enumerate() {
+            match Contents::of(load, bytes, index == 0, machine) {
+                Ok(contents) => {
+                    machine = machine.or(contents.machine);
+                    parsed.push(contents);
+                }
+                Err(found) => errors.extend(found),
+            }
+        }
+        match vm {
+            _ if !errors.is_empty() => Err(errors),
+            None => Ok(Default::default()),
+            Some(vm) => layout::lay_out(&parsed, vm, machine),
         }
     }
 }
 
 /// Says why an image cannot be run.
 struct Unfit<'a> {
-    load: &'a Spanned<String>,
+    load: &'a Spanned<Load>,
 }
 
 impl Unfit<'_> {
     fn error(&self, what: &str, label: impl Into<String>) -> Diagnostic {
-        let name = quoted(&self.load.value);
+        let name = quoted(&self.load.value.name);
         Diagnostic::error(self.load.span, format!("the image {name} {what}")).label(label)
+    }
+
+    /// Whether all of the file goes to an address that the configuration gives.
+    fn is_flat(&self) -> bool {
+        self.load.value.address.is_some()
     }
 }

@@ -7,26 +7,31 @@ use vm_config::RamRange;
 use vmconf::{Diagnostic, Vm};
 
 impl Unfit<'_> {
-    /// Its segments have a place in the RAM of `vm`, each its own, and it begins in one.
+    /// Its segments have a place in the RAM of `vm`, each its own; if the guest starts in this image, at
+    /// `entry`, then in one of them.
     pub(super) fn fits(
         &self,
         segments: &[Segment],
-        entry: u64,
+        entry: Option<u64>,
         vm: &Vm,
-        machine: Machine,
+        machine: Option<Machine>,
     ) -> Vec<Diagnostic> {
         let taken = segments
             .iter()
             .filter(|segment| segment.place.len_bytes != 0);
-        let mut taken: Vec<_> = taken.copied().collect();
+        let mut taken: Vec<_> = taken.cloned().collect();
         taken.sort_by_key(|segment| segment.place.base);
         let errors = [
             self.is_in_ram(segments, vm),
             self.has_no_overlap(&taken),
             self.leaves_start_area(&taken, vm, machine),
-            self.begins_in_a_segment(&taken, entry),
+            entry.and_then(|entry| self.begins_in_a_segment(&taken, entry)),
         ];
-        errors.into_iter().flatten().collect()
+        let mut errors: Vec<_> = errors.into_iter().flatten().collect();
+        if errors.is_empty() && machine == Some(Machine::Aarch64) {
+            errors.extend(entry.and_then(|entry| self.begins_with_an_instruction(entry)));
+        }
+        errors
     }
 
     fn is_in_ram(&self, segments: &[Segment], vm: &Vm) -> Option<Diagnostic> {
@@ -43,7 +48,10 @@ impl Unfit<'_> {
             1 => error.help("another segment lies outside of it, too"),
             others => error.help(format!("{others} more segments lie outside of it, too")),
         };
-        Some(error.help("link it to addresses in the RAM, or change `ram`"))
+        Some(error.help(match self.is_flat() {
+            true => "give it an address in the RAM, or change `ram`",
+            false => "link it to addresses in the RAM, or change `ram`",
+        }))
     }
 
     /// `taken` is in the order of the addresses.
@@ -60,8 +68,10 @@ impl Unfit<'_> {
         &self,
         taken: &[Segment],
         vm: &Vm,
-        machine: Machine,
+        machine: Option<Machine>,
     ) -> Option<Diagnostic> {
+        // Where nobody knows, the one that needs less: whoever boots it knows.
+        let machine = machine.unwrap_or(Machine::Aarch64);
         let ram = vm.ram.first()?;
         let len_bytes = machine.start_area_bytes().min(ram.value.len_bytes);
         let base = end(&ram.value) - len_bytes;
@@ -73,7 +83,10 @@ impl Unfit<'_> {
         let error = self
             .error("reaches into the end of the RAM", segment.extent())
             .also(ram.span, format!("{holds} at {}", extent(&area)));
-        Some(error.help("make the RAM larger, or link the image to lower addresses"))
+        Some(error.help(match self.is_flat() {
+            true => "make the RAM larger, or give it a lower address",
+            false => "make the RAM larger, or link the image to lower addresses",
+        }))
     }
 
     fn begins_in_a_segment(&self, taken: &[Segment], entry: u64) -> Option<Diagnostic> {
@@ -92,5 +105,13 @@ impl Unfit<'_> {
             true => "that is a virtual address, and the guest begins at a physical one",
             false => "the linker takes it from ENTRY, else from the symbol `_start`",
         }))
+    }
+
+    fn begins_with_an_instruction(&self, entry: u64) -> Option<Diagnostic> {
+        (!entry.is_multiple_of(4)).then(|| {
+            let label = format!("the guest starts at {entry:#x}");
+            self.error("begins between two instructions", label)
+                .help("every instruction of A64 lies at a multiple of 4")
+        })
     }
 }

@@ -1,16 +1,19 @@
 //! A segment of an image that is to be loaded, and where ranges of guest-physical memory lie.
 
+use std::ops::Range;
 use vm_config::RamRange;
 
 /// A segment that is to be loaded.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) struct Segment {
-    /// Its number among the program headers, as `readelf` counts.
-    pub(super) number: usize,
+    /// Its number among the program headers, as `readelf` counts; none if it is all of a file.
+    pub(super) number: Option<usize>,
     /// Where it goes in the guest's physical memory.
     pub(super) place: RamRange,
     /// Where the program believes that it is.
     pub(super) virtual_start: u64,
+    /// Its bytes in the file; what it has besides is zero.
+    pub(super) bytes: Range<usize>,
 }
 
 impl Segment {
@@ -19,7 +22,11 @@ impl Segment {
     }
 
     pub(super) fn extent(&self) -> String {
-        format!("segment {} is at {}", self.number, extent(&self.place))
+        let place = extent(&self.place);
+        match self.number {
+            Some(number) => format!("segment {number} is at {place}"),
+            None => format!("it is at {place}"),
+        }
     }
 }
 

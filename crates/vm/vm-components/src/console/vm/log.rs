@@ -23,7 +23,7 @@ pub(in crate::console) enum NoRoom {
 #[derive(Default)]
 pub(super) struct Told {
     /// The devices' sums, a bit each.
-    pub(super) devices: u8,
+    pub(super) devices: u32,
     pub(super) vm: bool,
     pub(super) span: bool,
     pub(super) end: bool,
@@ -32,7 +32,7 @@ pub(super) struct Told {
     pub(super) next_misbehaviour: u64,
 }
 
-const _: () = assert!(MAX_DEVICES <= u8::BITS as usize);
+const _: () = assert!(MAX_DEVICES <= u32::BITS as usize);
 
 impl VmConsole {
     /// Prints log records while the serial line has room. Those that it has not had for as long
@@ -110,7 +110,7 @@ impl VmConsole {
         let name = self.config.name();
         let is_first = match &sums {
             Entry::Device(instance, _) => {
-                let bit = 1u8.checked_shl(u32::from(*instance)).unwrap_or(0);
+                let bit = 1u32.checked_shl(u32::from(*instance)).unwrap_or(0);
                 let is_first = bit & !self.told.devices != 0;
                 self.told.devices |= bit;
                 is_first

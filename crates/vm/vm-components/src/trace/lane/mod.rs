@@ -28,14 +28,14 @@ pub(super) struct Signals {
     pub(super) vmm: bool,
 }
 
-/// All that belongs to one VM.
+/// All that belongs to one VM. What is large comes last: the rest is within reach of one instruction.
+#[repr(C)]
 pub(super) struct Lane {
     pub(super) vm: u8,
     access: Consumer<ACCESS_SLOTS>,
     pub(super) state: &'static StatePage,
     log: BoundedProducer<LOG_SLOTS>,
     trace: OverwritingProducer<TRACE_SLOTS>,
-    devices: [Option<(TraceDevice, Stamp)>; MAX_DEVICES],
     periods: Periods,
     clock_hz: u64,
     /// The stamp of the VM's last record, or of the last tick; no later one is earlier.
@@ -53,6 +53,7 @@ pub(super) struct Lane {
     closing: Option<Closing>,
     /// How long the turns of this VM took, in ticks.
     pub(super) spent_ticks: u64,
+    devices: [Option<(TraceDevice, Stamp)>; MAX_DEVICES],
 }
 
 /// Accesses to where there is no device, of which one a second is logged.

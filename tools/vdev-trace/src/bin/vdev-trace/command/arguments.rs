@@ -67,6 +67,10 @@ pub enum Command {
         /// The compiled form to write
         #[arg(short, long)]
         output: PathBuf,
+        /// Where to write the bytes of the images that the VM's RAM gets at its start; the compiled form
+        /// says where
+        #[arg(long)]
+        image_region: Option<PathBuf>,
         /// The VM's number in its system
         #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(..MAX_VMS as i64))]
         vm: u8,

@@ -11,7 +11,7 @@ mod live;
 use arguments::Command;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{self, ErrorKind, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use vdev_trace::output::files::{self, Outputs};
 use vdev_trace::visible::path as shown;
 use vdev_trace::vms::compile::{self, Compiled, Warnings};
@@ -57,10 +57,13 @@ pub fn run(command: Command) -> Result<bool, Failure> {
             images,
             strict,
             output,
+            image_region,
             vm,
         } => {
             let compiled = compile::compile(&config, vm, any_machine(&images), warnings(strict))?;
-            write(&compiled, &config, &output).map(|()| true)
+            let mut files = vec![(output, &compiled.blob[..])];
+            files.extend(image_region.map(|path| (path, &compiled.image_region[..])));
+            write(&compiled, &config, &files).map(|()| true)
         }
         Command::Decode { input, outputs } => decode::decode(&input, &outputs).map(|()| true),
         Command::Stats { input } => decode::stats(&input).map(|()| true),
@@ -82,14 +85,18 @@ fn warnings(strict: bool) -> Warnings {
     }
 }
 
-fn write(compiled: &Compiled, config: &Path, output: &Path) -> Result<(), Failure> {
+fn write(compiled: &Compiled, config: &Path, files: &[(PathBuf, &[u8])]) -> Result<(), Failure> {
     let mut outputs = Outputs::default();
     outputs.protect_path(config);
-    outputs.protect_path(&compiled.image);
-    let mut file = outputs.file(output).map_err(refused)?;
-    file.write_all(&compiled.blob)
-        .and_then(|()| file.flush())
-        .map_err(|error| failure_of(&shown(output), &error))?;
+    for file in &compiled.files {
+        outputs.protect_path(&file.path);
+    }
+    for (path, bytes) in files {
+        let mut file = outputs.file(path).map_err(refused)?;
+        file.write_all(bytes)
+            .and_then(|()| file.flush())
+            .map_err(|error| failure_of(&shown(path), &error))?;
+    }
     outputs.commit().map_err(refused)
 }
 

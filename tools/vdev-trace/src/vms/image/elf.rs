@@ -25,7 +25,9 @@ impl Unfit<'_> {
                     "is no ELF file",
                     format!("it begins with {first} and not with 7f 45 4c 46"),
                 )
-                .help("`load` takes what a linker makes; a raw binary does not say where it goes"),
+                .help(
+                    "a file of another kind does not say where it goes: `load ADDRESS,FILE` does",
+                ),
             ]);
         };
         match class {
@@ -186,10 +188,12 @@ impl Unfit<'_> {
                     "segment {number} has {in_file} bytes for {len_bytes} of memory"
                 ))]);
             }
+            let bytes = offset as usize..(offset + in_file) as usize;
             segments.push(Segment {
-                number,
+                number: Some(number),
                 place,
                 virtual_start: segment.p_vaddr(e),
+                bytes: if in_file == 0 { 0..0 } else { bytes },
             });
         }
         if segments.is_empty() {
