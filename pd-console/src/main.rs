@@ -9,8 +9,8 @@ use core::fmt::Write;
 use heapless::String;
 use oversight::{CpuLine, ReportPage, Verdict};
 use pd_runtime::{
-    Counter, Serial, Signals, channel_set, clock, configuration, leave_word_on_panic, life,
-    optional_region, region,
+    ConfigurationRegion, Counter, Serial, Signals, channel_set, clock, configuration,
+    leave_word_on_panic, life, optional_region, region,
 };
 use sel4_microkit::{ChannelSet, Handler, Infallible, panicking, protection_domain};
 use shared_ring::RingMemory;
@@ -20,7 +20,7 @@ use vm_components::{Console, ConsolePort, MAX_VMS, Output, SystemPort};
 /// The regions of one VM, if the system description has it.
 macro_rules! vm {
     ($config:ident, $log:ident, $log_reader:ident, $text:ident, $text_reader:ident) => {
-        optional_region!($config: [u8; vm_config::REGION_LEN_BYTES]).map(|config| {
+        optional_region!($config: ConfigurationRegion).map(|config| {
             let port = ConsolePort {
                 log: region!($log: _),
                 log_reader: region!($log_reader: _),

@@ -6,8 +6,8 @@
 #![no_main]
 
 use pd_runtime::{
-    Counter, Signals, channel_set, clock, configuration, leave_word_on_panic, life,
-    optional_region, region,
+    ConfigurationRegion, Counter, Signals, channel_set, clock, configuration, leave_word_on_panic,
+    life, optional_region, region,
 };
 use sel4_microkit::{Channel, ChannelSet, Handler, Infallible, panicking, protection_domain};
 use vm_components::{Host, MAX_VMS, Trace, TracePort};
@@ -19,7 +19,7 @@ const MONITOR: Channel = Channel::new(10);
 macro_rules! vm {
     ($config:ident, $access:ident, $access_reader:ident, $state:ident, $log:ident,
      $log_reader:ident, $trace:ident) => {
-        optional_region!($config: [u8; vm_config::REGION_LEN_BYTES]).map(|config| {
+        optional_region!($config: ConfigurationRegion).map(|config| {
             let port = TracePort {
                 access: region!($access: _),
                 access_reader: region!($access_reader: _),

@@ -15,7 +15,7 @@ mod arch;
 mod guest_ram;
 
 use arch::{Event, Instructions, VirtualMachine};
-use pd_runtime::{clock, configuration, leave_word_on_panic, life, region};
+use pd_runtime::{ConfigurationRegion, clock, configuration, leave_word_on_panic, life, region};
 use sel4_microkit::{Handler, Infallible, Never, panicking, protection_domain, var};
 use vm_components::{Vmm, VmmPorts};
 use vm_config::VmConfig;
@@ -23,7 +23,7 @@ use vm_config::VmConfig;
 #[protection_domain]
 fn init() -> VmmDomain {
     panicking::set_hook(&|info| leave_word_on_panic(info));
-    let config = configuration(region!(config: [u8; vm_config::REGION_LEN_BYTES]));
+    let config = configuration(region!(config: ConfigurationRegion));
     let mut machine = VirtualMachine::new(&config);
     let ports = VmmPorts {
         access: region!(access_ring: _),

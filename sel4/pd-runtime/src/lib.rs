@@ -20,7 +20,7 @@ pub use arch::calibrate;
 pub use arch::{Counter, Serial};
 pub use life::{leave_word_on_panic, life};
 pub use oversight::LifePage;
-pub use platform::{Signals, channel_set, clock, configuration};
+pub use platform::{ConfigurationRegion, Signals, channel_set, clock, configuration};
 
 /// A reference to a memory region that `system.xml` maps into this protection domain.
 ///

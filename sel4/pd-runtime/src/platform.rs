@@ -5,7 +5,7 @@
 
 use crate::Counter;
 use vm_components::{Channel, ChannelSet, Clock, Host};
-use vm_config::VmConfig;
+use vm_config::{REGION_LEN_BYTES, VmConfig};
 
 /// The clock that all protection domains agree on without talking: time since the counter
 /// was zero.
@@ -40,9 +40,12 @@ pub fn channel_set(channels: sel4_microkit::ChannelSet) -> ChannelSet {
     set
 }
 
+/// The region that holds a VM's compiled configuration.
+pub type ConfigurationRegion = [u8; REGION_LEN_BYTES];
+
 /// The VM's configuration in the region that holds its compiled form. Panics, with the
 /// reason as the protection domain's last words, if that is not what the region holds.
-pub fn configuration(region: &'static [u8]) -> VmConfig<'static> {
+pub fn configuration(region: &'static ConfigurationRegion) -> VmConfig<'static> {
     match VmConfig::parse(region) {
         Ok(config) => config,
         Err(error) => panic!("the compiled configuration: {error}"),
