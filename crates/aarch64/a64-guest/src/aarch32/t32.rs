@@ -235,13 +235,12 @@ fn single(word: Word) -> Instruction {
     } else if word.bit(23) {
         (Offset::Immediate(word.bits(11, 0) as i32), Indexing::Offset)
     } else if word.bit(11) {
-        let (p, u, w) = (word.bit(10), word.bit(9), word.bit(8));
-        let indexing = match (p, w) {
-            (false, false) => return other(rn),
-            // Unprivileged, as all of EL0's are.
-            _ if p && u && !w => Indexing::Offset,
-            _ => Indexing::decode(p, w),
-        };
+        let (p, w) = (word.bit(10), word.bit(8));
+        if !p && !w {
+            return other(rn);
+        }
+        // With P and U but without W it is unprivileged, as all of EL0's are.
+        let indexing = Indexing::decode(p, w);
         (word.signed(word.bits(7, 0), 9), indexing)
     } else if word.bits(10, 6) == 0 {
         (index(word.bits(3, 0), word.bits(5, 4)), Indexing::Offset)
