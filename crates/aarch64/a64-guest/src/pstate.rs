@@ -176,6 +176,17 @@ mod tests {
     }
 
     #[test]
+    fn the_set_and_the_carry_are_a_bit_each() {
+        // C5.2.18, SPSR_EL1 of an exception from AArch32: T is bit 5, C is bit 29.
+        for bit in 0..64 {
+            let pstate = 1 << bit;
+            assert_eq!(is_thumb(pstate), bit == 5, "{bit}");
+            assert_eq!(carry(pstate), bit == 29, "{bit}");
+        }
+        assert!(is_thumb(T32) && !is_thumb(A32));
+    }
+
+    #[test]
     fn each_level_has_a_byte_order_of_its_own() {
         let (e0e, ee, e) = (1 << 24, 1 << 25, 1 << 9);
         for (pstate, sctlr, order) in [

@@ -245,6 +245,11 @@ fn what_a32_has_besides_is_known_by_its_base_or_is_no_access() {
         (0xe191_3f9f, "ldrex r3, [r1]"),
         (0xe181_2f93, "strex r2, r3, [r1]"),
         (0xe191_3e9f, "ldaex r3, [r1]"),
+        (
+            0xe191_3c90,
+            "lda r3, [r1] without the ones that should be there",
+        ),
+        (0xe181_0c93, "stl r3, [r1] without them"),
         (0xed91_0a00, "vldr s0, [r1]"),
         (0xecb1_0b02, "vldmia r1!, {d0}"),
     ] {
@@ -257,6 +262,10 @@ fn what_a32_has_besides_is_known_by_its_base_or_is_no_access() {
         (0xf5d1_f000, "pld [r1]"),
         (0xe003_0291, "mul r3, r1, r2"),
         (0xe081_3002, "add r3, r1, r2"),
+        (0xe081_3142, "add r3, r1, r2, asr #2"),
+        (0xe081_30a2, "add r3, r1, r2, lsr #1"),
+        (0xe081_3432, "add r3, r1, r2, lsr r4"),
+        (0xe713_f211, "sdiv r3, r1, r2"),
         (0xe320_f000, "nop"),
         (0xeb00_0002, "bl"),
         (0xee10_3e10, "mrc p14, 0, r3, c0, c0, 0"),
@@ -287,6 +296,30 @@ fn t32_says_what_is_moved_where() {
             0,
             "ldrh r3, [r1, #62]",
             narrow(Read, 1, false).at(62),
+        ),
+        (
+            0x508b,
+            0,
+            "str r3, [r1, r2]",
+            word(Write).with(r2(PLAIN, false), None),
+        ),
+        (
+            0x548b,
+            0,
+            "strb r3, [r1, r2]",
+            narrow(Write, 0, false).with(r2(PLAIN, false), None),
+        ),
+        (
+            0x5a8b,
+            0,
+            "ldrh r3, [r1, r2]",
+            narrow(Read, 1, false).with(r2(PLAIN, false), None),
+        ),
+        (
+            0x5c8b,
+            0,
+            "ldrb r3, [r1, r2]",
+            narrow(Read, 0, false).with(r2(PLAIN, false), None),
         ),
         (
             0x5e8b,
@@ -413,6 +446,7 @@ fn t32_says_what_is_moved_where() {
             pair(Write, 3, 14).based_on(13).pre(-8),
         ),
         (0xe8d1, 0x3faf, "lda r3, [r1]", word(Read)),
+        (0xe8d1, 0x3f9f, "ldah r3, [r1]", narrow(Read, 1, false)),
         (0xe8c1, 0x3f8f, "stlb r3, [r1]", narrow(Write, 0, false)),
     ] {
         let wanted = Instruction::LoadStore(wanted);
@@ -431,6 +465,12 @@ fn what_t32_has_besides_is_known_by_its_base_or_is_no_access() {
         (0xe8a1, 0x0006, "stm.w r1!, {r1, r2}"),
         (0xe9d1, 0x3300, "ldrd r3, r3, [r1]"),
         (0xe851, 0x3f00, "ldrex r3, [r1]"),
+        (0xe851, 0x3faf, "ldrex r3, [r1, #0x2bc]"),
+        (0xe8d1, 0x30af, "lda r3, [r1] without Rt2's ones"),
+        (0xe8d1, 0x3fa0, "lda r3, [r1] without Rd's ones"),
+        (0xf851, 0x3804, "ldr r3, [r1] with neither P nor W"),
+        (0xf951, 0x3002, "ldrsw r3, [r1, r2], which there is not"),
+        (0xf9a1, 0x000f, "vld1.8 {d0[0]}, [r1]"),
         (0xe8d1, 0x3fef, "ldaex r3, [r1]"),
         (0xe8d1, 0xf002, "tbb [r1, r2]"),
         (0xed91, 0x0a00, "vldr s0, [r1]"),
@@ -452,9 +492,52 @@ fn what_t32_has_besides_is_known_by_its_base_or_is_no_access() {
         (0xee10, 0x3e10, "mrc p14, 0, r3, c0, c0, 0"),
         (0xdf00, 0, "svc 0"),
         (0x2455, 0, "movs r4, #0x55"),
+        (0x400b, 0, "ands r3, r1"),
+        (0x4770, 0, "bx lr"),
     ] {
         let wanted = Instruction::NoAccess;
         assert_eq!(decode_t32(first, second), wanted, "{text}");
+    }
+}
+
+#[test]
+fn the_fifteenth_register_is_the_program_counter() {
+    let moved = [
+        // ldr r3, [pc, #8] in both sets.
+        decode_a32(0xe59f_3008),
+        decode_t32(0x4b02, 0),
+    ];
+    for instruction in moved {
+        let Instruction::LoadStore(access) = instruction else {
+            panic!("{instruction:?}")
+        };
+        assert_eq!(access.base, Base::ProgramCounter);
+    }
+    let others = [
+        // vldr s0, [pc]; lda r3, [pc], which is unpredictable.
+        decode_a32(0xed9f_0a00),
+        decode_a32(0xe19f_3c9f),
+        decode_t32(0xed9f, 0x0a00),
+        decode_t32(0xe8df, 0x3faf),
+    ];
+    for instruction in others {
+        let base = Base::ProgramCounter;
+        assert_eq!(instruction, Instruction::OtherAccess { base });
+    }
+}
+
+#[test]
+fn each_register_of_an_access_has_one_two_or_four_bytes() {
+    for (instruction, text, wanted) in [
+        (0xe5d1_3000, "ldrb r3, [r1]", 1),
+        (0xe1d1_30b0, "ldrh r3, [r1]", 2),
+        (0xe591_3000, "ldr r3, [r1]", 4),
+        (0xe1c1_40d0, "ldrd r4, r5, [r1]", 4),
+    ] {
+        let Instruction::LoadStore(access) = decode_a32(instruction) else {
+            panic!("{text}")
+        };
+        assert_eq!(access.width_bytes(), wanted, "{text}");
     }
 }
 

@@ -158,6 +158,10 @@ fn other_accesses_tell_their_base_alone() {
         0x6900_0820, // STGP X0, X2, [X1]
         0xf820_0420, // LDRAA X0, [X1]
         0xf83f_d020, // LD64B X0, [X1]
+        // Beside PRFUM, but post-indexed, unprivileged, pre-indexed: not allocated, and no prefetch.
+        0xf880_0420,
+        0xf880_0820,
+        0xf880_0c20,
     ];
     for word in cases {
         let base = Base::General(x(1));
@@ -185,6 +189,9 @@ fn prefetches_and_everything_else_are_no_access() {
         0x8b02_0020, // ADD X0, X1, X2
         0x0000_0000, // UDF #0
         0xd503_207f, // WFI
+        0x8b02_7020, // ADD X0, X1, X2, LSL #28
+        0xd508_8723, // TLBI VAE1, X3
+        0x8c40_7020, // LD1's encoding with bit 31 set, which there is not
     ];
     for word in cases {
         assert_eq!(decode(word), Instruction::NoAccess, "{word:#010x}");
