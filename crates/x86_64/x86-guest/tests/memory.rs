@@ -546,6 +546,92 @@ fn code_at_the_end_of_4_gib_goes_on_elsewhere_in_the_other_mode() {
     guest.ram.put(0x5ffe, &LOAD);
     guest.situation.rip = 0xffff_fffe;
     assert!(!guest.reads_alike());
+    // The last byte itself: 64-bit code goes on at 4 GiB, 32-bit code at 0.
+    guest.ram.put_u64(0x2000 + 8 * 4, 0x6000 | PRESENT);
+    guest.ram.put_u64(0x6000, 0x7000 | PRESENT);
+    guest.ram.put_u64(0x7000, 0x8000 | PRESENT);
+    guest.ram.put(0x5fff, &LOAD[..1]);
+    guest.ram.put(0x8000, &LOAD[1..]);
+    guest.situation.rip = 0xffff_ffff;
+    assert!(!guest.reads_alike());
+}
+
+#[test]
+fn what_is_not_plain_is_found_anew_each_time() {
+    // bt [rdi], eax; mul dword [rdi]; push [rdi]; pop [rdi]; stosd; movsd; clflush [rdi].
+    let not_plain: [&[u8]; 7] = [
+        &[0x0f, 0xa3, 0x07],
+        &[0xf7, 0x27],
+        &[0xff, 0x37],
+        &[0x8f, 0x07],
+        &[0xab],
+        &[0xa5],
+        &[0x0f, 0xae, 0x3f],
+    ];
+    for code in not_plain {
+        let mut guest = Guest::new();
+        guest.ram.put(CODE, code);
+        // Wherever an operand is, there is something.
+        guest.ram.put_u64(0x1000, 0x2000 | PRESENT | WRITABLE);
+        guest.ram.put_u64(0x2000, 0x6000 | PRESENT | WRITABLE);
+        guest.ram.put_u64(0x6000, 0x7000 | PRESENT | WRITABLE);
+        guest.ram.put_u64(0x7000, 0x8000 | PRESENT | WRITABLE);
+        assert!(guest.find().is_some(), "{code:02x?}");
+        assert_eq!(guest.recall(), None, "{code:02x?}");
+    }
+}
+
+#[test]
+fn the_last_of_32_bit_codes_4_gib_is_found_anew_each_time() {
+    let mut guest = low_guest(&[]);
+    guest.ram.put_u64(0x2000 + 8 * 3, 0x3000 | PRESENT);
+    guest.ram.put_u64(0x3000 + 8 * 0x1ff, 0x4000 | PRESENT);
+    guest.ram.put_u64(0x4000 + 8 * 0x1ff, 0x5000 | PRESENT);
+    guest.situation.code_attributes = PROTECTED_CODE;
+    for (rip, is_kept) in [(0xffff_fffd_u64, true), (0xffff_fffe, false)] {
+        guest.ram.put(0x5000 + rip % 4096, &LOAD);
+        guest.situation.rip = rip;
+        let found = guest.find();
+        assert!(found.is_some());
+        assert_eq!(guest.recall(), found.filter(|_| is_kept), "{rip:#x}");
+    }
+}
+
+#[test]
+fn a_loop_of_eight_instructions_is_kept_whole() {
+    // One right behind the other, and with others between them.
+    for distance in [2, 8] {
+        let mut guest = Guest::new();
+        let rips = (0..8).map(|number| address(0x100, 2, 3, 4, 0x400 + number * distance));
+        for rip in rips.clone() {
+            guest.ram.put(0x5000 + rip % 4096, &STORE);
+        }
+        for rip in rips.clone() {
+            guest.situation.rip = rip;
+            assert!(guest.find().is_some());
+        }
+        for rip in rips {
+            guest.situation.rip = rip;
+            assert!(guest.recall().is_some(), "{rip:#x}, {distance}");
+        }
+    }
+}
+
+#[test]
+fn an_instruction_within_a_page_costs_no_word_more_than_it_may_lie_on() {
+    let mut ram = Ram::default();
+    ram.put(0x2000, &[0x90; 0x1000]);
+    for offset in 0..0xfe8 {
+        let reads = std::cell::Cell::new(0);
+        let read = |address| {
+            reads.set(reads.get() + 1);
+            ram.read(address)
+        };
+        fetch(&UNPAGED, 0x2000 + offset, read).unwrap();
+        // Fifteen bytes that begin at the first or second byte of a word are on two.
+        let wanted = if offset % 8 <= 1 { 2 } else { 3 };
+        assert_eq!(reads.get(), wanted, "{offset:#x}");
+    }
 }
 
 #[test]
