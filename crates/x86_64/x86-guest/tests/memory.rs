@@ -149,6 +149,9 @@ fn pae_begins_with_four_entries() {
         Some((0xfa00_0005, false))
     );
     assert_eq!(ram.translate(paging, 2 << 30), None);
+    // One that is not present leads nowhere, wherever it points.
+    ram.put_u64(0x7020 + 8 * 3, 0x3000);
+    assert_eq!(ram.translate(paging, 3 << 30 | 3 << 21 | 4 << 12 | 5), None);
 }
 
 #[test]
@@ -231,6 +234,14 @@ fn an_instruction_goes_on_in_the_page_that_follows_in_its_own_address_space() {
     ram.put(0x8000, &[4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]);
     let found = ram.fetch(LONG, address(0x100, 2, 3, 4, 0xffd));
     assert_eq!(found, Some((1..=15).collect()));
+    // A walk of four levels for either page, and a word for each byte.
+    let reads = std::cell::Cell::new(0);
+    let counted = |address| {
+        reads.set(reads.get() + 1);
+        ram.read(address)
+    };
+    fetch(&LONG, address(0x100, 2, 3, 4, 0xffd), counted).unwrap();
+    assert_eq!(reads.get(), 4 + 4 + 15);
     // After 5 there is nothing.
     ram.put(0x8ffe, &[21, 22]);
     let found = ram.fetch(LONG, address(0x100, 2, 3, 5, 0xffe));

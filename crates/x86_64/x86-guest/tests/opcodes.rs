@@ -3,7 +3,11 @@
 //! encodings are written out here, from AMD APM volume 3, chapter 3 and appendix A, and Intel SDM
 //! volume 2.
 
-use x86_guest::{Code, Instruction, MemoryOperand, Mode, Operation, Registers, Segment, decode};
+use guest_access::AccessWidth;
+use x86_guest::{
+    Code, Instruction, MemoryOperand, Mode, Operation, Register, RegisterPart, Registers, Segment,
+    decode,
+};
 
 fn decoded(mode: Mode, bytes: &[u8]) -> Option<Instruction> {
     decode(&Code::new(bytes), mode)
@@ -167,6 +171,8 @@ fn an_opcode_of_another_mode_is_not_carried_out() {
     // 82 is 80 outside 64-bit mode.
     assert_eq!(decoded(Mode::Long, &[0x82, 0x07, 1]), None);
     assert!(decoded(Mode::Protected, &[0x82, 0x07, 1]).is_some());
+    // FE has INC and DEC alone; PUSH is FF /6.
+    assert_eq!(decoded(Mode::Long, &[0xfe, 0x37]), None);
     // MOVNTI has no form of 16 bits, and 0F BA nothing below BT.
     assert_eq!(decoded(Mode::Long, &[0x66, 0x0f, 0xc3, 0x07]), None);
     for extension in 0..4 {
@@ -175,28 +181,34 @@ fn an_opcode_of_another_mode_is_not_carried_out() {
     }
 }
 
-/// RAX to R15 as given; RFLAGS has nothing but its bit 1.
-struct Numbered([u64; 16]);
+/// RAX to R15 and RFLAGS as given.
+struct Numbered {
+    gpr: [u64; 16],
+    rflags: u64,
+}
 
 impl Numbered {
     /// RAX to R15 hold their number in hundreds.
     fn hundreds() -> Self {
-        Self(std::array::from_fn(|number| number as u64 * 0x100))
+        Self {
+            gpr: std::array::from_fn(|number| number as u64 * 0x100),
+            rflags: 2,
+        }
     }
 
     fn with(mut self, number: usize, value: u64) -> Self {
-        self.0[number] = value;
+        self.gpr[number] = value;
         self
     }
 }
 
 impl Registers for Numbered {
     fn gpr(&self, number: u8) -> u64 {
-        self.0[usize::from(number)]
+        self.gpr[usize::from(number)]
     }
 
     fn rflags(&self) -> u64 {
-        2
+        self.rflags
     }
 
     fn segment_base(&self, _: Segment) -> u64 {
@@ -204,6 +216,7 @@ impl Registers for Numbered {
     }
 }
 
+const RAX: usize = 0;
 const RCX: usize = 1;
 const RSP: usize = 4;
 const RSI: usize = 6;
@@ -326,4 +339,132 @@ fn a_string_moves_only_as_much_of_its_registers_as_its_addresses_have() {
         changed(Mode::Long, &[0xa4]),
         (vec![(6, moved), (7, moved)], false)
     );
+}
+
+#[test]
+fn each_string_instruction_moves_the_registers_that_lead_to_its_operands() {
+    const DIRECTION: u64 = 1 << 10;
+    let (rsi, rdi) = ((6, 0x600_u64), (7, 0x700));
+    type Moved<'a> = &'a [(u8, u64)];
+    let all: [(&str, &[u8], Moved<'_>, u64); 8] = [
+        ("movsb", &[0xa4], &[rsi, rdi], 1),
+        ("movsd", &[0xa5], &[rsi, rdi], 4),
+        ("stosb", &[0xaa], &[rdi], 1),
+        ("stosw", &[0x66, 0xab], &[rdi], 2),
+        ("stosd", &[0xab], &[rdi], 4),
+        ("lodsb", &[0xac], &[rsi], 1),
+        ("lodsd", &[0xad], &[rsi], 4),
+        ("lodsq", &[0x48, 0xad], &[rsi], 8),
+    ];
+    for (text, bytes, registers, width) in all {
+        let instruction = decoded(Mode::Long, bytes).unwrap();
+        for (rflags, by) in [(2, width), (2 | DIRECTION, width.wrapping_neg())] {
+            let before = Numbered {
+                rflags,
+                ..Numbered::hundreds()
+            };
+            let stepped = instruction.stepped(&before);
+            let wanted: Vec<_> = registers
+                .iter()
+                .map(|(number, value)| (*number, value.wrapping_add(by)))
+                .collect();
+            assert_eq!(stepped.registers.to_vec(), wanted, "{text} {rflags:#x}");
+            assert!(!stepped.repeats, "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_bit_by_a_registers_number_may_be_of_an_operand_before_or_behind() {
+    // Intel SDM volume 2, 3.1.1.9, "Bit(BitBase, BitOffset)", and BT: operands of the width, signed.
+    let at = |bytes: &[u8], number: i64| {
+        let registers = Numbered::hundreds().with(RAX, number as u64);
+        let bit = decoded(Mode::Long, bytes).unwrap();
+        bit.linear(&registers, 0) as i64 - 0x700
+    };
+    let (word, doubleword) = (&[0x66, 0x0f, 0xa3, 0x07], &[0x0f, 0xa3, 0x07]);
+    let quadword = &[0x48, 0x0f, 0xab, 0x07];
+    for (number, operand) in [(0, 0), (15, 0), (16, 2), (100, 12), (-1, -2), (-17, -4)] {
+        assert_eq!(at(word, number), operand, "{number}");
+    }
+    for (number, operand) in [(31, 0), (32, 4), (100, 12), (-1, -4), (-33, -8)] {
+        assert_eq!(at(doubleword, number), operand, "{number}");
+    }
+    for (number, operand) in [(63, 0), (64, 8), (1 << 40, 1 << 37), (-1, -8), (-65, -16)] {
+        assert_eq!(at(quadword, number), operand, "{number}");
+    }
+    // What is above the operand of a register is not looked at.
+    assert_eq!(at(word, 0x8000), -0x1000);
+    assert_eq!(at(doubleword, 0x1_0000_0020), 4);
+}
+
+#[test]
+fn widths_and_registers_are_those_that_opcode_and_prefixes_say() {
+    let (byte, word) = (AccessWidth::Byte, AccessWidth::Halfword);
+    let (doubleword, quadword) = (AccessWidth::Word, AccessWidth::Doubleword);
+    let all: [(&str, &[u8], AccessWidth); 10] = [
+        ("cmpxchg [rdi], cl", &[0x0f, 0xb0, 0x0f], byte),
+        ("cmpxchg [rdi], ecx", &[0x0f, 0xb1, 0x0f], doubleword),
+        ("xadd [rdi], cl", &[0x0f, 0xc0, 0x0f], byte),
+        ("xadd [rdi], cx", &[0x66, 0x0f, 0xc1, 0x0f], word),
+        ("xadd [rdi], rcx", &[0x48, 0x0f, 0xc1, 0x0f], quadword),
+        ("movsxd ax, word [rdi]", &[0x66, 0x63, 0x07], word),
+        ("movsxd eax, [rdi]", &[0x63, 0x07], doubleword),
+        ("movsxd rax, dword [rdi]", &[0x48, 0x63, 0x07], doubleword),
+        ("setz [rdi]", &[0x0f, 0x94, 0x07], byte),
+        ("push word [rdi]", &[0x66, 0xff, 0x37], word),
+    ];
+    for (text, bytes, width) in all {
+        let instruction = decoded(Mode::Long, bytes).unwrap();
+        assert_eq!(instruction.width, width, "{text}");
+    }
+    let loaded = |bytes: &[u8]| match decoded(Mode::Long, bytes).unwrap().operation {
+        Operation::Load(register) | Operation::LoadSigned(register) => register,
+        other => panic!("{other:?}"),
+    };
+    for (text, bytes, number, part) in [
+        (
+            "mov r8d, [rdi]",
+            &[0x44, 0x8b, 0x07][..],
+            8,
+            RegisterPart::Doubleword,
+        ),
+        (
+            "mov r15, [rdi]",
+            &[0x4c, 0x8b, 0x3f],
+            15,
+            RegisterPart::Quadword,
+        ),
+        (
+            "mov eax, [r15]",
+            &[0x41, 0x8b, 0x07],
+            0,
+            RegisterPart::Doubleword,
+        ),
+        (
+            "movsxd ax, [rdi]",
+            &[0x66, 0x63, 0x07],
+            0,
+            RegisterPart::Word,
+        ),
+    ] {
+        assert_eq!(loaded(bytes), Register { number, part }, "{text}");
+    }
+}
+
+#[test]
+fn an_address_in_the_instruction_has_no_base() {
+    let registers = Numbered::hundreds().with(RAX, 0x5000);
+    for (mode, bytes, wanted) in [
+        (
+            Mode::Long,
+            &[0xa1, 0x34, 0x12, 0, 0, 0, 0, 0, 0][..],
+            0x1234,
+        ),
+        (Mode::Protected, &[0xa2, 0x34, 0x12, 0, 0], 0x1234),
+        (Mode::Real, &[0xa1, 0x34, 0x12], 0x1234),
+    ] {
+        let linear = decoded(mode, bytes).unwrap().linear(&registers, 0);
+        assert_eq!(linear, wanted, "{mode:?}");
+    }
 }
