@@ -107,7 +107,7 @@ fn logic_clears_carry_and_overflow() {
         A,
         &[
             ("and [rdi], al", and, 0x8f, 0xf0, ALL, 0x80, S),
-            ("or [rdi], al", or, 0x02, 0x01, ALL, 0x03, P),
+            ("or [rdi], al", or, 0x06, 0x03, ALL, 0x07, 0),
             ("xor [rdi], al", xor, 0x55, 0x55, C | O, 0x00, P | Z),
         ],
     );
