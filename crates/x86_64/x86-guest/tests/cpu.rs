@@ -48,19 +48,56 @@ fn a_guest_has_no_virtualization_and_no_devices_of_the_cpu() {
     }
 }
 
+/// The numbers of the bits that are set.
+fn bits(value: u32) -> Vec<u32> {
+    (0..32).filter(|bit| value >> bit & 1 == 1).collect()
+}
+
 #[test]
-fn of_the_extended_features_those_are_hidden_that_no_guest_can_use() {
+fn of_the_extended_features_those_are_visible_that_need_nothing_but_the_cpu() {
     let extended = visible_cpuid(0x8000_0001, ALL);
-    // AMD APM volume 3, E.4.2, ECX: SVM, IBS, XOP, SKINIT, WDT, FMA4, PerfCtrExtCore,
-    // PerfCtrExtNB.
-    for bit in [2, 10, 11, 12, 13, 16, 23, 24] {
-        assert_eq!(extended.ecx >> bit & 1, 0, "bit {bit} of ECX");
-    }
-    // LahfSahf, ABM and 3DNowPrefetch are instructions that just work.
-    for bit in [0, 5, 8] {
-        assert_eq!(extended.ecx >> bit & 1, 1, "bit {bit} of ECX");
-    }
+    // AMD APM volume 3, E.4.2, ECX: LahfSahf, CmpLegacy, ABM, SSE4A, MisAlignSse, 3DNowPrefetch, TBM.
+    //
+    // Not: SVM (2), ExtApicSpace (3), AltMovCr8 (4), OSVW (9), IBS (10), XOP (11), SKINIT (12), WDT
+    // (13), LWP (15), FMA4 (16), TCE (17), NodeId (19), TopologyExtensions (22), PerfCtrExtCore
+    // (23), PerfCtrExtNB (24), DataBkptExt (26), PerfTsc (27), PerfCtrExtLLC (28), MONITORX (29),
+    // AddrMaskExt (30).
+    assert_eq!(bits(extended.ecx), [0, 1, 5, 6, 7, 8, 21]);
+    // EDX: not MCE (7), APIC (9), MTRR (12), MCA (14), which leaf 1 has not either, FFXSR (25),
+    // RDTSCP (27).
+    let hidden = [7, 9, 12, 14, 25, 27];
+    assert_eq!(bits(!extended.edx), hidden);
     assert_eq!((extended.eax, extended.ebx), (u32::MAX, u32::MAX));
+    assert_eq!(visible_cpuid(0x8000_0001, NOTHING), NOTHING);
+}
+
+#[test]
+fn an_efer_that_a_guest_cannot_write_is_of_no_feature_that_it_sees() {
+    // TCE is EFER's bit 15, FFXSR its bit 14, SVM its bit 12.
+    let extended = visible_cpuid(0x8000_0001, ALL);
+    for (feature, efer_bit) in [
+        (extended.ecx >> 17, 15),
+        (extended.edx >> 25, 14),
+        (extended.ecx >> 2, 12),
+    ] {
+        let is_seen = feature & 1 == 1;
+        let is_writable = written_efer(0, 1 << efer_bit, 0).is_some();
+        assert_eq!(is_seen, is_writable, "bit {efer_bit} of EFER");
+    }
+}
+
+#[test]
+fn of_power_management_and_speculation_a_guest_sees_nothing_that_is_a_register() {
+    // AMD APM volume 3, E.4.6: TscInvariant alone.
+    let edx = 1 << 8;
+    let power = visible_cpuid(0x8000_0007, ALL);
+    assert_eq!(power, Cpuid { edx, ..NOTHING });
+    // E.4.7, EBX: CLZERO and RstrFpErrPtrs; not InstRetCntMsr, RDPRU, WBNOINVD, IBPB, IBRS, STIBP,
+    // SSBD and their kin. The sizes of addresses are the host's.
+    let sizes = visible_cpuid(0x8000_0008, ALL);
+    assert_eq!(bits(sizes.ebx), [0, 2]);
+    assert_eq!((sizes.eax, sizes.ecx), (u32::MAX, u32::MAX));
+    assert_eq!(sizes.edx, 0);
 }
 
 #[test]
@@ -77,7 +114,7 @@ fn leaves_that_nobody_looked_at_are_empty() {
     for leaf in [0xd, 0x8000_000a, 0x8000_001f, u32::MAX] {
         assert_eq!(visible_cpuid(leaf, ALL), NOTHING, "leaf {leaf:#x}");
     }
-    for leaf in [0, 2, 4, 0x8000_0000, 0x8000_0004, 0x8000_0008] {
+    for leaf in [0, 2, 4, 0x8000_0000, 0x8000_0002, 0x8000_0006] {
         assert_eq!(visible_cpuid(leaf, ALL), ALL, "leaf {leaf:#x}");
     }
 }
