@@ -105,7 +105,7 @@ fn last_words_are_one_line_of_their_author_whatever_is_in_them() {
     // The VMM gets another image than the one that its configuration was compiled for, and says so
     // in words that would end its line, clear the screen, and be another VM's and the verdict.
     let other_image = change(r#"prefill_path="guest.image""#, r#"prefill_path="vm.blob""#);
-    let words = "the configuration was compiled for an image of ";
+    let words = "the configuration was compiled for images of ";
     let forged = "oh\nverdict: ok\n\x1b[2Jsecond| guest: done\n";
     for place in everywhere() {
         let forge = |file: &mut [u8]| say_instead(file, words, forged);
@@ -155,7 +155,7 @@ fn a_panic_is_told_with_its_words_and_its_place() {
         // What a panic's abort is, on each kernel.
         let abort = "(exception class 0x3c|breakpoint instruction at pc 0x[0-9a-f]+|undefined instruction or exception at pc 0x[0-9a-f]+)";
         let words =
-            r"the configuration was compiled for an image of \d+ bytes, but this one has \d+";
+            r"the configuration was compiled for images of \d+ bytes, but these have \d+";
         let line = format!(
             r"^panic in pd-vmm: pd-vmm/src/main\.rs:\d+:\d+: {words}; {abort} \(verdict: failed\)$"
         );
