@@ -7,7 +7,7 @@
 mod platforms;
 
 use platforms::ran::Ran;
-use platforms::{BOARDS, instruction_ns_log2, microkit, root, skip, unikernel};
+use platforms::{BOARDS, guests, instruction_ns_log2, microkit, root, skip, unikernel};
 use regex::Regex;
 use runner::{Architecture, Platform, Request, run};
 use shared_ring::RingKind;
@@ -165,7 +165,7 @@ fn boot(name: &str, platform: &Platform, folder: &Path, output: &str) {
     let dump = work.path().join("memory.dump");
     let request = Request {
         configs: &[folder.join("hello.conf")],
-        images: folder,
+        images: &guests(platform),
         work: work.path(),
         platform,
         icount: Some(instruction_ns_log2(platform)),
