@@ -157,11 +157,11 @@ fn every_record_is_an_event_with_its_number_and_values() {
     [00:00:00.063125000] (+0.000000000) trace_1023: { device = 0, vcpu = 0, direction = ( "read" : container = 0 ), width = 8, flags = 1, address = 0xFA000000, pc = 0x40080008, value = 0, old = 0, seq = 2, state_seen = 0, epoch = 0, record = 3 }
     [00:00:00.069500000] (+0.006375000) reset: { epoch = 1, record = 4 }
     [00:00:00.069600000] (+0.000100000) trace_0: { device = 0, vcpu = 0, direction = ( "read" : container = 0 ), width = 4, flags = 0, address = 0xFA000000, pc = 0x40080000, value = 0, old = 0, seq = 3, state_seen = 0, epoch = 1, record = 5 }
-    [00:00:00.079500000] (+0.009900000) outside: { count = 3, direction = ( "read" : container = 0 ), width = 0, address = 0xFB000000, pc = 0x4008000C, epoch = 1, record = 6 }
+    [00:00:00.079500000] (+0.009900000) outside: { count = 3, direction = ( "read" : container = 0 ), width = 0, space = ( "memory" : container = 0 ), address = 0xFB000000, pc = 0x4008000C, epoch = 1, record = 6 }
     [00:00:00.089500000] (+0.010000000) device_sums: { device = 0, reads = 3, writes = 1, logged = 4, traced = 5, counter = 7, refused = 0, record = 7 }
     [00:00:00.089500000] (+0.000000000) vm_sums: { log_lost = 1, trace_overwritten = 2, outside = 3, unrecorded = 4, misbehaviour = 5, record = 8 }
     [00:00:00.089500000] (+0.000000000) span: { first = 1000, last = 79500, recorded = 79501, record = 9 }
-    [00:00:00.089500000] (+0.000000000) end: { reason = "PoweredOff", code = 0x0, pc = 0x0, epoch = 1, record = 10 }
+    [00:00:00.089500000] (+0.000000000) end: { reason = "PoweredOff", space = ( "memory" : container = 0 ), code = 0x0, pc = 0x0, epoch = 1, record = 10 }
     [00:00:00.089501000] (+0.000001000) unknown: { words = [ [0] = 0x15F91, [1] = 0x0, [2] = 0x0, [3] = 0x0, [4] = 0x0, [5] = 0xFFFF0000000000EE, [6] = 0x0 ], record = 11 }
     "#);
     assert_eq!(viewed.warnings, Vec::<String>::new());

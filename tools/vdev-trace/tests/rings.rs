@@ -152,7 +152,7 @@ fn a_header_of_another_layout_or_kind_says_what_is_wrong_and_where() {
         set_header(&mut dump, word, value);
         rings(&dump)[0].clone().unwrap_err().to_string()
     };
-    insta::assert_snapshot!(reason(1, 9), @"ring at offset 0x1000: layout version 9, this tool reads 1; use the tool that was built with the system");
+    insta::assert_snapshot!(reason(1, 9), @"ring at offset 0x1000: layout version 9, this tool reads 1 and 2; use the tool that was built with the system");
     insta::assert_snapshot!(reason(4, 9), @"ring at offset 0x1000: kind 9, of which there is no ring");
     let cut = rings(&overwritten()[..PAGE + 40])[0].clone().unwrap_err();
     insta::assert_snapshot!(cut, @"ring at offset 0x1000: the dump ends inside its header; take the dump again");

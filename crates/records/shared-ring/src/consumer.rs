@@ -23,8 +23,10 @@ pub struct Item {
 /// What a consumer found in its producer's memory that no honest producer leaves there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RingFault {
-    /// The header names another layout, size or purpose.
+    /// There is no header, or it names another size or purpose.
     Header,
+    /// The ring is of this layout version, and this reader knows another.
+    Version(u64),
     /// The head is behind what was taken, or more than a ring ahead of it.
     Position,
     /// Behind the head there is no record that is newer than the last one taken.
@@ -123,8 +125,8 @@ impl<const SLOTS: usize, W: Word> Consumer<SLOTS, W> {
             self.blame(RingFault::Position);
             return false;
         }
-        if !self.ring.is_published(self.kind) {
-            self.blame(RingFault::Header);
+        if let Err(fault) = self.ring.check(self.kind) {
+            self.blame(fault);
             return false;
         }
         self.head = claim;
@@ -139,7 +141,7 @@ impl<const SLOTS: usize, W: Word> Consumer<SLOTS, W> {
         W::fence(Ordering::SeqCst);
         // What `pop` would not believe is no reason to stay awake; `pop` counts it.
         let head = self.ring.header(header_word::HEAD).load(Ordering::Relaxed);
-        head <= wake_at || head - self.tail > SLOTS as u64 || !self.ring.is_published(self.kind)
+        head <= wake_at || head - self.tail > SLOTS as u64 || self.ring.check(self.kind).is_err()
     }
 
     /// Whether the producer has started to wait since this was last asked. It wants to be

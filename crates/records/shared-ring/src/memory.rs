@@ -7,12 +7,16 @@
 //! Invariant: everything is a 64-bit atomic, little-endian as the machine is; a ring takes
 //! a page for its header and 64 bytes a slot.
 
+use crate::consumer::RingFault;
 use core::sync::atomic::{AtomicU64, Ordering, fence};
 
 /// The first word of a ring: `VTRACRNG` in ASCII, read as a little-endian number.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"VTRACRNG");
 /// The version of this layout and of the records in it.
-pub const LAYOUT_VERSION: u64 = 1;
+///
+/// In version 2 a record's tag says whether its address is in memory or a port's, and there are
+/// more reasons why a VM ends and more misdeeds than in version 1. The ring is the same.
+pub const LAYOUT_VERSION: u64 = 2;
 /// 64-bit words in a slot, its sequence number included.
 pub const SLOT_WORDS: usize = 8;
 /// Bytes in a slot.
@@ -178,19 +182,20 @@ impl<const SLOTS: usize, W: Word> RingMemory<SLOTS, W> {
     }
 
     /// Whether a producer of this layout and size, for this purpose, has set the ring up.
-    pub(crate) fn is_published(&self, kind: RingKind) -> bool {
-        self.header(header_word::MAGIC).load(Ordering::Acquire) == MAGIC
-            && self
-                .header(header_word::LAYOUT_VERSION)
-                .load(Ordering::Relaxed)
-                == LAYOUT_VERSION
-            && self.header(header_word::SLOT_BYTES).load(Ordering::Relaxed) == SLOT_BYTES as u64
-            && self.header(header_word::SLOT_COUNT).load(Ordering::Relaxed) == SLOTS as u64
-            && self
-                .header(header_word::KIND_AND_VM)
-                .load(Ordering::Relaxed)
-                & 0xff
-                == kind as u64
+    pub(crate) fn check(&self, kind: RingKind) -> Result<(), RingFault> {
+        if self.header(header_word::MAGIC).load(Ordering::Acquire) != MAGIC {
+            return Err(RingFault::Header);
+        }
+        let word = |index| self.header(index).load(Ordering::Relaxed);
+        // Of a header of another version nothing else has a meaning.
+        let version = word(header_word::LAYOUT_VERSION);
+        if version != LAYOUT_VERSION {
+            return Err(RingFault::Version(version));
+        }
+        let fits = word(header_word::SLOT_BYTES) == SLOT_BYTES as u64
+            && word(header_word::SLOT_COUNT) == SLOTS as u64
+            && word(header_word::KIND_AND_VM) & 0xff == kind as u64;
+        fits.then_some(()).ok_or(RingFault::Header)
     }
 
     /// Writes one record and its sequence number, in the order that lets a reader notice.

@@ -5,13 +5,13 @@
 //! word  text                               notice
 //! 0–4   40 characters, first byte lowest   0: time in ticks, 1: number, 2: address,
 //!                                          3: guest PC
-//!  5    tag                                tag
+//!  5    tag                                tag, with the address's space
 //!  6    time in ticks « 8 │ length         which notice
 //! ```
 //!
 //! A verdict has its number in word 1. The death of a VMM has its VM's number in word 1.
 
-use crate::{EndReason, Kind, TAG_WORD, Tag, Verdict};
+use crate::{Address, EndReason, Kind, TAG_WORD, Tag, Verdict};
 use shared_ring::Payload;
 
 /// Characters that one record holds.
@@ -79,8 +79,8 @@ pub enum ConsoleRecord {
         notice: Notice,
         /// How many, where the message counts something.
         number: u64,
-        /// The guest-physical address it is about, or the exception class.
-        address: u64,
+        /// The address it is about, or the exception class.
+        address: Address,
         /// The guest's program counter.
         pc: u64,
     },
@@ -126,8 +126,8 @@ impl ConsoleRecord {
                     Notice::ReadersLie => 6,
                     Notice::Ended(reason) => ENDED | u64::from(reason.number()),
                 };
-                let tag = Tag::new(Kind::Notice).0;
-                [time, number, address, pc, 0, tag, which]
+                let tag = Tag::new(Kind::Notice).with_space(address.space).0;
+                [time, number, address.number, pc, 0, tag, which]
             }
             Self::Verdict(verdict) => [0, verdict.number(), 0, 0, 0, Tag::new(Kind::Verdict).0, 0],
             Self::VmDied { time, vm } => {
@@ -161,8 +161,12 @@ impl ConsoleRecord {
                     }
                     _ => return None,
                 };
-                let [time, number, address, pc, ..] = *words;
-                Some(Self::Notice {
+                let [time, number, address, pc, _, tag, _] = *words;
+                let address = Address {
+                    space: Tag(tag).space(),
+                    number: address,
+                };
+                address.can_be().then_some(Self::Notice {
                     time,
                     notice,
                     number,

@@ -9,7 +9,7 @@
 //! ```text
 //! word  access, outside, reset, end       device summary     VM summary
 //!  0    time in ticks of the counter      time               time
-//!  1    guest-physical address            reads              log records lost
+//!  1    address, in the tag's space       reads              log records lost
 //!  2    guest PC (guest-virtual)          writes             trace records overwritten
 //!  3    value │ old value                 logged             accesses outside a device
 //!  4    sequence number of the device     traced             accesses lost unrecorded
@@ -23,12 +23,14 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+mod address;
 mod console;
 mod misbehaviour;
 mod state_page;
 mod tag;
 mod verdict;
 
+pub use address::{Address, AddressSpace};
 pub use console::{ConsoleRecord, Notice, TEXT_BYTES, Text};
 pub use misbehaviour::{Misbehaviour, Misdeed, RingFate};
 pub use state_page::{DeviceState, MAX_DEVICES, StatePage};
@@ -57,7 +59,8 @@ const TAG_WORD: usize = 5;
 pub struct Record {
     /// When, in ticks of the machine's counter.
     pub time: u64,
-    /// Which location. For [`Kind::End`], the code or the address that belongs to the reason.
+    /// Which location, in the space that the tag names. For [`Kind::End`], the code or the address
+    /// that belongs to the reason.
     pub address: GuestPhysAddr,
     /// The guest's program counter, guest-virtual.
     pub pc: u64,
@@ -90,6 +93,14 @@ impl Record {
             self.tag.0,
             halves(self.state_seen, self.epoch),
         ]
+    }
+
+    /// The address with its space.
+    pub const fn location(&self) -> Address {
+        Address {
+            space: self.tag.space(),
+            number: self.address.0,
+        }
     }
 
     /// The claims of a slot; every bit pattern is some record.
@@ -285,10 +296,12 @@ pub enum EndReason {
     VmmMisbehaved,
     /// Its VMM has died. Never said by a VMM.
     VmmDied,
+    /// The guest stopped its CPU until an interrupt comes, and takes none.
+    NothingWakesIt,
 }
 
 impl EndReason {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::PoweredOff,
         Self::GuestFailed,
         Self::UnsupportedInstruction,
@@ -300,6 +313,7 @@ impl EndReason {
         Self::BadImage,
         Self::VmmMisbehaved,
         Self::VmmDied,
+        Self::NothingWakesIt,
     ];
 
     /// Its number in a record's value.

@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! word  0: time in ticks   1: how often since the last such record   2: what, the last time
-//!       3: 0 its ring is read on, 1 it is closed   5: tag
+//!       3: 0 its ring is read on, 1 it is closed   4: its ring's layout version, if it is that
+//!       5: tag
 //! ```
 
 use crate::{Kind, Stamp, Tag};
@@ -12,7 +13,7 @@ use shared_ring::Payload;
 /// What a peer did that no honest one does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Misdeed {
-    /// Its ring's header names another layout, size or purpose.
+    /// Its ring has no header, or one that names another size or purpose.
     Header,
     /// A position of its ring that cannot be: backwards, or more than a ring ahead.
     Position,
@@ -32,10 +33,16 @@ pub enum Misdeed {
     AfterEnd,
     /// A reader that says it has read what was not written.
     Reader,
+    /// Its ring has this layout version: it is of another build.
+    Version(u64),
 }
 
+/// The number of [`Misdeed::Version`].
+const VERSION: u64 = 10;
+
 impl Misdeed {
-    const ALL: [Self; 10] = [
+    /// Those that are told by their number alone, which is their place here.
+    const PLAIN: [Self; VERSION as usize] = [
         Self::Header,
         Self::Position,
         Self::Slot,
@@ -49,13 +56,25 @@ impl Misdeed {
     ];
 
     /// Its number in a record.
-    pub const fn number(self) -> u64 {
-        self as u64
+    pub fn number(self) -> u64 {
+        let place = Self::PLAIN.iter().position(|plain| *plain == self);
+        place.map_or(VERSION, |place| place as u64)
+    }
+
+    /// The layout version that a record tells with it; 0 if it is about none.
+    pub const fn version(self) -> u64 {
+        match self {
+            Self::Version(version) => version,
+            _ => 0,
+        }
     }
 
     /// From a record.
-    pub fn from_number(number: u64) -> Option<Self> {
-        Self::ALL.get(usize::try_from(number).ok()?).copied()
+    pub fn from_number(number: u64, version: u64) -> Option<Self> {
+        match number {
+            VERSION => Some(Self::Version(version)),
+            _ => Self::PLAIN.get(usize::try_from(number).ok()?).copied(),
+        }
     }
 }
 
@@ -89,7 +108,7 @@ impl Misbehaviour {
         } = self;
         let closed = u64::from(self.ring == RingFate::Closed);
         let tag = Tag::new(Kind::Misbehaviour).stamped(vm).0;
-        [time, count, last.number(), closed, 0, tag, 0]
+        [time, count, last.number(), closed, last.version(), tag, 0]
     }
 
     /// Reads a slot; `None` if it tells of a misdeed that there is not.
@@ -97,7 +116,7 @@ impl Misbehaviour {
         Some(Self {
             time: words[0],
             count: words[1],
-            last: Misdeed::from_number(words[2])?,
+            last: Misdeed::from_number(words[2], words[4])?,
             ring: match words[3] {
                 0 => RingFate::Open,
                 1 => RingFate::Closed,

@@ -3,12 +3,16 @@
 //! One word, so that the trace component compares and completes it in a few instructions.
 //!
 //! ```text
-//!  63      48 47   40 39  37 36 35  32 31  24 23    16 15   8 7    0
-//! ┌──────────┬───────┬──────┬──┬──────┬──────┬────────┬──────┬──────┐
-//! │  event   │ flags │  0   │W │width │ vcpu │instance│  vm  │ kind │
-//! └──────────┴───────┴──────┴──┴──────┴──────┴────────┴──────┴──────┘
+//!  63      48 47   40 39 38 37 36 35  32 31  24 23    16 15   8 7    0
+//! ┌──────────┬───────┬─────┬──┬──┬──────┬──────┬────────┬──────┬──────┐
+//! │  event   │ flags │  0  │P │W │width │ vcpu │instance│  vm  │ kind │
+//! └──────────┴───────┴─────┴──┴──┴──────┴──────┴────────┴──────┴──────┘
 //! ```
+//!
+//! P says that the record's address is an I/O port. A device's access is never at one, so the trace
+//! component clears it there instead of asking, along with what has no meaning yet.
 
+use crate::AddressSpace;
 use guest_access::{AccessWidth, Direction};
 
 /// The event number of a record that is not meant for the trace ring.
@@ -77,6 +81,9 @@ pub struct Tag(pub u64);
 
 impl Tag {
     const WRITE: u64 = 1 << 36;
+    const PORT: u64 = 1 << 37;
+    /// What a stamp leaves as it is: all but the VM, the event and what has no meaning.
+    const UNSTAMPED: u64 = 0x0000_ff3f_ffff_00ff;
 
     /// A tag that says only what kind of record it is.
     pub const fn new(kind: Kind) -> Self {
@@ -106,10 +113,24 @@ impl Tag {
         Self(self.0 & !(0xff << 40) | (flags.0 as u64) << 40)
     }
 
+    /// The same about an address in this space.
+    pub const fn with_space(self, space: AddressSpace) -> Self {
+        match space {
+            AddressSpace::Memory => Self(self.0 & !Self::PORT),
+            AddressSpace::Ports => Self(self.0 | Self::PORT),
+        }
+    }
+
     /// The same with what only the trace component has a say in.
     #[inline(always)]
     pub const fn stamped(self, stamp: Stamp) -> Self {
-        Self(self.0 & 0x0000_ffff_ffff_00ff | stamp.0)
+        Self(self.0 & Self::UNSTAMPED | stamp.0)
+    }
+
+    /// The same for an access to a device, which is in memory whatever is claimed.
+    #[inline(always)]
+    pub const fn stamped_in_memory(self, stamp: Stamp) -> Self {
+        Self(self.0 & (Self::UNSTAMPED & !Self::PORT) | stamp.0)
     }
 
     /// What the record is about, if it says something that can be.
@@ -179,6 +200,15 @@ impl Tag {
             Direction::Read
         } else {
             Direction::Write
+        }
+    }
+
+    /// Which addresses the record's is one of.
+    pub const fn space(self) -> AddressSpace {
+        if self.0 & Self::PORT == 0 {
+            AddressSpace::Memory
+        } else {
+            AddressSpace::Ports
         }
     }
 

@@ -8,10 +8,11 @@ fn the_tag_packs_as_its_diagram_says() {
         .with_instance(3)
         .with_access(Direction::Write, Some(AccessWidth::Halfword))
         .with_flags(Flags::REFUSED)
+        .with_space(AddressSpace::Ports)
         .stamped(Stamp::new(1, 12));
     assert_eq!(
         tag.0,
-        12 << 48 | 1 << 40 | 1 << 36 | 2 << 32 | 3 << 16 | 1 << 8 | 1
+        12 << 48 | 1 << 40 | 1 << 37 | 1 << 36 | 2 << 32 | 3 << 16 | 1 << 8 | 1
     );
     assert_eq!(tag.kind(), Some(Kind::Access));
     assert_eq!(
@@ -23,16 +24,48 @@ fn the_tag_packs_as_its_diagram_says() {
         (Direction::Write, Some(AccessWidth::Halfword))
     );
     assert!(tag.flags().contains(Flags::REFUSED));
+    assert_eq!(tag.space(), AddressSpace::Ports);
+    let in_memory = tag.with_space(AddressSpace::Memory);
+    assert_eq!(
+        (in_memory.0, in_memory.space()),
+        (tag.0 & !(1 << 37), AddressSpace::Memory)
+    );
+}
+
+/// What a VMM claims of an access to a device, and the trace component passes on.
+#[test]
+fn a_stamp_leaves_no_bit_that_has_no_meaning_and_no_port_of_a_device() {
+    let claimed = Tag(u64::MAX);
+    let stamp = Stamp::new(3, 7);
+    let known =
+        7 << 48 | 0xff << 40 | 1 << 36 | 0xf << 32 | 0xff << 24 | 0xff << 16 | 3 << 8 | 0xff;
+    assert_eq!(claimed.stamped_in_memory(stamp).0, known);
+    assert_eq!(claimed.stamped(stamp).0, known | 1 << 37);
+}
+
+#[test]
+fn a_port_has_sixteen_bits() {
+    let port = |number| Address {
+        space: AddressSpace::Ports,
+        number,
+    };
+    assert!(port(0xffff).can_be() && !port(0x1_0000).can_be());
+    assert!(Address::memory(u64::MAX).can_be());
+    assert_eq!(Address::port(0x3f8), port(0x3f8));
+    assert_eq!(
+        (Address::from(0x3f8), Address::NONE),
+        (Address::memory(0x3f8), Address::memory(0))
+    );
 }
 
 #[test]
 fn every_end_reason_survives_its_number() {
-    for number in 0..11 {
+    for number in 0..12 {
         assert_eq!(EndReason::from_number(number).unwrap().number(), number);
     }
-    assert_eq!(EndReason::from_number(11), None);
+    assert_eq!(EndReason::from_number(12), None);
     // What is said of a VMM, it does not say itself.
-    for (number, is_a_vmms) in [(8, true), (9, false), (10, false)] {
+    for (number, is_a_vmms) in [(8, true), (9, false), (10, false), (11, true)] {
         let reason = EndReason::from_number(number).unwrap();
         assert_eq!(
             (reason.is_a_vmms(), reason.is_success()),
@@ -110,11 +143,12 @@ proptest! {
     }
 
     #[test]
-    fn misbehaviour_survives_its_record(time: u64, count: u64, what in 0u64..11, closed: bool) {
-        let Some(last) = Misdeed::from_number(what) else {
-            prop_assert_eq!(what, 10);
+    fn misbehaviour_survives_its_record(time: u64, count: u64, what in 0u64..12, version: u64, closed: bool) {
+        let Some(last) = Misdeed::from_number(what, version) else {
+            prop_assert_eq!(what, 11);
             return Ok(());
         };
+        prop_assert_eq!(last.version(), if what == 10 { version } else { 0 });
         let ring = if closed { RingFate::Closed } else { RingFate::Open };
         let told = Misbehaviour { time, count, last, ring };
         let words = told.to_words(Stamp::new(3, EVENT_NONE));
@@ -136,13 +170,21 @@ proptest! {
     }
 
     #[test]
-    fn notices_survive_their_records(time: u64, number: u64, which in 0usize..7, reason in 0u32..11) {
+    fn notices_survive_their_records(time: u64, number: u64, which in 0usize..7, reason in 0u32..12, about: u64, port: bool) {
+        let space = if port { AddressSpace::Ports } else { AddressSpace::Memory };
+        let address = Address { space, number: about };
         let ended = Notice::Ended(EndReason::from_number(reason).unwrap());
         let notice = [
             Notice::TraceGone, Notice::TraceBack, Notice::TextLost, Notice::Refused, Notice::Idle,
             Notice::ReadersLie, ended,
         ][which];
-        let record = ConsoleRecord::Notice { time, notice, number, address: 1, pc: 2 };
+        let record = ConsoleRecord::Notice { time, notice, number, address, pc: 2 };
+        let read = ConsoleRecord::from_words(&record.to_words());
+        prop_assert_eq!(read, address.can_be().then_some(record));
+        let in_memory = Address::memory(about);
+        let record = ConsoleRecord::Notice { time, notice, number, address: in_memory, pc: 2 };
+        prop_assert_eq!(ConsoleRecord::from_words(&record.to_words()), Some(record));
+        let record = ConsoleRecord::Notice { time, notice, number, address: Address::port(about as u16), pc: 2 };
         prop_assert_eq!(ConsoleRecord::from_words(&record.to_words()), Some(record));
     }
 }

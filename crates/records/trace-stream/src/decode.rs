@@ -4,8 +4,8 @@
 //! worth, whatever arrives; a frame is handed out only if its checksum is right.
 
 use crate::{
-    CHECKSUM_BYTES, CRC, Content, FRAME_BYTES, Frame, HEADER_BYTES, IDENTITY, MAX_WORDS, RECORD,
-    STREAM_VERSION,
+    CHECKSUM_BYTES, CRC, Content, FRAME_BYTES, Frame, HEADER_BYTES, IDENTITY, MAX_WORDS,
+    OLDEST_VERSION, RECORD, STREAM_VERSION,
 };
 
 /// What the bytes between two zeroes were.
@@ -81,7 +81,7 @@ fn decode(bytes: &mut [u8]) -> Option<Frame> {
     }
     let (header, packed) = checked.split_first_chunk::<HEADER_BYTES>()?;
     let [version, kind, ring, vm, number @ ..] = *header;
-    if version != STREAM_VERSION {
+    if !(OLDEST_VERSION..=STREAM_VERSION).contains(&version) {
         return None;
     }
     let content = match kind {
@@ -100,6 +100,7 @@ fn decode(bytes: &mut [u8]) -> Option<Frame> {
         _ => return None,
     };
     Some(Frame {
+        version,
         number: u32::from_le_bytes(number),
         ring,
         vm,

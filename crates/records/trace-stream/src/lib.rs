@@ -44,8 +44,12 @@ pub use send::{RingIdentity, RingSender};
 use crc::{CRC_32_ISO_HDLC, Crc, Table};
 use shared_ring::Payload;
 
-/// The version of the frames' layout.
-pub const STREAM_VERSION: u8 = 1;
+/// The version of the frames' layout, and of the records in them: in version 1 these are of version 1
+/// of the rings' layout, in version 2 of its version 2. The frames are the same in both, but who
+/// knows only version 1 would take a port for an address in memory, so it is to see no frames.
+pub const STREAM_VERSION: u8 = 2;
+/// The oldest version that is decoded.
+pub const OLDEST_VERSION: u8 = 1;
 /// So many records follow an identity before the next one.
 pub const IDENTITY_EVERY: u32 = 64;
 /// The longest frame on the line, in bytes, with the zeroes around it.
@@ -69,6 +73,8 @@ const RECORD: u8 = 2;
 /// What a frame says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Frame {
+    /// The version of the layout of its record: [`OLDEST_VERSION`] to [`STREAM_VERSION`].
+    pub version: u8,
     /// Its number; one sequence for each line, from 0 on, modulo 2^32.
     pub number: u32,
     /// Which ring of the VM, as `shared_ring::RingKind` numbers it.

@@ -68,6 +68,7 @@ impl Conduct {
             self.ring_faults = ring.misbehaviour();
             let misdeed = match fault {
                 RingFault::Header => Misdeed::Header,
+                RingFault::Version(version) => Misdeed::Version(version),
                 RingFault::Position => Misdeed::Position,
                 RingFault::Slot => Misdeed::Slot,
             };

@@ -6,9 +6,10 @@
 use crate::Clock;
 use core::fmt;
 use guest_access::Direction;
+use shared_ring::LAYOUT_VERSION;
 use trace_records::{
-    DeviceSummary, EndReason, Flags, Kind, Misbehaviour, Misdeed, Notice, Record, RingFate, Span,
-    Tag, VmSummary,
+    Address, AddressSpace, DeviceSummary, EndReason, Flags, Kind, Misbehaviour, Misdeed, Notice,
+    Record, RingFate, Span, Tag, VmSummary,
 };
 use vm_config::SeverityMask;
 
@@ -21,6 +22,20 @@ impl fmt::Display for Stamp {
         let ticks = u128::from(time.saturating_sub(clock.start_ticks));
         let micros = ticks * 1_000_000 / u128::from(clock.hz.max(1));
         write!(f, "[{:4}.{:06}]", micros / 1_000_000, micros % 1_000_000)
+    }
+}
+
+/// An address as everybody writes it, by `{:#x}` or `{:#010x}`: one in memory as the number that it
+/// is, a port as `io:0x3f8`, as in a guest's command line.
+pub struct AddressText(pub Address);
+
+impl fmt::LowerHex for AddressText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Address { space, number } = self.0;
+        match space {
+            AddressSpace::Memory => fmt::LowerHex::fmt(&number, f),
+            AddressSpace::Ports => write!(f, "io:{number:#x}"),
+        }
     }
 }
 
@@ -52,7 +67,8 @@ impl fmt::Display for Event<'_> {
         } = self;
         let tag = record.tag;
         let operation = Operation(tag);
-        let (address, pc, value) = (record.address.0, record.pc, record.value);
+        let (pc, value) = (record.pc, record.value);
+        let address = AddressText(record.location());
         match kind {
             Kind::Outside => write!(
                 f,
@@ -61,8 +77,8 @@ impl fmt::Display for Event<'_> {
             Kind::Reset => write!(f, "reset, epoch {}", record.epoch),
             Kind::End => match EndReason::from_number(value) {
                 Some(reason) => {
-                    let number = address;
-                    write!(f, "ended: {}", Reason { reason, number, pc })
+                    let about = record.location();
+                    write!(f, "ended: {}", Reason { reason, about, pc })
                 }
                 None => write!(f, "ended: reason {value}"),
             },
@@ -199,7 +215,14 @@ impl fmt::Display for MisbehaviourText<'_> {
             count, last, ring, ..
         } = self.misbehaviour;
         let what = match last {
-            Misdeed::Header => "the header of its ring names another layout, size or purpose",
+            Misdeed::Version(version) => {
+                let who = self.who;
+                write!(f, "{}, seen {count} times", OfAnotherBuild { who, version })?;
+                return closed(ring, f);
+            }
+            Misdeed::Header => {
+                "the header of its ring is missing, or names another size or purpose"
+            }
             Misdeed::Position => "a position of its ring that cannot be",
             Misdeed::Slot => "a position of its ring without a new record",
             Misdeed::Gap => "records of its ring that are missing",
@@ -211,10 +234,31 @@ impl fmt::Display for MisbehaviourText<'_> {
             Misdeed::Reader => "a reader of what is not written",
         };
         write!(f, "{} misbehaves: {count} times, last {what}", self.who)?;
-        match ring {
-            RingFate::Open => Ok(()),
-            RingFate::Closed => f.write_str("; its ring is closed"),
-        }
+        closed(ring, f)
+    }
+}
+
+fn closed(ring: RingFate, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match ring {
+        RingFate::Open => Ok(()),
+        RingFate::Closed => f.write_str("; its ring is closed"),
+    }
+}
+
+/// That a component's ring is of another layout version.
+pub(crate) struct OfAnotherBuild<'a> {
+    pub who: &'a str,
+    pub version: u64,
+}
+
+impl fmt::Display for OfAnotherBuild<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { who, version } = self;
+        write!(
+            f,
+            "{who} is of another build: its ring has layout version {version}, and only \
+             {LAYOUT_VERSION} is read here; build all parts of the system together"
+        )
     }
 }
 
@@ -222,7 +266,7 @@ impl fmt::Display for MisbehaviourText<'_> {
 pub(crate) struct NoticeText {
     pub notice: Notice,
     pub number: u64,
-    pub address: u64,
+    pub address: Address,
     pub pc: u64,
 }
 
@@ -245,6 +289,7 @@ impl fmt::Display for NoticeText {
             pc,
             ..
         } = *self;
+        let address = AddressText(address);
         match self.notice {
             Notice::TraceGone => {
                 write!(
@@ -274,7 +319,12 @@ impl fmt::Display for NoticeText {
                 "the readers of the VMM's rings misbehave: {number} times, they have read what is \
                  not written"
             ),
-            Notice::Ended(reason) => Reason { reason, number, pc }.fmt(f),
+            Notice::Ended(reason) => Reason {
+                reason,
+                about: self.address,
+                pc,
+            }
+            .fmt(f),
         }
     }
 }
@@ -284,7 +334,7 @@ impl fmt::Display for NoticeText {
 pub(crate) struct Reason {
     pub reason: EndReason,
     /// The code or the address that belongs to the reason.
-    pub number: u64,
+    pub about: Address,
     pub pc: u64,
 }
 
@@ -293,7 +343,7 @@ impl Reason {
     pub const fn of_watch(reason: EndReason) -> Self {
         Self {
             reason,
-            number: 0,
+            about: Address::NONE,
             pc: 0,
         }
     }
@@ -301,18 +351,19 @@ impl Reason {
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { number, pc, .. } = *self;
+        let Self { about, pc, .. } = *self;
+        let (number, address) = (about.number, AddressText(about));
         match self.reason {
             EndReason::PoweredOff => write!(f, "powered off by the guest"),
             EndReason::GuestFailed => write!(f, "the guest says that it failed, code {number}"),
             EndReason::UnsupportedInstruction => write!(
                 f,
-                "policy abort, unsupported instruction at pc {pc:#x}, address {number:#x}"
+                "policy abort, unsupported instruction at pc {pc:#x}, address {address:#x}"
             ),
             EndReason::UnsupportedReference => {
                 write!(
                     f,
-                    "policy abort, unsupported reference to {number:#x} at pc {pc:#x}"
+                    "policy abort, unsupported reference to {address:#x} at pc {pc:#x}"
                 )
             }
             EndReason::UnsupportedRegister => {
@@ -334,6 +385,10 @@ impl fmt::Display for Reason {
             ),
             EndReason::VmmMisbehaved => write!(f, "its VMM misbehaved {number} times"),
             EndReason::VmmDied => f.write_str("its VMM has died"),
+            EndReason::NothingWakesIt => write!(
+                f,
+                "halted with interrupts off at pc {pc:#x}: nothing wakes it"
+            ),
         }
     }
 }

@@ -6,7 +6,7 @@
 use crate::Machine;
 use crate::channel;
 use shared_ring::{BoundedProducer, Full, Wake};
-use trace_records::{CONSOLE_SLOTS, ConsoleRecord, Notice, TEXT_BYTES, Text};
+use trace_records::{Address, CONSOLE_SLOTS, ConsoleRecord, Notice, TEXT_BYTES, Text};
 use vdevs::pl011::{Downstream, Pl011};
 use vdevs::ser8250::{Ser8250, Transmitter};
 
@@ -84,7 +84,7 @@ impl ConsoleText {
         &mut self,
         notice: Notice,
         number: u64,
-        address: u64,
+        address: Address,
         pc: u64,
         machine: &mut impl Machine,
     ) {
@@ -130,7 +130,7 @@ impl ConsoleText {
                 time: machine.now(),
                 notice: Notice::TextLost,
                 number: self.lost,
-                address: 0,
+                address: Address::NONE,
                 pc: 0,
             };
             self.push(record, machine)?;

@@ -5,10 +5,12 @@ mod fixtures;
 
 use fixtures::{compiled, contents, leak, trace_device};
 use guest_access::{AccessWidth, Direction, GuestPhysAddr};
-use shared_ring::{BoundedProducer, ConsumerPage, Payload, RingKind, RingMemory};
+use shared_ring::{
+    AtomicU64, BoundedProducer, ConsumerPage, Ordering, Payload, RingKind, RingMemory, header_word,
+};
 use std::cell::RefCell;
 use trace_records::{
-    CONSOLE_SLOTS, ConsoleRecord, DeviceSummary, EVENT_NONE, EndReason, Kind, LOG_SLOTS,
+    Address, CONSOLE_SLOTS, ConsoleRecord, DeviceSummary, EVENT_NONE, EndReason, Kind, LOG_SLOTS,
     Misbehaviour, Misdeed, Notice, Record, RingFate, Span, Stamp, Tag, Text, VmSummary,
 };
 use vm_components::{
@@ -50,6 +52,8 @@ impl Output for Screen {
 }
 
 struct Peers {
+    log_ring: &'static RingMemory<LOG_SLOTS>,
+    text_ring: &'static RingMemory<CONSOLE_SLOTS>,
     log: BoundedProducer<LOG_SLOTS>,
     text: BoundedProducer<CONSOLE_SLOTS>,
 }
@@ -58,6 +62,7 @@ struct System {
     console: Console,
     vms: [Peers; 2],
     watch: BoundedProducer<CONSOLE_SLOTS>,
+    watch_ring: &'static RingMemory<CONSOLE_SLOTS>,
     now: Now,
     screen: Screen,
 }
@@ -88,6 +93,8 @@ fn system(watch: Watch) -> System {
         };
         ports.push((port, config));
         Peers {
+            log_ring: log,
+            text_ring: text,
             log: BoundedProducer::new(log, log_reader, CLOCK.identity(RingKind::Log, vm)),
             text: BoundedProducer::new(text, text_reader, CLOCK.identity(RingKind::Console, vm)),
         }
@@ -97,6 +104,7 @@ fn system(watch: Watch) -> System {
     System {
         console: Console::init(ports, port, CLOCK),
         vms,
+        watch_ring: text,
         watch: BoundedProducer::new(text, text_reader, CLOCK.identity(RingKind::Console, 0xff)),
         now: Now(0),
         screen: Screen::default(),
@@ -131,7 +139,7 @@ fn notice(notice: Notice) -> Payload {
         time: 1,
         notice,
         number: u64::MAX,
-        address: u64::MAX,
+        address: Address::memory(u64::MAX),
         pc: u64::MAX,
     }
     .to_words()
@@ -392,6 +400,39 @@ fn a_time_that_is_still_to_come_is_now() {
         "{}",
         system.screen.0
     );
+}
+
+/// Says that a ring has this layout version.
+fn set_version<const SLOTS: usize>(ring: &RingMemory<SLOTS>, version: u64) {
+    let first = std::ptr::from_ref(ring).cast::<AtomicU64>();
+    // SAFETY: a ring is `repr(C)` and starts with its header's words, which are atomic.
+    let header = unsafe { std::slice::from_raw_parts(first, header_word::COUNT) };
+    header[header_word::LAYOUT_VERSION].store(version, Ordering::Relaxed);
+}
+
+#[test]
+fn a_component_of_another_build_is_named_with_its_version() {
+    let mut system = system(Watch::There);
+    set_version(system.vms[0].text_ring, 1);
+    set_version(system.vms[1].log_ring, 3);
+    set_version(system.watch_ring, 1);
+    system.text(0, &text(b"of the past\n"));
+    system.log(1, &end(EndReason::PoweredOff));
+    system.watch_says(ConsoleRecord::Verdict(Verdict::Ok));
+    for _ in 0..5 {
+        system.wake();
+    }
+    let tail = "and only 2 is read here; build all parts of the system together";
+    for (who, version) in [
+        ("error hostile: its VMM", 1),
+        ("error honest: the trace component", 3),
+        ("the monitor", 1),
+    ] {
+        let line =
+            format!("{who} is of another build: its ring has layout version {version}, {tail}");
+        assert_eq!(system.count(&line), 1, "{line}: {}", system.screen.0);
+    }
+    assert_eq!(system.count("of the past") + system.count("verdict"), 0);
 }
 
 #[test]

@@ -8,8 +8,8 @@ use fixtures::{compiled, contents, leak, trace_device};
 use guest_access::{AccessWidth, Direction, GuestPhysAddr};
 use shared_ring::{BoundedProducer, Consumer, ConsumerPage, RingKind, RingMemory};
 use trace_records::{
-    ACCESS_SLOTS, EndReason, Entry, Kind, LOG_SLOTS, Misbehaviour, Misdeed, Record, RingFate,
-    StatePage, Tag,
+    ACCESS_SLOTS, Address, AddressSpace, EndReason, Entry, Kind, LOG_SLOTS, Misbehaviour, Misdeed,
+    Record, RingFate, StatePage, Tag,
 };
 use vm_components::{Channel, ChannelSet, Clock, Host, MOST_MISDEEDS, Trace, TracePort, channel};
 use vm_config::{Contents, SeverityMask};
@@ -49,11 +49,15 @@ struct System {
     log_page: &'static ConsumerPage,
 }
 
+/// What the system says does not ask the VM's mask.
 fn system() -> System {
+    logging(SeverityMask::empty())
+}
+
+fn logging(logger: SeverityMask) -> System {
     let config = compiled(&Contents {
-        // What the system says does not ask the VM's mask.
-        logger: SeverityMask::empty(),
-        devices: &[trace_device(LOC, false, None)],
+        logger,
+        devices: &[trace_device(LOC, true, None)],
         ..contents()
     });
     let (access, access_reader) = (leak(RingMemory::new()), leak(ConsumerPage::new()));
@@ -162,7 +166,13 @@ fn each_misdeed_is_told_at_once_and_by_its_name() {
         tag: read(2).tag.with_instance(7),
         ..read(2)
     };
+    let no_port = Record {
+        address: GuestPhysAddr(0x1_0000),
+        tag: Tag::new(Kind::Outside).with_space(AddressSpace::Ports),
+        ..read(2)
+    };
     for (record, misdeed) in [
+        (no_port, Misdeed::Location),
         (read(1), Misdeed::Number),
         (beside, Misdeed::Location),
         (elsewhere, Misdeed::Device),
@@ -187,6 +197,39 @@ fn each_misdeed_is_told_at_once_and_by_its_name() {
 }
 
 #[test]
+fn only_what_can_be_at_a_port_is_told_of_as_at_one() {
+    let at_port = |record: Record| Record {
+        tag: record.tag.with_space(AddressSpace::Ports),
+        ..record
+    };
+    let mut system = logging(SeverityMask::INFO | SeverityMask::WARN);
+    system.push(at_port(read(1)));
+    system.push(Record {
+        address: GuestPhysAddr(0xffff),
+        value: 1,
+        ..at_port(other(Kind::Outside))
+    });
+    system.push(Record {
+        address: GuestPhysAddr(0x3f8),
+        ..at_port(end(EndReason::UnsupportedReference.number()))
+    });
+    let told = system.wake();
+    assert_eq!(misbehaviours(&told), []);
+    let spaces = told.iter().filter_map(|entry| match entry {
+        Entry::Event(kind, record) => Some((*kind, record.location())),
+        _ => None,
+    });
+    assert_eq!(
+        spaces.collect::<Vec<_>>(),
+        [
+            (Kind::Access, Address::memory(LOC)),
+            (Kind::Outside, Address::port(0xffff)),
+            (Kind::End, Address::port(0x3f8)),
+        ]
+    );
+}
+
+#[test]
 fn what_is_wrong_with_the_ring_itself_is_told_as_well() {
     use shared_ring::header_word::{HEAD, LAYOUT_VERSION, MAGIC, SLOT_COUNT};
     for (word, value, misdeed) in [
@@ -194,7 +237,8 @@ fn what_is_wrong_with_the_ring_itself_is_told_as_well() {
         (HEAD, 0, Misdeed::Position),
         (HEAD, 1 + ACCESS_SLOTS as u64, Misdeed::Slot),
         (MAGIC, 0, Misdeed::Header),
-        (LAYOUT_VERSION, 2, Misdeed::Header),
+        (LAYOUT_VERSION, 1, Misdeed::Version(1)),
+        (LAYOUT_VERSION, 3, Misdeed::Version(3)),
         (SLOT_COUNT, 1 << 40, Misdeed::Header),
     ] {
         let mut system = system();

@@ -5,9 +5,12 @@ mod fixtures;
 
 use fixtures::{compiled, contents, leak, piece, trace_device};
 use guest_access::{AccessWidth, Direction, GuestPhysAddr};
-use shared_ring::{ConsumerPage, Observation, Observer, RingMemory};
+use shared_ring::{Consumer, ConsumerPage, Observation, Observer, RingKind, RingMemory};
 use std::cell::{Cell, RefCell};
-use trace_records::{ACCESS_SLOTS, Entry, Kind, Record, StatePage, TRACE_SLOTS};
+use trace_records::{
+    ACCESS_SLOTS, Address, CONSOLE_SLOTS, ConsoleRecord, Entry, Kind, LOG_SLOTS, Notice, Record,
+    StatePage, TRACE_SLOTS,
+};
 use vm_components::{
     Channel, ChannelSet, Clock, Host, Machine, Trace, TracePort, Vmm, VmmPorts, X86, X86Exception,
     X86Exit, X86ExitReason, X86Machine, channel,
@@ -167,6 +170,8 @@ struct System<const SEES_CODE_SEGMENT: bool = true> {
     vmm: Vmm<X86>,
     trace: Trace,
     trace_ring: Observer<TRACE_SLOTS>,
+    log: Consumer<LOG_SLOTS>,
+    console: Consumer<CONSOLE_SLOTS>,
 }
 
 fn config(unsupported: Unsupported, machine: u16) -> VmConfig<'static> {
@@ -256,6 +261,8 @@ impl<const SEES_CODE_SEGMENT: bool> System<SEES_CODE_SEGMENT> {
             vmm: Vmm::init(config, &CODE, ports, CLOCK, &mut platform),
             platform,
             trace_ring: Observer::new(trace_memory),
+            log: Consumer::new(log, log_reader, RingKind::Log),
+            console: Consumer::new(console, console_reader, RingKind::Console),
         }
     }
 
@@ -587,6 +594,51 @@ fn ports_without_a_device_read_all_ones() {
     assert_eq!(system.platform.gprs[RAX], 0xffff_ffff);
     system.run(&[0xee], port(AccessWidth::Byte, Direction::Write));
     assert!(system.was_completed(&[0xee]));
+}
+
+/// Where the records of the log and the messages of the VMM say that something was.
+fn told_of(action: Action) -> (Vec<(Kind, Address)>, Vec<Address>) {
+    let unsupported = Unsupported {
+        reference: action,
+        ..Unsupported::default()
+    };
+    let mut system = System::with(unsupported, image(EM_X86_64, RIP, &CODE));
+    let read = X86ExitReason::Port {
+        port: 0x2f8,
+        direction: Direction::Read,
+        width: AccessWidth::Byte,
+    };
+    system.run(&[0xec], read);
+    // The same number in memory: what is not the device's.
+    system.platform.gprs[RDI] = 0x2f8;
+    system.access(&LOAD, Direction::Read);
+    system.run_trace();
+    let log = std::iter::from_fn(|| system.log.pop());
+    let log = log.filter_map(|item| match Entry::from_words(&item.payload)? {
+        Entry::Event(kind, record) => Some((kind, record.location())),
+        _ => None,
+    });
+    let notices = std::iter::from_fn(|| system.console.pop());
+    let notices = notices.filter_map(|item| match ConsoleRecord::from_words(&item.payload)? {
+        ConsoleRecord::Notice {
+            notice: Notice::Refused,
+            address,
+            ..
+        } => Some(address),
+        _ => None,
+    });
+    (log.collect(), notices.collect())
+}
+
+#[test]
+fn what_is_told_of_a_port_says_that_it_is_one() {
+    let port = Address::port(0x2f8);
+    let outside = (Kind::Outside, port);
+    // Of what is outside one a second is logged, and of exceptions one a second told.
+    assert_eq!(told_of(Action::Ignore), (vec![outside], vec![]));
+    assert_eq!(told_of(Action::Fail), (vec![outside], vec![port]));
+    let ended = (Kind::End, port);
+    assert_eq!(told_of(Action::Abort), (vec![outside, ended], vec![]));
 }
 
 #[test]

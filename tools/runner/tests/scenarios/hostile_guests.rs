@@ -22,6 +22,16 @@ fn calls_and_registers_that_do_not_exist_are_answered_one_by_one() {
             );
         }
         assert!(outcome.contains("info  calls: ended: powered off by the guest"));
+        // Its ports are told of as ports, and there is nothing else outside a device.
+        let outside = outcome
+            .lines()
+            .iter()
+            .filter(|line| line.contains("no device: "));
+        assert!(outside.clone().all(|line| line.contains(" io:0x")));
+        assert_eq!(
+            outside.count() != 0,
+            outcome.architecture == Architecture::X86_64
+        );
     });
 }
 

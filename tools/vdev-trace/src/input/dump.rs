@@ -5,6 +5,7 @@
 //! Invariant: what lies where the system has no ring ([`Places`]) is named and not read, so that a
 //! guest's RAM costs no more than a look at each of its pages.
 
+use crate::input::layout::Layout;
 use crate::input::places::{Place, Places};
 use crate::input::ring::RingReader;
 use crate::input::ring::header::{BadRing, Header, PAGE_BYTES, kind_of};
@@ -26,6 +27,24 @@ const MAX_RINGS: usize = 64;
 /// So many that are not the system's are told by their places.
 const MAX_FORGED: usize = 8;
 
+/// Two rings of different layout versions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mixture {
+    rings: [(Layout, Place); 2],
+    /// Both are where the system has its rings; otherwise one may be a guest's.
+    pub is_the_systems: bool,
+}
+
+impl fmt::Display for Mixture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [(one, here), (other, there)] = self.rings;
+        write!(
+            f,
+            "rings of two layout versions: {one} at {here}, {other} at {there}"
+        )
+    }
+}
+
 /// The rings in a dump.
 pub struct Memory<'a> {
     bytes: &'a dyn ReadAt,
@@ -41,6 +60,8 @@ pub struct Memory<'a> {
     pub forged_more: u64,
     /// How many more there are of those that can be read or cannot.
     pub too_many: u64,
+    /// It is known where the system has its rings.
+    is_told_where: bool,
 }
 
 /// What looks like a ring where the system has none.
@@ -86,6 +107,7 @@ impl<'a> Memory<'a> {
             forged: Vec::new(),
             forged_more: 0,
             too_many: 0,
+            is_told_where: !matches!(places, Places::Anywhere),
         };
         let mut chunk = vec![0; SEARCHED_BYTES];
         for segment in segments {
@@ -182,6 +204,19 @@ impl<'a> Memory<'a> {
         rings.find_map(|(index, ring)| {
             let same = |other: &&Header| (other.kind, other.vm) == (ring.kind, ring.vm);
             Some((self.rings[..index].iter().find(same)?, ring))
+        })
+    }
+
+    /// The parts of a system have the same layout version, or they do not understand each other.
+    /// So a mixture is no system, or one of the rings is not the system's.
+    pub fn mixture(&self) -> Option<Mixture> {
+        let [first, others @ ..] = &self.rings[..] else {
+            return None;
+        };
+        let other = others.iter().find(|other| other.layout != first.layout)?;
+        Some(Mixture {
+            rings: [first, other].map(|ring| (ring.layout, ring.place)),
+            is_the_systems: self.is_told_where,
         })
     }
 

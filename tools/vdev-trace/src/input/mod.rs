@@ -3,6 +3,7 @@
 //! Read by `feed`, which alone knows inputs and outputs.
 
 pub mod dump;
+pub mod layout;
 pub mod places;
 pub mod ring;
 pub mod serial;

@@ -2,8 +2,10 @@
 //!
 //! Called by `feed`. The frames are `trace_stream`'s; a machine that starts anew in the middle
 //! of a capture, or a capture that begins in the middle, makes no record lie about its clock:
-//! records wait for their ring's identity, which is sent every few records.
+//! records wait for their ring's identity, which is sent every few records. Each
+//! frame says of which version its record is, so a machine may also start anew with another build.
 
+use crate::input::layout::Layout;
 use crate::records::sink::{FeedError, Sinks};
 use crate::records::stamps::Timeline;
 use crate::records::stream::Found;
@@ -111,7 +113,12 @@ impl Line {
                 };
                 self.identity(frame, clock, lost, sinks)
             }
-            Content::Record { sequence, payload } => self.record(frame, sequence, payload, sinks),
+            Content::Record { sequence, payload } => {
+                // The decoder hands out no frame of another version.
+                let layout = Layout::of(frame.version.into());
+                let payload = layout.map_or(payload, |layout| layout.newest(payload));
+                self.record(frame, sequence, payload, sinks)
+            }
         }
     }
 

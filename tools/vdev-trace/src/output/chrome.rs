@@ -16,6 +16,7 @@ use oversight::{Report, Verdict};
 use serde_json::{Value, json};
 use std::io::{self, Write};
 use trace_records::{EVENT_NONE, Flags, Kind, Record};
+use vm_components::lines::AddressText;
 
 /// The thread of what belongs to a VM and no device.
 const VM_THREAD: u32 = 0;
@@ -108,7 +109,7 @@ impl<'a, W: Write> Chrome<'a, W> {
              \"address\":\"{:#x}\",\"value\":{},\"pc\":\"{:#x}\",\"seq\":{},\"epoch\":{},\"record\":{}",
             Operation(record),
             tag.vcpu(),
-            record.address.0,
+            AddressText(record.location()),
             record.value,
             record.pc,
             record.sequence,

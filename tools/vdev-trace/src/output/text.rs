@@ -15,7 +15,7 @@ use oversight::Report;
 use std::fmt;
 use std::io::{self, Write};
 use trace_records::{EVENT_NONE, Flags, Kind, Record};
-use vm_components::lines::Stamp;
+use vm_components::lines::{AddressText, Stamp};
 
 /// How the lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,10 +140,10 @@ impl<W: Write> Sink for Text<'_, W> {
                 };
                 write!(
                     out,
-                    "{style}{stamp} {since}  {event:>5}  {vm:<9} {device:<9} {:<3} {:<6} {:#010x} {:<24} {:#012x} {:>5} {:>5}",
+                    "{style}{stamp} {since}  {event:>5}  {vm:<9} {device:<9} {:<3} {:<6} {:<10} {:<24} {:#012x} {:>5} {:>5}",
                     record.tag.vcpu(),
                     Operation(record).to_string(),
-                    record.address.0,
+                    format!("{:#010x}", AddressText(record.location())),
                     Value(record).to_string(),
                     record.pc,
                     record.sequence,

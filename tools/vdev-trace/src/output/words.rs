@@ -6,7 +6,7 @@ use crate::vms::names::Names;
 use guest_access::Direction;
 use std::fmt;
 use trace_records::{ConsoleRecord, Record};
-use vm_components::lines::{DeviceSums, Event, MisbehaviourText, SpanText, VmSums};
+use vm_components::lines::{AddressText, DeviceSums, Event, MisbehaviourText, SpanText, VmSums};
 
 /// What a record says that is no access, or a whole access, in the log's words.
 pub(crate) struct Words<'a> {
@@ -65,7 +65,11 @@ impl fmt::Display for Words<'_> {
                 address,
                 pc,
                 ..
-            }) => write!(f, "notice {notice:?}: {number}, {address:#x}, pc {pc:#x}"),
+            }) => write!(
+                f,
+                "notice {notice:?}: {number}, {:#x}, pc {pc:#x}",
+                AddressText(*address)
+            ),
             Meaning::Unknown => f.write_str("a record of no kind that this tool knows"),
         }
     }

@@ -65,6 +65,8 @@ pub const LIST: &[Attack] = &[
         name: "access-version",
         tries: "says that its access ring has a layout of the future",
         act: Act::Vmm(|vmm| header(vmm, header_word::LAYOUT_VERSION, u64::MAX)),
+        on_sel4: Seen::Held("error attacker: its VMM is of another build"),
+        on_unikernel: Seen::Held("error attacker: its VMM is of another build"),
         ..MISBEHAVES
     },
     Attack {

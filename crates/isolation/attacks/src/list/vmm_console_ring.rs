@@ -5,7 +5,7 @@
 
 use crate::{Act, Attack, Exists, Leaves, Place, Region, Seen, StoppedBy};
 use shared_ring::header_word;
-use trace_records::{ConsoleRecord, EndReason, Kind, Notice, Tag, Text};
+use trace_records::{Address, ConsoleRecord, EndReason, Kind, Notice, Tag, Text};
 
 const RING: Place = Region::ConsoleRing.own();
 
@@ -132,7 +132,7 @@ pub const LIST: &[Attack] = &[
                 time: vmm.hands.now(),
                 notice: Notice::TraceGone,
                 number: 0,
-                address: 0,
+                address: Address::NONE,
                 pc: 0,
             };
             vmm.console.push(&notice.to_words(), vmm.hands);
@@ -151,7 +151,7 @@ pub const LIST: &[Attack] = &[
                 time,
                 notice: Notice::Refused,
                 number: u64::MAX,
-                address: u64::MAX,
+                address: Address::memory(u64::MAX),
                 pc: u64::MAX,
             };
             while vmm.console.push(&notice.to_words(), vmm.hands) {}
@@ -192,7 +192,7 @@ pub const LIST: &[Attack] = &[
                     time: vmm.hands.now(),
                     notice: Notice::Ended(EndReason::GuestFailed),
                     number: 0,
-                    address: 0,
+                    address: Address::NONE,
                     pc: 0,
                 };
                 vmm.console.push(&end.to_words(), vmm.hands);

@@ -6,13 +6,17 @@
 
 use super::line::Line;
 use super::{Output, SystemPort};
-use shared_ring::{Consumer, RingKind};
+use crate::lines::OfAnotherBuild;
+use core::fmt::Write;
+use shared_ring::{Consumer, RingFault, RingKind};
 use trace_records::{CONSOLE_SLOTS, ConsoleRecord, Verdict};
 
 pub(super) struct System {
     ring: Consumer<CONSOLE_SLOTS>,
     line: Line,
     verdict: Option<Verdict>,
+    /// That the ring is of another build has been told.
+    is_told: bool,
 }
 
 impl System {
@@ -21,6 +25,7 @@ impl System {
             ring: Consumer::new(port.text, port.text_reader, RingKind::Console),
             line: Line::default(),
             verdict: None,
+            is_told: false,
         }
     }
 
@@ -45,7 +50,25 @@ impl System {
                 Some(ConsoleRecord::Notice { .. }) | None => {}
             }
         }
+        self.tell_version(output);
         self.ring.sleep_until(1)
+    }
+
+    /// Says that nothing of what the watch says can be read, if that is so.
+    fn tell_version(&mut self, output: &mut impl Output) {
+        let Some(RingFault::Version(version)) = self.ring.last_fault() else {
+            return;
+        };
+        if !core::mem::replace(&mut self.is_told, true) {
+            self.end_line(output);
+            let of = OfAnotherBuild {
+                who: "the monitor",
+                version,
+            };
+            // What does not fit is cut; nothing else fails.
+            let _ = write!(self.line, "{of}");
+            self.end_line(output);
+        }
     }
 
     fn append(&mut self, text: &[u8], output: &mut impl Output) {

@@ -10,7 +10,7 @@ use super::image::{self, ImageError};
 use super::{Held, Isa, PATIENCE, Vmm};
 use crate::{Machine, channel};
 use guest_access::GuestPhysAddr;
-use trace_records::{EndReason, Kind, Notice, Record, Tag};
+use trace_records::{Address, EndReason, Kind, Notice, Record, Tag};
 
 impl<A: Isa> Vmm<A> {
     pub(super) fn boot<M: Machine>(&mut self, machine: &mut M)
@@ -37,17 +37,20 @@ impl<A: Isa> Vmm<A> {
         self.end(EndReason::BadImage, address, 0, machine);
     }
 
+    /// The VM ends; `about` is the code or the address that belongs to the reason.
     pub(crate) fn end<M: Machine>(
         &mut self,
         reason: EndReason,
-        address: u64,
+        about: impl Into<Address>,
         pc: u64,
         machine: &mut M,
     ) where
         A: Architecture<M>,
     {
         self.tell_refusals(machine);
-        let mut record = self.record(Tag::new(Kind::End), GuestPhysAddr(address), pc, machine);
+        let Address { space, number } = about.into();
+        let tag = Tag::new(Kind::End).with_space(space);
+        let mut record = self.record(tag, GuestPhysAddr(number), pc, machine);
         record.value = reason.number();
         self.tell(Kind::End, record, 0, machine);
     }
@@ -93,7 +96,7 @@ impl<A: Isa> Vmm<A> {
             self.unheard_end = Some(reason);
             let notice = Notice::Ended(reason);
             self.console
-                .notice(notice, 0, record.address.0, record.pc, machine);
+                .notice(notice, 0, record.location(), record.pc, machine);
         }
     }
 }

@@ -11,7 +11,7 @@ use super::transfer::Element;
 use super::{Device, Isa, Vmm};
 use crate::Machine;
 use guest_access::{Direction, GuestPhysAddr};
-use trace_records::{Flags, Kind, Notice, Tag};
+use trace_records::{Address, Flags, Kind, Notice, Tag};
 
 /// Exceptions given to the guest, of which one message a second tells.
 #[derive(Default)]
@@ -19,7 +19,7 @@ pub(super) struct Refusals {
     untold: u64,
     next_notice: u64,
     /// Address or exception class, and program counter, of the last.
-    last: (u64, u64),
+    last: Option<(Address, u64)>,
 }
 
 impl<A: Isa> Vmm<A> {
@@ -68,11 +68,12 @@ impl<A: Isa> Vmm<A> {
         }
     }
 
-    /// Gives the guest an exception, and tells of it at most once a second.
+    /// Gives the guest an exception for an address, or for what else is not supported, and tells
+    /// of it at most once a second.
     pub(crate) fn inject<M: Machine>(
         &mut self,
         exception: A::Exception,
-        address: u64,
+        about: impl Into<Address>,
         pc: u64,
         machine: &mut M,
     ) where
@@ -80,7 +81,7 @@ impl<A: Isa> Vmm<A> {
     {
         let now = machine.now();
         self.refusals.untold += 1;
-        self.refusals.last = (address, pc);
+        self.refusals.last = Some((about.into(), pc));
         if now >= self.refusals.next_notice {
             self.refusals.next_notice = now.saturating_add(self.clock_hz);
             self.tell_refusals(machine);
@@ -90,8 +91,9 @@ impl<A: Isa> Vmm<A> {
 
     pub(super) fn tell_refusals(&mut self, machine: &mut impl Machine) {
         let number = core::mem::take(&mut self.refusals.untold);
-        if number != 0 {
-            let (address, pc) = self.refusals.last;
+        if number != 0
+            && let Some((address, pc)) = self.refusals.last
+        {
             self.console
                 .notice(Notice::Refused, number, address, pc, machine);
         }

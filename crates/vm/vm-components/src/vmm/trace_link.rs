@@ -9,7 +9,7 @@ use super::architecture::Isa;
 use super::{PATIENCE, Vmm};
 use crate::{Machine, channel};
 use shared_ring::{BoundedProducer, Full, Wake};
-use trace_records::{ACCESS_SLOTS, DeviceState, Kind, Notice, Record, StatePage, Tag};
+use trace_records::{ACCESS_SLOTS, Address, DeviceState, Kind, Notice, Record, StatePage, Tag};
 
 /// The way to the trace component.
 pub(crate) struct TraceLink {
@@ -40,13 +40,14 @@ impl<A: Isa> Vmm<A> {
             if core::mem::take(&mut link.gone) {
                 let unrecorded = core::mem::take(&mut link.unrecorded);
                 self.console
-                    .notice(Notice::TraceBack, unrecorded, 0, 0, machine);
+                    .notice(Notice::TraceBack, unrecorded, Address::NONE, 0, machine);
             }
         } else if !link.gone {
             link.silent_wakes += 1;
             if link.silent_wakes >= PATIENCE {
                 link.gone = true;
-                self.console.notice(Notice::TraceGone, 0, 0, 0, machine);
+                self.console
+                    .notice(Notice::TraceGone, 0, Address::NONE, 0, machine);
             }
         }
     }
@@ -57,7 +58,8 @@ impl<A: Isa> Vmm<A> {
         if lies != self.reader_lies.told && now >= self.reader_lies.next_notice {
             let new = lies - core::mem::replace(&mut self.reader_lies.told, lies);
             self.reader_lies.next_notice = now.saturating_add(self.clock_hz);
-            self.console.notice(Notice::ReadersLie, new, 0, 0, machine);
+            self.console
+                .notice(Notice::ReadersLie, new, Address::NONE, 0, machine);
         }
     }
 }

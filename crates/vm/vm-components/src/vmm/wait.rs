@@ -5,7 +5,7 @@
 
 use super::{Held, Isa, Vmm};
 use crate::Machine;
-use trace_records::Notice;
+use trace_records::{Address, Notice};
 
 /// How long a guest does nothing but wait for interrupts until the log says so. It has none.
 const IDLE_SECONDS: u64 = 5;
@@ -37,7 +37,7 @@ impl<A: Isa> Vmm<A> {
         if time >= IDLE_SECONDS.saturating_mul(self.clock_hz) && !idle.told {
             idle.told = true;
             self.console
-                .notice(Notice::Idle, IDLE_SECONDS, 0, pc, machine);
+                .notice(Notice::Idle, IDLE_SECONDS, Address::NONE, pc, machine);
         }
     }
 }

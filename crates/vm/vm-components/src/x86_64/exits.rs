@@ -14,7 +14,7 @@ use super::instruction::Obstacle;
 use super::{RAX, RCX, RDX, X86, X86Exception, X86Exit, X86ExitReason, X86Machine};
 use crate::Vmm;
 use crate::vmm::calls::Answer;
-use trace_records::EndReason;
+use trace_records::{Address, EndReason};
 use vm_config::Action;
 
 impl Vmm<X86> {
@@ -76,11 +76,16 @@ impl Vmm<X86> {
                 match (action, exit.after(machine)) {
                     (Action::Ignore, Some(next)) => machine.proceed(next),
                     (Action::Abort, _) => {
-                        self.end(EndReason::UnsupportedRegister, number.into(), rip, machine);
+                        self.end(
+                            EndReason::UnsupportedRegister,
+                            u64::from(number),
+                            rip,
+                            machine,
+                        );
                     }
                     _ => {
                         let exception = X86Exception::GeneralProtection;
-                        self.inject(exception, number.into(), rip, machine);
+                        self.inject(exception, u64::from(number), rip, machine);
                     }
                 }
             }
@@ -96,11 +101,11 @@ impl Vmm<X86> {
         }
     }
 
-    /// Policy `instruction`; `address` is what it was about.
+    /// Policy `instruction`; `about` is the address that it was about.
     pub(super) fn refuse_instruction<M: X86Machine>(
         &mut self,
         exit: X86Exit,
-        address: u64,
+        about: impl Into<Address>,
         machine: &mut M,
     ) {
         let action = self.config.unsupported().instruction;
@@ -108,9 +113,9 @@ impl Vmm<X86> {
             (Action::Ignore, Some(next)) => machine.proceed(next),
             (Action::Abort, _) => {
                 let reason = EndReason::UnsupportedInstruction;
-                self.end(reason, address, exit.rip, machine);
+                self.end(reason, about, exit.rip, machine);
             }
-            _ => self.inject(X86Exception::InvalidOpcode, address, exit.rip, machine),
+            _ => self.inject(X86Exception::InvalidOpcode, about, exit.rip, machine),
         }
     }
 }

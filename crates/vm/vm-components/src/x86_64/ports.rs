@@ -1,14 +1,14 @@
 //! IN and OUT: a serial port, or nothing, which is policy `reference`'s.
 //!
-//! Called by `exits`. Invariant: an access to no port of a device is told of, and a read of it gives
-//! all-ones.
+//! Called by `exits`. Invariant: an access to no port of a device is told of as one to a port, and a
+//! read of it gives all-ones.
 //!
 //! Specification: AMD APM volume 3 and Intel SDM volume 2, IN, OUT.
 
 use super::{RAX, X86, X86Exception, X86Exit, X86Machine};
 use crate::Vmm;
 use guest_access::{AccessWidth, Direction, GuestPhysAddr};
-use trace_records::{EndReason, Kind, Tag};
+use trace_records::{Address, EndReason, Kind, Tag};
 use vm_config::Action;
 use x86_guest::{Register, RegisterPart};
 
@@ -23,7 +23,7 @@ impl Vmm<X86> {
         machine: &mut M,
     ) {
         let Some(next) = exit.after(machine) else {
-            return self.refuse_instruction(exit, port.into(), machine);
+            return self.refuse_instruction(exit, Address::port(port), machine);
         };
         let register = Register {
             number: RAX,
@@ -44,8 +44,11 @@ impl Vmm<X86> {
                 self.console.port_write(port - first, whole as u8, machine);
             }
             _ => {
-                let tag = Tag::new(Kind::Outside).with_access(direction, Some(width));
-                let address = GuestPhysAddr(port.into());
+                let about = Address::port(port);
+                let tag = Tag::new(Kind::Outside)
+                    .with_access(direction, Some(width))
+                    .with_space(about.space);
+                let address = GuestPhysAddr(about.number);
                 let mut record = self.record(tag, address, exit.rip, machine);
                 record.old = match direction {
                     Direction::Read => read as u32,
@@ -57,9 +60,9 @@ impl Vmm<X86> {
                     Action::Ignore => {}
                     Action::Fail => {
                         let exception = X86Exception::GeneralProtection;
-                        return self.inject(exception, port.into(), exit.rip, machine);
+                        return self.inject(exception, about, exit.rip, machine);
                     }
-                    Action::Abort => return self.end(reason, port.into(), exit.rip, machine),
+                    Action::Abort => return self.end(reason, about, exit.rip, machine),
                 }
             }
         }

@@ -1,15 +1,16 @@
 //! What a ring's header says, as far as it can be.
 //!
-//! A ring describes itself (`shared_ring`, the layout's version 1), but every word is a claim: what
+//! A ring describes itself (`shared_ring`, in one of the versions of `layout`), but every word is a claim: what
 //! the header says is held against the slots, whose numbers tell where they belong. Called by `dump`,
 //! once for each ring.
 //!
 //! Invariant: a header that is damaged in one word is mended from the slots, and says so.
 
+use crate::input::layout::Layout;
 use crate::input::places::Place;
 use crate::input::ring::slots::Slots;
 use crate::input::source::ReadAt;
-use shared_ring::{LAYOUT_VERSION, RingKind, SLOT_BYTES, header_word};
+use shared_ring::{RingKind, SLOT_BYTES, header_word};
 use std::collections::BTreeMap;
 use std::{fmt, io};
 use trace_records::{ACCESS_SLOTS, CONSOLE_SLOTS, LOG_SLOTS, TRACE_SLOTS};
@@ -47,6 +48,8 @@ impl fmt::Display for BadRing {
 pub struct Header {
     /// Where the ring starts.
     pub place: Place,
+    /// The version of its layout.
+    pub layout: Layout,
     /// Which ring.
     pub kind: RingKind,
     /// The VM's number.
@@ -106,12 +109,14 @@ impl Header {
         let words = words.as_chunks::<8>().0;
         let word = |index: usize| u64::from_le_bytes(words[index]);
         let version = word(header_word::LAYOUT_VERSION);
-        if version != LAYOUT_VERSION {
+        let Some(layout) = Layout::of(version) else {
             return bad(format!(
-                "layout version {version}, this tool reads {LAYOUT_VERSION}; \
-                 use the tool that was built with the system"
+                "layout version {version}, this tool reads {} and {}; \
+                 use the tool that was built with the system",
+                Layout::One,
+                Layout::Two
             ));
-        }
+        };
         let kind_and_vm = word(header_word::KIND_AND_VM);
         let Some(kind) = kind_of(kind_and_vm as u8) else {
             let number = kind_and_vm as u8;
@@ -119,6 +124,7 @@ impl Header {
         };
         let mut header = Self {
             place,
+            layout,
             kind,
             vm: (kind_and_vm >> 8) as u8,
             clock: Clock {

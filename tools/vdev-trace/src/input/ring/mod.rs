@@ -123,7 +123,7 @@ impl<'a> RingReader<'a> {
             sequence,
             lost_before,
             breaks_before: u64::from(std::mem::take(&mut self.broken)),
-            payload,
+            payload: self.header.layout.newest(payload),
         }
     }
 

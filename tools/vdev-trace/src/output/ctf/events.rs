@@ -6,7 +6,9 @@ use crate::records::meaning::Meaning;
 use crate::records::stream::{Item, Stream};
 use crate::vms::names::Names;
 use std::io;
-use trace_records::{ConsoleRecord, DeviceSummary, EndReason, Kind, Notice, Record, VmSummary};
+use trace_records::{
+    Address, ConsoleRecord, DeviceSummary, EndReason, Kind, Notice, Record, VmSummary,
+};
 
 impl StreamFile {
     /// Appends a record.
@@ -37,7 +39,7 @@ impl StreamFile {
                     Kind::Outside => {
                         self.put(&record.value.to_le_bytes());
                         self.put(&[record.tag.direction() as u8, record.tag.width_bytes() as u8]);
-                        self.put(&record.address.0.to_le_bytes());
+                        self.address(record.location());
                         self.put(&record.pc.to_le_bytes());
                     }
                     Kind::Reset => {}
@@ -45,7 +47,7 @@ impl StreamFile {
                         let reason = EndReason::from_number(record.value);
                         let reason = reason.map(|reason| format!("{reason:?}"));
                         self.string(&reason.unwrap_or_else(|| record.value.to_string()));
-                        self.put(&record.address.0.to_le_bytes());
+                        self.address(record.location());
                         self.put(&record.pc.to_le_bytes());
                     }
                 }
@@ -106,9 +108,9 @@ impl StreamFile {
                     Notice::Ended(reason) => format!("Ended: {reason:?}"),
                     other => format!("{other:?}"),
                 });
-                for value in [number, address, pc] {
-                    self.put(&value.to_le_bytes());
-                }
+                self.put(&number.to_le_bytes());
+                self.address(*address);
+                self.put(&pc.to_le_bytes());
             }
             // As their words stand.
             Meaning::Misbehaviour(_)
@@ -121,6 +123,12 @@ impl StreamFile {
             }
         }
         self.put(&item.sequence.to_le_bytes());
+    }
+
+    /// An address that may be a port.
+    fn address(&mut self, address: Address) {
+        self.put(&[address.space as u8]);
+        self.put(&address.number.to_le_bytes());
     }
 
     /// The fields of an access but its number, in the order of `metadata::ACCESS_FIELDS`.

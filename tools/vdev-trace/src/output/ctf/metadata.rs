@@ -54,6 +54,9 @@ trace {
 
 const DIRECTION: &str = "enum : uint8_t { \"read\" = 0, \"write\" = 1 } direction; uint8_t width;";
 
+/// Before an address: `trace_records::AddressSpace`.
+const SPACE: &str = "enum : uint8_t { \"memory\" = 0, \"port\" = 1 } space;";
+
 /// Who wrote the trace.
 const TRACER: &str = "\ttracer_name = \"vdev-trace\";\n";
 /// How readers know the file (appendix B).
@@ -120,8 +123,9 @@ impl StreamClass {
                 self.event(text, number, &format!("trace_{number}"), &access);
             }
         }
-        let outside =
-            format!("uint32_t count; {DIRECTION} hex64_t address; hex64_t pc; uint32_t epoch;");
+        let outside = format!(
+            "uint32_t count; {DIRECTION} {SPACE} hex64_t address; hex64_t pc; uint32_t epoch;"
+        );
         let device_sums = format!(
             "{device} uint64_t reads; uint64_t writes; uint64_t logged; uint64_t traced; \
              uint32_t counter; uint32_t refused;"
@@ -133,7 +137,7 @@ impl StreamClass {
             (
                 id::END,
                 "end",
-                "string reason; hex64_t code; hex64_t pc; uint32_t epoch;",
+                &format!("string reason; {SPACE} hex64_t code; hex64_t pc; uint32_t epoch;"),
             ),
             (id::DEVICE_SUMS, "device_sums", &device_sums),
             (
@@ -151,7 +155,7 @@ impl StreamClass {
             (
                 id::NOTICE,
                 "notice",
-                "string notice; uint64_t count; hex64_t address; hex64_t pc;",
+                &format!("string notice; uint64_t count; {SPACE} hex64_t address; hex64_t pc;"),
             ),
             (id::UNKNOWN, "unknown", "hex64_t words[7];"),
         ];

@@ -9,6 +9,7 @@ use serde_json::Value;
 use std::collections::HashMap;
 use std::io::{self, Write};
 use trace_records::{EVENT_NONE, Flags};
+use vm_components::lines::AddressText;
 
 /// Texts that many rows share, each kept once.
 #[derive(Default)]
@@ -108,7 +109,7 @@ fn columns(
                 texts.place(Operation(record).to_string()),
                 Some(u64::from(tag.direction() == Direction::Write)),
                 Some(u64::from(tag.flags().contains(Flags::REFUSED))),
-                texts.place(format!("{:#010x}", record.address.0)),
+                texts.place(format!("{:#010x}", AddressText(record.location()))),
                 Some(record.value.into()),
                 Some(record.old.into()),
                 word_after(record).map(u64::from),

@@ -77,7 +77,7 @@ impl VmConsole {
             let reason = EndReason::from_number(record.value);
             let reason = Reason {
                 reason: reason.unwrap_or(EndReason::UnknownExit),
-                number: record.address.0,
+                about: record.location(),
                 pc: record.pc,
             };
             return self.end(record.time, reason);

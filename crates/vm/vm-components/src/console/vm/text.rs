@@ -104,7 +104,7 @@ impl VmConsole {
             } else {
                 let reason = Reason {
                     reason,
-                    number: address,
+                    about: address,
                     pc,
                 };
                 match self.ends {

@@ -173,6 +173,9 @@ impl Lane {
     /// Takes what is no access.
     #[cold]
     fn take_other(&mut self, record: Record, signals: &mut Signals) -> Goes {
+        if !record.location().can_be() {
+            return self.misbehaved(Misdeed::Location);
+        }
         match record.tag.kind() {
             Some(Kind::Outside) => self.outside(record, signals),
             Some(Kind::Reset) => self.reset(record, signals),
@@ -210,7 +213,7 @@ impl Lane {
         }
         self.span.last = record.time;
         record.epoch = self.epoch;
-        record.tag = record.tag.stamped(*stamp);
+        record.tag = record.tag.stamped_in_memory(*stamp);
         let words = record.to_words();
         let emit = device.emit();
         if emit.trace.is_some() {

@@ -49,6 +49,14 @@ pub fn check(
             for bad in &memory.bad {
                 found += &format!("damaged: {bad}\n");
             }
+            let mixture = memory.mixture();
+            if let Some(mixture) = &mixture {
+                let what = match mixture.is_the_systems {
+                    true => "parts of different builds do not understand each other",
+                    false => "one of them is not the system's",
+                };
+                found += &format!("damaged: {mixture}; {what}\n");
+            }
             for forged in &memory.forged {
                 found += &format!("not the system's: {forged}\n");
             }
@@ -69,7 +77,10 @@ pub fn check(
             feed_memory(&memory, &mut Sinks::new(vec![Box::new(report)]), |_| {})
                 .map_err(failure)?;
             let whole = |segment: &Segment| segment.len_bytes == segment.claimed_bytes;
-            memory.bad.is_empty() && memory.too_many == 0 && segments.iter().all(whole)
+            memory.bad.is_empty()
+                && memory.too_many == 0
+                && mixture.is_none()
+                && segments.iter().all(whole)
         }
     };
     Ok(well && !damaged)

@@ -158,6 +158,7 @@ fn feed<'a>(
         Input::Memory(file, format) => {
             let (memory, _) = input::search(&file, path, format, &input.system, input.at)?;
             memory.bad.iter().for_each(warn);
+            refuse_mixture(&memory, path)?;
             let memory = memory.only(kind);
             tell_rings(&memory, input, format)?;
             let (names, sinks): (Vec<_>, Vec<_>) = sinks(&mut outputs)?.into_iter().unzip();
@@ -178,6 +179,19 @@ fn feed_failure(error: FeedError, path: &Path, names: &[String]) -> Failure {
     match error {
         FeedError::Input(error) => cannot("read", &shown(path), &error),
         FeedError::Output(number, error) => failure_of(&names[number], &error),
+    }
+}
+
+/// A system whose parts did not understand each other has no trace that could be believed. Where the
+/// system has its rings must be known for that: else a guest could take the trace away by a header.
+fn refuse_mixture(memory: &Memory<'_>, path: &Path) -> Result<(), Failure> {
+    match memory.mixture() {
+        Some(mixture) if mixture.is_the_systems => Err(Failure::Told(format!(
+            "error: {}: {mixture}; parts of different builds do not understand each other. Build \
+             all parts of the system together and run it again, or choose a ring by --at\n",
+            shown(path)
+        ))),
+        _ => Ok(()),
     }
 }
 
@@ -220,6 +234,12 @@ fn tell_rings(memory: &Memory<'_>, input: &InputArguments, format: Format) -> Re
             "error: {} holds no {kind:?} ring that can be read{hint}\n",
             shown(&input.input)
         )));
+    }
+    if let Some(mixture) = memory.mixture() {
+        warn(format_args!(
+            "{mixture}; no system has both, but a guest can write what looks like one into its RAM. \
+             Each is read by its own; --system or --rings says where the system's are"
+        ));
     }
     if let Some((one, other)) = memory.double() {
         warn(format_args!(

@@ -1,0 +1,50 @@
+//! The versions of the layout that this tool reads (`shared_ring::LAYOUT_VERSION`), and what a record
+//! of an old one says in the newest.
+//!
+//! Asked by `ring` for a dump, where the version stands in a ring's header, and by `serial`, where
+//! each frame has it. Invariant: behind these two nobody knows that there is more than one.
+
+use shared_ring::{LAYOUT_VERSION, Payload};
+use std::fmt;
+
+/// A version that can be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// Addresses are in memory or ports, and nothing says which.
+    One,
+    /// A record's tag says in which space its address is.
+    Two,
+}
+
+/// Place of the tag in a record, and the bits of it that have no meaning in version 1.
+const TAG_WORD: usize = 5;
+const NOTHING_IN_ONE: u64 = 0b111 << 37;
+
+impl Layout {
+    /// The one of this number.
+    pub fn of(version: u64) -> Option<Self> {
+        match version {
+            1 => Some(Self::One),
+            LAYOUT_VERSION => Some(Self::Two),
+            _ => None,
+        }
+    }
+
+    /// A record's words as the newest version has them. What has no meaning in its own version may
+    /// be anything: a VMM of version 1 could set it and the trace component passed it on.
+    pub fn newest(self, mut payload: Payload) -> Payload {
+        if self == Self::One {
+            payload[TAG_WORD] &= !NOTHING_IN_ONE;
+        }
+        payload
+    }
+}
+
+impl fmt::Display for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::One => "1",
+            Self::Two => "2",
+        })
+    }
+}
