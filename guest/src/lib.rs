@@ -29,7 +29,9 @@
 //! | success | the line `guest: done`, then PSCI SYSTEM_OFF by HVC | the same by VMMCALL or VMCALL, as the CPU has it, function in EAX, argument in RCX |
 //! | failure | a line with the reason, then the vendor specific hypervisor call 0xC6000000 with a [`FailureCode`](power::FailureCode) in x1; if it returns, PSCI SYSTEM_OFF | the same |
 //!
-//! WFI or HLT has to complete within a few wake-ups although the guest takes no interrupt.
+//! WFI, or HLT with interrupts on, has to complete within a few wake-ups although the guest takes no
+//! interrupt. HLT with interrupts off, or WFI in a loop of its own with everything masked, may end the
+//! VM.
 //!
 //! Every access to a device is one plain load or store with a base register, on aarch64 without
 //! write-back, so that the CPU describes it in the syndrome; the exceptions are the programs

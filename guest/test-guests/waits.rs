@@ -1,4 +1,4 @@
-//! Waits for interrupts for ever, and there are none: the host goes on, and its log says that
+//! Waits for ever for interrupts that it would take, and there are none: the host goes on, and its log says that
 //! this guest does nothing else.
 //!
 //! Keys: `trace=` address of the location.
@@ -12,7 +12,5 @@ guest::program!(run);
 fn run(start: &Start) -> Outcome {
     let mut location = start.trace_location("trace")?;
     say!("waits, with the counter at {}", location.read());
-    loop {
-        cpu::wait_for_interrupt();
-    }
+    cpu::idle()
 }

@@ -19,6 +19,28 @@ pub fn wait_for_interrupt() {
     asm::wfi();
 }
 
+/// Waits in a loop for interrupts that the program would take.
+pub fn idle() -> ! {
+    DAIF.set(0);
+    loop {
+        wait_for_interrupt();
+    }
+}
+
+/// Stops for good: WFI with everything masked, for ever.
+pub fn halt() -> ! {
+    mask_interrupts();
+    // SAFETY: does not return.
+    unsafe {
+        core::arch::asm!(
+            "2: dsb sy",
+            "wfi",
+            "b 2b",
+            options(nomem, nostack, noreturn)
+        );
+    }
+}
+
 /// Masks every exception that can be masked.
 pub fn mask_interrupts() {
     DAIF.write(DAIF::D::Masked + DAIF::A::Masked + DAIF::I::Masked + DAIF::F::Masked);

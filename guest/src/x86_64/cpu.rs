@@ -1,6 +1,6 @@
 //! The few things that a program asks of its CPU.
 //!
-//! AMD APM volume 3: RDTSC, LFENCE, HLT, CLI, CPUID.
+//! AMD APM volume 3: RDTSC, LFENCE, HLT, STI, CLI, CPUID.
 
 use core::arch::asm;
 use core::arch::x86_64::__cpuid;
@@ -21,10 +21,24 @@ pub fn counter() -> u64 {
     u64::from(high) << 32 | u64::from(low)
 }
 
-/// HLT.
+/// HLT with interrupts on, since one with interrupts off is for ever; then they are off, as they
+/// were.
 pub fn wait_for_interrupt() {
-    // SAFETY: only waits; the VMM ends it although interrupts are masked.
-    unsafe { asm!("hlt", options(nomem, nostack, preserves_flags)) };
+    // SAFETY: only waits; no interrupt is expected, and the VMM ends it without one.
+    unsafe { asm!("sti", "hlt", "cli", options(nomem, nostack)) };
+}
+
+/// Waits in a loop for interrupts that the program would take.
+pub fn idle() -> ! {
+    loop {
+        wait_for_interrupt();
+    }
+}
+
+/// Stops for good: HLT with interrupts off.
+pub fn halt() -> ! {
+    // SAFETY: does not return.
+    unsafe { asm!("cli", "2: hlt", "jmp 2b", options(nomem, nostack, noreturn)) };
 }
 
 /// Masks interrupts.
@@ -63,7 +77,7 @@ pub fn take_an_exception_without_handlers() -> ! {
 /// in a state in which no CPU can be.
 pub fn set_reserved_bit_of_cr4() {
     // SAFETY: the VM ends, or the program with an unexpected exception.
-    unsafe { asm!("mov {0}, cr4", "bts {0}, 31", "mov cr4, {0}", "hlt", out(reg) _) };
+    unsafe { asm!("mov {0}, cr4", "bts {0}, 31", "mov cr4, {0}", "sti", "hlt", out(reg) _) };
 }
 
 /// Lets instructions use the vector registers (CR4.OSFXSR).

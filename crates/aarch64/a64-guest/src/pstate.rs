@@ -12,12 +12,14 @@
 //!            ┌──────────┬───────┬──────────┬────────┬───┬──────┬───┬───┬────┐
 //!            │ N Z C V  │IT 1 0 │    SS 21 │ IT 7-2 │ E │      │ T │ 1 │ M  │
 //!            └──────────┴───────┴──────────┴────────┴───┴──────┴───┴───┴────┘
-//!   AArch64    N Z C V                  SS   BTYPE 11-10             0   EL
+//!   AArch64    N Z C V                  SS   BTYPE 11-10   DAIF 9-6  0   EL
 //! ```
 //!
 //! Specification: Arm ARM (DDI 0487) C5.2.18 (SPSR_EL1), E1.2 and F1.2 (conditions and IT),
 //! D2.12 (software step), G1.9.3 and D1.5 (byte order).
 
+/// All exceptions that can be masked: debug, SError, IRQ, FIQ.
+const DAIF: u64 = 0b1111 << 6;
 /// EL0 in AArch32.
 const AARCH32: u64 = 1 << 4;
 const EL: u64 = 0b11 << 2;
@@ -45,6 +47,11 @@ pub const fn is_thumb(pstate: u64) -> bool {
 /// Whether the guest is at EL0, in either state.
 pub const fn is_el0(pstate: u64) -> bool {
     is_aarch32(pstate) || pstate & EL == 0
+}
+
+/// Whether the guest is at EL1 with everything masked: nothing interrupts what it does.
+pub const fn is_uninterruptible(pstate: u64) -> bool {
+    !is_el0(pstate) && pstate & DAIF == DAIF
 }
 
 /// The carry flag.
@@ -184,6 +191,15 @@ mod tests {
             assert_eq!(carry(pstate), bit == 29, "{bit}");
         }
         assert!(is_thumb(T32) && !is_thumb(A32));
+    }
+
+    #[test]
+    fn only_el1_with_all_four_masked_is_interrupted_by_nothing() {
+        assert!(is_uninterruptible(EL1H) && is_uninterruptible(EL1H & !1));
+        for bit in 6..10 {
+            assert!(!is_uninterruptible(EL1H & !(1 << bit)), "{bit}");
+        }
+        assert!(!is_uninterruptible(EL0T) && !is_uninterruptible(A32 | 1 << 9));
     }
 
     #[test]

@@ -8,8 +8,8 @@ use guest_access::{AccessWidth, Direction, GuestPhysAddr};
 use shared_ring::{Consumer, ConsumerPage, Observation, Observer, RingKind, RingMemory};
 use std::cell::{Cell, RefCell};
 use trace_records::{
-    ACCESS_SLOTS, Address, CONSOLE_SLOTS, ConsoleRecord, Entry, Kind, LOG_SLOTS, Notice, Record,
-    StatePage, TRACE_SLOTS,
+    ACCESS_SLOTS, Address, CONSOLE_SLOTS, ConsoleRecord, EndReason, Entry, Kind, LOG_SLOTS, Notice,
+    Record, StatePage, TRACE_SLOTS,
 };
 use vm_components::{
     Channel, ChannelSet, Clock, Host, Machine, Trace, TracePort, Vmm, VmmPorts, X86, X86Exception,
@@ -660,8 +660,9 @@ fn a_serial_port_is_ready_and_takes_characters() {
 }
 
 #[test]
-fn halt_waits_for_the_next_event_and_goes_on_behind_it() {
+fn halt_with_interrupts_on_waits_for_the_next_event_and_goes_on_behind_it() {
     let mut system = System::new();
+    system.platform.rflags |= INTERRUPTS;
     system.run(&[0xf4], X86ExitReason::Halt);
     assert!(!system.platform.running);
     let mut set = ChannelSet::EMPTY;
@@ -669,6 +670,22 @@ fn halt_waits_for_the_next_event_and_goes_on_behind_it() {
     system.vmm.notified(set, &mut system.platform);
     assert!(system.was_completed(&[0xf4]));
 }
+
+#[test]
+fn halt_with_interrupts_off_ends_the_vm() {
+    let mut system = System::new();
+    system.run(&[0xf4], X86ExitReason::Halt);
+    assert!(!system.platform.running);
+    system.run_trace();
+    assert_eq!(system.trace.ended(0), Some(EndReason::NothingWakesIt));
+    let mut set = ChannelSet::EMPTY;
+    set.insert(channel::vmm::CLOCK);
+    system.vmm.notified(set, &mut system.platform);
+    assert!(!system.platform.running);
+}
+
+/// RFLAGS.IF.
+const INTERRUPTS: u64 = 1 << 9;
 
 #[test]
 fn a_call_returns_in_rax_or_ends_the_vm() {

@@ -60,6 +60,20 @@ fn an_x86_guest_whose_cpu_cannot_go_on_ends_and_the_log_says_where() {
 }
 
 #[test]
+fn a_guest_that_halts_with_interrupts_off_ends_and_the_log_says_where() {
+    everywhere("halts", |outcome| {
+        let printed = outcome.printed();
+        let said = "halts| guest: halts, with the counter at 0";
+        assert!(
+            printed.iter().any(|line| line.contains(said)),
+            "{printed:#?}"
+        );
+        let why = "fatal halts: ended: halted with interrupts off at pc 0x";
+        assert!(outcome.reason().contains(why), "{}", outcome.reason());
+    });
+}
+
+#[test]
 fn policy_abort_ends_the_vm_and_says_where() {
     everywhere("unsupported-aborts", |outcome| {
         let reason = outcome.reason();

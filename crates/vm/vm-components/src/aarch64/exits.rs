@@ -7,6 +7,7 @@
 //! Invariant: each exit lets the guest run on, holds it, or ends the VM. The specification of the
 //! exception classes is `guest_access`'s.
 
+use super::halt;
 use super::instruction::{self, Obstacle};
 use super::step::{
     INSTRUCTION_BYTES, instruction_bytes, is_beyond, is_executed, may_step_over, prepare_step,
@@ -20,7 +21,7 @@ use crate::vmm::transfer::Transfer;
 use a64_guest::exception::EXTERNAL_ABORT;
 use a64_guest::syndrome::{CallInstruction, Trap, decode};
 use guest_access::{Direction, Gpr};
-use trace_records::EndReason;
+use trace_records::{Address, EndReason};
 use vm_config::Action;
 
 impl Vmm<A64> {
@@ -62,6 +63,9 @@ impl Vmm<A64> {
             Trap::TableWalk { direction } => self.failed_walk(direction, pc, machine),
             Trap::Wait | Trap::Unavailable { .. } if !is_executed(exit, machine) => {
                 self.skip(exit, machine);
+            }
+            Trap::Wait if halt::is_for_ever(pc, machine) => {
+                self.end(EndReason::NothingWakesIt, Address::NONE, pc, machine);
             }
             Trap::Wait => {
                 let len_bytes = instruction_bytes(exit, machine);

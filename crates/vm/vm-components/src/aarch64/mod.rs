@@ -1,12 +1,14 @@
 //! aarch64 in the work of a VMM.
 //!
-//! `access` is the short way of an access, `exits` all other exits; where the syndrome does not
+//! `access` is the short way of an access, `exits` all other exits, of which
+//! `halt` tells whether the guest has stopped for good; where the syndrome does not
 //! describe an access, `instruction` reads it off the guest's code; `completion` and `step` change
 //! the guest's registers.
 
 mod access;
 mod completion;
 mod exits;
+mod halt;
 mod instruction;
 mod machine;
 mod step;

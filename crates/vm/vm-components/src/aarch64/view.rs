@@ -129,7 +129,7 @@ impl<'a, M: A64Machine> View<'a, M> {
     }
 
     /// Bytes of code, which are little-endian whatever the data is.
-    fn code<const LEN: usize>(&mut self, pc: u64) -> Option<[u8; LEN]> {
+    pub fn code<const LEN: usize>(&mut self, pc: u64) -> Option<[u8; LEN]> {
         let address = self.translate(pc, Purpose::Fetch).ok()?;
         let mut bytes = [0; LEN];
         let is_ram = self.machine.read_ram(address, &mut bytes);

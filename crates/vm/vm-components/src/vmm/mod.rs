@@ -12,11 +12,11 @@
 //!                 │ no room in the ring, or a read        trace notified, or  │
 //!                 │ after a narrow write                  three clock wake-ups│
 //!                 ├──────────────► held: Transfer ───────────────────────────┤
-//!                 │ WFI                                    any notification   │
+//!                 │ WFI, HLT                               any notification   │
 //!                 ├──────────────► held: Wait ───────────────────────────────┤
 //!                 │ PSCI reset                             its record is out  │
 //!                 ├──────────────► held: Event(Reset) ───────────────────────┘
-//!                 │ power off, failure, abort
+//!                 │ power off, failure, abort, HLT that nothing ends
 //!                 └──────────────► held: Event(End) ─────────► ended
 //! ```
 

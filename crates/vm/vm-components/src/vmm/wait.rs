@@ -1,6 +1,7 @@
 //! A guest that waits for an interrupt.
 //!
-//! Called by the architectures' exits. It has no interrupts: the clock's next wake-up ends the wait.
+//! Called by the architectures' exits, unless the guest has stopped for good. It has no interrupts: the
+//! clock's next wake-up ends the wait.
 //! Invariant: that a guest does nothing but wait is told once.
 
 use super::{Held, Isa, Vmm};

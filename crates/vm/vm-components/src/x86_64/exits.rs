@@ -3,7 +3,8 @@
 //!
 //! Called by the platform, after `access`.
 //!
-//! Invariant: each exit lets the guest run on, holds it, or ends the VM. The exceptions of policy
+//! Invariant: each exit lets the guest run on, holds it, or ends the VM. HLT with interrupts off ends
+//! it; with interrupts on it waits for the clock's next wake-up. The exceptions of policy
 //! `fail`: #GP(0) for an access that nothing answers or a register that is not there, #UD for an
 //! instruction that is not carried out. No x86 CPU has an exception for an access that nothing on its
 //! bus answers; #GP is the one that an operating system takes as its driver's fault.
@@ -16,6 +17,9 @@ use crate::Vmm;
 use crate::vmm::calls::Answer;
 use trace_records::{Address, EndReason};
 use vm_config::Action;
+
+/// RFLAGS.IF: interrupts are taken.
+const RFLAGS_IF: u64 = 1 << 9;
 
 impl Vmm<X86> {
     /// Every exit that [`Self::complete_access`] has not handled.
@@ -47,6 +51,10 @@ impl Vmm<X86> {
                 width,
             } => self.port(exit, port, direction, width, machine),
             X86ExitReason::Instruction => self.refuse_instruction(exit, 0, machine),
+            // Nobody sends it an NMI, and nothing else would wake it.
+            X86ExitReason::Halt if machine.rflags() & RFLAGS_IF == 0 => {
+                self.end(EndReason::NothingWakesIt, Address::NONE, rip, machine);
+            }
             X86ExitReason::Halt => match exit.after(machine) {
                 Some(next) => self.wait(rip, next, machine),
                 None => self.refuse_instruction(exit, 0, machine),
