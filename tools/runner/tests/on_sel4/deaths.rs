@@ -154,8 +154,7 @@ fn a_panic_is_told_with_its_words_and_its_place() {
     for run in boot("demo", &[other_image]) {
         // What a panic's abort is, on each kernel.
         let abort = "(exception class 0x3c|breakpoint instruction at pc 0x[0-9a-f]+|undefined instruction or exception at pc 0x[0-9a-f]+)";
-        let words =
-            r"the configuration was compiled for images of \d+ bytes, but these have \d+";
+        let words = r"the configuration was compiled for images of \d+ bytes, but these have \d+";
         let line = format!(
             r"^panic in pd-vmm: pd-vmm/src/main\.rs:\d+:\d+: {words}; {abort} \(verdict: failed\)$"
         );

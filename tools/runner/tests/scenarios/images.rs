@@ -62,10 +62,7 @@ fn a_flat_program_with_data_beside_it_uses_the_last_of_many_devices() {
         on(vec![platform], &[config], None, |outcome| {
             outcome.assert_guest_is_done();
             let name = format!("demo trace{}:", MAX_DEVICES - 2);
-            let sums = outcome
-                .lines()
-                .into_iter()
-                .find(|line| line.contains(&name));
+            let sums = outcome.lines().iter().find(|line| line.contains(&name));
             let sums = sums.unwrap_or_else(|| panic!("no {name}"));
             assert!(sums.contains("reads + 1 writes + 0 refused"), "{sums}");
         });
