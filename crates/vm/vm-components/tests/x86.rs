@@ -602,7 +602,7 @@ fn told_of(action: Action) -> (Vec<(Kind, Address)>, Vec<Address>) {
         reference: action,
         ..Unsupported::default()
     };
-    let mut system = System::with(unsupported, image(EM_X86_64, RIP, &CODE));
+    let mut system = System::with(unsupported);
     let read = X86ExitReason::Port {
         port: 0x2f8,
         direction: Direction::Read,
