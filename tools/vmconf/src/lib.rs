@@ -62,18 +62,18 @@ mod checks;
 mod diagnostics;
 #[cfg(test)]
 mod document;
-mod encoding;
 mod lexer;
 mod number;
 mod options;
 mod parser;
 mod qnx;
 mod source;
+mod utf_16;
 mod vm;
 
 pub use diagnostics::{Colour, Diagnostic, Diagnostics, quoted};
-pub use encoding::is_utf_16;
 pub use source::{Source, Span, Spanned};
+pub use utf_16::is_utf_16;
 pub use vm::{LaidOut, Load, Vm, VmDevice};
 
 /// More than that no configuration of one VM needs, in bytes.
@@ -154,7 +154,7 @@ pub fn parse(file_name: &str, text: &str) -> Result<Vm, Diagnostics> {
 /// A diagnostic at the first byte that is not UTF-8, or that the file is UTF-16.
 pub fn decode<'a>(file_name: &str, bytes: &'a [u8]) -> Result<&'a str, Diagnostics> {
     if is_utf_16(bytes) {
-        return Err(encoding::diagnostics_of_utf_16(file_name, bytes));
+        return Err(utf_16::diagnostics_of_utf_16(file_name, bytes));
     }
     std::str::from_utf8(bytes).map_err(|error| {
         let readable = String::from_utf8_lossy(bytes);

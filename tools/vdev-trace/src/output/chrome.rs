@@ -16,7 +16,7 @@ use oversight::{Report, Verdict};
 use serde_json::{Value, json};
 use std::io::{self, Write};
 use trace_records::{EVENT_NONE, Flags, Kind, Record};
-use vm_components::lines::AddressText;
+use vm_components::log_lines::AddressText;
 
 /// The thread of what belongs to a VM and no device.
 const VM_THREAD: u32 = 0;

@@ -1,6 +1,6 @@
 //! The trace as text: a line for each record.
 //!
-//! Invariant: the words of a record are the log's (`vm_components::lines`), the columns
+//! Invariant: the words of a record are the log's (`vm_components::log_lines`), the columns
 //! stand under each other as long as names and numbers are of a common length, and where
 //! records are missing a line says how many.
 
@@ -15,7 +15,7 @@ use oversight::Report;
 use std::fmt;
 use std::io::{self, Write};
 use trace_records::{EVENT_NONE, Flags, Kind, Record};
-use vm_components::lines::{AddressText, Stamp};
+use vm_components::log_lines::{AddressText, Stamp};
 
 /// How the lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! A record in words: the log's (`vm_components::lines`), for all outputs that are read by people.
+//! A record in words: the log's (`vm_components::log_lines`), for all outputs that are read by people.
 
 use crate::records::meaning::Meaning;
 use crate::records::stream::Stream;
@@ -6,7 +6,9 @@ use crate::vms::names::Names;
 use guest_access::Direction;
 use std::fmt;
 use trace_records::{ConsoleRecord, Record};
-use vm_components::lines::{AddressText, DeviceSums, Event, MisbehaviourText, SpanText, VmSums};
+use vm_components::log_lines::{
+    AddressText, DeviceSums, Event, MisbehaviourText, SpanText, VmSums,
+};
 
 /// What a record says that is no access, or a whole access, in the log's words.
 pub(crate) struct Words<'a> {

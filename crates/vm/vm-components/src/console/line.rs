@@ -4,7 +4,7 @@
 //! what goes out is printable characters, in lines of bounded length.
 
 use super::Output;
-use crate::lines::Stamp;
+use crate::console::log_lines::Stamp;
 use crate::{Clock, Host};
 use core::fmt::{self, Write};
 use heapless::Vec;

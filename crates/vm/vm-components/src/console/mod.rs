@@ -13,11 +13,12 @@
 //! producer goes on is closed (`conduct`).
 
 mod line;
+pub mod log_lines;
 mod system;
 mod vm;
 
 use crate::channel::{self, ChannelSet};
-use crate::lines::Reason;
+use crate::console::log_lines::Reason;
 use crate::{Clock, Host};
 use heapless::Vec;
 use line::{Budget, Printer};

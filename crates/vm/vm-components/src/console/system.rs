@@ -6,7 +6,7 @@
 
 use super::line::Line;
 use super::{Output, SystemPort};
-use crate::lines::OfAnotherBuild;
+use crate::console::log_lines::OfAnotherBuild;
 use core::fmt::Write;
 use shared_ring::{Consumer, RingFault, RingKind};
 use trace_records::{CONSOLE_SLOTS, ConsoleRecord, Verdict};

@@ -23,6 +23,7 @@
 pub(crate) mod architecture;
 pub(crate) mod calls;
 mod carry_out;
+mod console_text;
 pub(crate) mod image;
 mod life;
 mod psci;
@@ -30,16 +31,16 @@ mod refused;
 pub(crate) mod trace_link;
 pub(crate) mod trace_point;
 pub(crate) mod transfer;
-mod wait;
+mod wait_for_interrupt;
 
 use self::architecture::{Architecture, Isa};
+use self::console_text::ConsoleText;
 use self::refused::Refusals;
 use self::trace_link::{ReaderLies, TraceLink};
 use self::trace_point::TracePoint;
 use self::transfer::Transfer;
-use self::wait::Idle;
+use self::wait_for_interrupt::Idle;
 use crate::channel::{self, ChannelSet};
-use crate::text::ConsoleText;
 use crate::{Clock, Machine};
 use guest_access::GuestPhysAddr;
 use shared_ring::{BoundedProducer, ConsumerPage, RingKind, RingMemory};

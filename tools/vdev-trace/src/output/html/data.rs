@@ -9,7 +9,7 @@ use serde_json::Value;
 use std::collections::HashMap;
 use std::io::{self, Write};
 use trace_records::{EVENT_NONE, Flags};
-use vm_components::lines::AddressText;
+use vm_components::log_lines::AddressText;
 
 /// Texts that many rows share, each kept once.
 #[derive(Default)]

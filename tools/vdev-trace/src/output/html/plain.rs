@@ -4,7 +4,7 @@ use super::{Html, Row};
 use serde_json::Value;
 use std::io::{self, Write};
 use trace_records::Kind;
-use vm_components::lines::Event;
+use vm_components::log_lines::Event;
 
 /// Rows that are shown without a script.
 const PLAIN_ROWS: usize = 200;

@@ -7,7 +7,9 @@ use super::VmConsole;
 use crate::Host;
 use crate::console::Output;
 use crate::console::line::{BURST_BYTES, BYTES_PER_SECOND, Printer};
-use crate::lines::{DeviceSums, Event, MisbehaviourText, Reason, SpanText, VmSums, severity_of};
+use crate::console::log_lines::{
+    DeviceSums, Event, MisbehaviourText, Reason, SpanText, VmSums, severity_of,
+};
 use trace_records::{
     EndReason, Entry, Kind, LOG_SLOTS, MAX_DEVICES, Misbehaviour, Misdeed, Record, RingFate,
 };

@@ -21,7 +21,7 @@ use text::GUEST_LINE_BYTES;
 use super::Output;
 use super::line::Printer;
 use crate::conduct::Conduct;
-use crate::lines::{MisbehaviourText, Reason};
+use crate::console::log_lines::{MisbehaviourText, Reason};
 use crate::{Clock, ConsolePort, Host};
 use heapless::String;
 use shared_ring::{Consumer, RingKind, RingMemory};

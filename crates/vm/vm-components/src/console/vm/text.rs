@@ -6,8 +6,8 @@
 use super::{Ends, LAST_BYTES, VmConsole};
 use crate::Host;
 use crate::console::line::{Printer, printable};
+use crate::console::log_lines::{NoticeText, Reason};
 use crate::console::{Output, TURN_BYTES};
-use crate::lines::{NoticeText, Reason};
 use trace_records::{CONSOLE_SLOTS, ConsoleRecord, Misdeed, Notice, Text};
 
 /// Characters of a guest's line; a longer one is broken.
