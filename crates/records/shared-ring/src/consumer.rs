@@ -6,6 +6,7 @@
 //! reads one slot for each record that its producer has written, and one more for each claim
 //! that turns out wrong: a number stored in a header costs no more than that.
 
+use crate::fault::RingFault;
 use crate::memory::{ConsumerPage, Payload, RingKind, RingMemory, Word, header_word};
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -18,19 +19,6 @@ pub struct Item {
     pub lost_before: u64,
     /// A copy of what the producer wrote. Every field of it is a claim.
     pub payload: Payload,
-}
-
-/// What a consumer found in its producer's memory that no honest producer leaves there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RingFault {
-    /// There is no header, or it names another size or purpose.
-    Header,
-    /// The ring is of this layout version, and this reader knows another.
-    Version(u64),
-    /// The head is behind what was taken, or more than a ring ahead of it.
-    Position,
-    /// Behind the head there is no record that is newer than the last one taken.
-    Slot,
 }
 
 /// Takes records out of a ring that a [`crate::BoundedProducer`] fills.

@@ -37,11 +37,13 @@
 #![forbid(unsafe_code)]
 
 mod consumer;
+mod fault;
 mod memory;
 mod producer;
 
-pub use consumer::{Consumer, Item, Observation, Observer, RingFault};
+pub use consumer::{Consumer, Item, Observation, Observer};
 pub use core::sync::atomic::{AtomicU64, Ordering};
+pub use fault::RingFault;
 pub use memory::{
     ConsumerPage, Identity, LAYOUT_VERSION, MAGIC, PAYLOAD_WORDS, Payload, RingKind, RingMemory,
     SLOT_BYTES, SLOT_WORDS, Word, header_word,

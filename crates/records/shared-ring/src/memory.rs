@@ -7,7 +7,7 @@
 //! Invariant: everything is a 64-bit atomic, little-endian as the machine is; a ring takes
 //! a page for its header and 64 bytes a slot.
 
-use crate::consumer::RingFault;
+use crate::fault::RingFault;
 use core::sync::atomic::{AtomicU64, Ordering, fence};
 
 /// The first word of a ring: `VTRACRNG` in ASCII, read as a little-endian number.
