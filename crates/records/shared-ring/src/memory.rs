@@ -15,7 +15,8 @@ pub const MAGIC: u64 = u64::from_le_bytes(*b"VTRACRNG");
 /// The version of this layout and of the records in it.
 ///
 /// In version 2 a record's tag says whether its address is in memory or a port's, and there are
-/// more reasons why a VM ends and more misdeeds than in version 1. The ring is the same.
+/// more reasons why a VM ends, more misdeeds, and more devices in the state page than in version 1. The
+/// ring is the same.
 pub const LAYOUT_VERSION: u64 = 2;
 /// 64-bit words in a slot, its sequence number included.
 pub const SLOT_WORDS: usize = 8;
