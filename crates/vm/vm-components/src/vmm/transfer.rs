@@ -1,12 +1,12 @@
 //! A load or store under way: what it moves, how far it has come, and how it ends.
 //!
-//! Made by `vmm` for every access that does not take the short way: from the syndrome, with
-//! one element, or from the instruction (`undescribed`), with one or two. `vmm` carries out
-//! one element after the other and may have to stop in between, so all that the instruction
-//! needs is copied here first: what it stores, where, and its base register's new value.
+//! Made by the architectures' exits for every access that does not take the short way: from what the
+//! hardware describes, or from the instruction. `carry_out` moves one element after the other and may
+//! have to stop in between, so all that the instruction needs is copied here first: what it stores,
+//! where, and in `end` what its architecture needs to end it.
 //!
-//! Invariant: an element is carried out once, in order; the guest's registers change only in
-//! [`Transfer::finish`], once, after the last element, so an instruction that ends in an
+//! Invariant: an element is carried out once, in order; the guest's registers change only when the
+//! architecture finishes the transfer, once, after the last element, so an instruction that ends in an
 //! exception has changed none.
 //!
 //! ```text
@@ -15,10 +15,6 @@
 //!                               R4 at 0xfa000004 ─► w2 ─┴──►  w1, w2, x3, PC
 //!                          next ─┘ (parked here, if need be)
 //! ```
-//!
-//! Each architecture has a way to end of its own, here A64's ([`End`]), and its own decoder.
-//!
-//! Specification: Arm ARM (DDI 0487) C6.2, the operation of LDP and its kin.
 
 use crate::Machine;
 use guest_access::{Access, AccessWidth, Direction, Extension, Gpr, GuestPhysAddr};
