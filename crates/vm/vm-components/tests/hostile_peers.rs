@@ -3,21 +3,17 @@
 
 mod fixtures;
 
-use fixtures::{compiled, contents, leak, trace_device};
-use guest_access::{AccessWidth, Direction, GuestPhysAddr};
-use shared_ring::{
-    AtomicU64, BoundedProducer, ConsumerPage, Ordering, Payload, RingKind, RingMemory, header_word,
-};
+use fixtures::{LINE_RATE, Screen, VmMemory, access, logging_vm, only, set_header_word};
+use guest_access::Direction;
+use shared_ring::{BoundedProducer, Payload, header_word};
 use std::cell::RefCell;
 use trace_records::{
     Address, CONSOLE_SLOTS, ConsoleRecord, DeviceSummary, EVENT_NONE, EndReason, Kind, LOG_SLOTS,
-    Misbehaviour, Misdeed, Notice, Record, RingFate, Span, Stamp, Tag, Text, VmSummary,
+    Misbehaviour, Misdeed, Notice, RingFate, Span, Stamp, Tag, Text, VmSummary,
 };
 use vm_components::{
-    Channel, ChannelSet, Clock, Console, ConsolePort, Host, MOST_MISDEEDS, Output, SystemPort,
-    Verdict, channel,
+    Channel, Clock, Console, Host, MOST_MISDEEDS, Output, SystemPort, Verdict, channel,
 };
-use vm_config::Contents;
 
 const HZ: u64 = 1_000_000;
 const CLOCK: Clock = Clock {
@@ -27,8 +23,6 @@ const CLOCK: Clock = Clock {
 const NAMES: [&str; 2] = ["hostile", "honest"];
 const HOSTILE: usize = 0;
 const HONEST: usize = 1;
-/// Characters a second of a serial line of 115200 baud, ten bits each.
-const LINE_RATE: usize = 11_520;
 
 /// What the clock reads; each look takes a tick.
 struct Now(u64);
@@ -42,18 +36,8 @@ impl Host for Now {
     fn notify(&mut self, _: Channel) {}
 }
 
-#[derive(Default)]
-struct Screen(String);
-
-impl Output for Screen {
-    fn write(&mut self, bytes: &[u8]) {
-        self.0.push_str(std::str::from_utf8(bytes).unwrap());
-    }
-}
-
 struct Peers {
-    log_ring: &'static RingMemory<LOG_SLOTS>,
-    text_ring: &'static RingMemory<CONSOLE_SLOTS>,
+    memory: VmMemory,
     log: BoundedProducer<LOG_SLOTS>,
     text: BoundedProducer<CONSOLE_SLOTS>,
 }
@@ -62,7 +46,8 @@ struct System {
     console: Console,
     vms: [Peers; 2],
     watch: BoundedProducer<CONSOLE_SLOTS>,
-    watch_ring: &'static RingMemory<CONSOLE_SLOTS>,
+    /// Of which only the text ring is used.
+    watch_memory: VmMemory,
     now: Now,
     screen: Screen,
 }
@@ -77,57 +62,37 @@ enum Watch {
 fn system(watch: Watch) -> System {
     let mut ports = Vec::new();
     let vms = [0, 1].map(|vm: u8| {
-        let (log, log_reader) = (leak(RingMemory::new()), leak(ConsumerPage::new()));
-        let (text, text_reader) = (leak(RingMemory::new()), leak(ConsumerPage::new()));
-        let config = compiled(&Contents {
-            vm,
-            name: NAMES[usize::from(vm)],
-            devices: &[trace_device(0xfa00_0000, true, None)],
-            ..contents()
-        });
-        let port = ConsolePort {
-            log,
-            log_reader,
-            text,
-            text_reader,
-        };
-        ports.push((port, config));
+        let memory = VmMemory::new();
+        let config = logging_vm(vm, NAMES[usize::from(vm)]);
+        ports.push((memory.console_port(), config));
         Peers {
-            log_ring: log,
-            text_ring: text,
-            log: BoundedProducer::new(log, log_reader, CLOCK.identity(RingKind::Log, vm)),
-            text: BoundedProducer::new(text, text_reader, CLOCK.identity(RingKind::Console, vm)),
+            log: memory.log_producer(CLOCK, vm),
+            text: memory.text_producer(CLOCK, vm),
+            memory,
         }
     });
-    let (text, text_reader) = (leak(RingMemory::new()), leak(ConsumerPage::new()));
-    let port = (watch == Watch::There).then_some(SystemPort { text, text_reader });
+    let watch_memory = VmMemory::new();
+    let port = SystemPort {
+        text: watch_memory.text,
+        text_reader: watch_memory.text_reader,
+    };
+    let port = (watch == Watch::There).then_some(port);
     System {
         console: Console::init(ports, port, CLOCK),
         vms,
-        watch_ring: text,
-        watch: BoundedProducer::new(text, text_reader, CLOCK.identity(RingKind::Console, 0xff)),
+        watch: watch_memory.text_producer(CLOCK, 0xff),
+        watch_memory,
         now: Now(0),
         screen: Screen::default(),
     }
 }
 
-fn record(kind: Kind, value: u32) -> Payload {
-    Record {
-        time: 1,
-        address: GuestPhysAddr(0xfa00_0000),
-        pc: 0x4008_0000,
-        value,
-        old: 0,
-        sequence: 7,
-        tag: Tag::new(kind).with_access(Direction::Read, Some(AccessWidth::Word)),
-        state_seen: 0,
-        epoch: 0,
-    }
-    .to_words()
+fn end(reason: EndReason) -> Payload {
+    fixtures::end(reason).to_words()
 }
 
-fn end(reason: EndReason) -> Payload {
-    record(Kind::End, reason.number())
+fn read() -> Payload {
+    access(Direction::Read, 7).to_words()
 }
 
 fn text(text: &[u8]) -> Payload {
@@ -158,9 +123,11 @@ impl System {
     /// The clock wakes the console, as it does ten times a second.
     fn wake(&mut self) {
         self.now.0 += HZ / 10;
-        let mut set = ChannelSet::EMPTY;
-        set.insert(channel::console::CLOCK);
-        self.console.notified(set, &mut self.now, &mut self.screen);
+        self.console.notified(
+            only(channel::console::CLOCK),
+            &mut self.now,
+            &mut self.screen,
+        );
     }
 
     fn watch_says(&mut self, record: ConsoleRecord) {
@@ -176,11 +143,7 @@ impl System {
     }
 
     fn count(&self, with: &str) -> usize {
-        self.screen
-            .0
-            .lines()
-            .filter(|line| line.contains(with))
-            .count()
+        self.screen.lines(with).len()
     }
 
     /// Lets the other VM print a line each time that the clock wakes the console, and sees to
@@ -297,11 +260,11 @@ fn text_after_the_end_keeps_the_console_in_no_loop() {
         refills: 0,
         screen: String::new(),
     };
-    let mut set = ChannelSet::EMPTY;
-    set.insert(channel::console::CLOCK);
     for _ in 0..100 {
         system.now.0 += HZ / 10;
-        system.console.notified(set, &mut system.now, &mut output);
+        system
+            .console
+            .notified(only(channel::console::CLOCK), &mut system.now, &mut output);
     }
     // A turn of text and then one ring of it come before its end, and little after it.
     let (before, after) = output.screen.split_once("hostile: ended: ").unwrap();
@@ -317,7 +280,7 @@ fn what_is_not_a_vmms_to_say_is_not_believed_and_told() {
         ConsoleRecord::Verdict(Verdict::Ok).to_words(),
         ConsoleRecord::VmDied { time: 1, vm: 1 }.to_words(),
         notice(Notice::Ended(EndReason::VmmDied)),
-        record(Kind::Access, 0),
+        read(),
         [u64::MAX; 7],
     ] {
         let mut system = system(Watch::There);
@@ -340,11 +303,7 @@ fn a_ring_of_nonsense_is_told_of_once_a_second_and_then_closed() {
         }
         system.wake_beside_the_honest_one(number);
     }
-    let lines: Vec<&str> = system.screen.0.lines().collect();
-    let told: Vec<&&str> = lines
-        .iter()
-        .filter(|line| line.contains("misbehaves"))
-        .collect();
+    let told = system.screen.lines("misbehaves");
     // 500 a second: at once, after a second, and when there are 1000.
     assert_eq!(told.len(), 3, "{told:?}");
     assert!(told[2].ends_with("; its ring is closed"));
@@ -369,7 +328,7 @@ fn what_the_trace_component_says_of_a_vmm_is_printed_though_the_vm_is_in_debt() 
     };
     let stamp = Stamp::new(0, EVENT_NONE);
     for _ in 0..LOG_SLOTS - 200 {
-        system.log(HOSTILE, &record(Kind::Access, 0));
+        system.log(HOSTILE, &read());
     }
     system.log(HOSTILE, &misbehaviour(3, RingFate::Open).to_words(stamp));
     // Forged by the hundred they are lines like any others.
@@ -402,20 +361,13 @@ fn a_time_that_is_still_to_come_is_now() {
     );
 }
 
-/// Says that a ring has this layout version.
-fn set_version<const SLOTS: usize>(ring: &RingMemory<SLOTS>, version: u64) {
-    let first = std::ptr::from_ref(ring).cast::<AtomicU64>();
-    // SAFETY: a ring is `repr(C)` and starts with its header's words, which are atomic.
-    let header = unsafe { std::slice::from_raw_parts(first, header_word::COUNT) };
-    header[header_word::LAYOUT_VERSION].store(version, Ordering::Relaxed);
-}
-
 #[test]
 fn a_component_of_another_build_is_named_with_its_version() {
     let mut system = system(Watch::There);
-    set_version(system.vms[0].text_ring, 1);
-    set_version(system.vms[1].log_ring, 3);
-    set_version(system.watch_ring, 1);
+    let version = header_word::LAYOUT_VERSION;
+    set_header_word(system.vms[0].memory.text, version, 1);
+    set_header_word(system.vms[1].memory.log, version, 3);
+    set_header_word(system.watch_memory.text, version, 1);
     system.text(0, &text(b"of the past\n"));
     system.log(1, &end(EndReason::PoweredOff));
     system.watch_says(ConsoleRecord::Verdict(Verdict::Ok));
@@ -568,7 +520,7 @@ fn the_death_of_a_vmm_is_the_end_of_its_vm_and_of_no_other() {
 fn time_is_charged_to_the_vm_that_it_was_spent_for() {
     let mut system = system(Watch::Nobody);
     for _ in 0..1000 {
-        system.log(HOSTILE, &record(Kind::Access, 0));
+        system.log(HOSTILE, &read());
     }
     system.wake();
     let [hostile, honest] = [0, 1].map(|vm| system.console.spent_ticks(vm));

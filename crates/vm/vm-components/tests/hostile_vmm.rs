@@ -4,14 +4,17 @@
 
 mod fixtures;
 
-use fixtures::{compiled, contents, leak, trace_device};
-use guest_access::{AccessWidth, Direction, GuestPhysAddr};
-use shared_ring::{BoundedProducer, Consumer, ConsumerPage, RingKind, RingMemory};
+use fixtures::{
+    LOC, StillHost, VmMemory, access, claim_read, compiled, contents, end, only, record,
+    set_header_word, trace_device,
+};
+use guest_access::{Direction, GuestPhysAddr};
+use shared_ring::{BoundedProducer, Consumer};
 use trace_records::{
     ACCESS_SLOTS, Address, AddressSpace, EndReason, Entry, Kind, LOG_SLOTS, Misbehaviour, Misdeed,
-    Record, RingFate, StatePage, Tag,
+    Record, RingFate, Tag,
 };
-use vm_components::{Channel, ChannelSet, Clock, Host, MOST_MISDEEDS, Trace, TracePort, channel};
+use vm_components::{ChannelSet, Clock, MOST_MISDEEDS, Trace, channel};
 use vm_config::{Contents, SeverityMask};
 
 const HZ: u64 = 1_000_000;
@@ -19,34 +22,13 @@ const CLOCK: Clock = Clock {
     hz: HZ,
     start_ticks: 0,
 };
-const LOC: u64 = 0xfa00_0000;
-
-/// A machine whose counter counts the looks at it, too.
-struct Platform {
-    now: u64,
-    looks: u64,
-    notified: Vec<Channel>,
-}
-
-impl Host for Platform {
-    fn now(&mut self) -> u64 {
-        self.looks += 1;
-        self.now
-    }
-
-    fn notify(&mut self, channel: Channel) {
-        self.notified.push(channel);
-    }
-}
 
 struct System {
-    platform: Platform,
+    platform: StillHost,
     trace: Trace,
+    memory: VmMemory,
     vmm: BoundedProducer<ACCESS_SLOTS>,
-    access: &'static RingMemory<ACCESS_SLOTS>,
-    state: &'static StatePage,
     log_reader: Consumer<LOG_SLOTS>,
-    log_page: &'static ConsumerPage,
 }
 
 /// What the system says does not ask the VM's mask.
@@ -57,62 +39,21 @@ fn system() -> System {
 fn logging(logger: SeverityMask) -> System {
     let config = compiled(&Contents {
         logger,
-        devices: &[trace_device(LOC, true, None)],
+        devices: &[trace_device(true, None)],
         ..contents()
     });
-    let (access, access_reader) = (leak(RingMemory::new()), leak(ConsumerPage::new()));
-    let (log, log_reader) = (leak(RingMemory::new()), leak(ConsumerPage::new()));
-    let state = leak(StatePage::new());
-    let port = TracePort {
-        access,
-        access_reader,
-        state,
-        log,
-        log_reader,
-        trace: leak(RingMemory::new()),
-    };
+    let memory = VmMemory::new();
     System {
-        platform: Platform {
-            now: 1,
-            looks: 0,
-            notified: Vec::new(),
-        },
-        trace: Trace::init([(port, config)], CLOCK, 0),
-        vmm: BoundedProducer::new(access, access_reader, CLOCK.identity(RingKind::Access, 0)),
-        access,
-        state,
-        log_reader: Consumer::new(log, log_reader, RingKind::Log),
-        log_page: log_reader,
+        platform: StillHost::at(1),
+        trace: Trace::init([(memory.trace_port(), config)], CLOCK, 0),
+        vmm: memory.access_producer(CLOCK, 0),
+        log_reader: memory.log_consumer(),
+        memory,
     }
 }
 
 fn read(sequence: u64) -> Record {
-    Record {
-        time: 1,
-        address: GuestPhysAddr(LOC),
-        pc: 0x4008_0000,
-        value: 0,
-        old: 0,
-        sequence,
-        tag: Tag::new(Kind::Access).with_access(Direction::Read, Some(AccessWidth::Word)),
-        state_seen: 0,
-        epoch: 0,
-    }
-}
-
-fn end(reason: u32) -> Record {
-    Record {
-        value: reason,
-        tag: Tag::new(Kind::End),
-        ..read(0)
-    }
-}
-
-fn other(kind: Kind) -> Record {
-    Record {
-        tag: Tag::new(kind),
-        ..read(0)
-    }
+    access(Direction::Read, sequence)
 }
 
 impl System {
@@ -122,29 +63,12 @@ impl System {
 
     /// The clock wakes the trace component; what it tells the console.
     fn wake(&mut self) -> Vec<Entry> {
-        let mut set = ChannelSet::EMPTY;
-        set.insert(channel::trace::CLOCK);
-        self.trace.notified(set, &mut self.platform);
+        self.trace
+            .notified(only(channel::trace::CLOCK), &mut self.platform);
         let popped = std::iter::from_fn(|| self.log_reader.pop());
         popped
             .map(|item| Entry::from_words(&item.payload).unwrap())
             .collect()
-    }
-
-    /// Says how far the log ring is read.
-    fn claim_read(&self, position: u64) {
-        let first = std::ptr::from_ref(self.log_page).cast::<shared_ring::AtomicU64>();
-        // SAFETY: a consumer's page is `repr(C)` and starts with this word, which is atomic.
-        let tail = unsafe { &*first };
-        tail.store(position, shared_ring::Ordering::Relaxed);
-    }
-
-    /// Sets a word of the access ring's header.
-    fn poke(&self, word: usize, value: u64) {
-        let first = std::ptr::from_ref(self.access).cast::<shared_ring::AtomicU64>();
-        // SAFETY: a ring is `repr(C)` and starts with these words, which are atomic.
-        let header = unsafe { std::slice::from_raw_parts(first, shared_ring::header_word::COUNT) };
-        header[word].store(value, shared_ring::Ordering::Relaxed);
     }
 }
 
@@ -176,9 +100,9 @@ fn each_misdeed_is_told_at_once_and_by_its_name() {
         (read(1), Misdeed::Number),
         (beside, Misdeed::Location),
         (elsewhere, Misdeed::Device),
-        (other(Kind::Text), Misdeed::Kind),
-        (other(Kind::Verdict), Misdeed::Kind),
-        (end(EndReason::VmmDied.number()), Misdeed::Kind),
+        (record(Kind::Text), Misdeed::Kind),
+        (record(Kind::Verdict), Misdeed::Kind),
+        (end(EndReason::VmmDied), Misdeed::Kind),
     ] {
         let mut system = system();
         system.push(read(1));
@@ -207,11 +131,11 @@ fn only_what_can_be_at_a_port_is_told_of_as_at_one() {
     system.push(Record {
         address: GuestPhysAddr(0xffff),
         value: 1,
-        ..at_port(other(Kind::Outside))
+        ..at_port(record(Kind::Outside))
     });
     system.push(Record {
         address: GuestPhysAddr(0x3f8),
-        ..at_port(end(EndReason::UnsupportedReference.number()))
+        ..at_port(end(EndReason::UnsupportedReference))
     });
     let told = system.wake();
     assert_eq!(misbehaviours(&told), []);
@@ -247,7 +171,7 @@ fn what_is_wrong_with_the_ring_itself_is_told_as_well() {
         if word != HEAD {
             system.push(read(2));
         }
-        system.poke(word, value);
+        set_header_word(system.memory.access, word, value);
         let told = misbehaviours(&system.wake());
         assert_eq!((told.len(), told[0].last), (1, misdeed), "{word}: {value}");
     }
@@ -259,7 +183,7 @@ fn it_is_told_once_a_second_with_how_often() {
     let mut told = Vec::new();
     for _ in 0..250 {
         system.platform.now += HZ / 100;
-        system.push(other(Kind::Span));
+        system.push(record(Kind::Span));
         told.extend(misbehaviours(&system.wake()));
     }
     let counts: Vec<u64> = told.iter().map(|told| told.count).collect();
@@ -274,7 +198,7 @@ fn a_vmm_that_goes_on_is_listened_to_no_more_and_its_vm_has_ended() {
     for number in 0..3 * MOST_MISDEEDS {
         system.platform.now += 1;
         // Once the ring is closed nobody makes room.
-        let _ = system.vmm.push(&other(Kind::Notice).to_words());
+        let _ = system.vmm.push(&record(Kind::Notice).to_words());
         if number % 10 == 9 {
             told.extend(system.wake());
         }
@@ -295,7 +219,7 @@ fn a_vmm_that_goes_on_is_listened_to_no_more_and_its_vm_has_ended() {
     let sums = |entry: &&Entry| matches!(entry, Entry::Device(..) | Entry::Vm(_) | Entry::Span(..));
     assert_eq!(told.iter().filter(sums).count(), 3);
     // Neither its records nor its signals are anything to do.
-    system.poke(shared_ring::header_word::WAITING, 99);
+    set_header_word(system.memory.access, shared_ring::header_word::WAITING, 99);
     system.platform.notified.clear();
     let looks = system.platform.looks;
     assert_eq!(system.wake(), []);
@@ -307,14 +231,14 @@ fn a_vmm_that_goes_on_is_listened_to_no_more_and_its_vm_has_ended() {
 fn a_vm_ends_once_and_the_first_reason_stays() {
     let mut system = system();
     system.push(read(1));
-    system.push(end(EndReason::GuestFailed.number()));
+    system.push(end(EndReason::GuestFailed));
     system.push(read(2));
-    system.push(other(Kind::Reset));
-    system.push(end(EndReason::PoweredOff.number()));
+    system.push(record(Kind::Reset));
+    system.push(end(EndReason::PoweredOff));
     let mut told = system.wake();
     for _ in 0..5 {
         system.platform.now += HZ;
-        system.push(end(EndReason::PoweredOff.number()));
+        system.push(end(EndReason::PoweredOff));
         told.extend(system.wake());
     }
     let ends = told.iter().filter_map(|entry| match entry {
@@ -324,7 +248,11 @@ fn a_vm_ends_once_and_the_first_reason_stays() {
     let first = (Kind::End, EndReason::GuestFailed.number());
     assert_eq!(ends.collect::<Vec<_>>(), [first]);
     assert_eq!(system.trace.ended(0), Some(EndReason::GuestFailed));
-    assert_eq!(system.state.read(0).sequence, 1, "an access after the end");
+    assert_eq!(
+        system.memory.state.read(0).sequence,
+        1,
+        "an access after the end"
+    );
     let told = misbehaviours(&told);
     assert!(told.iter().all(|told| told.last == Misdeed::AfterEnd));
     assert_eq!(told.iter().map(|told| told.count).sum::<u64>(), 8);
@@ -335,7 +263,7 @@ fn a_reader_that_lies_is_told_of_and_ends_nothing() {
     let mut system = system();
     let fill = |system: &mut System| {
         for _ in 0..LOG_SLOTS {
-            system.push(other(Kind::Reset));
+            system.push(record(Kind::Reset));
             system
                 .trace
                 .notified(ChannelSet::EMPTY, &mut system.platform);
@@ -343,7 +271,7 @@ fn a_reader_that_lies_is_told_of_and_ends_nothing() {
     };
     fill(&mut system);
     // The ring is full, and its reader says that it has read what comes after.
-    system.claim_read(u64::MAX);
+    claim_read(system.memory.log_reader, u64::MAX);
     fill(&mut system);
     // It reads all that there is, after all.
     while system.log_reader.pop().is_some() {}

@@ -3,16 +3,12 @@
 
 mod fixtures;
 
-use fixtures::{compiled, contents, leak, trace_device};
-use guest_access::{AccessWidth, Direction, GuestPhysAddr};
-use shared_ring::{
-    BoundedProducer, Consumer, ConsumerPage, Observation, Observer, RingKind, RingMemory,
-};
-use trace_records::{
-    ACCESS_SLOTS, DeviceState, Kind, LOG_SLOTS, Record, StatePage, TRACE_SLOTS, Tag,
-};
-use vm_components::{Channel, ChannelSet, Clock, Host, Trace, TracePort, channel};
-use vm_config::{Contents, RamRange, VmConfig};
+use fixtures::{StillHost, VmMemory, access, compiled, contents, leak, only, trace_device};
+use guest_access::Direction;
+use shared_ring::{BoundedProducer, Consumer, Observation, RingKind, RingMemory};
+use trace_records::{DeviceState, LOG_SLOTS, Record, TRACE_SLOTS};
+use vm_components::{Clock, Trace, channel};
+use vm_config::Contents;
 
 const HZ: u64 = 1_000_000;
 /// More than any ring has room for.
@@ -21,21 +17,6 @@ const CLOCK: Clock = Clock {
     hz: HZ,
     start_ticks: 0,
 };
-
-struct Machine {
-    now: u64,
-    notified: Vec<Channel>,
-}
-
-impl Host for Machine {
-    fn now(&mut self) -> u64 {
-        self.now
-    }
-
-    fn notify(&mut self, channel: Channel) {
-        self.notified.push(channel);
-    }
-}
 
 /// The console, as the trace component sees it.
 enum LogReader {
@@ -72,47 +53,17 @@ struct Seen {
     waits: u64,
 }
 
-fn config() -> VmConfig<'static> {
-    compiled(&Contents {
-        ram: &[RamRange {
-            base: 0x4000_0000,
-            len_bytes: 0x1000,
-        }],
-        devices: &[trace_device(0xfa00_0000, true, Some(12))],
+fn run(reader: impl Fn(&VmMemory) -> LogReader, watched: bool) -> Seen {
+    let config = compiled(&Contents {
+        devices: &[trace_device(true, Some(12))],
         ..contents()
-    })
-}
-
-fn run(
-    reader: impl Fn(&'static RingMemory<LOG_SLOTS>, &'static ConsumerPage) -> LogReader,
-    watched: bool,
-) -> Seen {
-    let (access, access_reader) = (leak(RingMemory::new()), leak(ConsumerPage::new()));
-    let (log, log_reader) = (leak(RingMemory::new()), leak(ConsumerPage::new()));
-    let (state, memory) = (
-        leak(StatePage::new()),
-        leak(RingMemory::<TRACE_SLOTS>::new()),
-    );
-    let port = TracePort {
-        access,
-        access_reader,
-        state,
-        log,
-        log_reader,
-        trace: memory,
-    };
-    let mut machine = Machine {
-        now: 1,
-        notified: Vec::new(),
-    };
-    let mut trace = Trace::init([(port, config())], CLOCK, 0);
-    let mut vmm = BoundedProducer::<ACCESS_SLOTS>::new(
-        access,
-        access_reader,
-        CLOCK.identity(RingKind::Access, 0),
-    );
-    let mut reader = reader(log, log_reader);
-    let mut watcher = Observer::new(memory);
+    });
+    let memory = VmMemory::new();
+    let mut machine = StillHost::at(1);
+    let mut trace = Trace::init([(memory.trace_port(), config)], CLOCK, 0);
+    let mut vmm = memory.access_producer(CLOCK, 0);
+    let mut reader = reader(&memory);
+    let mut watcher = memory.trace_observer();
     let mut waits = 0;
     for number in 1..=ACCESSES {
         machine.now += 10;
@@ -122,20 +73,12 @@ fn run(
         };
         let record = Record {
             time: machine.now,
-            address: GuestPhysAddr(0xfa00_0000),
-            pc: 0x4008_0000,
             value: number as u32,
-            old: 0,
-            sequence: number,
-            tag: Tag::new(Kind::Access).with_access(direction, Some(AccessWidth::Word)),
-            state_seen: 0,
-            epoch: 0,
+            ..access(direction, number)
         };
         waits += u64::from(vmm.push(&record.to_words()).is_err());
         if number % 100 == 0 {
-            let mut set = ChannelSet::EMPTY;
-            set.insert(channel::trace::CLOCK);
-            trace.notified(set, &mut machine);
+            trace.notified(only(channel::trace::CLOCK), &mut machine);
             reader.turn();
         }
         // Somebody who looks at the trace ring now and then, and reads less than is written.
@@ -143,9 +86,9 @@ fn run(
             watcher.observe();
         }
     }
-    let mut observer = Observer::new(memory);
+    let mut observer = memory.trace_observer();
     Seen {
-        state: state.read(0),
+        state: memory.state.read(0),
         traced: std::iter::from_fn(|| observer.observe()).collect(),
         waits,
     }
@@ -153,10 +96,10 @@ fn run(
 
 #[test]
 fn no_reader_changes_what_the_trace_component_does() {
-    let honest = |ring, page| LogReader::Honest(Consumer::new(ring, page, RingKind::Log));
-    let slow = |ring, page| LogReader::Slow(Consumer::new(ring, page, RingKind::Log));
-    let lying = |_, page| {
-        let other = leak(RingMemory::new());
+    let honest = |memory: &VmMemory| LogReader::Honest(memory.log_consumer());
+    let slow = |memory: &VmMemory| LogReader::Slow(memory.log_consumer());
+    let lying = |memory: &VmMemory| {
+        let (other, page) = (leak(RingMemory::new()), memory.log_reader);
         let identity = CLOCK.identity(RingKind::Log, 0);
         LogReader::Lying(
             Consumer::new(other, page, RingKind::Log),
@@ -178,7 +121,7 @@ fn no_reader_changes_what_the_trace_component_does() {
         ("watched", run(honest, true)),
         ("slow", run(slow, true)),
         ("lying", run(lying, true)),
-        ("gone", run(|_, _| LogReader::Gone, false)),
+        ("gone", run(|_| LogReader::Gone, false)),
     ] {
         assert!(seen == expected, "with a reader that is {what}");
     }

@@ -3,13 +3,12 @@
 
 mod fixtures;
 
-use fixtures::{compiled, contents, leak, trace_device};
-use guest_access::{AccessWidth, Direction, GuestPhysAddr};
-use shared_ring::{BoundedProducer, ConsumerPage, RingKind, RingMemory, Wake};
+use fixtures::{VmMemory, access, end, logging_vm};
+use guest_access::Direction;
+use shared_ring::{BoundedProducer, Wake};
 use std::cell::RefCell;
-use trace_records::{CONSOLE_SLOTS, ConsoleRecord, EndReason, Kind, LOG_SLOTS, Record, Tag, Text};
-use vm_components::{Channel, ChannelSet, Clock, Console, ConsolePort, Host, Output, channel};
-use vm_config::{Contents, VmConfig};
+use trace_records::{CONSOLE_SLOTS, ConsoleRecord, EndReason, LOG_SLOTS, Record, Text};
+use vm_components::{Channel, ChannelSet, Clock, Console, Host, Output, channel};
 
 const HZ: u64 = 115_200 * 100;
 const MS: u64 = HZ / 1000;
@@ -19,15 +18,6 @@ const CLOCK: Clock = Clock {
 };
 /// 115200 baud, ten bits a character.
 const CHARACTER_TICKS: u64 = HZ / 11_520;
-
-fn config(vm: u8) -> VmConfig<'static> {
-    compiled(&Contents {
-        vm,
-        name: NAMES[usize::from(vm)],
-        devices: &[trace_device(0xfa00_0000, true, None)],
-        ..contents()
-    })
-}
 
 const NAMES: [&str; 2] = ["one", "other"];
 
@@ -73,14 +63,7 @@ impl Guest {
             while words.push(&text).is_ok() {}
             let end = Record {
                 time: self.end,
-                address: GuestPhysAddr(0),
-                pc: 0,
-                value: EndReason::PoweredOff.number(),
-                old: 0,
-                sequence: 0,
-                tag: Tag::new(Kind::End),
-                state_seen: 0,
-                epoch: 0,
+                ..end(EndReason::PoweredOff)
             };
             let _ = self.log.push(&end.to_words());
             self.next = u64::MAX;
@@ -90,15 +73,7 @@ impl Guest {
             self.accesses += 1;
             let record = Record {
                 time: self.next,
-                address: GuestPhysAddr(0xfa00_0000),
-                pc: 0x4008_0000,
-                value: 0,
-                old: 0,
-                sequence: self.accesses,
-                tag: Tag::new(Kind::Access)
-                    .with_access(Direction::Read, Some(AccessWidth::from_log2(2))),
-                state_seen: 0,
-                epoch: 0,
+                ..access(Direction::Read, self.accesses)
             };
             // As the trace component does: a full ring wakes the console, too.
             wakes |= self.log.push_or_lose(&record.to_words()).is_err();
@@ -157,25 +132,16 @@ fn run_to_the_end_of(ending: Option<u8>, guests: &[(u64, u64)]) -> (Vec<Line>, V
     const BEGIN: u64 = 1000 * MS;
     let mut ports = Vec::new();
     let guests = (0..).zip(guests).map(|(vm, (accesses, period))| {
-        let (log, log_reader) = (leak(RingMemory::new()), leak(ConsumerPage::new()));
-        let (text, text_reader) = (leak(RingMemory::new()), leak(ConsumerPage::new()));
-        let port = ConsolePort {
-            log,
-            log_reader,
-            text,
-            text_reader,
-        };
-        ports.push((port, config(vm)));
+        let memory = VmMemory::new();
+        let config = logging_vm(vm, NAMES[usize::from(vm)]);
+        ports.push((memory.console_port(), config));
         Guest {
-            log: BoundedProducer::new(log, log_reader, CLOCK.identity(RingKind::Log, vm)),
+            log: memory.log_producer(CLOCK, vm),
             next: BEGIN,
             period: *period,
             end: BEGIN + (accesses - 1) * period,
             accesses: 0,
-            last_words: (ending == Some(vm)).then(|| {
-                let identity = CLOCK.identity(RingKind::Console, vm);
-                BoundedProducer::new(text, text_reader, identity)
-            }),
+            last_words: (ending == Some(vm)).then(|| memory.text_producer(CLOCK, vm)),
         }
     });
     let guests: Vec<Guest> = guests.collect();

@@ -3,33 +3,19 @@
 
 mod fixtures;
 
-use fixtures::{compiled, contents, leak};
-use guest_access::GuestPhysAddr;
-use shared_ring::{BoundedProducer, ConsumerPage, OverwritingProducer, RingKind, RingMemory};
+use fixtures::{StillHost, VmMemory, compiled, contents, only};
+use shared_ring::{BoundedProducer, OverwritingProducer};
 use trace_records::{
-    CONSOLE_SLOTS, ConsoleRecord, EndReason, Kind, LOG_SLOTS, Record, Stamp, TRACE_SLOTS, Tag, Text,
+    CONSOLE_SLOTS, ConsoleRecord, EndReason, Kind, LOG_SLOTS, Record, Stamp, TRACE_SLOTS, Text,
 };
 use trace_stream::{Content, Decoder, Encoder, Received};
-use vm_components::{
-    Channel, ChannelSet, Clock, Console, ConsolePort, Host, Output, Verdict, channel,
-};
-use vm_config::{Contents, RamRange};
+use vm_components::{Clock, Console, Output, Verdict, channel};
 
 const HZ: u64 = 1_000_000;
 const CLOCK: Clock = Clock {
     hz: HZ,
     start_ticks: 0,
 };
-
-struct Now(u64);
-
-impl Host for Now {
-    fn now(&mut self) -> u64 {
-        self.0
-    }
-
-    fn notify(&mut self, _: Channel) {}
-}
 
 #[derive(Default)]
 struct Line(Vec<u8>);
@@ -45,53 +31,36 @@ struct System {
     trace: OverwritingProducer<TRACE_SLOTS>,
     log: BoundedProducer<LOG_SLOTS>,
     text: BoundedProducer<CONSOLE_SLOTS>,
-    now: Now,
+    host: StillHost,
     line: Line,
 }
 
 fn system() -> System {
-    let config = compiled(&Contents {
-        ram: &[RamRange {
-            base: 0x4000_0000,
-            len_bytes: 0x1000,
-        }],
-        ..contents()
-    });
-    let (log, log_reader) = (leak(RingMemory::new()), leak(ConsumerPage::new()));
-    let (text, text_reader) = (leak(RingMemory::new()), leak(ConsumerPage::new()));
-    let trace = leak(RingMemory::new());
-    let port = ConsolePort {
-        log,
-        log_reader,
-        text,
-        text_reader,
-    };
-    let mut console = Console::init([(port, config)], None, CLOCK);
-    console.stream(0, trace);
+    let memory = VmMemory::new();
+    let port = (memory.console_port(), compiled(&contents()));
+    let mut console = Console::init([port], None, CLOCK);
+    console.stream(0, memory.trace);
     System {
         console,
-        trace: OverwritingProducer::new(trace, CLOCK.identity(RingKind::Trace, 0)),
-        log: BoundedProducer::new(log, log_reader, CLOCK.identity(RingKind::Log, 0)),
-        text: BoundedProducer::new(text, text_reader, CLOCK.identity(RingKind::Console, 0)),
-        now: Now(0),
+        trace: memory.trace_producer(CLOCK, 0),
+        log: memory.log_producer(CLOCK, 0),
+        text: memory.text_producer(CLOCK, 0),
+        host: StillHost::at(0),
         line: Line::default(),
     }
 }
 
 fn record(kind: Kind, number: u64) -> [u64; 7] {
+    let record = fixtures::record(kind);
     Record {
         time: number,
-        address: GuestPhysAddr(0xfa00_0000),
-        pc: 0x4008_0000,
         value: match kind {
             Kind::End => EndReason::PoweredOff.number(),
             _ => 7,
         },
-        old: 0,
         sequence: number,
-        tag: Tag::new(kind).stamped(Stamp::new(0, 12)),
-        state_seen: 0,
-        epoch: 0,
+        tag: record.tag.stamped(Stamp::new(0, 12)),
+        ..record
     }
     .to_words()
 }
@@ -99,10 +68,12 @@ fn record(kind: Kind, number: u64) -> [u64; 7] {
 impl System {
     /// The clock wakes the console, as it does ten times a second.
     fn wake(&mut self) {
-        self.now.0 += HZ / 10;
-        let mut set = ChannelSet::EMPTY;
-        set.insert(channel::console::CLOCK);
-        self.console.notified(set, &mut self.now, &mut self.line);
+        self.host.now += HZ / 10;
+        self.console.notified(
+            only(channel::console::CLOCK),
+            &mut self.host,
+            &mut self.line,
+        );
     }
 
     /// The records that arrive at the other end of the line, and the rest of it as text.

@@ -4,13 +4,15 @@ mod fixtures;
 
 use a64_guest::pstate::{ByteOrder, is_aarch32};
 use a64_guest::stage1::Regime;
-use fixtures::{compiled, contents, leak, piece};
+use fixtures::{
+    LOC, PC, RAM, Screen, VmMemory, claim_read, compiled, contents, only, piece, trace_device,
+};
 use guest_access::{Direction, Gpr, GuestPhysAddr};
-use shared_ring::{ConsumerPage, Observation, Observer, RingMemory};
-use trace_records::{ACCESS_SLOTS, Entry, Kind, Record, StatePage, TRACE_SLOTS};
+use shared_ring::{Observation, Observer};
+use trace_records::{ACCESS_SLOTS, Entry, Kind, Record, TRACE_SLOTS};
 use vm_components::{
-    A64, A64Machine, Channel, ChannelSet, Clock, Console, ConsolePort, Exit, GuestException, Host,
-    Machine, Output, StackPointer, Trace, TracePort, Vmm, VmmPorts, channel,
+    A64, A64Machine, Channel, Clock, Console, Exit, GuestException, Host, Machine, StackPointer,
+    Trace, Vmm, channel,
 };
 use vm_config::{Action, Contents, Device, DeviceKind, Piece, RamRange, Unsupported, VmConfig};
 
@@ -28,10 +30,7 @@ const CLOCK: Clock = Clock {
     hz: HZ,
     start_ticks: START,
 };
-const LOC: u64 = 0xfa00_0000;
 const UART: u64 = 0x0900_0000;
-const RAM: u64 = 0x4000_0000;
-const PC: u64 = 0x4008_0000;
 
 /// Everything a component can ask for, as plain variables.
 struct Platform {
@@ -191,15 +190,6 @@ impl Platform {
     }
 }
 
-#[derive(Default)]
-struct Screen(String);
-
-impl Output for Screen {
-    fn write(&mut self, bytes: &[u8]) {
-        self.0.push_str(std::str::from_utf8(bytes).unwrap());
-    }
-}
-
 /// Which components run. A test stops one to see what the others make of it.
 #[derive(PartialEq)]
 enum TraceIs {
@@ -214,14 +204,10 @@ struct System {
     console: Console,
     screen: Screen,
     trace_ring: Observer<TRACE_SLOTS>,
-    access_reader: &'static ConsumerPage,
+    memory: VmMemory,
     trace_is: TraceIs,
     next_wake: u64,
     wakes: u64,
-}
-
-fn trace_device(logger: bool, event: Option<u16>) -> Device<'static> {
-    fixtures::trace_device(LOC, logger, event)
 }
 
 fn config(devices: &[Device<'_>], unsupported: Unsupported) -> VmConfig<'static> {
@@ -269,10 +255,7 @@ impl System {
     }
 
     fn of(config: VmConfig<'static>, images: &'static [u8]) -> Self {
-        let (access, access_reader) = (leak(RingMemory::new()), leak(ConsumerPage::new()));
-        let (text, text_reader) = (leak(RingMemory::new()), leak(ConsumerPage::new()));
-        let (log, log_reader) = (leak(RingMemory::new()), leak(ConsumerPage::new()));
-        let (state, trace_memory) = (leak(StatePage::new()), leak(RingMemory::new()));
+        let memory = VmMemory::new();
         let mut platform = Platform {
             now: START,
             gprs: [0; 31],
@@ -289,35 +272,14 @@ impl System {
             stage1: MMU_OFF,
             fault_address: None,
         };
-        let ports = VmmPorts {
-            access,
-            access_reader,
-            state,
-            console: text,
-            console_reader: text_reader,
-        };
-        let port = TracePort {
-            access,
-            access_reader,
-            state,
-            log,
-            log_reader,
-            trace: trace_memory,
-        };
-        let console_port = ConsolePort {
-            log,
-            log_reader,
-            text,
-            text_reader,
-        };
         Self {
-            trace: Trace::init([(port, config)], CLOCK, START),
-            console: Console::init([(console_port, config)], None, CLOCK),
-            vmm: Vmm::init(config, images, ports, CLOCK, &mut platform),
+            trace: Trace::init([(memory.trace_port(), config)], CLOCK, START),
+            console: Console::init([(memory.console_port(), config)], None, CLOCK),
+            vmm: Vmm::init(config, images, memory.vmm_ports(), CLOCK, &mut platform),
             platform,
             screen: Screen::default(),
-            trace_ring: Observer::new(trace_memory),
-            access_reader,
+            trace_ring: memory.trace_observer(),
+            memory,
             trace_is: TraceIs::Alive,
             next_wake: START + 10 * MS,
             wakes: 0,
@@ -328,9 +290,7 @@ impl System {
         if self.trace_is == TraceIs::Stopped {
             return;
         }
-        let mut set = ChannelSet::EMPTY;
-        set.insert(channel);
-        self.trace.notified(set, &mut self.platform);
+        self.trace.notified(only(channel), &mut self.platform);
         for channel in std::mem::take(&mut self.platform.notified) {
             if channel == channel::trace::CONSOLE {
                 self.run_console(channel::console::TRACE);
@@ -341,10 +301,8 @@ impl System {
     }
 
     fn run_console(&mut self, channel: Channel) {
-        let mut set = ChannelSet::EMPTY;
-        set.insert(channel);
         self.console
-            .notified(set, &mut self.platform, &mut self.screen);
+            .notified(only(channel), &mut self.platform, &mut self.screen);
         if let Some(verdict) = self.console.verdict()
             && !self.screen.0.contains("\nverdict: ")
         {
@@ -353,9 +311,7 @@ impl System {
     }
 
     fn run_vmm(&mut self, channel: Channel) {
-        let mut set = ChannelSet::EMPTY;
-        set.insert(channel);
-        self.vmm.notified(set, &mut self.platform);
+        self.vmm.notified(only(channel), &mut self.platform);
         self.deliver();
     }
 
@@ -449,11 +405,7 @@ impl System {
     }
 
     fn lines(&self, with: &str) -> Vec<&str> {
-        self.screen
-            .0
-            .lines()
-            .filter(|line| line.contains(with))
-            .collect()
+        self.screen.lines(with)
     }
 }
 
@@ -740,10 +692,7 @@ fn a_reader_that_says_it_has_read_the_future_is_told_of_once_a_second() {
     for _ in 0..ACCESS_SLOTS {
         assert!(system.access(LOC, 2, 0, 1));
     }
-    let page = std::ptr::from_ref(system.access_reader).cast::<shared_ring::AtomicU64>();
-    // SAFETY: a consumer's page is `repr(C)` and starts with this word, which is atomic.
-    let tail = unsafe { &*page };
-    tail.store(u64::MAX, shared_ring::Ordering::Relaxed);
+    claim_read(system.memory.access_reader, u64::MAX);
     assert!(!system.access(LOC, 2, 0, 1), "there is no room");
     for _ in 0..20 {
         system.access(LOC, 2, 0, 1);

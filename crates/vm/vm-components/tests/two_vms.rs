@@ -4,14 +4,11 @@
 
 mod fixtures;
 
-use fixtures::{compiled, contents, leak, trace_device};
-use guest_access::{AccessWidth, Direction, GuestPhysAddr};
-use shared_ring::{BoundedProducer, ConsumerPage, RingKind, RingMemory, Wake};
-use trace_records::{ACCESS_SLOTS, Kind, Record, StatePage, Tag};
-use vm_components::{
-    Channel, ChannelSet, Clock, Console, ConsolePort, Host, Output, Trace, TracePort, channel,
-};
-use vm_config::{Contents, VmConfig};
+use fixtures::{LINE_RATE, Screen, StillHost, VmMemory, access, logging_vm, only};
+use guest_access::Direction;
+use shared_ring::{BoundedProducer, Wake};
+use trace_records::{ACCESS_SLOTS, Record, StatePage};
+use vm_components::{Channel, ChannelSet, Clock, Console, Host, Trace, channel};
 
 const HZ: u64 = 1_000_000;
 const MS: u64 = HZ / 1000;
@@ -19,20 +16,8 @@ const CLOCK: Clock = Clock {
     hz: HZ,
     start_ticks: 0,
 };
-const LOC: u64 = 0xfa00_0000;
-/// Characters a second of a serial line of 115200 baud, ten bits each.
-const LINE_RATE: usize = 11_520;
 /// What may be printed at once after a silence, and the line that overdraws it.
 const BURST: usize = 4096 + 400;
-
-fn config(vm: u8, name: &str) -> VmConfig<'static> {
-    compiled(&Contents {
-        vm,
-        name,
-        devices: &[trace_device(LOC, true, None)],
-        ..contents()
-    })
-}
 
 /// A VM as the components see it: somebody who writes accesses.
 struct Guest {
@@ -47,15 +32,7 @@ impl Guest {
     fn read(&mut self, now: u64) -> bool {
         let record = Record {
             time: now,
-            address: GuestPhysAddr(LOC),
-            pc: 0x4008_0000,
-            value: 0,
-            old: 0,
-            sequence: self.sequence + 1,
-            tag: Tag::new(Kind::Access)
-                .with_access(Direction::Read, Some(AccessWidth::from_log2(2))),
-            state_seen: 0,
-            epoch: 0,
+            ..access(Direction::Read, self.sequence + 1)
         };
         if self.access.push(&record.to_words()).is_err() {
             return true;
@@ -65,32 +42,8 @@ impl Guest {
     }
 }
 
-struct Platform {
-    now: u64,
-    notified: Vec<Channel>,
-}
-
-impl Host for Platform {
-    fn now(&mut self) -> u64 {
-        self.now
-    }
-
-    fn notify(&mut self, channel: Channel) {
-        self.notified.push(channel);
-    }
-}
-
-#[derive(Default)]
-struct Screen(String);
-
-impl Output for Screen {
-    fn write(&mut self, bytes: &[u8]) {
-        self.0.push_str(std::str::from_utf8(bytes).unwrap());
-    }
-}
-
 struct System {
-    platform: Platform,
+    platform: StillHost,
     guests: [Guest; 2],
     trace: Trace,
     console: Console,
@@ -102,38 +55,17 @@ impl System {
         let mut traced = Vec::new();
         let mut printed = Vec::new();
         let guests = [(0, "flood"), (1, "quiet")].map(|(vm, name)| {
-            let (access, access_reader) = (leak(RingMemory::new()), leak(ConsumerPage::new()));
-            let (log, log_reader) = (leak(RingMemory::new()), leak(ConsumerPage::new()));
-            let (text, text_reader) = (leak(RingMemory::new()), leak(ConsumerPage::new()));
-            let state = leak(StatePage::new());
-            let port = TracePort {
-                access,
-                access_reader,
-                state,
-                log,
-                log_reader,
-                trace: leak(RingMemory::new()),
-            };
-            let console_port = ConsolePort {
-                log,
-                log_reader,
-                text,
-                text_reader,
-            };
-            traced.push((port, config(vm, name)));
-            printed.push((console_port, config(vm, name)));
-            let identity = CLOCK.identity(RingKind::Access, vm);
+            let (memory, config) = (VmMemory::new(), logging_vm(vm, name));
+            traced.push((memory.trace_port(), config));
+            printed.push((memory.console_port(), config));
             Guest {
-                access: BoundedProducer::new(access, access_reader, identity),
-                state,
+                access: memory.access_producer(CLOCK, vm),
+                state: memory.state,
                 sequence: 0,
             }
         });
         Self {
-            platform: Platform {
-                now: 0,
-                notified: Vec::new(),
-            },
+            platform: StillHost::at(0),
             guests,
             trace: Trace::init(traced, CLOCK, 0),
             console: Console::init(printed, None, CLOCK),
@@ -148,9 +80,7 @@ impl System {
     }
 
     fn run_trace(&mut self, channel: Channel) {
-        let mut set = ChannelSet::EMPTY;
-        set.insert(channel);
-        self.trace.notified(set, &mut self.platform);
+        self.trace.notified(only(channel), &mut self.platform);
         for channel in std::mem::take(&mut self.platform.notified) {
             if channel == channel::trace::CONSOLE {
                 self.run_console(channel::console::TRACE);
@@ -159,10 +89,8 @@ impl System {
     }
 
     fn run_console(&mut self, channel: Channel) {
-        let mut set = ChannelSet::EMPTY;
-        set.insert(channel);
         self.console
-            .notified(set, &mut self.platform, &mut self.screen);
+            .notified(only(channel), &mut self.platform, &mut self.screen);
     }
 
     /// A millisecond passes, with the clock's wake-ups.
@@ -184,7 +112,7 @@ impl System {
     /// The lines that the console says are missing.
     fn lost(&self, name: &str) -> u64 {
         let mine = format!("warn  {name}: ");
-        let lines = self.screen.0.lines().filter(|line| line.contains(&mine));
+        let lines = self.screen.lines(&mine).into_iter();
         lines
             .map(|line| {
                 let number = line.split_once(&mine).unwrap().1.split(' ').next().unwrap();

@@ -3,17 +3,17 @@
 
 mod fixtures;
 
-use fixtures::{compiled, contents, leak, piece, trace_device};
+use fixtures::{LOC, RAM, VmMemory, compiled, contents, leak, only, piece, trace_device};
 use guest_access::{AccessWidth, Direction, GuestPhysAddr};
-use shared_ring::{Consumer, ConsumerPage, Observation, Observer, RingKind, RingMemory};
+use shared_ring::{Consumer, Observation, Observer};
 use std::cell::{Cell, RefCell};
 use trace_records::{
     ACCESS_SLOTS, Address, CONSOLE_SLOTS, ConsoleRecord, EndReason, Entry, Kind, LOG_SLOTS, Notice,
-    Record, StatePage, TRACE_SLOTS,
+    Record, TRACE_SLOTS,
 };
 use vm_components::{
-    Channel, ChannelSet, Clock, Host, Machine, Trace, TracePort, Vmm, VmmPorts, X86, X86Exception,
-    X86Exit, X86ExitReason, X86Machine, channel,
+    Channel, Clock, Host, Machine, Trace, Vmm, X86, X86Exception, X86Exit, X86ExitReason,
+    X86Machine, channel,
 };
 use vm_config::{Action, Contents, Device, DeviceKind, RamRange, Unsupported, VmConfig};
 use x86_guest::{Paging, Registers, Segment, Situation};
@@ -22,10 +22,8 @@ const CLOCK: Clock = Clock {
     hz: 1_000_000,
     start_ticks: 5_000,
 };
-const LOC: u64 = 0xfa00_0000;
-const RAM: u64 = 0x4000_0000;
 const RAM_BYTES: usize = 0x20_0000;
-const RIP: u64 = 0x4008_0000;
+const RIP: u64 = fixtures::PC;
 const RAX: usize = 0;
 const RCX: usize = 1;
 const RDI: usize = 7;
@@ -191,7 +189,7 @@ fn config(unsupported: Unsupported, machine: u16) -> VmConfig<'static> {
             base: RAM,
             len_bytes: RAM_BYTES as u64,
         }],
-        devices: &[trace_device(LOC, false, Some(12)), serial],
+        devices: &[trace_device(false, Some(12)), serial],
         ..contents()
     })
 }
@@ -222,10 +220,7 @@ impl System<false> {
 
 impl<const SEES_CODE_SEGMENT: bool> System<SEES_CODE_SEGMENT> {
     fn init(config: VmConfig<'static>) -> Self {
-        let (access, access_reader) = (leak(RingMemory::new()), leak(ConsumerPage::new()));
-        let (console, console_reader) = (leak(RingMemory::new()), leak(ConsumerPage::new()));
-        let (log, log_reader) = (leak(RingMemory::new()), leak(ConsumerPage::new()));
-        let (state, trace_memory) = (leak(StatePage::new()), leak(RingMemory::new()));
+        let memory = VmMemory::new();
         let mut platform = Platform {
             now: CLOCK.start_ticks,
             gprs: [0; 16],
@@ -241,28 +236,13 @@ impl<const SEES_CODE_SEGMENT: bool> System<SEES_CODE_SEGMENT> {
             ram: leak(RefCell::new(vec![0; RAM_BYTES])),
             notified: Vec::new(),
         };
-        let ports = VmmPorts {
-            access,
-            access_reader,
-            state,
-            console,
-            console_reader,
-        };
-        let port = TracePort {
-            access,
-            access_reader,
-            state,
-            log,
-            log_reader,
-            trace: trace_memory,
-        };
         Self {
-            trace: Trace::init([(port, config)], CLOCK, CLOCK.start_ticks),
-            vmm: Vmm::init(config, &CODE, ports, CLOCK, &mut platform),
+            trace: Trace::init([(memory.trace_port(), config)], CLOCK, CLOCK.start_ticks),
+            vmm: Vmm::init(config, &CODE, memory.vmm_ports(), CLOCK, &mut platform),
             platform,
-            trace_ring: Observer::new(trace_memory),
-            log: Consumer::new(log, log_reader, RingKind::Log),
-            console: Consumer::new(console, console_reader, RingKind::Console),
+            trace_ring: memory.trace_observer(),
+            log: memory.log_consumer(),
+            console: memory.text_consumer(),
         }
     }
 
@@ -285,14 +265,12 @@ impl<const SEES_CODE_SEGMENT: bool> System<SEES_CODE_SEGMENT> {
     }
 
     fn run_trace(&mut self) {
-        let mut set = ChannelSet::EMPTY;
-        set.insert(channel::trace::CLOCK);
-        self.trace.notified(set, &mut self.platform);
+        self.trace
+            .notified(only(channel::trace::CLOCK), &mut self.platform);
         let notified = std::mem::take(&mut self.platform.notified);
         if notified.contains(&channel::trace::vmm(0)) {
-            let mut set = ChannelSet::EMPTY;
-            set.insert(channel::vmm::TRACE);
-            self.vmm.notified(set, &mut self.platform);
+            self.vmm
+                .notified(only(channel::vmm::TRACE), &mut self.platform);
         }
     }
 
@@ -665,9 +643,9 @@ fn halt_with_interrupts_on_waits_for_the_next_event_and_goes_on_behind_it() {
     system.platform.rflags |= INTERRUPTS;
     system.run(&[0xf4], X86ExitReason::Halt);
     assert!(!system.platform.running);
-    let mut set = ChannelSet::EMPTY;
-    set.insert(channel::vmm::CLOCK);
-    system.vmm.notified(set, &mut system.platform);
+    system
+        .vmm
+        .notified(only(channel::vmm::CLOCK), &mut system.platform);
     assert!(system.was_completed(&[0xf4]));
 }
 
@@ -678,9 +656,9 @@ fn halt_with_interrupts_off_ends_the_vm() {
     assert!(!system.platform.running);
     system.run_trace();
     assert_eq!(system.trace.ended(0), Some(EndReason::NothingWakesIt));
-    let mut set = ChannelSet::EMPTY;
-    set.insert(channel::vmm::CLOCK);
-    system.vmm.notified(set, &mut system.platform);
+    system
+        .vmm
+        .notified(only(channel::vmm::CLOCK), &mut system.platform);
     assert!(!system.platform.running);
 }
 
