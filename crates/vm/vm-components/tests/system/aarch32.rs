@@ -2,7 +2,14 @@
 //!
 //! Instructions are as an assembler gives them for the text beside them; what they leave is from
 //! the Arm ARM (F5.1, F1.2 for IT).
-use super::*;
+
+use crate::fixtures::{LOC, PC, RAM, trace_device};
+use crate::machine::{MS, System, external_abort};
+use crate::platform::MMU_OFF;
+use a64_guest::stage1::Regime;
+use guest_access::{Direction, GuestPhysAddr};
+use vm_components::{Exit, GuestException};
+use vm_config::{Action, Unsupported};
 
 // PSTATE of User mode in A32 and T32, with E, and with an IT block whose next is EQ (ITT EQ).
 const A32: u64 = 0x1d0;

@@ -1,6 +1,9 @@
 //! Loads and stores of a guest whose data is big-endian, on the simulated machine: they leave what
 //! they leave on RAM, whose bytes are in the order of their addresses.
-use super::*;
+
+use crate::fixtures::{LOC, PC};
+use crate::machine::{MS, System, UART};
+use crate::platform::EL1H;
 
 const EE: u64 = 1 << 25;
 const E0E: u64 = 1 << 24;

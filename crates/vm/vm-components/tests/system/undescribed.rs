@@ -2,8 +2,16 @@
 //!
 //! Instructions are words from the Arm ARM's diagrams (C6.2, C7.2); page tables are built by
 //! hand from D8.3.
-use super::*;
+
+use crate::fixtures::{LOC, PC, RAM, trace_device};
+use crate::machine::{HZ, MS, System, TraceIs, UART, external_abort};
+use crate::platform::{EL1H, MMU_OFF};
+use a64_guest::stage1::Regime;
+use guest_access::{Direction, GuestPhysAddr};
 use proptest::prelude::*;
+use trace_records::ACCESS_SLOTS;
+use vm_components::{Exit, GuestException};
+use vm_config::{Action, Device, Unsupported};
 
 /// A second trace device right behind the first, so that a pair reaches both.
 const SECOND: u64 = LOC + 4;

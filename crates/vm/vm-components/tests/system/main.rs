@@ -1,0 +1,18 @@
+//! The components together on a simulated machine: every hop of an access, without a CPU.
+
+#[path = "../fixtures/mod.rs"]
+mod fixtures;
+
+mod aarch32;
+mod accesses;
+mod byte_order;
+mod calls_and_ends;
+mod guest_console;
+mod held;
+mod log_and_trace;
+mod machine;
+mod platform;
+mod refused;
+mod start;
+mod undescribed;
+mod waiting;
