@@ -1,5 +1,5 @@
-//! The components of one VM on the simulated platform, with their signals and the clock delivered, and
-//! a guest that does what the test says: its accesses and calls arrive as the CPU reports them.
+//! The components of one VM on the simulated platform, with their signals and the clock delivered,
+//! and a guest that does what the test says: its accesses and calls arrive as the CPU reports them.
 //!
 //! Invariant: signals are delivered when a component has returned, never within it, and time passes
 //! only in [`System::pass`].

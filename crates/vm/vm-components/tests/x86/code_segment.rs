@@ -1,5 +1,5 @@
-//! Platforms that have to ask for the code segment, which costs: an instruction that was found once is
-//! recalled, and still never taken for what the same bytes are in another mode.
+//! Platforms that have to ask for the code segment, which costs: an instruction that was found once
+//! is recalled, and still never taken for what the same bytes are in another mode.
 
 use crate::code::{LOAD, RDI};
 use crate::fixtures::{LOC, RAM};
