@@ -5,7 +5,7 @@
 //! only in [`System::pass`].
 
 use crate::fixtures::{LOC, PC, Screen, VmMemory, compiled, contents, only, piece, trace_device};
-use crate::platform::{EL1H, MMU_OFF, Platform};
+use crate::platform::Platform;
 use guest_access::{Direction, GuestPhysAddr};
 use shared_ring::{Observation, Observer};
 use trace_records::{Entry, Kind, Record, TRACE_SLOTS};
@@ -87,22 +87,7 @@ impl System {
 
     pub fn of(config: VmConfig<'static>, images: &'static [u8]) -> Self {
         let memory = VmMemory::new();
-        let mut platform = Platform {
-            now: START,
-            gprs: [0; 31],
-            running: false,
-            pc: 0,
-            injected: Vec::new(),
-            starts: Vec::new(),
-            ram: vec![0; 0x10_0000],
-            notified: Vec::new(),
-            stack_pointers: [0; 2],
-            vectors: Some([0; 32]),
-            pstate: EL1H,
-            sets_aarch32: true,
-            stage1: MMU_OFF,
-            fault_address: None,
-        };
+        let mut platform = Platform::at(START);
         Self {
             trace: Trace::init([(memory.trace_port(), config)], CLOCK, START),
             console: Console::init([(memory.console_port(), config)], None, CLOCK),

@@ -161,6 +161,26 @@ impl A64Machine for Platform {
 }
 
 impl Platform {
+    /// A vCPU that waits for its start, at this time.
+    pub fn at(now: u64) -> Self {
+        Self {
+            now,
+            gprs: [0; 31],
+            running: false,
+            pc: 0,
+            injected: Vec::new(),
+            starts: Vec::new(),
+            ram: vec![0; 0x10_0000],
+            notified: Vec::new(),
+            stack_pointers: [0; 2],
+            vectors: Some([0; 32]),
+            pstate: EL1H,
+            sets_aarch32: true,
+            stage1: MMU_OFF,
+            fault_address: None,
+        }
+    }
+
     pub fn ram_at(&mut self, address: GuestPhysAddr, len: usize) -> Option<&mut [u8]> {
         let first = usize::try_from(address.0.checked_sub(RAM)?).ok()?;
         self.ram.get_mut(first..first.checked_add(len)?)

@@ -2,7 +2,8 @@
 
 use crate::code::{ADD, CARRY, LOAD, RAX, RCX, RDI, RSP, STORE};
 use crate::fixtures::{LOC, RAM};
-use crate::machine::{CODE_32, RIP, System};
+use crate::machine::{RIP, System};
+use crate::platform::CODE_32;
 use guest_access::{Direction, GuestPhysAddr};
 use trace_records::ACCESS_SLOTS;
 use vm_components::{Machine, X86Exception, X86ExitReason};

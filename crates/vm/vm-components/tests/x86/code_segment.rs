@@ -3,8 +3,8 @@
 
 use crate::code::{LOAD, RDI};
 use crate::fixtures::{LOC, RAM};
-use crate::machine::{CODE_32, CODE_64, RIP, System};
-use crate::platform::RAM_BYTES;
+use crate::machine::{RIP, System};
+use crate::platform::{CODE_32, CODE_64, RAM_BYTES};
 use guest_access::{Direction, GuestPhysAddr};
 use vm_components::{Machine, X86Exception, X86Exit, X86ExitReason};
 

@@ -4,11 +4,10 @@
 //! Invariant: the trace component runs only when the test says.
 
 use crate::code::RDI;
-use crate::fixtures::{PC, RAM, VmMemory, compiled, contents, leak, only, piece, trace_device};
+use crate::fixtures::{PC, RAM, VmMemory, compiled, contents, only, piece, trace_device};
 use crate::platform::{Platform, RAM_BYTES};
 use guest_access::{Direction, GuestPhysAddr};
 use shared_ring::{Consumer, Observation, Observer};
-use std::cell::{Cell, RefCell};
 use trace_records::{CONSOLE_SLOTS, Entry, Kind, LOG_SLOTS, Record, TRACE_SLOTS};
 use vm_components::{Clock, Machine, Trace, Vmm, X86, X86Exit, X86ExitReason, channel};
 use vm_config::{Contents, Device, DeviceKind, RamRange, Unsupported, VmConfig};
@@ -53,9 +52,6 @@ pub fn config(unsupported: Unsupported, machine: u16) -> VmConfig<'static> {
 /// HLT.
 pub const CODE: [u8; 1] = [0xf4];
 pub const EM_X86_64: u16 = 62;
-/// Present, readable code: 64-bit, and 32-bit.
-pub const CODE_64: u16 = 0xa9b;
-pub const CODE_32: u16 = 0xc9b;
 
 impl System {
     pub fn new() -> Self {
@@ -77,21 +73,7 @@ impl System<false> {
 impl<const SEES_CODE_SEGMENT: bool> System<SEES_CODE_SEGMENT> {
     pub fn init(config: VmConfig<'static>) -> Self {
         let memory = VmMemory::new();
-        let mut platform = Platform {
-            now: CLOCK.start_ticks,
-            gprs: [0; 16],
-            rflags: 2,
-            rip: 0,
-            running: false,
-            injected: Vec::new(),
-            page_tables: 0,
-            privilege_level: 0,
-            code_attributes: CODE_64,
-            known_code_attributes: Cell::new(CODE_64),
-            asked: Cell::new(0),
-            ram: leak(RefCell::new(vec![0; RAM_BYTES])),
-            notified: Vec::new(),
-        };
+        let mut platform = Platform::at(CLOCK.start_ticks);
         Self {
             trace: Trace::init([(memory.trace_port(), config)], CLOCK, CLOCK.start_ticks),
             vmm: Vmm::init(config, &CODE, memory.vmm_ports(), CLOCK, &mut platform),

@@ -2,13 +2,17 @@
 //! test sets what it finds and looks at what it left.
 
 use crate::code::RDI;
-use crate::fixtures::RAM;
+use crate::fixtures::{RAM, leak};
 use guest_access::GuestPhysAddr;
 use std::cell::{Cell, RefCell};
 use vm_components::{Channel, Host, Machine, X86Exception, X86Machine};
 use x86_guest::{Paging, Registers, Segment, Situation};
 
 pub const RAM_BYTES: usize = 0x20_0000;
+
+/// Present, readable code: 64-bit, and 32-bit.
+pub const CODE_64: u16 = 0xa9b;
+pub const CODE_32: u16 = 0xc9b;
 
 /// Everything the VMM can ask for, as plain variables.
 pub struct Platform<const SEES_CODE_SEGMENT: bool> {
@@ -26,6 +30,27 @@ pub struct Platform<const SEES_CODE_SEGMENT: bool> {
     pub asked: Cell<u32>,
     pub ram: &'static RefCell<Vec<u8>>,
     pub notified: Vec<Channel>,
+}
+
+impl<const SEES: bool> Platform<SEES> {
+    /// A vCPU that waits for its start, at this time.
+    pub fn at(now: u64) -> Self {
+        Self {
+            now,
+            gprs: [0; 16],
+            rflags: 2,
+            rip: 0,
+            running: false,
+            injected: Vec::new(),
+            page_tables: 0,
+            privilege_level: 0,
+            code_attributes: CODE_64,
+            known_code_attributes: Cell::new(CODE_64),
+            asked: Cell::new(0),
+            ram: leak(RefCell::new(vec![0; RAM_BYTES])),
+            notified: Vec::new(),
+        }
+    }
 }
 
 impl<const SEES: bool> Host for Platform<SEES> {
