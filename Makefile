@@ -156,6 +156,7 @@ lint-firmware:
 
 .PHONY: lint-domains
 lint-domains:
+	@tools/setup.sh libclang
 	cd sel4 && $(DOMAINS_CARGO) $(BARE_METAL_LINT) --quiet $(DOMAINS_FLAGS) $(if $(filter clippy,$(BARE_METAL_LINT)),-- -D warnings)
 	for answer in floor in-vmm; do \
 	    (cd sel4 && $(DOMAINS_CARGO) $(BARE_METAL_LINT) --quiet $(DOMAINS_FLAGS) --package pd-vmm --features bench-$$answer \

@@ -57,3 +57,25 @@ fn for_tests_there_are_a_reader_of_traces_and_compilers_for_both_architectures()
     let packages = installed(&["tests", "out/tools-of-tests"]);
     assert_eq!(packages, ["babeltrace2", "gcc-aarch64-linux-gnu", "gcc"]);
 }
+
+#[test]
+fn whatever_compiles_the_protection_domains_looks_for_libclang_first() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    for target in ["domains", "lint-domains"] {
+        let output = Command::new("make")
+            .args(["--dry-run", "--no-print-directory", target])
+            .args(["MICROKIT_SDK=/sdk", "ARCH=aarch64"])
+            .env_remove("MAKEFLAGS")
+            .env_remove("MAKELEVEL")
+            .current_dir(&root)
+            .output()
+            .unwrap();
+        let told = said(&output.stdout);
+        let libclang = told.find("setup.sh libclang");
+        let compiler = told.find("cd sel4");
+        assert!(
+            libclang.is_some() && libclang < compiler,
+            "{target}: {told}"
+        );
+    }
+}
