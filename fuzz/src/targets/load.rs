@@ -6,7 +6,7 @@ use crate::targets::a64_cpu::A64Cpu;
 use crate::targets::vm::{MachineState, RAM, Vm, read_ram};
 use guest_access::GuestPhysAddr;
 use std::path::Path;
-use vdev_trace::vms::image::{Images, Machine};
+use vmconf::images::{Images, Machine};
 use vmconf::{Colour, Diagnostics};
 
 const HEADER_BYTES: usize = 64;

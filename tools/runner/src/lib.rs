@@ -30,7 +30,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use vdev_trace::vms::compile::{Compiled, Warnings, compile_all};
-use vdev_trace::vms::image::Images;
+use vmconf::images::Images;
 
 /// How a system is to be run.
 pub struct Request<'a> {

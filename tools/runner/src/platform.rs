@@ -12,7 +12,7 @@ use std::path::Path;
 use system_description::Architecture;
 use vdev_trace::input::places::Places;
 use vdev_trace::vms::compile::Compiled;
-use vdev_trace::vms::image::Machine;
+use vmconf::images::Machine;
 
 /// What hosts the VMs.
 pub enum Platform {

@@ -9,7 +9,7 @@ use runner::{
 };
 use stand_ins::{boards, elf, write_image};
 use std::path::{Path, PathBuf};
-use vdev_trace::vms::image::{Images, Machine};
+use vmconf::images::{Images, Machine};
 
 fn images(folder: &Path) -> Images<'_> {
     let machine = Some(Machine::Aarch64);

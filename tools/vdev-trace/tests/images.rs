@@ -9,8 +9,8 @@ use elf::{AARCH64, START, X86_64, executable};
 use insta::assert_snapshot;
 use std::path::Path;
 use vdev_trace::vms::compile::{Compiled, Warnings, compile};
-use vdev_trace::vms::image::{Images, Machine};
 use vm_config::{Piece, image_crc32};
+use vmconf::images::{Images, Machine};
 use vmconf::{Diagnostics, LaidOut};
 
 const CONFIG: &str = "system demo\nram 0x40000000,2M\nload my.elf\n";

@@ -5,6 +5,7 @@
 //! Invariant: rendering never fails and never panics, whatever the text has in it.
 
 use std::fmt;
+use std::path::Path;
 
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
@@ -249,6 +250,11 @@ pub fn quoted(word: &str) -> String {
         shown.push('…');
     }
     format!("`{shown}`")
+}
+
+/// A file's name, for a message.
+pub(crate) fn shown_path(path: &Path) -> String {
+    path.to_string_lossy().chars().flat_map(printable).collect()
 }
 
 fn printable(character: char) -> Box<dyn Iterator<Item = char>> {

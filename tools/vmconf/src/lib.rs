@@ -62,6 +62,7 @@ mod checks;
 mod diagnostics;
 #[cfg(test)]
 mod document;
+pub mod images;
 mod lexer;
 mod number;
 mod options;

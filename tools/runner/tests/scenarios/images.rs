@@ -5,8 +5,8 @@ use crate::platforms::{guests, root};
 use runner::Platform;
 use std::path::Path;
 use vdev_trace::vms::compile::{Warnings, compile};
-use vdev_trace::vms::image::Images;
 use vm_config::{MAX_DEVICES, VmConfig};
+use vmconf::images::Images;
 
 /// Where the guest is linked to begin.
 const START: u64 = 0x4008_0000;

@@ -3,12 +3,12 @@
 use crate::input::source::MAX_TEXT_BYTES;
 use crate::tell::say;
 use crate::visible;
-use crate::vms::image::{Images, LoadedFile};
 use anstream::{AutoStream, ColorChoice};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use vm_config::{MAX_VMS, VmConfig};
+use vmconf::images::{Images, LoadedFile};
 use vmconf::{Colour, Diagnostic, Diagnostics, LaidOut, Vm};
 
 /// A compiled VM configuration and the images that belong to it.

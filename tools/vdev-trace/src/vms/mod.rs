@@ -4,5 +4,4 @@
 
 pub mod compile;
 mod functions;
-pub mod image;
 pub mod names;

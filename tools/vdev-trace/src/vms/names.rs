@@ -7,13 +7,13 @@
 use crate::visible;
 use crate::vms::compile::{self, Named};
 use crate::vms::functions::Functions;
-use crate::vms::image;
 use oversight::{CpuLine, Report};
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use trace_records::MAX_VMS;
 use vm_config::{DeviceKind, Image, VmConfig, image_crc32};
+use vmconf::images;
 
 /// The functions of the ELF file at `path`, if that is the one that ran where a configuration
 /// says which one did.
@@ -48,7 +48,7 @@ fn image_that_ran(path: &Path, config: &VmConfig<'_>, images: &Path) -> PathBuf 
     let written = path.with_file_name(compile::elf_of_vm(config.vm()));
     match written.is_file() {
         true => written,
-        false => image::place(first_image(config), path, images),
+        false => images::place(first_image(config), path, images),
     }
 }
 
@@ -65,7 +65,7 @@ fn found(
     images: &Path,
 ) -> Result<Functions, String> {
     if ran.is_none() {
-        let image = image::place(first_image(config), path, images);
+        let image = images::place(first_image(config), path, images);
         return Err(format!(
             "{} does not tell which build of {} ran; a compiled configuration does, or --guest",
             visible::path(path),
@@ -195,7 +195,7 @@ impl Names {
             let config = VmConfig::parse(named.blob()).ok()?;
             Some(match named {
                 Named::Compiled(_) => image_that_ran(path, &config, images),
-                Named::Text(_) => image::place(first_image(&config), path, images),
+                Named::Text(_) => images::place(first_image(&config), path, images),
             })
         };
         configs.iter().filter_map(load).collect()

@@ -7,9 +7,10 @@
 //! the vCPU is held, for three wake-ups of the clock at most.
 
 use super::architecture::Architecture;
+use super::trace_link::PATIENCE;
 use super::trace_point::Attempt;
 use super::transfer::{Element, Transfer};
-use super::{Device, Held, Isa, PATIENCE, Vmm};
+use super::{Device, Held, Isa, Vmm};
 use crate::{Machine, channel};
 use guest_access::{Direction, GuestPhysAddr};
 use trace_records::EndReason;

@@ -7,7 +7,8 @@
 
 use super::architecture::Architecture;
 use super::image::{self, ImageError};
-use super::{Held, Isa, PATIENCE, Vmm};
+use super::trace_link::PATIENCE;
+use super::{Held, Isa, Vmm};
 use crate::{Machine, channel};
 use guest_access::GuestPhysAddr;
 use trace_records::{Address, EndReason, Kind, Notice, Record, Tag};

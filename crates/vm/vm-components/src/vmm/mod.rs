@@ -50,9 +50,6 @@ use trace_records::{
 use vm_bus::Bus;
 use vm_config::{DeviceKind, VmConfig};
 
-/// Wake-ups of the clock (100 ms apart) after which the trace component counts as gone.
-const PATIENCE: u32 = 3;
-
 /// The memory that connects a VMM with the other components.
 #[derive(Clone, Copy)]
 pub struct VmmPorts {

@@ -5,11 +5,14 @@
 //! Invariant: the trace component is notified only if it asked to be; one that does not beat for
 //! three wake-ups of the clock counts as gone, and then no guest waits for it.
 
+use super::Vmm;
 use super::architecture::Isa;
-use super::{PATIENCE, Vmm};
 use crate::{Machine, channel};
 use shared_ring::{BoundedProducer, Full, Wake};
 use trace_records::{ACCESS_SLOTS, Address, DeviceState, Kind, Notice, Record, StatePage, Tag};
+
+/// Wake-ups of the clock (100 ms apart) after which the trace component counts as gone.
+pub(super) const PATIENCE: u32 = 3;
 
 /// The way to the trace component.
 pub(crate) struct TraceLink {

@@ -9,7 +9,7 @@ use runner::{
 };
 use std::path::PathBuf;
 use vdev_trace::vms::compile::{Warnings, compile_all};
-use vdev_trace::vms::image::Images;
+use vmconf::images::Images;
 
 impl Boot {
     /// The VMs' configurations, with the console that their architecture has.

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use vdev_trace::output::files::{self, Outputs};
 use vdev_trace::visible::path as shown;
 use vdev_trace::vms::compile::{self, Compiled, Warnings};
-use vdev_trace::vms::image::Images;
+use vmconf::images::Images;
 
 /// Standard output's name in a message.
 const STANDARD_OUTPUT: &str = "standard output";

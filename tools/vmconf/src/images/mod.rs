@@ -1,9 +1,9 @@
 //! The guest's images: where `load` finds them, whether the VM can run them, and what of them goes where
 //! in its RAM.
 //!
-//! Used by `compile`. The files are whatever somebody has built or downloaded, so their numbers are
-//! claims. Invariant: no bytes make this panic, each cause is told once, and what is laid out the VMM
-//! copies and starts, parsing nothing (`crates/vm/vm-components/src/vmm/image.rs`).
+//! Used by whoever compiles configurations with their files (`vdev_trace::vms::compile`). The files are
+//! whatever somebody has built or downloaded, so their numbers are claims. Invariant: no bytes make this
+//! panic, each cause is told once, and what is laid out the VMM copies and starts, parsing nothing (`crates/vm/vm-components/src/vmm/image.rs`).
 //!
 //! ```text
 //! an ELF file ──begins_as──▶ header ──is_for_us──▶ tables ──is_whole──┐
@@ -20,13 +20,14 @@ mod layout;
 mod room;
 mod segment;
 
-use crate::visible;
+use crate::diagnostics::{Diagnostic, quoted, shown_path};
+use crate::source::Spanned;
+use crate::vm::{LaidOut, Load, Vm};
 use layout::Contents;
 use object::elf::{EM_AARCH64, EM_X86_64};
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use vm_components::START_AREAS;
-use vmconf::{Diagnostic, LaidOut, Load, Spanned, Vm, quoted};
 
 /// Where images are looked for, and what they are to be.
 #[derive(Clone, Copy)]
@@ -81,7 +82,7 @@ impl Machine {
 
 /// The file that `load` means in the configuration at `config`: the one beside it, else the one in
 /// `folder`, whether it is there or not.
-pub(crate) fn place(load: &str, config: &Path, folder: &Path) -> PathBuf {
+pub fn place(load: &str, config: &Path, folder: &Path) -> PathBuf {
     // Standard input is in no folder.
     let beside = config.parent().filter(|_| config.as_os_str() != "-");
     let beside = beside.map(|parent| parent.join(load));
@@ -105,17 +106,17 @@ impl LoadedFile {
     }
 }
 
-pub(crate) const ELF_MAGIC: &[u8] = b"\x7fELF";
+const ELF_MAGIC: &[u8] = b"\x7fELF";
 
 impl Images<'_> {
     /// The image that `load` means in the configuration at `config`.
-    pub(crate) fn read(
-        &self,
-        load: &Spanned<Load>,
-        config: &Path,
-    ) -> Result<LoadedFile, Vec<Diagnostic>> {
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be had, or that it is empty or larger than 4 GiB.
+    pub fn read(&self, load: &Spanned<Load>, config: &Path) -> Result<LoadedFile, Vec<Diagnostic>> {
         let path = place(&load.value.name, config, self.folder);
-        let shown = visible::path(&path);
+        let shown = shown_path(&path);
         let name = quoted(&load.value.name);
         let error = |title: &str| Diagnostic::error(load.span, format!("the image {name} {title}"));
         let cannot = |why: String| error("cannot be had").label(why);

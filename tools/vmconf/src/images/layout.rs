@@ -5,10 +5,12 @@
 
 use super::segment::Segment;
 use super::{ELF_MAGIC, Machine, Unfit};
+use crate::diagnostics::Diagnostic;
+use crate::source::Spanned;
+use crate::vm::{LaidOut, Load, Vm};
 use object::LittleEndian;
 use object::read::elf::FileHeader;
 use vm_config::{MAX_PIECES, Piece, RamRange, image_crc32};
-use vmconf::{Diagnostic, LaidOut, Load, Spanned, Vm};
 
 /// Pieces begin in the image region at a multiple of this: who copies them does it in words.
 const ALIGN: usize = 16;

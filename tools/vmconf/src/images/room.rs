@@ -3,8 +3,9 @@
 
 use super::segment::{Segment, end, extent, is_within};
 use super::{Machine, Unfit};
+use crate::diagnostics::Diagnostic;
+use crate::vm::Vm;
 use vm_config::RamRange;
-use vmconf::{Diagnostic, Vm};
 
 impl Unfit<'_> {
     /// Its segments have a place in the RAM of `vm`, each its own; if the guest starts in this image, at

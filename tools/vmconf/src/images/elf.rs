@@ -2,11 +2,11 @@
 
 use super::segment::Segment;
 use super::{Machine, Unfit};
+use crate::diagnostics::Diagnostic;
 use object::LittleEndian;
 use object::elf::{ET_CORE, ET_DYN, ET_EXEC, ET_REL, FileHeader64, PT_LOAD, SectionHeader64};
 use object::read::elf::{FileHeader, ProgramHeader};
 use vm_config::RamRange;
-use vmconf::Diagnostic;
 
 type Header = FileHeader64<LittleEndian>;
 type SegmentHeader = <Header as FileHeader>::ProgramHeader;
