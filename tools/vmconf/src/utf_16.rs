@@ -6,7 +6,7 @@ use crate::diagnostics::{Diagnostic, Diagnostics};
 use crate::source::{Source, Span};
 
 /// So many characters in a row, of which one byte is zero, are no accident.
-const TELLING_UNITS: usize = 4;
+const TELLING_UNITS: usize = 5;
 
 /// Whether a file that begins with these bytes is a text in UTF-16: by its byte-order mark, or by
 /// characters of ASCII with a zero byte each.
@@ -23,10 +23,10 @@ enum Order {
 fn order(start: &[u8]) -> Option<Order> {
     let is_text = |unit: u16| matches!(unit, 9..=13 | 32..=126);
     for order in [Order::Little, Order::Big] {
-        let mut units = units(start, order).take(1 + TELLING_UNITS);
+        let mut units = units(start, order).take(TELLING_UNITS);
         let first = units.next()?;
         let has_mark = first == 0xfeff;
-        let mut seen = 0;
+        let mut seen = 1;
         let fits = units.inspect(|_| seen += 1).all(|unit| match has_mark {
             // Zeroes are no text in any alphabet.
             true => unit != 0,
