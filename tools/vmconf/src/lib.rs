@@ -116,7 +116,7 @@ pub fn compile(
             .map_err(|errors| found.extend(errors))
             .ok(),
     };
-    if let (Some(checked), Some(laid_out), true) = (checked, laid_out, is_compilable(&found)) {
+    if let (Some(checked), Some(laid_out)) = (checked, laid_out) {
         match checked.encode(vm, &laid_out) {
             Ok(blob) => {
                 return Ok(Compiled {
@@ -143,8 +143,8 @@ pub fn compile(
 pub fn parse(file_name: &str, text: &str) -> Result<Vm, Diagnostics> {
     let source = Source::new(file_name, text);
     match analyse(&source) {
-        (Some(vm), _, found) if is_compilable(&found) => Ok(vm),
-        (_, _, found) => Err(Diagnostics::new(source, found)),
+        (Some(vm), _, _) => Ok(vm),
+        (None, _, found) => Err(Diagnostics::new(source, found)),
     }
 }
 
