@@ -3,6 +3,8 @@
 mod machine;
 
 use machine::{CLOCK_HZ, PAGE, Ring, TRACE, read, said, tagged, vdev_trace};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use object::{Object, ObjectSymbol};
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
@@ -269,9 +271,8 @@ fn a_live_capture_that_is_ended_by_hand_is_written() {
         std::thread::yield_now();
     }
     assert!(!text.exists());
-    let process = child.id().to_string();
-    let ended = Command::new("kill").args(["-INT", &process]).status();
-    assert!(ended.unwrap().success());
+    let process = Pid::from_raw(child.id().try_into().unwrap());
+    kill(process, Signal::SIGINT).unwrap();
     assert!(child.wait().unwrap().success());
     let text = std::fs::read_to_string(text).unwrap();
     let records = text.matches(" 0xfa000000 ").count();
