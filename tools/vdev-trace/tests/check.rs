@@ -4,6 +4,7 @@ mod machine;
 
 use machine::{HEAD, PAGE, config, decode, elf, one_read, said, set_header, tool, vdev_trace};
 use std::process::Command;
+use vm_config::VmConfig;
 
 #[test]
 fn check_tells_a_whole_dump_from_a_damaged_one() {
@@ -207,4 +208,36 @@ fn a_configuration_in_utf_16_is_named_as_such() {
             );
         }
     }
+}
+
+#[test]
+fn compile_writes_what_a_machine_boots_and_over_no_file_that_it_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let text = "system demo ram 0x40000000,2M load my.elf load 0x40000010,data\n";
+    std::fs::write(place("vm.conf"), text).unwrap();
+    let image = elf::executable(elf::AARCH64);
+    std::fs::write(place("my.elf"), &image).unwrap();
+    std::fs::write(place("data"), b"beside").unwrap();
+    let (config, blob, region) = (place("vm.conf"), place("vm.blob"), place("guest.image"));
+    let compile = |region: &str| tool(&["compile", &config, "-o", &blob, "--image-region", region]);
+    let output = compile(&region);
+    assert!(output.status.success(), "{}", said(&output.stderr));
+    let blob = std::fs::read(&blob).unwrap();
+    let region = std::fs::read(region).unwrap();
+    let compiled = VmConfig::parse(&blob).unwrap();
+    let pieces: Vec<_> = compiled
+        .pieces()
+        .map(|piece| {
+            (
+                piece.address,
+                &region[piece.offset as usize..piece.end() as usize],
+            )
+        })
+        .collect();
+    let wanted = [(elf::START, &image[..16]), (0x4000_0010, &b"beside"[..])];
+    assert_eq!(pieces, wanted);
+    let refused = compile(&place("data"));
+    assert!(!refused.status.success());
+    assert_eq!(std::fs::read(place("data")).unwrap(), b"beside");
 }
