@@ -16,7 +16,11 @@ pub(super) fn texts(draft: &Draft, found: &mut Vec<Diagnostic>) {
             span: load.span,
         };
         if name.value.is_empty() {
-            found.push(Diagnostic::error(load.span, "the image's name is empty"));
+            let error = Diagnostic::error(load.span, "the image's name is empty");
+            found.push(match load.value.address {
+                Some(_) => error.help("no blank stands after the comma: `load 0x40100000,my.bin`"),
+                None => error,
+            });
         }
         printable("the image's name", &name, MAX_LOAD_NAME_BYTES, found);
     }

@@ -7,6 +7,7 @@ use vm_config::{RamRange, SeverityMask};
 use super::only_qnx::absent_title;
 use super::{Context, Parser, choices, fill};
 use crate::diagnostics::{Diagnostic, quoted};
+use crate::number::{self, NumberError};
 use crate::options::{ActionWord, Destination, LogRule, SEVERITIES, UnsupportedKind, Words};
 use crate::source::{Span, Spanned};
 use crate::vm::Load;
@@ -75,9 +76,19 @@ impl Parser<'_> {
         };
         let (address, name) = match argument.text.split_once(',') {
             None => (None, argument.text.as_str()),
-            Some((address, name)) => match self.number(&argument, address) {
-                Some(address) => (Some(address), name),
-                None => return,
+            Some((address, name)) => match number::parse(address) {
+                Ok(address) => (Some(address), name),
+                Err(error) => {
+                    let why = match error {
+                        NumberError::TooLarge => "numbers have at most 64 bits".into(),
+                        NumberError::Malformed(why) => why,
+                    };
+                    let title = format!("{} is not an address", quoted(address));
+                    let error = argument.error_at(address, title).label(why);
+                    return self.refuse(error.help(
+                        "a comma stands between an address and a file: `load 0x40100000,my.bin`",
+                    ));
+                }
             },
         };
         let name = name.to_owned();

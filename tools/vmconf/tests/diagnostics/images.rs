@@ -45,13 +45,13 @@ fn what_is_wrong_with_an_image_is_told_with_what_is_wrong_with_the_text() {
 #[test]
 fn an_address_of_an_image_is_a_number_and_its_name_is_not_empty() {
     assert_snapshot!(of("system a ram 0x40000000,2M\nload here,guest-app\n"), @"
-    error: `here` is not a number
+    error: `here` is not an address
      --> vm.conf:2:6
       |
     2 | load here,guest-app
       |      ^^^^ `h` is not a decimal digit
       |
-      = help: numbers are decimal, or hexadecimal with `0x`, and may end in K, M or G
+      = help: a comma stands between an address and a file: `load 0x40100000,my.bin`
     ");
     assert_snapshot!(of("system a ram 0x40000000,2M\nload 0x40000000,\n"), @"
     error: the image's name is empty
@@ -59,6 +59,8 @@ fn an_address_of_an_image_is_a_number_and_its_name_is_not_empty() {
       |
     2 | load 0x40000000,
       |      ^^^^^^^^^^^
+      |
+      = help: no blank stands after the comma: `load 0x40100000,my.bin`
     ");
 }
 
