@@ -241,3 +241,62 @@ fn compile_writes_what_a_machine_boots_and_over_no_file_that_it_read() {
     assert!(!refused.status.success());
     assert_eq!(std::fs::read(place("data")).unwrap(), b"beside");
 }
+
+#[test]
+fn a_compiled_configuration_is_known_whatever_its_version() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let text = file("vm.conf", b"system demo ram 0x40000000,2M load my.elf");
+    file("my.elf", &elf::executable(elf::AARCH64));
+    let blob = folder.path().join("vm.blob");
+    let blob = blob.to_str().unwrap();
+    assert!(tool(&["compile", &text, "-o", blob]).status.success());
+    let checked = tool(&["check", blob]);
+    assert!(checked.status.success());
+    let told = said(&checked.stdout);
+    assert!(
+        told.ends_with("vm.blob: the compiled configuration of VM demo: whole\n"),
+        "{told}"
+    );
+    let again = tool(&["compile", blob, "-o", "/dev/null"]);
+    assert!(!again.status.success());
+    let told = said(&again.stderr);
+    assert!(
+        told.ends_with("is a compiled configuration already; its text is wanted\n"),
+        "{told}"
+    );
+    let mut older = [0; 1600];
+    older[..8].copy_from_slice(b"VMCF\x02\x00\x40\x06");
+    let older = file("older.blob", &older);
+    let sentence = "older.blob: the compiled VM configuration has layout version 2, and this program \
+                    reads version 3: compile it again, with the tools of the same build\n";
+    for output in [
+        tool(&["check", &older]),
+        decode(&one_read(0), &["--config", &older]),
+    ] {
+        assert_eq!(output.status.code(), Some(1));
+        let told = said(&output.stderr);
+        assert!(
+            told.starts_with("error: ") && told.ends_with(sentence),
+            "{told}"
+        );
+    }
+    // Nor does one of this version belong to a trace of an older.
+    let old_dump = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/version-1/memory.dump");
+    let mixed = tool(&["decode", old_dump, "--config", blob]);
+    assert_eq!(mixed.status.code(), Some(1));
+    let told = said(&mixed.stderr);
+    assert!(
+        told.contains("have layout version 1, and ") && told.contains("vm.blob"),
+        "{told}"
+    );
+    assert!(
+        tool(&["decode", old_dump, "--config", &text])
+            .status
+            .success()
+    );
+}

@@ -7,7 +7,7 @@ use anstream::{AutoStream, ColorChoice};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use vm_config::{MAX_VMS, VmConfig};
+use vm_config::{ConfigError, MAX_VMS, VmConfig};
 use vmconf::images::{Images, LoadedFile};
 use vmconf::{Colour, Diagnostic, Diagnostics, LaidOut, Vm};
 
@@ -108,8 +108,10 @@ impl Named {
 /// As for [`compile`].
 pub fn names(path: &Path) -> Result<Named, String> {
     let (name, bytes) = read(path)?;
-    if VmConfig::parse(&bytes).is_ok() {
-        return Ok(Named::Compiled(bytes));
+    match VmConfig::parse(&bytes) {
+        Ok(_) => return Ok(Named::Compiled(bytes)),
+        Err(error) if is_compiled(error) => return Err(format!("error: {name}: {error}\n")),
+        Err(_) => {}
     }
     vmconf::decode(&name, &bytes)
         .and_then(|text| {
@@ -117,6 +119,20 @@ pub fn names(path: &Path) -> Result<Named, String> {
         })
         .map(|compiled| Named::Text(compiled.blob))
         .map_err(|diagnostics| render(&diagnostics))
+}
+
+/// Whether what cannot be read for this reason is a compiled configuration all the same.
+fn is_compiled(error: ConfigError) -> bool {
+    !matches!(error, ConfigError::Magic(_) | ConfigError::TooShort { .. })
+}
+
+/// What there is to say of these bytes if they are a compiled configuration and no text: which VM it
+/// is of, or why it cannot be read.
+pub fn of_compiled(bytes: &[u8]) -> Option<Result<String, ConfigError>> {
+    match VmConfig::parse(bytes) {
+        Ok(config) => Some(Ok(config.name().to_owned())),
+        Err(error) => is_compiled(error).then_some(Err(error)),
+    }
 }
 
 fn read(path: &Path) -> Result<(String, Vec<u8>), String> {
@@ -215,6 +231,11 @@ pub fn compile_text(
     warnings: Warnings,
 ) -> Result<Compiled, String> {
     let name = visible::path(path);
+    if of_compiled(bytes).is_some() {
+        return Err(format!(
+            "error: {name} is a compiled configuration already; its text is wanted\n"
+        ));
+    }
     let (mut files, mut image_region) = (Vec::new(), Vec::new());
     let compiled = vmconf::decode(&name, bytes)
         .and_then(|text| {

@@ -79,6 +79,8 @@ fn found(
 #[derive(Default)]
 pub struct Names {
     vms: Vec<VmNames>,
+    /// A compiled configuration among those that the names are from.
+    compiled: Option<PathBuf>,
 }
 
 /// The names of one VM.
@@ -111,7 +113,10 @@ impl Names {
     /// The names that the configurations give, for the VMs that have one.
     pub fn from_configs<'a>(config: impl Fn(u8) -> Option<&'a VmConfig<'a>>) -> Self {
         let vms = (0..MAX_VMS as u8).map(|vm| config(vm).map(VmNames::of).unwrap_or_default());
-        Self { vms: vms.collect() }
+        Self {
+            vms: vms.collect(),
+            compiled: None,
+        }
     }
 
     /// The names in the configurations at `configs`, one for each VM, and the functions of the ELF
@@ -141,6 +146,9 @@ impl Names {
                 Named::Compiled(_) => config.vm().into(),
                 Named::Text(_) => number,
             };
+            if let Named::Compiled(_) = named {
+                names.compiled.get_or_insert_with(|| path.clone());
+            }
             let taken = names.vms.get_mut(number).filter(|vm| vm.name.is_none());
             let Some(vm_names) = taken else {
                 let path = visible::path(path);
@@ -186,6 +194,12 @@ impl Names {
             }
         }
         Ok(names)
+    }
+
+    /// A compiled configuration among those that the names are from: it belongs to a system of this
+    /// build's layout version.
+    pub fn compiled(&self) -> Option<&Path> {
+        self.compiled.as_deref()
     }
 
     /// The files that [`Self::load`] may take for the guests'.

@@ -13,7 +13,7 @@ use vdev_trace::input::source::{Input, Segment, Texts};
 use vdev_trace::output::check::Report;
 use vdev_trace::records::sink::{FeedError, Sinks};
 use vdev_trace::visible::path as shown;
-use vdev_trace::vms::compile::{Warnings, compile_text};
+use vdev_trace::vms::compile::{Warnings, compile_text, of_compiled};
 use vdev_trace::vms::names::Names;
 
 /// Whether what the file holds is as it should be.
@@ -72,6 +72,21 @@ pub fn check(
                 .map_err(|error| failure_of(STANDARD_OUTPUT, &error))?;
             if memory.rings.is_empty() && memory.bad.is_empty() {
                 let name = shown(path);
+                let start = input::start(&file).map_err(|error| cannot("read", &name, &error))?;
+                match of_compiled(&start) {
+                    Some(Ok(vm)) => {
+                        let line =
+                            format!("{name}: the compiled configuration of VM {vm}: whole\n");
+                        return io::stdout()
+                            .write_all(line.as_bytes())
+                            .map(|()| true)
+                            .map_err(|error| failure_of(STANDARD_OUTPUT, &error));
+                    }
+                    Some(Err(error)) => {
+                        return Err(Failure::Told(format!("error: {name}: {error}\n")));
+                    }
+                    None => {}
+                }
                 return Err(Failure::Told(format!("error: {name} holds no ring\n")));
             }
             feed_memory(&memory, &mut Sinks::new(vec![Box::new(report)]), |_| {})

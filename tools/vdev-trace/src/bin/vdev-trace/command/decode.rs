@@ -11,13 +11,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use vdev_trace::feed::{feed_memory, feed_serial};
 use vdev_trace::input::dump::Memory;
+use vdev_trace::input::layout::Layout;
 use vdev_trace::input::source::{Format, Input, Texts};
 use vdev_trace::output::chrome::Chrome;
 use vdev_trace::output::ctf::Ctf;
 use vdev_trace::output::files::{self, Outputs};
 use vdev_trace::output::html::Html;
 use vdev_trace::output::stats::Stats;
-use vdev_trace::output::text::{Layout, Text};
+use vdev_trace::output::text::{Layout as TextLayout, Text};
 use vdev_trace::records::sink::{FeedError, Sink, Sinks};
 use vdev_trace::tell::warn;
 use vdev_trace::visible::path as shown;
@@ -26,7 +27,7 @@ use vdev_trace::vms::names::Names;
 /// Decodes the rings into the outputs that are asked for.
 pub fn decode(input: &InputArguments, wanted: &OutputArguments) -> Result<(), Failure> {
     let names = names(input)?;
-    feed(input, |outputs| {
+    feed(input, names.compiled(), |outputs| {
         wanted.open(outputs, &names).map_err(refused)
     })
 }
@@ -37,7 +38,7 @@ type NamedSink<'a> = (String, Box<dyn Sink + 'a>);
 /// Prints rates, places and losses.
 pub fn stats(input: &InputArguments) -> Result<(), Failure> {
     let names = names(input)?;
-    feed(input, |_: &mut Outputs| {
+    feed(input, names.compiled(), |_: &mut Outputs| {
         let standard = io::BufWriter::new(io::stdout());
         let stats: Box<dyn Sink> = Box::new(Stats::new(standard, &names));
         Ok(vec![(STANDARD_OUTPUT.to_owned(), stats)])
@@ -74,8 +75,8 @@ impl OutputArguments {
                 Colour::Auto => ColorChoice::Never,
             };
             let layout = match choice {
-                ColorChoice::Never => Layout::Plain,
-                _ => Layout::Coloured,
+                ColorChoice::Never => TextLayout::Plain,
+                _ => TextLayout::Coloured,
             };
             let text = Text::new(outputs.file(path)?, names, layout);
             sinks.push((name_of(path), Box::new(text)));
@@ -129,6 +130,7 @@ fn protected(input: &InputArguments) -> Outputs {
 /// the files that they wrote in their places.
 fn feed<'a>(
     input: &InputArguments,
+    compiled: Option<&Path>,
     sinks: impl FnOnce(&mut Outputs) -> Result<Vec<NamedSink<'a>>, Failure>,
 ) -> Result<(), Failure> {
     let path = &input.input;
@@ -161,6 +163,7 @@ fn feed<'a>(
             refuse_mixture(&memory, path)?;
             let memory = memory.only(kind);
             tell_rings(&memory, input, format)?;
+            refuse_other_build(&memory, path, compiled)?;
             let (names, sinks): (Vec<_>, Vec<_>) = sinks(&mut outputs)?.into_iter().unzip();
             let mut sinks = Sinks::new(sinks);
             let slots = memory.rings.iter().map(|ring| ring.slots_present);
@@ -192,6 +195,24 @@ fn refuse_mixture(memory: &Memory<'_>, path: &Path) -> Result<(), Failure> {
             shown(path)
         ))),
         _ => Ok(()),
+    }
+}
+
+/// A compiled configuration has the names of a system of its own build, and no other's.
+fn refuse_other_build(
+    memory: &Memory<'_>,
+    path: &Path,
+    compiled: Option<&Path>,
+) -> Result<(), Failure> {
+    let is_old = memory.rings.iter().all(|ring| ring.layout == Layout::One);
+    match compiled.filter(|_| is_old) {
+        Some(compiled) => Err(Failure::Told(format!(
+            "error: the rings in {} have layout version 1, and {} was compiled for a system of \
+             version 2: it is another system's. Give the configuration's text\n",
+            shown(path),
+            shown(compiled)
+        ))),
+        None => Ok(()),
     }
 }
 

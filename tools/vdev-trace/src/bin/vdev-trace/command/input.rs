@@ -5,13 +5,15 @@
 use super::arguments::SystemArguments;
 use super::{Failure, cannot, progress};
 use std::fs::File;
+use std::io;
 use std::path::Path;
 use vdev_trace::input::dump::Memory;
 use vdev_trace::input::places::{self, Places, Region};
 use vdev_trace::input::serial::LineSums;
-use vdev_trace::input::source::{self, Format, Input, OpenError, Segment, Texts, segments};
+use vdev_trace::input::source::{self, Format, Input, OpenError, ReadAt, Segment, Texts, segments};
 use vdev_trace::tell::warn;
 use vdev_trace::visible::path as shown;
+use vm_config::BLOB_LEN_BYTES;
 
 /// Opens the input at `path`, `-` for standard input.
 pub fn open(path: &Path, told: Option<Format>, texts: Texts) -> Result<Input, Failure> {
@@ -23,6 +25,14 @@ pub fn open(path: &Path, told: Option<Format>, texts: Texts) -> Result<Input, Fa
             &error,
         ),
     })
+}
+
+/// The first bytes of a file, as many as a compiled configuration has.
+pub fn start(file: &File) -> io::Result<Vec<u8>> {
+    let mut start = vec![0; BLOB_LEN_BYTES];
+    let len_bytes = file.read_at(&mut start, 0)?;
+    start.truncate(len_bytes);
+    Ok(start)
 }
 
 impl SystemArguments {
