@@ -32,26 +32,29 @@ fn what_the_guest_prints_is_a_line_with_its_name_and_no_control_characters() {
 }
 
 #[test]
-fn a_line_that_does_not_go_on_is_shown_and_again_whole_when_it_does() {
+fn what_does_not_go_on_is_shown_and_stands_as_a_line_when_it_has_ended() {
     let mut system = System::new();
     system.say("hello\n> ");
     system.pass(400 * MS);
-    let guests = |system: &System| -> Vec<String> {
-        let lines = system.lines("demo| ").into_iter();
+    let guests = |system: &System, sign: &str| -> Vec<String> {
+        let lines = system.lines(sign).into_iter();
         lines.map(|line| line[14..].to_owned()).collect()
     };
-    assert_eq!(guests(&system), ["demo| hello", "demo| > "]);
+    assert_eq!(guests(&system, "demo| "), ["demo| hello"]);
+    assert_eq!(guests(&system, "demo> "), ["demo> > "]);
     system.pass(HZ);
-    assert_eq!(system.lines("demo| ").len(), 2, "it is shown once");
+    assert_eq!(system.lines("demo> ").len(), 1, "it is shown once");
     system.say("ls\nno more\n\nend");
     system.pass(400 * MS);
-    let rest = ["demo| > ls", "demo| no more", "demo| ", "demo| end"];
-    assert_eq!(guests(&system)[2..], rest);
-    // The end of what stands there whole adds nothing.
+    let rest = ["demo| > ls", "demo| no more", "demo| "];
+    assert_eq!(guests(&system, "demo| ")[1..], rest);
+    assert_eq!(guests(&system, "demo> ")[1..], ["demo> end"]);
+    // Each line stands once behind a bar, however little was added to what was shown.
     system.say("\n");
     system.pass(400 * MS);
     system.power_off();
-    assert_eq!(system.lines("demo| ").len(), 6);
+    assert_eq!(guests(&system, "demo| ")[4..], ["demo| end"]);
+    assert_eq!(system.lines("demo> ").len(), 2);
 }
 
 #[test]

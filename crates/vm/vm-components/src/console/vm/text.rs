@@ -154,33 +154,27 @@ impl VmConsole {
         }
     }
 
-    /// The line has ended. What stands there whole, as the beginning of it, is not printed again.
+    /// The line has ended: it is printed as a whole, once, whatever of it was shown before.
     pub(super) fn print_line(
         &mut self,
         time: u64,
         printer: &mut Printer<'_, impl Host, impl Output>,
     ) {
-        if self.begun == 0 || self.begun != self.line.len() {
-            self.print_guest(time, printer);
-        }
+        printer.print(time, format_args!("{}| {}", self.config.name(), self.line));
         self.line.clear();
         self.begun = 0;
     }
 
-    /// Called at each wake-up of the clock: prints a line that has not gone on since the last one,
-    /// which may be a prompt. When it goes on it is printed again as a whole: nobody else's words
-    /// may come to stand behind a guest's.
+    /// Called at each wake-up of the clock: shows a line that has not gone on since the last one,
+    /// which may be a prompt. It is no line yet, and told from one by its sign: nobody else's words
+    /// may come to stand behind a guest's, so when it goes on it is printed anew.
     pub fn print_beginning(&mut self, printer: &mut Printer<'_, impl Host, impl Output>) {
         let before = core::mem::replace(&mut self.printed_before, self.printed);
         let is_still = before == self.printed && self.is_asleep;
         if is_still && self.line.len() > self.begun && printer.has_budget() {
             self.begun = self.line.len();
             let now = printer.look_at_clock();
-            self.print_guest(now, printer);
+            printer.print(now, format_args!("{}> {}", self.config.name(), self.line));
         }
-    }
-
-    fn print_guest(&self, time: u64, printer: &mut Printer<'_, impl Host, impl Output>) {
-        printer.print(time, format_args!("{}| {}", self.config.name(), self.line));
     }
 }
