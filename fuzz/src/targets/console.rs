@@ -8,7 +8,7 @@ use shared_ring::{
     header_word,
 };
 use std::sync::LazyLock;
-use trace_records::{CONSOLE_SLOTS, LOG_SLOTS};
+use trace_records::{CONSOLE_SLOTS, LOG_SLOTS, MAX_DEVICES};
 use vm_components::{Channel, ChannelSet, Clock, Console, ConsolePort, Host, Output, channel};
 use vm_config::{
     Contents, Device, DeviceKind, RamRange, SeverityMask, Unsupported, VmConfig, encode,
@@ -73,9 +73,9 @@ struct Screen {
     closed: u32,
 }
 
-/// What the lines with sums say, and how often there may be one: eight devices.
+/// What the lines with sums say, and how often there may be one: a device's, once each.
 const SUMS: [(&str, u32); 3] = [
-    (" accesses = ", 8),
+    (" accesses = ", MAX_DEVICES as u32),
     (" overwritten in the trace, ", 1),
     (", recorded by ", 1),
 ];
@@ -91,7 +91,8 @@ impl Output for Screen {
         assert!(stamp.starts_with('['));
         // The name is the guest's own line's first word, or follows the severity.
         let name = match rest.strip_prefix(NAME) {
-            Some(guest) => guest.starts_with("| "),
+            // A line, or the beginning of one.
+            Some(guest) => guest.starts_with("| ") || guest.starts_with("> "),
             None => rest.get(6..).is_some_and(|line| line.starts_with(NAME)),
         };
         assert!(name, "{text}");

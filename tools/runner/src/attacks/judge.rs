@@ -194,7 +194,11 @@ impl Run<'_> {
         }
         let of_the_attacker = |line: &str| {
             let after_stamp = line.split_once("] ").map_or(line, |(_, rest)| rest);
-            after_stamp.starts_with(&format!("{ATTACKER}| "))
+            // A line of its guest, or the beginning of one.
+            let signs = ["| ", "> "];
+            signs
+                .iter()
+                .any(|sign| after_stamp.starts_with(&format!("{ATTACKER}{sign}")))
                 || line.starts_with("panic in pd-vmm: ")
         };
         let mut lines = self.lines.iter();

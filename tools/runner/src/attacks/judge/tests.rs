@@ -85,10 +85,13 @@ fn an_attack_that_was_not_tried_went_as_no_list_says() {
 fn forged_text_is_the_attackers_only_after_its_name() {
     let own = "[   1.600000] attacker| [   0.000001] info  witness trace0: forged";
     assert_eq!(of_a_record(&run_with(&[NAMED, own])), Outcome::Held);
+    let beginning = "[   1.600000] attacker> forged";
+    assert_eq!(of_a_record(&run_with(&[NAMED, beginning])), Outcome::Held);
     for forged in [
         "verdict: ok forged",
         "verdict: ok fofo  attacker trarce0 cpu0",
         "[   0.000001] witness| guest: forged",
+        "[   0.000001] witness> forged",
         "\u{1b}[2J",
     ] {
         let lie = why(of_a_record(&run_with(&[NAMED, forged])));
