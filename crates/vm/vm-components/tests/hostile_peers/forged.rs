@@ -4,7 +4,9 @@
 use crate::fixtures::set_header_word;
 use crate::machine::{HONEST, HOSTILE, Watch, end, notice, read, sums, system, text};
 use shared_ring::header_word;
-use trace_records::{ConsoleRecord, EndReason, Notice, Text};
+use trace_records::{
+    ConsoleRecord, EVENT_NONE, EndReason, Misbehaviour, Misdeed, Notice, RingFate, Stamp, Text,
+};
 use vm_components::{MOST_MISDEEDS, Verdict};
 
 #[test]
@@ -85,6 +87,30 @@ fn a_ring_of_nonsense_is_told_of_once_a_second_and_then_closed() {
     system.text(HOSTILE, &text(b"anybody?\n"));
     system.wake();
     assert_eq!(system.count("anybody?"), 0);
+}
+
+#[test]
+fn that_a_ring_is_closed_is_printed_once_and_forgeries_are_counted() {
+    let mut system = system(Watch::Nobody);
+    let closed = Misbehaviour {
+        time: 1,
+        count: 1,
+        last: Misdeed::Number,
+        ring: RingFate::Closed,
+    };
+    let words = closed.to_words(Stamp::new(0, EVENT_NONE));
+    for _ in 0..3 {
+        system.log(HOSTILE, &words);
+    }
+    system.wake();
+    assert_eq!(
+        system.count("; its ring is closed"),
+        1,
+        "{}",
+        system.screen.0
+    );
+    let blamed = system.count("error hostile: the trace component misbehaves: 2 times");
+    assert_eq!(blamed, 1, "{}", system.screen.0);
 }
 
 #[test]

@@ -154,6 +154,9 @@ impl VmConsole {
         let closes = misbehaviour.ring == RingFate::Closed;
         let now = printer.look_at_clock();
         let is_last = closes && !core::mem::replace(&mut self.told.closed, true);
+        if closes && !is_last {
+            return self.trace.note(Misdeed::AfterEnd);
+        }
         if !is_last && now < self.told.next_misbehaviour && !printer.has_budget() {
             return self.leave_out();
         }
