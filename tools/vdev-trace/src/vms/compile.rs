@@ -108,10 +108,10 @@ impl Named {
 /// As for [`compile`].
 pub fn names(path: &Path) -> Result<Named, String> {
     let (name, bytes) = read(path)?;
-    match VmConfig::parse(&bytes) {
-        Ok(_) => return Ok(Named::Compiled(bytes)),
-        Err(error) if is_compiled(error) => return Err(format!("error: {name}: {error}\n")),
-        Err(_) => {}
+    match of_compiled(&bytes) {
+        Some(Ok(_)) => return Ok(Named::Compiled(bytes)),
+        Some(Err(error)) => return Err(format!("error: {name}: {error}\n")),
+        None => {}
     }
     vmconf::decode(&name, &bytes)
         .and_then(|text| {
@@ -121,17 +121,13 @@ pub fn names(path: &Path) -> Result<Named, String> {
         .map_err(|diagnostics| render(&diagnostics))
 }
 
-/// Whether what cannot be read for this reason is a compiled configuration all the same.
-fn is_compiled(error: ConfigError) -> bool {
-    !matches!(error, ConfigError::Magic(_) | ConfigError::TooShort { .. })
-}
-
 /// What there is to say of these bytes if they are a compiled configuration and no text: which VM it
 /// is of, or why it cannot be read.
 pub fn of_compiled(bytes: &[u8]) -> Option<Result<String, ConfigError>> {
     match VmConfig::parse(bytes) {
         Ok(config) => Some(Ok(config.name().to_owned())),
-        Err(error) => is_compiled(error).then_some(Err(error)),
+        Err(ConfigError::Magic(_) | ConfigError::TooShort { .. }) => None,
+        Err(error) => Some(Err(error)),
     }
 }
 

@@ -3,7 +3,8 @@
 //!
 //! Used by whoever compiles configurations with their files (`vdev_trace::vms::compile`). The files are
 //! whatever somebody has built or downloaded, so their numbers are claims. Invariant: no bytes make this
-//! panic, each cause is told once, and what is laid out the VMM copies and starts, parsing nothing (`crates/vm/vm-components/src/vmm/image.rs`).
+//! panic, each cause is told once, and what is laid out the VMM copies and starts, parsing nothing
+//! (`crates/vm/vm-components/src/vmm/image.rs`).
 //!
 //! ```text
 //! an ELF file ──begins_as──▶ header ──is_for_us──▶ tables ──is_whole──┐
