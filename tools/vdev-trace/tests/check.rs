@@ -300,3 +300,38 @@ fn a_compiled_configuration_is_known_whatever_its_version() {
             .success()
     );
 }
+
+/// Each header of this image claims the whole file: together far more than any machine has.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_image_whose_headers_claim_more_than_there_is_costs_no_memory() {
+    const HEADERS: u16 = 60_000;
+    let mut image = elf::executable(elf::AARCH64)[..64].to_vec();
+    image[56..58].copy_from_slice(&HEADERS.to_le_bytes());
+    // No section headers.
+    image[40..48].fill(0);
+    image[60..64].fill(0);
+    let len_bytes = 64 + 56 * u64::from(HEADERS);
+    for _ in 0..HEADERS {
+        image.extend([1_u32, 7].iter().flat_map(|word| word.to_le_bytes()));
+        let words = [0, elf::START, elf::START, len_bytes, len_bytes, 4096];
+        image.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("my.elf"), image).unwrap();
+    let path = folder.path().join("vm.conf");
+    std::fs::write(&path, "system demo\nram 0x40000000,16M\nload my.elf\n").unwrap();
+    // In KiB.
+    let limited = "ulimit -v 1048576 && exec \"$@\"";
+    let output = Command::new("sh")
+        .args(["-c", limited, "sh", env!("CARGO_BIN_EXE_vdev-trace")])
+        .arg("check")
+        .arg(&path)
+        .output()
+        .unwrap();
+    let said = said(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    for part in ["has segments that overlap", "60000 pieces"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+}

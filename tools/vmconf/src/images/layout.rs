@@ -13,7 +13,7 @@ use object::read::elf::FileHeader;
 use vm_config::{MAX_PIECES, Piece, RamRange, image_crc32};
 
 /// Pieces begin in the image region at a multiple of this: who copies them does it in words.
-const ALIGN: usize = 16;
+const ALIGN: u64 = 16;
 
 /// An image, as far as it is right for any VM.
 pub(super) struct Contents<'a> {
@@ -86,20 +86,23 @@ pub(super) fn lay_out(
         let earlier = images.iter().take(index);
         errors.extend(earlier.filter_map(|earlier| overlap(earlier, image)));
     }
-    let (mut pieces, mut region) = (Vec::new(), Vec::new());
+    // Nothing is copied before it is known that all is well: what the headers of a file claim together
+    // can be many times its length.
+    let (mut pieces, mut sources, mut len_bytes) = (Vec::new(), Vec::new(), 0_u64);
     for image in images {
         let segments = image.segments.iter();
         for segment in segments.filter(|segment| !segment.bytes.is_empty()) {
-            region.resize(region.len().next_multiple_of(ALIGN), 0);
-            pieces.push(Piece {
+            let piece = Piece {
                 address: segment.place.base,
                 len_bytes: segment.bytes.len() as u64,
-                offset: region.len() as u64,
-            });
-            region.extend(image.file.get(segment.bytes.clone()).unwrap_or_default());
+                offset: len_bytes.next_multiple_of(ALIGN),
+            };
+            len_bytes = piece.offset.saturating_add(piece.len_bytes);
+            pieces.push(piece);
+            sources.push(image.file.get(segment.bytes.clone()).unwrap_or_default());
         }
     }
-    let (count, len_bytes) = (pieces.len(), region.len() as u64);
+    let count = pieces.len();
     if let Some(last) = images.last()
         && (count > MAX_PIECES || len_bytes > u32::MAX.into())
     {
@@ -111,6 +114,11 @@ pub(super) fn lay_out(
     }
     if !errors.is_empty() {
         return Err(errors);
+    }
+    let mut region = Vec::new();
+    for (piece, bytes) in pieces.iter().zip(sources) {
+        region.resize(piece.offset as usize, 0);
+        region.extend(bytes);
     }
     let files = images.iter().map(|image| {
         // A file is read only if its length fits.
