@@ -50,8 +50,8 @@ install() {
 }
 
 if [ "$target" = libclang ]; then
-    [ -n "${LIBCLANG_PATH:-}" ] || ldconfig -p 2>/dev/null | grep -q 'libclang[-.]' ||
-        ls /usr/lib/llvm-*/lib/libclang*.so* >/dev/null 2>&1 ||
+    [ -n "${LIBCLANG_PATH:-}" ] || ldconfig -p 2>/dev/null | grep -qE 'libclang(-[0-9]+)?\.so' ||
+        ls /usr/lib/llvm-*/lib/libclang.so* /usr/lib/llvm-*/lib/libclang-[0-9]*.so* 2>/dev/null | grep -q . ||
         install "libclang, for the bindings of rust-sel4" libclang-dev
     exit 0
 fi
