@@ -6,9 +6,10 @@
 //! reads one slot for each record that its producer has written, and one more for each claim
 //! that turns out wrong: a number stored in a header costs no more than that.
 
+use crate::Cell;
 use crate::fault::RingFault;
 use crate::memory::{ConsumerPage, Payload, RingKind, RingMemory, Word, header_word};
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::Ordering;
 
 /// A record taken out of a ring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,10 +23,16 @@ pub struct Item {
 }
 
 /// Takes records out of a ring that a [`crate::BoundedProducer`] fills.
-pub struct Consumer<const SLOTS: usize, W: 'static = AtomicU64> {
+pub struct Consumer<const SLOTS: usize, W: 'static = Cell> {
     ring: &'static RingMemory<SLOTS, W>,
     page: &'static ConsumerPage<W>,
     kind: RingKind,
+    at: ReadPosition,
+}
+
+/// All that a [`Consumer`] knows: where whoever is started anew goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ReadPosition {
     tail: u64,
     /// The producer's position as last believed.
     head: u64,
@@ -36,6 +43,13 @@ pub struct Consumer<const SLOTS: usize, W: 'static = AtomicU64> {
     last_fault: Option<RingFault>,
 }
 
+impl ReadPosition {
+    /// How many records have been taken or skipped: the position that is read next.
+    pub fn taken(&self) -> u64 {
+        self.tail
+    }
+}
+
 impl<const SLOTS: usize, W: Word> Consumer<SLOTS, W> {
     /// Reads from `ring`, telling its producer through `page`, which nobody else can write.
     pub fn new(
@@ -43,37 +57,64 @@ impl<const SLOTS: usize, W: Word> Consumer<SLOTS, W> {
         page: &'static ConsumerPage<W>,
         kind: RingKind,
     ) -> Self {
+        Self::resume(ring, page, kind, ReadPosition::default())
+    }
+
+    /// Goes on where another, which is no more, was when it kept its position. Call
+    /// [`Self::publish`] before the producer is to see that.
+    pub fn resume(
+        ring: &'static RingMemory<SLOTS, W>,
+        page: &'static ConsumerPage<W>,
+        kind: RingKind,
+        at: ReadPosition,
+    ) -> Self {
         Self {
             ring,
             page,
             kind,
-            tail: 0,
-            head: 0,
-            sequence: 0,
-            waits_seen: 0,
-            lost: 0,
-            misbehaviour: 0,
-            last_fault: None,
+            at,
         }
     }
 
-    /// Takes the oldest record out.
+    /// Where this one is, to be kept.
+    #[inline(always)]
+    pub fn position(&self) -> &ReadPosition {
+        &self.at
+    }
+
+    /// Takes the oldest record out and gives its place back to the producer.
+    #[inline(always)]
+    pub fn pop(&mut self) -> Option<Item> {
+        let before = self.at.tail;
+        let item = self.take();
+        if self.at.tail != before {
+            self.publish();
+        }
+        item
+    }
+
+    /// Gives the places of all records that were taken back to the producer.
+    #[inline(always)]
+    pub fn publish(&self) {
+        self.page.tail.store(self.at.tail, Ordering::Release);
+    }
+
+    /// Takes the oldest record out; its place stays taken until [`Self::publish`].
     ///
     /// Where it should be and is not, the producer has lied about its head: all that it claimed
     /// is skipped unread, and counts once as its misbehaviour.
     #[inline(always)]
-    pub fn pop(&mut self) -> Option<Item> {
-        if self.tail == self.head && !self.refresh_head() {
+    pub fn take(&mut self) -> Option<Item> {
+        if self.at.tail == self.at.head && !self.refresh_head() {
             return None;
         }
-        match self.ring.read(self.tail) {
-            Some((sequence, payload)) if sequence > self.sequence => {
-                self.tail += 1;
-                self.page.tail.store(self.tail, Ordering::Release);
-                let lost_before = sequence - self.sequence - 1;
-                self.sequence = sequence;
+        match self.ring.read(self.at.tail) {
+            Some((sequence, payload)) if sequence > self.at.sequence => {
+                self.at.tail += 1;
+                let lost_before = sequence - self.at.sequence - 1;
+                self.at.sequence = sequence;
                 if lost_before != 0 {
-                    self.lost = self.lost.saturating_add(lost_before);
+                    self.at.lost = self.at.lost.saturating_add(lost_before);
                 }
                 Some(Item {
                     sequence,
@@ -91,24 +132,23 @@ impl<const SLOTS: usize, W: Word> Consumer<SLOTS, W> {
     /// Goes on behind all that was claimed. To stay would be to look at the same slot for ever.
     #[cold]
     fn reject_claim(&mut self) {
-        self.tail = self.head;
-        self.page.tail.store(self.tail, Ordering::Release);
+        self.at.tail = self.at.head;
         self.blame(RingFault::Slot);
     }
 
     fn blame(&mut self, fault: RingFault) {
-        self.misbehaviour = self.misbehaviour.saturating_add(1);
-        self.last_fault = Some(fault);
+        self.at.misbehaviour = self.at.misbehaviour.saturating_add(1);
+        self.at.last_fault = Some(fault);
     }
 
     #[cold]
     fn refresh_head(&mut self) -> bool {
         let claim = self.ring.header(header_word::HEAD).load(Ordering::Acquire);
-        if claim == self.head {
+        if claim == self.at.head {
             return false;
         }
         // The range check keeps `tail` and `head` at most one ring apart, so `pop` ends.
-        let possible = claim > self.tail && claim - self.tail <= SLOTS as u64;
+        let possible = claim > self.at.tail && claim - self.at.tail <= SLOTS as u64;
         if !possible {
             self.blame(RingFault::Position);
             return false;
@@ -117,19 +157,19 @@ impl<const SLOTS: usize, W: Word> Consumer<SLOTS, W> {
             self.blame(fault);
             return false;
         }
-        self.head = claim;
+        self.at.head = claim;
         true
     }
 
     /// Asks to be woken once `records` more (at least one) have been published, and says
     /// whether it is safe to sleep: `false` means they are here already.
     pub fn sleep_until(&mut self, records: u64) -> bool {
-        let wake_at = self.tail + records.max(1) - 1;
+        let wake_at = self.at.tail + records.max(1) - 1;
         self.page.wake_at.store(wake_at, Ordering::Relaxed);
         W::fence(Ordering::SeqCst);
         // What `pop` would not believe is no reason to stay awake; `pop` counts it.
         let head = self.ring.header(header_word::HEAD).load(Ordering::Relaxed);
-        head <= wake_at || head - self.tail > SLOTS as u64 || self.ring.check(self.kind).is_err()
+        head <= wake_at || head - self.at.tail > SLOTS as u64 || self.ring.check(self.kind).is_err()
     }
 
     /// Whether the producer has started to wait since this was last asked. It wants to be
@@ -140,27 +180,27 @@ impl<const SLOTS: usize, W: Word> Consumer<SLOTS, W> {
             .ring
             .header(header_word::WAITING)
             .load(Ordering::Relaxed);
-        core::mem::replace(&mut self.waits_seen, waits) != waits
+        core::mem::replace(&mut self.at.waits_seen, waits) != waits
     }
 
     /// Records lost so far, by the gaps in the sequence numbers.
     pub fn lost(&self) -> u64 {
-        self.lost
+        self.at.lost
     }
 
     /// Claims of the producer that cannot be.
     pub fn misbehaviour(&self) -> u64 {
-        self.misbehaviour
+        self.at.misbehaviour
     }
 
     /// What was wrong with the last of them.
     pub fn last_fault(&self) -> Option<RingFault> {
-        self.last_fault
+        self.at.last_fault
     }
 }
 
 /// Looks at a ring that an [`crate::OverwritingProducer`] fills, without its knowledge.
-pub struct Observer<const SLOTS: usize, W: 'static = AtomicU64> {
+pub struct Observer<const SLOTS: usize, W: 'static = Cell> {
     ring: &'static RingMemory<SLOTS, W>,
     position: u64,
 }

@@ -30,6 +30,11 @@
 //! that position, once. The other way round, a producer that has to wait raises `waiting`.
 //! Both are the store-then-look pattern, with a sequentially consistent fence between.
 //!
+//! Who may die and be started anew does not publish each record: it appends several
+//! ([`BoundedProducer::append`], [`Consumer::take`]), keeps the positions where they survive
+//! ([`WritePosition`], [`ReadPosition`]), and publishes then. Publishing twice is harmless, and what
+//! was appended and not kept is as if it had never been: it is written anew.
+//!
 //! The algorithm is generic over the [`Word`] that memory is made of: [`AtomicU64`] on a
 //! machine, a model checker's atomic in `tests/loom.rs`. Memory that a peer can write is
 //! only ever reached through atomics, so no reference promises that it stands still.
@@ -39,13 +44,21 @@
 mod consumer;
 mod fault;
 mod memory;
+#[cfg(feature = "mortal")]
+pub mod mortal;
 mod producer;
 
-pub use consumer::{Consumer, Item, Observation, Observer};
+/// What memory that components share is made of.
+#[cfg(not(feature = "mortal"))]
+pub type Cell = AtomicU64;
+#[cfg(feature = "mortal")]
+pub use mortal::Cell;
+
+pub use consumer::{Consumer, Item, Observation, Observer, ReadPosition};
 pub use core::sync::atomic::{AtomicU64, Ordering};
 pub use fault::RingFault;
 pub use memory::{
     ConsumerPage, Identity, LAYOUT_VERSION, MAGIC, PAYLOAD_WORDS, Payload, RingKind, RingMemory,
     SLOT_BYTES, SLOT_WORDS, Word, header_word,
 };
-pub use producer::{BoundedProducer, Full, OverwritingProducer, Wake};
+pub use producer::{BoundedProducer, Full, OverwritingProducer, Wake, WritePosition};

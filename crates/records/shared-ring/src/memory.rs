@@ -7,6 +7,7 @@
 //! Invariant: everything is a 64-bit atomic, little-endian as the machine is; a ring takes
 //! a page for its header and 64 bytes a slot.
 
+use crate::Cell;
 use crate::fault::RingFault;
 use core::sync::atomic::{AtomicU64, Ordering, fence};
 
@@ -114,22 +115,22 @@ struct Header<W>([W; header_word::COUNT]);
 
 /// A ring in memory that its producer alone writes. All zero is an empty ring.
 #[repr(C)]
-pub struct RingMemory<const SLOTS: usize, W = AtomicU64> {
+pub struct RingMemory<const SLOTS: usize, W = Cell> {
     header: Header<W>,
     slots: [[W; SLOT_WORDS]; SLOTS],
 }
 
-impl<const SLOTS: usize> RingMemory<SLOTS, AtomicU64> {
+impl<const SLOTS: usize> RingMemory<SLOTS, Cell> {
     /// Zeroed memory, for a `static` or a test. Memory of that state may also be mapped.
     pub const fn new() -> Self {
         Self {
-            header: Header([const { AtomicU64::new(0) }; header_word::COUNT]),
-            slots: [const { [const { AtomicU64::new(0) }; SLOT_WORDS] }; SLOTS],
+            header: Header([const { Cell::new(0) }; header_word::COUNT]),
+            slots: [const { [const { Cell::new(0) }; SLOT_WORDS] }; SLOTS],
         }
     }
 }
 
-impl<const SLOTS: usize> Default for RingMemory<SLOTS, AtomicU64> {
+impl<const SLOTS: usize> Default for RingMemory<SLOTS, Cell> {
     fn default() -> Self {
         Self::new()
     }
@@ -229,19 +230,19 @@ impl<const SLOTS: usize, W: Word> RingMemory<SLOTS, W> {
 /// What a consumer tells its producer, in a page that the consumer alone writes.
 #[repr(C, align(4096))]
 #[derive(Default)]
-pub struct ConsumerPage<W = AtomicU64> {
+pub struct ConsumerPage<W = Cell> {
     /// The position that is read next.
     pub(crate) tail: W,
     /// The position whose record shall wake the consumer.
     pub(crate) wake_at: W,
 }
 
-impl ConsumerPage<AtomicU64> {
+impl ConsumerPage<Cell> {
     /// A zeroed page: nothing read, wake at the first record.
     pub const fn new() -> Self {
         Self {
-            tail: AtomicU64::new(0),
-            wake_at: AtomicU64::new(0),
+            tail: Cell::new(0),
+            wake_at: Cell::new(0),
         }
     }
 }

@@ -4,8 +4,9 @@
 //! context. Invariant: the position and the sequence number live here, never in shared
 //! memory, so a peer can delay a producer but cannot make it write anywhere else.
 
+use crate::Cell;
 use crate::memory::{ConsumerPage, Identity, Payload, RingMemory, Word, header_word};
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::Ordering;
 
 /// Whether the consumer asked to be woken by what was published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,38 +25,42 @@ pub struct Full;
 /// What both producers share: the memory and the private indices.
 struct Writer<const SLOTS: usize, W: 'static> {
     ring: &'static RingMemory<SLOTS, W>,
+    at: WritePosition,
+}
+
+/// All that a producer knows of what it has written: where whoever is started anew goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct WritePosition {
     head: u64,
     sequence: u64,
     lost: u64,
+    /// Positions that the consumer claimed that cannot be.
+    misbehaviour: u64,
 }
 
 impl<const SLOTS: usize, W: Word> Writer<SLOTS, W> {
-    fn new(ring: &'static RingMemory<SLOTS, W>, identity: Identity) -> Self {
+    fn new(ring: &'static RingMemory<SLOTS, W>, identity: Identity, at: WritePosition) -> Self {
         ring.publish_identity(identity);
-        Self {
-            ring,
-            head: 0,
-            sequence: 0,
-            lost: 0,
-        }
+        Self { ring, at }
     }
 
     #[inline(always)]
-    fn publish(&mut self, payload: &Payload) {
-        self.sequence += 1;
-        self.ring.write(self.head, self.sequence, payload);
-        self.head += 1;
-        self.ring
-            .header(header_word::HEAD)
-            .store(self.head, Ordering::Release);
+    fn append(&mut self, payload: &Payload) {
+        self.at.sequence += 1;
+        self.ring.write(self.at.head, self.at.sequence, payload);
+        self.at.head += 1;
     }
 
     #[inline(always)]
-    fn set_lost(&mut self, lost: u64) {
-        self.lost = lost;
-        self.ring
-            .header(header_word::LOST)
-            .store(lost, Ordering::Relaxed);
+    fn publish_head(&self) {
+        let head = self.ring.header(header_word::HEAD);
+        head.store(self.at.head, Ordering::Release);
+    }
+
+    #[inline(always)]
+    fn publish_lost(&self) {
+        let lost = self.ring.header(header_word::LOST);
+        lost.store(self.at.lost, Ordering::Relaxed);
     }
 
     fn set_epoch(&self, epoch: u64) {
@@ -66,7 +71,7 @@ impl<const SLOTS: usize, W: Word> Writer<SLOTS, W> {
 }
 
 /// A producer that never overwrites what its consumer has not read.
-pub struct BoundedProducer<const SLOTS: usize, W: 'static = AtomicU64> {
+pub struct BoundedProducer<const SLOTS: usize, W: 'static = Cell> {
     writer: Writer<SLOTS, W>,
     peer: &'static ConsumerPage<W>,
     /// The consumer's position as last believed; never behind the truth that freed a slot.
@@ -74,7 +79,6 @@ pub struct BoundedProducer<const SLOTS: usize, W: 'static = AtomicU64> {
     /// Up to here the consumer's wish to be woken has been looked at.
     wake_checked: u64,
     waits: u64,
-    misbehaviour: u64,
 }
 
 impl<const SLOTS: usize, W: Word> BoundedProducer<SLOTS, W> {
@@ -84,14 +88,32 @@ impl<const SLOTS: usize, W: Word> BoundedProducer<SLOTS, W> {
         peer: &'static ConsumerPage<W>,
         identity: Identity,
     ) -> Self {
+        Self::resume(ring, peer, identity, WritePosition::default())
+    }
+
+    /// Goes on where another, which is no more, was when it kept its position. Call
+    /// [`Self::publish`] before the consumer is to see that, and notify it, whatever it asked for.
+    pub fn resume(
+        ring: &'static RingMemory<SLOTS, W>,
+        peer: &'static ConsumerPage<W>,
+        identity: Identity,
+        at: WritePosition,
+    ) -> Self {
         Self {
-            writer: Writer::new(ring, identity),
+            writer: Writer::new(ring, identity, at),
             peer,
-            tail: 0,
-            wake_checked: 0,
-            waits: 0,
-            misbehaviour: 0,
+            // What the consumer has read since is asked for when there seems to be no room.
+            tail: at.head.saturating_sub(SLOTS as u64),
+            wake_checked: at.head,
+            // The ring is this producer's own memory, so this is no claim.
+            waits: ring.header(header_word::WAITING).load(Ordering::Relaxed),
         }
+    }
+
+    /// Where this one is, to be kept.
+    #[inline(always)]
+    pub fn position(&self) -> &WritePosition {
+        &self.writer.at
     }
 
     /// Appends a record. Ask [`Self::take_wake`] before doing anything else for long.
@@ -101,26 +123,59 @@ impl<const SLOTS: usize, W: Word> BoundedProducer<SLOTS, W> {
     /// [`Full`] if the consumer has not made room; nothing is written or counted.
     #[inline(always)]
     pub fn push(&mut self, payload: &Payload) -> Result<(), Full> {
-        if !self.has_room() {
-            return Err(Full);
-        }
-        self.writer.publish(payload);
+        self.append(payload)?;
+        self.writer.publish_head();
         Ok(())
     }
 
-    /// Appends a record, or drops it, counts it, and leaves a gap in the sequence numbers.
+    /// As [`Self::push`], but the consumer sees nothing of it until [`Self::publish`].
+    ///
+    /// # Errors
+    ///
+    /// [`Full`] if the consumer has not made room; nothing is written or counted.
+    #[inline(always)]
+    pub fn append(&mut self, payload: &Payload) -> Result<(), Full> {
+        if !self.has_room() {
+            return Err(Full);
+        }
+        self.writer.append(payload);
+        Ok(())
+    }
+
+    /// Appends a record, or drops it, counts it, and leaves a gap in the sequence numbers. The
+    /// consumer sees nothing of it until [`Self::publish`].
+    ///
+    /// # Errors
+    ///
+    /// [`Full`] if it was dropped.
+    #[inline(always)]
+    pub fn append_or_lose(&mut self, payload: &Payload) -> Result<(), Full> {
+        let appended = self.append(payload);
+        if appended.is_err() {
+            self.writer.at.sequence += 1;
+            self.writer.at.lost += 1;
+        }
+        appended
+    }
+
+    /// As [`Self::append_or_lose`], and the consumer sees it.
     ///
     /// # Errors
     ///
     /// [`Full`] if it was dropped.
     #[inline(always)]
     pub fn push_or_lose(&mut self, payload: &Payload) -> Result<(), Full> {
-        let pushed = self.push(payload);
-        if pushed.is_err() {
-            self.writer.sequence += 1;
-            self.writer.set_lost(self.writer.lost + 1);
-        }
-        pushed
+        let appended = self.append_or_lose(payload);
+        self.publish();
+        appended
+    }
+
+    /// Shows the consumer all that was appended, and how much was lost. Ask [`Self::take_wake`]
+    /// before doing anything else for long.
+    #[inline(always)]
+    pub fn publish(&self) {
+        self.writer.publish_lost();
+        self.writer.publish_head();
     }
 
     /// Whether the consumer asked to be woken by one of the records published since this
@@ -129,27 +184,27 @@ impl<const SLOTS: usize, W: Word> BoundedProducer<SLOTS, W> {
     pub fn take_wake(&mut self) -> Wake {
         W::fence(Ordering::SeqCst);
         let wake_at = self.peer.wake_at.load(Ordering::Relaxed);
-        let published = self.writer.head - self.wake_checked;
+        let published = self.writer.at.head - self.wake_checked;
         let asked = wake_at.wrapping_sub(self.wake_checked) < published;
-        self.wake_checked = self.writer.head;
+        self.wake_checked = self.writer.at.head;
         if asked { Wake::Asked } else { Wake::NotAsked }
     }
 
     /// Whether a record would fit now.
     #[inline(always)]
     pub fn has_room(&mut self) -> bool {
-        self.writer.head - self.tail < SLOTS as u64 || self.refresh_tail()
+        self.writer.at.head - self.tail < SLOTS as u64 || self.refresh_tail()
     }
 
     #[cold]
     fn refresh_tail(&mut self) -> bool {
         let claim = self.peer.tail.load(Ordering::Acquire);
-        if (self.tail..=self.writer.head).contains(&claim) {
+        if (self.tail..=self.writer.at.head).contains(&claim) {
             self.tail = claim;
         } else {
-            self.misbehaviour += 1;
+            self.writer.at.misbehaviour += 1;
         }
-        self.writer.head - self.tail < SLOTS as u64
+        self.writer.at.head - self.tail < SLOTS as u64
     }
 
     /// Tells the consumer that this producer sleeps until it is notified.
@@ -167,17 +222,17 @@ impl<const SLOTS: usize, W: Word> BoundedProducer<SLOTS, W> {
 
     /// Records published since the start.
     pub fn published(&self) -> u64 {
-        self.writer.head
+        self.writer.at.head
     }
 
     /// Records dropped by [`Self::push_or_lose`] since the start.
     pub fn lost(&self) -> u64 {
-        self.writer.lost
+        self.writer.at.lost
     }
 
     /// Positions the consumer claimed that cannot be.
     pub fn misbehaviour(&self) -> u64 {
-        self.misbehaviour
+        self.writer.at.misbehaviour
     }
 
     /// Notes in the header how often the VM has been reset.
@@ -187,30 +242,61 @@ impl<const SLOTS: usize, W: Word> BoundedProducer<SLOTS, W> {
 }
 
 /// A producer that overwrites the oldest record when the ring is full.
-pub struct OverwritingProducer<const SLOTS: usize, W: 'static = AtomicU64> {
+pub struct OverwritingProducer<const SLOTS: usize, W: 'static = Cell> {
     writer: Writer<SLOTS, W>,
 }
 
 impl<const SLOTS: usize, W: Word> OverwritingProducer<SLOTS, W> {
     /// Sets the ring up in zeroed memory that nobody else can write.
     pub fn new(ring: &'static RingMemory<SLOTS, W>, identity: Identity) -> Self {
+        Self::resume(ring, identity, WritePosition::default())
+    }
+
+    /// Goes on where another, which is no more, was when it kept its position.
+    pub fn resume(
+        ring: &'static RingMemory<SLOTS, W>,
+        identity: Identity,
+        at: WritePosition,
+    ) -> Self {
         Self {
-            writer: Writer::new(ring, identity),
+            writer: Writer::new(ring, identity, at),
         }
+    }
+
+    /// Where this one is, to be kept.
+    #[inline(always)]
+    pub fn position(&self) -> &WritePosition {
+        &self.writer.at
     }
 
     /// Appends a record, over the oldest one if need be.
     #[inline(always)]
     pub fn push(&mut self, payload: &Payload) {
-        self.writer.publish(payload);
-        if self.writer.head > SLOTS as u64 {
-            self.writer.set_lost(self.writer.head - SLOTS as u64);
+        self.append(payload);
+        self.writer.publish_head();
+        if self.writer.at.lost != 0 {
+            self.writer.publish_lost();
         }
+    }
+
+    /// As [`Self::push`], but nobody sees anything of it until [`Self::publish`], except that the
+    /// record that it goes over is gone.
+    #[inline(always)]
+    pub fn append(&mut self, payload: &Payload) {
+        self.writer.append(payload);
+        self.writer.at.lost = self.writer.at.head.saturating_sub(SLOTS as u64);
+    }
+
+    /// Shows all that was appended, and how much was overwritten.
+    #[inline(always)]
+    pub fn publish(&self) {
+        self.writer.publish_lost();
+        self.writer.publish_head();
     }
 
     /// Records overwritten since the start.
     pub fn lost(&self) -> u64 {
-        self.writer.lost
+        self.writer.at.lost
     }
 
     /// Notes in the header how often the VM has been reset.

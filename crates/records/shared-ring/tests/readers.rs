@@ -5,7 +5,7 @@
 //! A log ring's writer reads one word of its reader's page, at most once for each record.
 
 use shared_ring::{
-    AtomicU64, BoundedProducer, ConsumerPage, Full, Identity, Observation, Observer, Ordering,
+    BoundedProducer, ConsumerPage, Full, Identity, Observation, Observer, Ordering,
     OverwritingProducer, RingKind, RingMemory, Wake, Word,
 };
 use std::cell::RefCell;
@@ -152,7 +152,7 @@ fn a_reader_that_lies_cannot_make_the_writer_wake_it_twice_for_a_record() {
 #[test]
 fn a_slow_reader_loses_records_and_counts_them_while_the_writer_goes_on() {
     const RECORDS: u64 = 300_000;
-    let ring: &RingMemory<64, AtomicU64> = leak(RingMemory::new());
+    let ring: &RingMemory<64> = leak(RingMemory::new());
     let finished = leak(AtomicBool::new(false));
     let mut producer = OverwritingProducer::new(ring, IDENTITY);
     let reader = thread::spawn(move || {

@@ -5,7 +5,8 @@
 //! the other, and so that it is the commit point from which a restarted trace component
 //! goes on.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::Ordering;
+use shared_ring::Cell;
 
 /// Devices that one VM may have.
 pub const MAX_DEVICES: usize = 32;
@@ -31,16 +32,16 @@ impl DeviceState {
 #[repr(C, align(4096))]
 #[derive(Default)]
 pub struct StatePage {
-    heartbeat: AtomicU64,
-    devices: [AtomicU64; MAX_DEVICES],
+    heartbeat: Cell,
+    devices: [Cell; MAX_DEVICES],
 }
 
 impl StatePage {
     /// A zeroed page.
     pub const fn new() -> Self {
         Self {
-            heartbeat: AtomicU64::new(0),
-            devices: [const { AtomicU64::new(0) }; MAX_DEVICES],
+            heartbeat: Cell::new(0),
+            devices: [const { Cell::new(0) }; MAX_DEVICES],
         }
     }
 
