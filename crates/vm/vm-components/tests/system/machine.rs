@@ -4,12 +4,16 @@
 //! Invariant: signals are delivered when a component has returned, never within it, and time passes
 //! only in [`System::pass`].
 
-use crate::fixtures::{LOC, PC, Screen, VmMemory, compiled, contents, only, piece, trace_device};
+use crate::fixtures::{
+    LOC, PC, Screen, VmMemory, compiled, contents, leak_mut, only, piece, trace_device,
+};
 use crate::platform::Platform;
 use guest_access::{Direction, GuestPhysAddr};
 use shared_ring::{Observation, Observer};
 use trace_records::{Entry, Kind, Record, TRACE_SLOTS};
-use vm_components::{A64, Channel, Clock, Console, Exit, GuestException, Trace, Vmm, channel};
+use vm_components::{
+    A64, Channel, Clock, Console, Exit, GuestException, KeptVmm, Trace, Vmm, channel,
+};
 use vm_config::{Contents, Device, DeviceKind, Unsupported, VmConfig};
 
 pub const HZ: u64 = 1_000_000;
@@ -91,7 +95,14 @@ impl System {
         Self {
             trace: Trace::init([(memory.trace_port(), config)], CLOCK, START),
             console: Console::init([(memory.console_port(), config)], None, CLOCK),
-            vmm: Vmm::init(config, images, memory.vmm_ports(), CLOCK, &mut platform),
+            vmm: Vmm::init(
+                config,
+                images,
+                memory.vmm_ports(),
+                leak_mut(KeptVmm::new()),
+                CLOCK,
+                &mut platform,
+            ),
             platform,
             screen: Screen::default(),
             trace_ring: memory.trace_observer(),
