@@ -36,6 +36,10 @@ pub trait Host {
     /// Signals the component at the other end of `channel`. It runs later, or at once if it
     /// has a higher priority and the platform can preempt.
     fn notify(&mut self, channel: Channel);
+
+    /// The work of the VM with this number begins, or is over. Whoever watches over the component
+    /// charges its death to that VM meanwhile.
+    fn under_way(&mut self, _vm: Option<u8>) {}
 }
 
 /// Whether a vCPU runs between two events.
