@@ -56,3 +56,14 @@ macro_rules! optional_region {
         region.map(|region| unsafe { region.as_ref() })
     }};
 }
+
+#[macro_export]
+macro_rules! kept_region {
+    ($symbol:ident: $type:ty) => {{
+        let region: ::core::ptr::NonNull<$type> =
+            ::sel4_microkit::memory_region_symbol!($symbol: *mut $type);
+        let region = region.as_ptr();
+        // SAFETY: temp
+        unsafe { &mut *region }
+    }};
+}
