@@ -7,7 +7,7 @@
 //! a gap in the records' numbers.
 
 use crate::{Content, Encoder, IDENTITY_EVERY, WireFrame};
-use shared_ring::{AtomicU64, Observation, Observer, RingMemory, Word};
+use shared_ring::{Cell, Observation, Observer, RingMemory, Word};
 
 /// How often one call looks for a record that is not overwritten meanwhile.
 const MAX_LOOKS: u32 = 4;
@@ -26,7 +26,7 @@ pub struct RingIdentity {
 }
 
 /// Sends one ring.
-pub struct RingSender<const SLOTS: usize, W: 'static = AtomicU64> {
+pub struct RingSender<const SLOTS: usize, W: 'static = Cell> {
     observer: Observer<SLOTS, W>,
     identity: RingIdentity,
     /// Records until the identity is sent again.
