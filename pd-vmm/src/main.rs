@@ -15,14 +15,17 @@ mod arch;
 mod guest_ram;
 
 use arch::{Event, Instructions, VirtualMachine};
-use pd_runtime::{ConfigurationRegion, clock, configuration, leave_word_on_panic, life, region};
-use sel4_microkit::{Handler, Infallible, Never, panicking, protection_domain, var};
+use pd_runtime::{
+    ConfigurationRegion, Part, begin_life, clock, configuration, kept_region, life, region,
+};
+use sel4_microkit::{Handler, Infallible, Never, protection_domain, var};
 use vm_components::{Vmm, VmmPorts};
 use vm_config::VmConfig;
 
 #[protection_domain]
 fn init() -> VmmDomain {
-    panicking::set_hook(&|info| leave_word_on_panic(info));
+    begin_life();
+    let _kept = kept_region!(Part::Vmm(0) => u64);
     let config = configuration(region!(config: ConfigurationRegion));
     let mut machine = VirtualMachine::new(&config);
     let ports = VmmPorts {
@@ -69,7 +72,6 @@ impl Handler for VmmDomain {
                 Event::Exit(exit) if answers.answer(exit, &mut self.machine) => {}
                 Event::Exit(exit) => arch::answer(&mut self.vmm, exit, &mut self.machine),
                 Event::Notified(channels) => {
-                    life().beat();
                     self.vmm.notified(channels, &mut self.machine);
                     if let Some(reason) = self.vmm.unheard_end() {
                         life().set_ended(0, reason);

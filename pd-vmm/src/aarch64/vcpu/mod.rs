@@ -18,6 +18,7 @@ mod machine;
 use super::registers::{COUNT, PC};
 use crate::guest_ram::GuestRam;
 use guest_access::GuestPhysAddr;
+use pd_runtime::life;
 use sel4::sys::{invocation_label, seL4_Fault_tag};
 use sel4::{MessageInfoBuilder, VCpuReg, Word, cap};
 use vm_components::{ChannelSet, Exit, channel};
@@ -71,11 +72,12 @@ impl VirtualMachine {
         }
     }
 
-    /// Waits for the next event.
+    /// Waits for the next event. Each is a sign of life.
     #[inline(always)]
     pub fn next_event(&mut self) -> Event {
         loop {
             let received = INPUT.recv_with_mrs(REPLY);
+            life().beat();
             let badge = received.badge;
             if badge & FAULT_BADGE == 0 {
                 let channels = ChannelSet::from_bits(badge);

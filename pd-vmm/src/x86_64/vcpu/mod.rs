@@ -32,6 +32,7 @@ use super::vmcs::{VCPU, read_vmcs, require, write_vmcs};
 use crate::guest_ram::GuestRam;
 use core::cell::Cell;
 use guest_access::GuestPhysAddr;
+use pd_runtime::life;
 use sel4::{Word, cap};
 use start::{CODE_64, LONG_MODE, RFLAGS_FIXED};
 use vm_components::{ChannelSet, X86Exit, X86ExitReason, X86Machine};
@@ -119,10 +120,12 @@ impl VirtualMachine {
         }
     }
 
-    /// Runs the guest, if it is to run, until the next event.
+    /// Runs the guest, if it is to run, until the next event. Each exit is a sign of life, and the
+    /// preemption timer sees to it that there are some.
     #[inline(always)]
     pub fn next_event(&mut self) -> Event {
         loop {
+            life().beat();
             if !self.runs {
                 let received = self.time.pause(|| INPUT.recv_with_mrs(REPLY));
                 return self.notified(received.badge);
