@@ -14,6 +14,7 @@ use trace_records::{Misbehaviour, Misdeed, RingFate};
 pub const MOST_MISDEEDS: u64 = 1000;
 
 /// See the file's header.
+#[derive(Clone, Copy)]
 pub(crate) struct Conduct {
     /// After so many its ring is closed.
     most: u64,
