@@ -9,8 +9,8 @@ use crate::hands::UnikernelHands;
 use attacks::{Between, By, TakenOver, TakenOverVmm};
 use core::ops::{Deref, DerefMut};
 use vm_components::{
-    ChannelSet, Clock, ConsolePort, Host, KeptConsole, Output, SystemPort, TracePort, Verdict,
-    VmmPorts,
+    ChannelSet, Clock, ConsolePort, Host, KeptConsole, KeptVmm, Output, SystemPort, TracePort,
+    Verdict, VmmPorts,
 };
 use vm_config::VmConfig;
 
@@ -29,6 +29,7 @@ impl Vmm {
         config: VmConfig<'static>,
         image: &'static [u8],
         mut ports: VmmPorts,
+        kept: &'static mut KeptVmm<InstructionSet>,
         clock: Clock,
         machine: &mut VmmHost<'_>,
     ) -> Self {
@@ -38,7 +39,7 @@ impl Vmm {
             TakenOverVmm::new(config.cmdline(), &BETWEEN, &mut UnikernelHands(machine))
         });
         Self {
-            honest: vm_components::Vmm::init(config, image, ports, clock, machine),
+            honest: vm_components::Vmm::init(config, image, ports, kept, clock, machine),
             taken_over,
         }
     }

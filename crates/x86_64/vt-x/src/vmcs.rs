@@ -22,6 +22,8 @@ impl Field {
     pub const PIN_BASED_CONTROLS: Self = Self(0x4000);
     /// Primary processor-based execution controls.
     pub const PRIMARY_CONTROLS: Self = Self(0x4002);
+    /// RIP.
+    pub const GUEST_RIP: Self = Self(0x681e);
     /// Exceptions that leave the guest, a bit for each vector.
     pub const EXCEPTION_BITMAP: Self = Self(0x4004);
     /// VM-entry controls.
@@ -186,6 +188,8 @@ pub const PIN_PREEMPTION_TIMER: u64 = 1 << 6;
 
 /// Primary processor-based controls.
 pub mod primary {
+    /// The guest's counter is TSC_OFFSET ahead of the machine's, by nothing if nobody sets that.
+    pub const TSC_OFFSETTING: u64 = 1 << 3;
     /// HLT leaves the guest.
     pub const HLT: u64 = 1 << 7;
     /// MWAIT.

@@ -47,6 +47,7 @@ impl Vmm<Isa> {
         config: VmConfig<'static>,
         image: &'static [u8],
         mut ports: VmmPorts,
+        kept: &'static mut KeptVmm<Isa>,
         clock: Clock,
         machine: &mut M,
     ) -> Self {
@@ -56,7 +57,7 @@ impl Vmm<Isa> {
         let mut hands = DomainHands::new(Domain::Vmm, machine);
         let taken_over = TakenOverVmm::new(config.cmdline(), &BETWEEN, &mut hands);
         Self {
-            honest: vm_components::Vmm::init(config, image, ports, clock, machine),
+            honest: vm_components::Vmm::init(config, image, ports, kept, clock, machine),
             taken_over,
             isa: PhantomData,
         }

@@ -12,7 +12,7 @@ use guest_access::{Direction, GuestPhysAddr};
 use shared_ring::{Observation, Observer};
 use trace_records::{Entry, Kind, Record, TRACE_SLOTS};
 use vm_components::{
-    A64, Channel, Clock, Console, Exit, GuestException, KeptConsole, Trace, Vmm, channel,
+    A64, Channel, Clock, Console, Exit, GuestException, KeptConsole, KeptVmm, Trace, Vmm, channel,
 };
 use vm_config::{Contents, Device, DeviceKind, Unsupported, VmConfig};
 
@@ -100,7 +100,14 @@ impl System {
                 leak_mut(KeptConsole::new()),
                 CLOCK,
             ),
-            vmm: Vmm::init(config, images, memory.vmm_ports(), CLOCK, &mut platform),
+            vmm: Vmm::init(
+                config,
+                images,
+                memory.vmm_ports(),
+                leak_mut(KeptVmm::new()),
+                CLOCK,
+                &mut platform,
+            ),
             platform,
             screen: Screen::default(),
             trace_ring: memory.trace_observer(),
