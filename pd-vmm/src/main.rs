@@ -16,17 +16,17 @@ mod guest_ram;
 
 use arch::{Event, Instructions, KeptVcpu, VirtualMachine};
 use pd_runtime::{
-    ConfigurationRegion, clock, configuration, kept_region, leave_word_on_panic, life, region,
+    ConfigurationRegion, Part, begin_life, clock, configuration, kept_region, life, region,
 };
-use sel4_microkit::{Handler, Infallible, Never, panicking, protection_domain, var};
+use sel4_microkit::{Handler, Infallible, Never, protection_domain, var};
 use vm_components::{KeptVmm, Vmm, VmmPorts};
 use vm_config::VmConfig;
 
 #[protection_domain]
 fn init() -> VmmDomain {
-    panicking::set_hook(&|info| leave_word_on_panic(info));
+    begin_life();
     let config = configuration(region!(config: ConfigurationRegion));
-    let KeptDomain { vmm, vcpu } = kept_region!(kept: KeptDomain);
+    let KeptDomain { vmm, vcpu } = kept_region!(Part::Vmm(0) => KeptDomain);
     let mut machine = VirtualMachine::new(&config, vcpu);
     let ports = VmmPorts {
         access: region!(access_ring: _),
@@ -82,7 +82,6 @@ impl Handler for VmmDomain {
                 Event::Exit(exit) if answers.answer(exit, &mut self.machine) => {}
                 Event::Exit(exit) => arch::answer(&mut self.vmm, exit, &mut self.machine),
                 Event::Notified(channels) => {
-                    life().beat();
                     self.vmm.notified(channels, &mut self.machine);
                     if let Some(reason) = self.vmm.unheard_end() {
                         life().set_ended(0, reason);

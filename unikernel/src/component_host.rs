@@ -272,7 +272,7 @@ impl ComponentHost {
             .iter()
             .map(|config| (rings::console(config.vm()), *config));
         Self {
-            trace: Trace::init(traced, clock, clock.start_ticks),
+            trace: Trace::init(traced, rings::kept_trace(), clock, clock.start_ticks),
             console: Console::init(printed, None, rings::kept_console(), clock),
             vmm,
             platform: Platform {

@@ -9,7 +9,7 @@ use crate::arch::InstructionSet;
 use hermit_sync::ExclusiveCell;
 use shared_ring::{ConsumerPage, RingMemory};
 use trace_records::{ACCESS_SLOTS, CONSOLE_SLOTS, LOG_SLOTS, StatePage, TRACE_SLOTS};
-use vm_components::{ConsolePort, KeptConsole, KeptVmm, MAX_VMS, TracePort, VmmPorts};
+use vm_components::{ConsolePort, KeptConsole, KeptTrace, KeptVmm, MAX_VMS, TracePort, VmmPorts};
 
 /// All that connects one VM with the components.
 struct Regions {
@@ -35,6 +35,21 @@ static REGIONS: [Regions; MAX_VMS] = [const {
         console_reader: ConsumerPage::new(),
     }
 }; MAX_VMS];
+
+/// What the trace component would leave to the next; here none comes back.
+static KEPT_TRACE: ExclusiveCell<KeptTrace> = ExclusiveCell::new(KeptTrace::new());
+
+/// What the trace component keeps. Given once.
+///
+/// # Panics
+///
+/// If it is asked for again.
+pub fn kept_trace() -> &'static mut KeptTrace {
+    let Some(kept) = KEPT_TRACE.take() else {
+        unreachable!("there is one trace component");
+    };
+    kept
+}
 
 /// What the console would leave to the next; here none comes back.
 static KEPT_CONSOLE: ExclusiveCell<KeptConsole> = ExclusiveCell::new(KeptConsole::new());

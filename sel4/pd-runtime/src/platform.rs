@@ -3,7 +3,7 @@
 //! Used on every hop of an access. Invariant: a component's channel number is the
 //! Microkit's, so this only changes types.
 
-use crate::Counter;
+use crate::{Counter, life};
 use vm_components::{Channel, ChannelSet, Clock, Host};
 use vm_config::{REGION_LEN_BYTES, VmConfig};
 
@@ -16,18 +16,25 @@ pub fn clock() -> Clock {
     }
 }
 
-/// A platform that can signal the channels of this protection domain.
+/// A platform that can signal the channels of this protection domain. Asking it for the time is a
+/// sign of life: components do at least once in each turn of a VM, so a flood that keeps them at work
+/// for long is no silence.
 pub struct Signals;
 
 impl Host for Signals {
     #[inline(always)]
     fn now(&mut self) -> u64 {
+        life().beat();
         Counter::now()
     }
 
     #[inline(always)]
     fn notify(&mut self, channel: Channel) {
         sel4_microkit::Channel::new(usize::from(channel.0)).notify();
+    }
+
+    fn under_way(&mut self, vm: Option<u8>) {
+        life().set_under_way(vm);
     }
 }
 

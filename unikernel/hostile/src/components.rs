@@ -9,8 +9,8 @@ use crate::hands::UnikernelHands;
 use attacks::{Between, By, TakenOver, TakenOverVmm};
 use core::ops::{Deref, DerefMut};
 use vm_components::{
-    ChannelSet, Clock, ConsolePort, Host, KeptConsole, KeptVmm, Output, SystemPort, TracePort,
-    Verdict, VmmPorts,
+    ChannelSet, Clock, ConsolePort, Host, KeptConsole, KeptTrace, KeptVmm, Output, SystemPort,
+    TracePort, Verdict, VmmPorts,
 };
 use vm_config::VmConfig;
 
@@ -78,6 +78,7 @@ impl Trace {
     #[inline(never)]
     pub fn init(
         vms: impl IntoIterator<Item = (TracePort, VmConfig<'static>)>,
+        kept: &'static mut KeptTrace,
         clock: Clock,
         now: u64,
     ) -> Self {
@@ -87,7 +88,7 @@ impl Trace {
                 command_line = config.cmdline();
             }
         });
-        let honest = vm_components::Trace::init(vms, clock, now);
+        let honest = vm_components::Trace::init(vms, kept, clock, now);
         Self {
             honest,
             taken_over: TakenOver::new(By::Trace, command_line),

@@ -25,6 +25,7 @@ const _: () = assert!(trace_records::MAX_VMS == vm_config::MAX_VMS);
 
 mod aarch64;
 pub mod channel;
+mod charge;
 mod conduct;
 mod console;
 mod host;
@@ -43,7 +44,7 @@ pub use conduct::MOST_MISDEEDS;
 pub use console::{Console, ConsolePort, KeptConsole, Output, SystemPort, log_lines};
 pub use host::{Clock, Host, Machine, Outcome, VcpuIs};
 pub use mapped_ram::{MappedRam, MappedRange};
-pub use trace::{Trace, TracePort};
+pub use trace::{KeptTrace, Trace, TracePort};
 pub use trace_records::{MAX_VMS, Verdict};
 pub use vmm::image::ImageError;
 pub use vmm::{KeptVmm, Vmm, VmmPorts};

@@ -24,6 +24,7 @@ mod machine;
 use super::registers::{COUNT, PC};
 use crate::guest_ram::GuestRam;
 use guest_access::GuestPhysAddr;
+use pd_runtime::life;
 use sel4::sys::{invocation_label, seL4_Fault_tag};
 use sel4::{MessageInfoBuilder, VCpuReg, Word, cap};
 use shared_ring::{Cell, Ordering};
@@ -106,12 +107,13 @@ impl VirtualMachine {
         }
     }
 
-    /// Waits for the next event.
+    /// Waits for the next event. Each is a sign of life.
     #[inline(always)]
     pub fn next_event(&mut self) -> Event {
         loop {
             self.take_effect();
             let received = INPUT.recv_with_mrs(REPLY);
+            life().beat();
             let badge = received.badge;
             if badge & FAULT_BADGE == 0 {
                 let channels = ChannelSet::from_bits(badge);

@@ -38,6 +38,7 @@ use crate::guest_ram::GuestRam;
 use core::cell::Cell;
 use guest_access::GuestPhysAddr;
 use kept::Kept;
+use pd_runtime::life;
 use sel4::{Word, cap};
 use shared_ring::{Cell as Atomic, Ordering};
 use start::{CODE_64, LONG_MODE, RFLAGS_FIXED};
@@ -155,10 +156,12 @@ impl VirtualMachine {
         }
     }
 
-    /// Runs the guest, if it is to run, until the next event.
+    /// Runs the guest, if it is to run, until the next event. Each exit is a sign of life, and the
+    /// preemption timer sees to it that there are some.
     #[inline(always)]
     pub fn next_event(&mut self) -> Event {
         loop {
+            life().beat();
             if !self.runs {
                 self.kept.held.commit(&self.kept.registers);
                 let received = self.time.pause(|| INPUT.recv_with_mrs(REPLY));

@@ -96,6 +96,7 @@ impl Trace {
     #[inline(never)]
     pub fn init(
         vms: impl IntoIterator<Item = (TracePort, VmConfig<'static>)>,
+        kept: &'static mut KeptTrace,
         clock: Clock,
         now: u64,
     ) -> Self {
@@ -106,7 +107,7 @@ impl Trace {
                 command_line = config.cmdline();
             }
         });
-        let honest = vm_components::Trace::init(vms, clock, now);
+        let honest = vm_components::Trace::init(vms, kept, clock, now);
         Self {
             honest,
             taken_over: TakenOver::new(By::Trace, command_line),

@@ -12,7 +12,8 @@ use guest_access::{Direction, GuestPhysAddr};
 use shared_ring::{Observation, Observer};
 use trace_records::{Entry, Kind, Record, TRACE_SLOTS};
 use vm_components::{
-    A64, Channel, Clock, Console, Exit, GuestException, KeptConsole, KeptVmm, Trace, Vmm, channel,
+    A64, Channel, Clock, Console, Exit, GuestException, KeptConsole, KeptTrace, KeptVmm, Trace,
+    Vmm, channel,
 };
 use vm_config::{Contents, Device, DeviceKind, Unsupported, VmConfig};
 
@@ -93,7 +94,12 @@ impl System {
         let memory = VmMemory::new();
         let mut platform = Platform::at(START);
         Self {
-            trace: Trace::init([(memory.trace_port(), config)], CLOCK, START),
+            trace: Trace::init(
+                [(memory.trace_port(), config)],
+                leak_mut(KeptTrace::new()),
+                CLOCK,
+                START,
+            ),
             console: Console::init(
                 [(memory.console_port(), config)],
                 None,

@@ -9,7 +9,9 @@ use crate::platform::{Platform, RAM_BYTES};
 use guest_access::{Direction, GuestPhysAddr};
 use shared_ring::{Consumer, Observation, Observer};
 use trace_records::{CONSOLE_SLOTS, Entry, Kind, LOG_SLOTS, Record, TRACE_SLOTS};
-use vm_components::{Clock, KeptVmm, Machine, Trace, Vmm, X86, X86Exit, X86ExitReason, channel};
+use vm_components::{
+    Clock, KeptTrace, KeptVmm, Machine, Trace, Vmm, X86, X86Exit, X86ExitReason, channel,
+};
 use vm_config::{Contents, Device, DeviceKind, RamRange, Unsupported, VmConfig};
 
 pub const CLOCK: Clock = Clock {
@@ -75,7 +77,12 @@ impl<const SEES_CODE_SEGMENT: bool> System<SEES_CODE_SEGMENT> {
         let memory = VmMemory::new();
         let mut platform = Platform::at(CLOCK.start_ticks);
         Self {
-            trace: Trace::init([(memory.trace_port(), config)], CLOCK, CLOCK.start_ticks),
+            trace: Trace::init(
+                [(memory.trace_port(), config)],
+                leak_mut(KeptTrace::new()),
+                CLOCK,
+                CLOCK.start_ticks,
+            ),
             vmm: Vmm::init(
                 config,
                 &CODE,
