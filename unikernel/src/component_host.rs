@@ -273,7 +273,7 @@ impl ComponentHost {
             .map(|config| (rings::console(config.vm()), *config));
         Self {
             trace: Trace::init(traced, rings::kept_trace(), clock, clock.start_ticks),
-            console: Console::init(printed, None, clock),
+            console: Console::init(printed, None, rings::kept_console(), clock),
             vmm,
             platform: Platform {
                 vm,

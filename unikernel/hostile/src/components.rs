@@ -9,8 +9,8 @@ use crate::hands::UnikernelHands;
 use attacks::{Between, By, TakenOver, TakenOverVmm};
 use core::ops::{Deref, DerefMut};
 use vm_components::{
-    ChannelSet, Clock, ConsolePort, Host, KeptTrace, KeptVmm, Output, SystemPort, TracePort,
-    Verdict, VmmPorts,
+    ChannelSet, Clock, ConsolePort, Host, KeptConsole, KeptTrace, KeptVmm, Output, SystemPort,
+    TracePort, Verdict, VmmPorts,
 };
 use vm_config::VmConfig;
 
@@ -119,6 +119,7 @@ impl Console {
     pub fn init(
         vms: impl IntoIterator<Item = (ConsolePort, VmConfig<'static>)>,
         system: Option<SystemPort>,
+        kept: &'static mut KeptConsole,
         clock: Clock,
     ) -> Self {
         let mut command_line = "";
@@ -127,7 +128,7 @@ impl Console {
                 command_line = config.cmdline();
             }
         });
-        let honest = vm_components::Console::init(vms, system, clock);
+        let honest = vm_components::Console::init(vms, system, kept, clock);
         Self {
             honest,
             taken_over: TakenOver::new(By::Console, command_line),

@@ -34,14 +34,40 @@ pub struct RingSender<const SLOTS: usize, W: 'static = Cell> {
     lost: u64,
 }
 
+/// All that a [`RingSender`] knows: where whoever is started anew goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SendPosition {
+    observed: u64,
+    until_identity: u32,
+    lost: u64,
+}
+
 impl<const SLOTS: usize, W: Word> RingSender<SLOTS, W> {
     /// Starts at the oldest record of `ring`.
     pub fn new(ring: &'static RingMemory<SLOTS, W>, identity: RingIdentity) -> Self {
+        Self::resume(ring, identity, SendPosition::default())
+    }
+
+    /// Goes on where another, which is no more, was when it kept its position.
+    pub fn resume(
+        ring: &'static RingMemory<SLOTS, W>,
+        identity: RingIdentity,
+        at: SendPosition,
+    ) -> Self {
         Self {
-            observer: Observer::new(ring),
+            observer: Observer::resume(ring, at.observed),
             identity,
-            until_identity: 0,
-            lost: 0,
+            until_identity: at.until_identity,
+            lost: at.lost,
+        }
+    }
+
+    /// Where this one is, to be kept.
+    pub fn position(&self) -> SendPosition {
+        SendPosition {
+            observed: self.observer.position(),
+            until_identity: self.until_identity,
+            lost: self.lost,
         }
     }
 

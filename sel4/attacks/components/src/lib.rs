@@ -142,6 +142,7 @@ impl Console {
     pub fn init(
         vms: impl IntoIterator<Item = (ConsolePort, VmConfig<'static>)>,
         system: Option<SystemPort>,
+        kept: &'static mut KeptConsole,
         clock: Clock,
     ) -> Self {
         HZ.store(clock.hz, Ordering::Relaxed);
@@ -151,7 +152,7 @@ impl Console {
                 command_line = config.cmdline();
             }
         });
-        let honest = vm_components::Console::init(vms, system, clock);
+        let honest = vm_components::Console::init(vms, system, kept, clock);
         Self {
             honest,
             taken_over: TakenOver::new(By::Console, command_line),

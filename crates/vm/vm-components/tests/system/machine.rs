@@ -12,7 +12,8 @@ use guest_access::{Direction, GuestPhysAddr};
 use shared_ring::{Observation, Observer};
 use trace_records::{Entry, Kind, Record, TRACE_SLOTS};
 use vm_components::{
-    A64, Channel, Clock, Console, Exit, GuestException, KeptTrace, KeptVmm, Trace, Vmm, channel,
+    A64, Channel, Clock, Console, Exit, GuestException, KeptConsole, KeptTrace, KeptVmm, Trace,
+    Vmm, channel,
 };
 use vm_config::{Contents, Device, DeviceKind, Unsupported, VmConfig};
 
@@ -99,7 +100,12 @@ impl System {
                 CLOCK,
                 START,
             ),
-            console: Console::init([(memory.console_port(), config)], None, CLOCK),
+            console: Console::init(
+                [(memory.console_port(), config)],
+                None,
+                leak_mut(KeptConsole::new()),
+                CLOCK,
+            ),
             vmm: Vmm::init(
                 config,
                 images,
