@@ -62,9 +62,6 @@ struct KeptDomain {
     vcpu: KeptVcpu,
 }
 
-// As large as system.xml makes the region.
-const _: () = assert!(size_of::<KeptDomain>() <= 0x4000);
-
 struct VmmDomain {
     vmm: Vmm<Instructions>,
     machine: VirtualMachine,

@@ -22,8 +22,6 @@ impl Field {
     pub const PIN_BASED_CONTROLS: Self = Self(0x4000);
     /// Primary processor-based execution controls.
     pub const PRIMARY_CONTROLS: Self = Self(0x4002);
-    /// RIP.
-    pub const GUEST_RIP: Self = Self(0x681e);
     /// Exceptions that leave the guest, a bit for each vector.
     pub const EXCEPTION_BITMAP: Self = Self(0x4004);
     /// VM-entry controls.
@@ -70,6 +68,8 @@ impl Field {
     pub const GUEST_DR7: Self = Self(0x681a);
     /// RSP of the guest.
     pub const GUEST_RSP: Self = Self(0x681c);
+    /// RIP.
+    pub const GUEST_RIP: Self = Self(0x681e);
     /// RFLAGS of the guest.
     pub const GUEST_RFLAGS: Self = Self(0x6820);
     /// Debug exceptions that are due.

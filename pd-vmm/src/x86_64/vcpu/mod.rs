@@ -41,7 +41,7 @@ use kept::Kept;
 use pd_runtime::life;
 use sel4::{Word, cap};
 use shared_ring::{Cell as Atomic, Ordering};
-use start::{CODE_64, LONG_MODE, RFLAGS_FIXED};
+use start::{CODE_64, LONG_MODE};
 use vm_components::{ChannelSet, Outcome, VcpuIs, X86Exit, X86ExitReason, X86Machine};
 use vm_config::VmConfig;
 use vt_x::vmcs::{Field, INTERRUPT_SHADOW, entry, primary};
@@ -110,13 +110,13 @@ pub struct KeptVcpu {
     /// As the guest reads them.
     control: Kept<ControlRegisters>,
     /// The guest's task priority: nothing of it is here but its value.
-    cr8: Word,
+    pub(super) cr8: Word,
 }
 
 /// The only VM and its only vCPU.
 pub struct VirtualMachine {
     pub(super) ram: GuestRam,
-    kept: &'static mut KeptVcpu,
+    pub(super) kept: &'static mut KeptVcpu,
     /// The VMM's part of this thread's time.
     time: OwnTime,
     /// Whether the guest is to run.
