@@ -21,7 +21,8 @@ impl Deaths {
         Self::at(&[])
     }
 
-    fn at(steps: &[u64]) -> Self {
+    /// At these. What dies by itself is counted besides.
+    pub fn at(steps: &[u64]) -> Self {
         Self {
             to_come: steps.iter().rev().copied().collect(),
             died: 0,
