@@ -14,20 +14,20 @@ mod arch;
 mod arch;
 mod guest_ram;
 
-use arch::{Event, Instructions, VirtualMachine};
+use arch::{Event, Instructions, KeptVcpu, VirtualMachine};
 use pd_runtime::{
     ConfigurationRegion, Part, begin_life, clock, configuration, kept_region, life, region,
 };
 use sel4_microkit::{Handler, Infallible, Never, protection_domain, var};
-use vm_components::{Vmm, VmmPorts};
+use vm_components::{KeptVmm, Vmm, VmmPorts};
 use vm_config::VmConfig;
 
 #[protection_domain]
 fn init() -> VmmDomain {
     begin_life();
-    let _kept = kept_region!(Part::Vmm(0) => u64);
     let config = configuration(region!(config: ConfigurationRegion));
-    let mut machine = VirtualMachine::new(&config);
+    let KeptDomain { vmm, vcpu } = kept_region!(Part::Vmm(0) => KeptDomain);
+    let mut machine = VirtualMachine::new(&config, vcpu);
     let ports = VmmPorts {
         access: region!(access_ring: _),
         access_reader: region!(access_reader: _),
@@ -37,7 +37,7 @@ fn init() -> VmmDomain {
     };
     let images = guest_images(&config);
     VmmDomain {
-        vmm: Vmm::init(config, images, ports, clock(), &mut machine),
+        vmm: Vmm::init(config, images, ports, vmm, clock(), &mut machine),
         machine,
     }
 }
@@ -53,6 +53,13 @@ fn guest_images(config: &VmConfig<'_>) -> &'static [u8] {
     );
     // SAFETY: the Microkit mapped the region read-only and says how many bytes the file has.
     unsafe { core::slice::from_raw_parts(region.as_ptr(), len_bytes) }
+}
+
+/// What outlives this protection domain when it dies.
+#[repr(C)]
+struct KeptDomain {
+    vmm: KeptVmm<Instructions>,
+    vcpu: KeptVcpu,
 }
 
 struct VmmDomain {

@@ -39,7 +39,7 @@ mod send;
 
 pub use decode::{Decoder, Received};
 pub use encode::{Encoder, WireFrame};
-pub use send::{RingIdentity, RingSender};
+pub use send::{RingIdentity, RingSender, SendPosition};
 
 use crc::{CRC_32_ISO_HDLC, Crc, Table};
 use shared_ring::Payload;

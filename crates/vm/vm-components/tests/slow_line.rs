@@ -3,12 +3,12 @@
 
 mod fixtures;
 
-use fixtures::{VmMemory, access, end, logging_vm};
+use fixtures::{VmMemory, access, end, leak_mut, logging_vm};
 use guest_access::Direction;
 use shared_ring::{BoundedProducer, Wake};
 use std::cell::RefCell;
 use trace_records::{CONSOLE_SLOTS, ConsoleRecord, EndReason, LOG_SLOTS, Record, Text};
-use vm_components::{Channel, ChannelSet, Clock, Console, Host, Output, channel};
+use vm_components::{Channel, ChannelSet, Clock, Console, Host, KeptConsole, Output, channel};
 
 const HZ: u64 = 115_200 * 100;
 const MS: u64 = HZ / 1000;
@@ -146,7 +146,7 @@ fn run_to_the_end_of(ending: Option<u8>, guests: &[(u64, u64)]) -> (Vec<Line>, V
     });
     let guests: Vec<Guest> = guests.collect();
     let end = guests.iter().map(|guest| guest.end).max().unwrap();
-    let mut console = Console::init(ports, None, CLOCK);
+    let mut console = Console::init(ports, None, leak_mut(KeptConsole::new()), CLOCK);
     let world = RefCell::new(World {
         now: 0,
         guests,

@@ -47,6 +47,7 @@ impl Vmm<Isa> {
         config: VmConfig<'static>,
         image: &'static [u8],
         mut ports: VmmPorts,
+        kept: &'static mut KeptVmm<Isa>,
         clock: Clock,
         machine: &mut M,
     ) -> Self {
@@ -56,7 +57,7 @@ impl Vmm<Isa> {
         let mut hands = DomainHands::new(Domain::Vmm, machine);
         let taken_over = TakenOverVmm::new(config.cmdline(), &BETWEEN, &mut hands);
         Self {
-            honest: vm_components::Vmm::init(config, image, ports, clock, machine),
+            honest: vm_components::Vmm::init(config, image, ports, kept, clock, machine),
             taken_over,
             isa: PhantomData,
         }
@@ -95,6 +96,7 @@ impl Trace {
     #[inline(never)]
     pub fn init(
         vms: impl IntoIterator<Item = (TracePort, VmConfig<'static>)>,
+        kept: &'static mut KeptTrace,
         clock: Clock,
         now: u64,
     ) -> Self {
@@ -105,7 +107,7 @@ impl Trace {
                 command_line = config.cmdline();
             }
         });
-        let honest = vm_components::Trace::init(vms, clock, now);
+        let honest = vm_components::Trace::init(vms, kept, clock, now);
         Self {
             honest,
             taken_over: TakenOver::new(By::Trace, command_line),
@@ -140,6 +142,7 @@ impl Console {
     pub fn init(
         vms: impl IntoIterator<Item = (ConsolePort, VmConfig<'static>)>,
         system: Option<SystemPort>,
+        kept: &'static mut KeptConsole,
         clock: Clock,
     ) -> Self {
         HZ.store(clock.hz, Ordering::Relaxed);
@@ -149,7 +152,7 @@ impl Console {
                 command_line = config.cmdline();
             }
         });
-        let honest = vm_components::Console::init(vms, system, clock);
+        let honest = vm_components::Console::init(vms, system, kept, clock);
         Self {
             honest,
             taken_over: TakenOver::new(By::Console, command_line),

@@ -10,7 +10,13 @@
 //! it; no guest can forge another's lines or ours, since what it prints follows its VM's name
 //! and holds no control characters. Sums and ends are always printed, each once. What a VMM or
 //! the trace component claims that cannot be is said at once, then once a second; a ring whose
-//! producer goes on is closed (`conduct`).
+//! producer goes on is closed (`conduct`). A console that is started anew goes on where the one before
+//! it was.
+//!
+//! ```text
+//!   kept: the state after the line, and that it is on its way ──► UART ──► kept: it is printed
+//!         └──────────── death here: the line may be missing, and is told so ─────┘
+//! ```
 
 mod line;
 pub mod log_lines;
@@ -21,8 +27,9 @@ use crate::channel::{self, ChannelSet};
 use crate::console::log_lines::Reason;
 use crate::{Clock, Host};
 use heapless::Vec;
+use kept::Kept;
 use line::{Budget, Printer};
-use shared_ring::{ConsumerPage, RingKind, RingMemory};
+use shared_ring::{Cell, ConsumerPage, Ordering, RingKind, RingMemory};
 use system::System;
 use trace_records::{CONSOLE_SLOTS, EndReason, LOG_SLOTS, MAX_VMS, TRACE_SLOTS, Verdict};
 use trace_stream::{Encoder, RingIdentity};
@@ -63,6 +70,47 @@ pub struct SystemPort {
     pub text_reader: &'static ConsumerPage,
 }
 
+/// What a console leaves to the one that is started in its place. All zero, as at first: nothing.
+#[repr(C)]
+#[derive(Default)]
+pub struct KeptConsole {
+    vms: [Kept<vm::State>; MAX_VMS],
+    system: Kept<system::State>,
+    /// When the VMs' shares of the line were refilled.
+    refilled: Cell,
+    /// Twice the number of a run's last lines that are printed, and one more while the next is.
+    last_lines: Cell,
+}
+
+impl KeptConsole {
+    /// Memory in which nothing is kept.
+    pub const fn new() -> Self {
+        Self {
+            vms: [const { Kept::new() }; MAX_VMS],
+            system: Kept::new(),
+            refilled: Cell::new(0),
+            last_lines: Cell::new(0),
+        }
+    }
+}
+
+/// What is on its way to the serial line, and what is missing if the console dies over it.
+#[derive(Clone, Copy)]
+enum Printing {
+    /// The line of an event, which the VM's sums count.
+    Event,
+    /// Another line of the log.
+    Line,
+    /// A line of the guest, or the beginning of one.
+    Text,
+    /// That so many lines of the log are missing.
+    Missing(u64),
+    /// That so many lines of the guest are missing.
+    MissingText(u64),
+    /// A frame of the trace.
+    Frame,
+}
+
 /// The component.
 pub struct Console {
     vms: Vec<VmConsole, MAX_VMS>,
@@ -71,31 +119,56 @@ pub struct Console {
     budget: Budget,
     /// Numbers the frames of the line.
     encoder: Encoder,
+    /// See [`KeptConsole`].
+    last_lines: &'static Cell,
+    /// It goes on where another has died, or has not run at all.
+    is_new: bool,
 }
 
 impl Console {
     /// A component that prints for the VMs with these configurations, numbered from 0, and
-    /// for whoever watches over the components, if there is somebody.
+    /// for whoever watches over the components, if there is somebody. It goes on where the one
+    /// was that has left `kept`, if there was one.
     pub fn init(
         vms: impl IntoIterator<Item = (ConsolePort, VmConfig<'static>)>,
         system: Option<SystemPort>,
+        kept: &'static mut KeptConsole,
         clock: Clock,
     ) -> Self {
         let ends = match system {
             Some(_) => Ends::Watched,
             None => Ends::Unwatched,
         };
+        let vms: Vec<_, MAX_VMS> = vms.into_iter().take(MAX_VMS).collect();
+        let new = vm::State::new(Budget::full(vms.len()), clock.start_ticks);
         let vms: Vec<_, MAX_VMS> = vms
             .into_iter()
-            .take(MAX_VMS)
-            .map(|(port, config)| VmConsole::new(&port, config, ends, clock))
+            .zip(&mut kept.vms)
+            .map(|((port, config), kept)| VmConsole::resume(&port, config, ends, kept, new))
             .collect();
+        let frames = vms.iter().map(VmConsole::frames).max();
         Self {
-            system: system.map(System::new),
-            budget: Budget::new(vms.len(), clock.start_ticks),
             vms,
+            system: system.map(|port| System::resume(port, &mut kept.system)),
             clock,
-            encoder: Encoder::new(),
+            budget: Budget::resume(&kept.refilled, clock),
+            encoder: Encoder::resume(frames.unwrap_or(0)),
+            last_lines: &kept.last_lines,
+            is_new: true,
+        }
+    }
+
+    /// Begins a line of its own if another console has died over one, and counts that as missing.
+    fn recover(&mut self, output: &mut impl Output) {
+        let is_cut = self.vms.iter().any(VmConsole::is_cut)
+            || self.system.as_ref().is_some_and(System::is_cut)
+            || !self.last_lines.load(Ordering::Relaxed).is_multiple_of(2);
+        if is_cut {
+            output.write(b"\n");
+        }
+        self.vms.iter_mut().for_each(VmConsole::recover);
+        if let Some(system) = &mut self.system {
+            system.recover();
         }
     }
 
@@ -122,40 +195,42 @@ impl Console {
         host: &mut impl Host,
         output: &mut impl Output,
     ) {
+        if core::mem::take(&mut self.is_new) {
+            self.recover(output);
+        }
         let began = host.now();
         for vm in self.vms.iter_mut().filter(|vm| vm.is_asleep) {
-            vm.behind_since = began;
+            vm.state.behind_since = began;
         }
-        self.budget.refill(began, self.clock.hz);
+        self.refill(began);
         let mut goes_on = true;
         while goes_on {
             let is_system_asleep = self.print(host, output);
             // What a slow line has carried while it was waited for it can carry again.
             let now = host.now();
-            self.budget.refill(now, self.clock.hz);
-            let mut vms = self.vms.iter().zip(&self.budget.shares);
+            self.refill(now);
             let is_report_due = now.saturating_sub(began) >= self.clock.hz / REPORTS_PER_SECOND;
-            let has_more = vms.any(|(vm, share)| !vm.is_asleep && *share > 0);
+            let mut vms = self.vms.iter();
+            let has_more = vms.any(|vm| !vm.is_asleep && vm.state.share > 0);
             goes_on = !is_system_asleep || has_more && !is_report_due;
         }
         let mut turn = host.now();
-        for (vm, share) in self.vms.iter_mut().zip(&mut self.budget.shares) {
+        for vm in &mut self.vms {
             let mut printer = Printer {
                 clock: self.clock,
-                share,
                 spared: 0,
                 now: turn,
                 host,
                 output,
             };
-            if !printer.has_budget() {
+            if !vm.has_budget(&printer) {
                 // Only the clock wakes us: text waits, log records are counted.
                 vm.print_log(NoRoom::Drops, &mut printer);
                 vm.print_text(&mut printer);
                 printer.spared = 0;
             }
             // Whoever goes on at once tells it with the next line.
-            let report = match printer.has_budget() {
+            let report = match vm.has_budget(&printer) {
                 true => vm.is_asleep,
                 false => channels.contains(channel::console::CLOCK),
             };
@@ -167,9 +242,16 @@ impl Console {
                 vm.print_beginning(&mut printer);
             }
             vm.tell_misbehaviour(&mut printer);
-            vm.send_trace(0, share, &mut self.encoder, output);
-            vm.spent_ticks += pass(&mut turn, host);
+            vm.send_trace(0, &mut self.encoder, output);
+            vm.state.spent_ticks += pass(&mut turn, host);
+            vm.commit();
         }
+    }
+
+    fn refill(&mut self, now: u64) {
+        let shares = self.vms.iter_mut().map(|vm| &mut vm.state.share);
+        let mut shares: Vec<_, MAX_VMS> = shares.collect();
+        self.budget.refill(&mut shares, now, self.clock.hz);
     }
 
     /// Prints what there is as far as the line has room, or a turn of it for each VM. Whether the
@@ -177,25 +259,27 @@ impl Console {
     fn print(&mut self, host: &mut impl Host, output: &mut impl Output) -> bool {
         let vms = &mut self.vms;
         let mut turn = host.now();
-        for (vm, share) in vms.iter_mut().zip(&mut self.budget.shares) {
-            let spared = (*share / 2).max(*share - TURN_BYTES);
-            vm.send_trace(spared, share, &mut self.encoder, output);
-            vm.spent_ticks += pass(&mut turn, host);
+        for vm in vms.iter_mut() {
+            let share = vm.state.share;
+            let spared = (share / 2).max(share - TURN_BYTES);
+            vm.send_trace(spared, &mut self.encoder, output);
+            vm.state.spent_ticks += pass(&mut turn, host);
         }
         let is_system_asleep = self.system.as_mut().is_none_or(|system| {
             system.print(output, |vm, time| {
                 if let Some(vm) = vms.get_mut(usize::from(vm)) {
                     vm.end(time, Reason::of_watch(EndReason::VmmDied));
+                    // Before it is kept that this was read.
+                    vm.commit();
                 }
             })
         });
         // The watch's lines are no VM's.
         pass(&mut turn, host);
-        for (vm, share) in self.vms.iter_mut().zip(&mut self.budget.shares) {
-            let available = *share;
+        for vm in &mut self.vms {
+            let available = vm.state.share;
             let mut printer = Printer {
                 clock: self.clock,
-                share,
                 spared: (available - TURN_BYTES / 2).max(0),
                 now: turn,
                 host,
@@ -208,8 +292,9 @@ impl Console {
                 vm.print_text(&mut printer);
             }
             printer.spared = (available - TURN_BYTES).max(0);
-            vm.is_asleep = printer.has_budget() && vm.sleep();
-            vm.spent_ticks += pass(&mut turn, host);
+            vm.commit();
+            vm.is_asleep = vm.has_budget(&printer) && vm.sleep();
+            vm.state.spent_ticks += pass(&mut turn, host);
         }
         is_system_asleep
     }
@@ -242,11 +327,23 @@ impl Console {
         (is_cut_short || all_ended && all_sent).then_some(verdict)
     }
 
+    /// Prints the lines at the run's end, each once: call it when there is a verdict, with the same
+    /// number of lines each time, the verdict's last. The one that another console has died over is
+    /// printed again, for without it the run has not ended.
+    pub fn finish(&mut self, lines: &[&str], output: &mut impl Output) {
+        let printed = self.last_lines.load(Ordering::Relaxed) / 2;
+        for (at, line) in (0..).zip(lines).skip(printed as usize) {
+            self.last_lines.store(2 * at + 1, Ordering::Relaxed);
+            output.write(line.as_bytes());
+            self.last_lines.store(2 * (at + 1), Ordering::Relaxed);
+        }
+    }
+
     /// How long this component has worked for the VM with this number, in ticks of the host's
     /// clock; waiting for the serial line is a part of it.
     pub fn spent_ticks(&self, vm: u8) -> u64 {
         let vm = self.vms.get(usize::from(vm));
-        vm.map_or(0, |vm| vm.spent_ticks)
+        vm.map_or(0, |vm| vm.state.spent_ticks)
     }
 }
 

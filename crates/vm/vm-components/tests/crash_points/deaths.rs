@@ -50,6 +50,13 @@ impl Deaths {
 /// Runs with a death at every step that there is, and compares each outcome with the undisturbed one's.
 /// Returns how many steps there were.
 pub fn at_every_step<T: PartialEq + Debug>(run: impl Fn(&mut Deaths) -> T) -> u64 {
+    once(run, |undisturbed, outcome, step| {
+        assert_eq!(outcome, undisturbed, "dead at step {step}");
+    })
+}
+
+/// The same, where an outcome may differ. `compare` is told both, the undisturbed first, and the step.
+pub fn once<T>(run: impl Fn(&mut Deaths) -> T, compare: impl Fn(&T, &T, u64)) -> u64 {
     let undisturbed = run(&mut Deaths::at(&[]));
     for step in 0.. {
         let mut deaths = Deaths::at(&[step]);
@@ -57,7 +64,7 @@ pub fn at_every_step<T: PartialEq + Debug>(run: impl Fn(&mut Deaths) -> T) -> u6
         if deaths.died == 0 {
             return step;
         }
-        assert_eq!(outcome, undisturbed, "dead at step {step}");
+        compare(&undisturbed, &outcome, step);
     }
     unreachable!()
 }
