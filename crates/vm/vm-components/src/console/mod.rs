@@ -17,6 +17,8 @@
 //!   kept: the state after the line, and that it is on its way ──► UART ──► kept: it is printed
 //!         └──────────── death here: the line may be missing, and is told so ─────┘
 //! ```
+//!
+//! A death is charged to the VM whose turn it was ([`charge`](crate::charge)).
 
 mod line;
 pub mod log_lines;
@@ -24,6 +26,7 @@ mod system;
 mod vm;
 
 use crate::channel::{self, ChannelSet};
+use crate::charge::UnderWay;
 use crate::console::log_lines::Reason;
 use crate::{Clock, Host};
 use heapless::Vec;
@@ -72,8 +75,8 @@ pub struct SystemPort {
 
 /// What a console leaves to the one that is started in its place. All zero, as at first: nothing.
 #[repr(C)]
-#[derive(Default)]
 pub struct KeptConsole {
+    under_way: UnderWay,
     vms: [Kept<vm::State>; MAX_VMS],
     system: Kept<system::State>,
     /// When the VMs' shares of the line were refilled.
@@ -86,11 +89,18 @@ impl KeptConsole {
     /// Memory in which nothing is kept.
     pub const fn new() -> Self {
         Self {
+            under_way: UnderWay::new(),
             vms: [const { Kept::new() }; MAX_VMS],
             system: Kept::new(),
             refilled: Cell::new(0),
             last_lines: Cell::new(0),
         }
+    }
+}
+
+impl Default for KeptConsole {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -120,6 +130,7 @@ pub struct Console {
     /// Numbers the frames of the line.
     encoder: Encoder,
     /// See [`KeptConsole`].
+    under_way: &'static UnderWay,
     last_lines: &'static Cell,
     /// It goes on where another has died, or has not run at all.
     is_new: bool,
@@ -139,12 +150,16 @@ impl Console {
             Some(_) => Ends::Watched,
             None => Ends::Unwatched,
         };
+        let under_way: &'static UnderWay = &kept.under_way;
         let vms: Vec<_, MAX_VMS> = vms.into_iter().take(MAX_VMS).collect();
         let new = vm::State::new(Budget::full(vms.len()), clock.start_ticks);
         let vms: Vec<_, MAX_VMS> = vms
             .into_iter()
             .zip(&mut kept.vms)
-            .map(|((port, config), kept)| VmConsole::resume(&port, config, ends, kept, new))
+            .zip(0..)
+            .map(|(((port, config), kept), vm)| {
+                VmConsole::resume(vm, &port, config, ends, kept, under_way, new)
+            })
             .collect();
         let frames = vms.iter().map(VmConsole::frames).max();
         Self {
@@ -153,20 +168,31 @@ impl Console {
             clock,
             budget: Budget::resume(&kept.refilled, clock),
             encoder: Encoder::resume(frames.unwrap_or(0)),
+            under_way,
             last_lines: &kept.last_lines,
             is_new: true,
         }
     }
 
-    /// Begins a line of its own if another console has died over one, and counts that as missing.
-    fn recover(&mut self, output: &mut impl Output) {
+    /// Begins a line of its own if another console has died over one, counts that as missing, and
+    /// charges the death.
+    fn recover(&mut self, now: u64, output: &mut impl Output) {
         let is_cut = self.vms.iter().any(VmConsole::is_cut)
             || self.system.as_ref().is_some_and(System::is_cut)
             || !self.last_lines.load(Ordering::Relaxed).is_multiple_of(2);
         if is_cut {
             output.write(b"\n");
         }
-        self.vms.iter_mut().for_each(VmConsole::recover);
+        let died_over = self.under_way.take();
+        for vm in &mut self.vms {
+            match died_over {
+                Some((number, record)) if number == vm.number => {
+                    vm.charge(record, now, self.clock.hz);
+                }
+                _ => {}
+            }
+            vm.recover();
+        }
         if let Some(system) = &mut self.system {
             system.recover();
         }
@@ -195,10 +221,10 @@ impl Console {
         host: &mut impl Host,
         output: &mut impl Output,
     ) {
-        if core::mem::take(&mut self.is_new) {
-            self.recover(output);
-        }
         let began = host.now();
+        if core::mem::take(&mut self.is_new) {
+            self.recover(began, output);
+        }
         for vm in self.vms.iter_mut().filter(|vm| vm.is_asleep) {
             vm.state.behind_since = began;
         }
@@ -216,6 +242,7 @@ impl Console {
         }
         let mut turn = host.now();
         for vm in &mut self.vms {
+            vm.begin_turn(host);
             let mut printer = Printer {
                 clock: self.clock,
                 spared: 0,
@@ -243,7 +270,7 @@ impl Console {
             }
             vm.tell_misbehaviour(&mut printer);
             vm.send_trace(0, &mut self.encoder, output);
-            vm.state.spent_ticks += pass(&mut turn, host);
+            vm.end_turn(&mut turn, host);
             vm.commit();
         }
     }
@@ -260,10 +287,11 @@ impl Console {
         let vms = &mut self.vms;
         let mut turn = host.now();
         for vm in vms.iter_mut() {
+            vm.begin_turn(host);
             let share = vm.state.share;
             let spared = (share / 2).max(share - TURN_BYTES);
             vm.send_trace(spared, &mut self.encoder, output);
-            vm.state.spent_ticks += pass(&mut turn, host);
+            vm.end_turn(&mut turn, host);
         }
         let is_system_asleep = self.system.as_mut().is_none_or(|system| {
             system.print(output, |vm, time| {
@@ -277,6 +305,7 @@ impl Console {
         // The watch's lines are no VM's.
         pass(&mut turn, host);
         for vm in &mut self.vms {
+            vm.begin_turn(host);
             let available = vm.state.share;
             let mut printer = Printer {
                 clock: self.clock,
@@ -294,7 +323,7 @@ impl Console {
             printer.spared = (available - TURN_BYTES).max(0);
             vm.commit();
             vm.is_asleep = vm.has_budget(&printer) && vm.sleep();
-            vm.state.spent_ticks += pass(&mut turn, host);
+            vm.end_turn(&mut turn, host);
         }
         is_system_asleep
     }
@@ -304,12 +333,14 @@ impl Console {
     /// Where somebody watches over the components, that is who says so. The console then owes
     /// the line until all has been printed that comes before it: the ends of all VMs and their
     /// traces, or, if the run has failed and not all VMs will come to their end, of those that
-    /// have. Where nobody watches, the VMs' ends decide.
+    /// have. Where nobody watches, the VMs' ends decide. A VM over which the console has died too often
+    /// has no end that anybody hears of.
     pub fn verdict(&self) -> Option<Verdict> {
         if self.vms.iter().any(VmConsole::is_ending) {
             return None;
         }
-        let all_ended = self.vms.iter().all(|vm| vm.ended().is_some());
+        let is_over = |vm: &VmConsole| vm.ended().is_some() || vm.is_given_up();
+        let all_ended = self.vms.iter().all(is_over);
         let all_sent = self.vms.iter().all(VmConsole::is_sent);
         let verdict = match &self.system {
             Some(system) => system.verdict()?,
@@ -328,7 +359,7 @@ impl Console {
     }
 
     /// Prints the lines at the run's end, each once: call it when there is a verdict, with the same
-    /// number of lines each time, the verdict's last. The one that another console has died over is
+    /// number of lines each time (an empty one is none), the verdict's last. The one that another console has died over is
     /// printed again, for without it the run has not ended.
     pub fn finish(&mut self, lines: &[&str], output: &mut impl Output) {
         let printed = self.last_lines.load(Ordering::Relaxed) / 2;

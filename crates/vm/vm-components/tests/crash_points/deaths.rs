@@ -16,7 +16,8 @@ pub struct Deaths {
 }
 
 impl Deaths {
-    fn at(steps: &[u64]) -> Self {
+    /// At these. What dies by itself is counted besides.
+    pub fn at(steps: &[u64]) -> Self {
         Self {
             to_come: steps.iter().rev().copied().collect(),
             died: 0,

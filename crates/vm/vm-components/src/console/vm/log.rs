@@ -3,7 +3,7 @@
 //! Invariant: each sum and the end are printed once, beyond the VM's share of the line; of the rest
 //! what the line has no room for is counted.
 
-use super::VmConsole;
+use super::{Ring, VmConsole};
 use crate::Host;
 use crate::console::line::{BURST_BYTES, BYTES_PER_SECOND, Printer};
 use crate::console::log_lines::{
@@ -53,6 +53,10 @@ impl VmConsole {
             let Some(words) = self.next_log() else {
                 return;
             };
+            if self.is_deadly(Ring::Log, self.log.position().taken() - 1) {
+                self.skip(&words);
+                continue;
+            }
             match Entry::from_words(&words) {
                 Some(Entry::Event(kind, record)) => self.print_event(kind, &record, printer),
                 Some(Entry::Misbehaviour(misbehaviour)) => {
@@ -75,6 +79,20 @@ impl VmConsole {
             self.state.next_log = Some(item.payload);
         }
         self.state.next_log
+    }
+
+    /// Leaves out a record over which the console has died. Without its end a VM is given up.
+    #[cold]
+    fn skip(&mut self, words: &Payload) {
+        self.state.next_log = None;
+        self.leave_out();
+        let misdeed = Misdeed::Deadly(Some(self.log.position().taken() - 1));
+        if Record::from_words(words).tag.kind() == Some(Kind::End) {
+            self.state.is_given_up = true;
+            self.state.trace.close(misdeed);
+        } else {
+            self.state.trace.note(misdeed);
+        }
     }
 
     fn print_event(

@@ -20,7 +20,8 @@ use log::Told;
 use text::GUEST_LINE_BYTES;
 
 use super::line::{Line, Printer};
-use super::{Output, Printing};
+use super::{Output, Printing, pass};
+use crate::charge::{Account, UnderWay, work_of};
 use crate::conduct::Conduct;
 use crate::console::log_lines::{MisbehaviourText, Reason};
 use crate::{ConsolePort, Host};
@@ -28,7 +29,7 @@ use core::fmt;
 use kept::Kept;
 use shared_ring::{Consumer, Payload, ReadPosition, RingKind, RingMemory};
 use trace_records::{
-    CONSOLE_SLOTS, ConsoleRecord, EndReason, LOG_SLOTS, Misbehaviour, TRACE_SLOTS,
+    CONSOLE_SLOTS, ConsoleRecord, EndReason, LOG_SLOTS, Misbehaviour, Misdeed, TRACE_SLOTS,
 };
 use trace_stream::{Encoder, RingIdentity, RingSender, SendPosition};
 use vm_config::VmConfig;
@@ -41,6 +42,7 @@ const LAST_RECORDS: usize = 16;
 const LAST_BYTES: i64 = 2048;
 
 pub(super) struct VmConsole {
+    pub number: u8,
     config: VmConfig<'static>,
     ends: Ends,
     log: Consumer<LOG_SLOTS>,
@@ -53,6 +55,7 @@ pub(super) struct VmConsole {
     pub is_asleep: bool,
     pub state: State,
     kept: &'static mut Kept<State>,
+    under_way: &'static UnderWay,
 }
 
 /// What survives the console.
@@ -91,6 +94,9 @@ pub(super) struct State {
     /// How long the console has worked for it, in ticks.
     pub spent_ticks: u64,
     printing: Option<Printing>,
+    account: Account,
+    /// The console has died too often over this VM, and deals with its records no more.
+    is_given_up: bool,
 }
 
 impl State {
@@ -118,6 +124,8 @@ impl State {
             share,
             spent_ticks: 0,
             printing: None,
+            account: Account::default(),
+            is_given_up: false,
         }
     }
 }
@@ -133,6 +141,20 @@ struct End {
     records_left: usize,
 }
 
+/// The ring that a record is in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ring {
+    Log,
+    Text,
+}
+
+impl Ring {
+    /// The place of the record at this position, as [`UnderWay`] names it.
+    const fn place(self, position: u64) -> u64 {
+        position << 1 | self as u64
+    }
+}
+
 /// Whose word counts for the end of a VM, besides the trace component's.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ends {
@@ -146,14 +168,17 @@ pub(super) enum Ends {
 impl VmConsole {
     /// Goes on where another, which is no more, was, if there was one; else from `new`.
     pub fn resume(
+        number: u8,
         port: &ConsolePort,
         config: VmConfig<'static>,
         ends: Ends,
         kept: &'static mut Kept<State>,
+        under_way: &'static UnderWay,
         new: State,
     ) -> Self {
         let state = kept.state().copied().unwrap_or(new);
         Self {
+            number,
             config,
             ends,
             log: Consumer::resume(port.log, port.log_reader, RingKind::Log, state.log_at),
@@ -168,6 +193,7 @@ impl VmConsole {
             is_asleep: true,
             state,
             kept,
+            under_way,
         }
     }
 
@@ -203,6 +229,47 @@ impl VmConsole {
             Some(Printing::Frame) | None => {}
         }
         self.commit();
+    }
+
+    /// Charges the VM with a death over this record of its rings, or over none.
+    pub fn charge(&mut self, place: Option<u64>, now: u64, hz: u64) {
+        let state = &mut self.state;
+        if state.account.charge(place, now, hz) && !state.is_given_up {
+            state.is_given_up = true;
+            (state.next_log, state.next) = (None, None);
+            for (ring, conduct) in [(Ring::Log, &mut state.trace), (Ring::Text, &mut state.vmm)] {
+                let place = place.filter(|place| *place == ring.place(place >> 1));
+                conduct.close(Misdeed::Deadly(place.map(|place| place >> 1)));
+            }
+        }
+    }
+
+    /// Whether this VM's rings are read no more because the console died over them.
+    pub fn is_given_up(&self) -> bool {
+        self.state.is_given_up
+    }
+
+    /// Whether the record at this position is to be skipped. If not, its turn begins.
+    fn is_deadly(&self, ring: Ring, position: u64) -> bool {
+        let place = ring.place(position);
+        let is_deadly = self.state.account.deadly() == Some(place);
+        if !is_deadly {
+            self.under_way.set(work_of(self.number) + 1 + place);
+        }
+        is_deadly
+    }
+
+    /// From here on who dies does so over this VM.
+    pub fn begin_turn(&self, host: &mut impl Host) {
+        host.under_way(Some(self.number));
+        self.under_way.set(work_of(self.number));
+    }
+
+    /// This VM's turn, which began at `turn`, is over; that becomes now.
+    pub fn end_turn(&mut self, turn: &mut u64, host: &mut impl Host) {
+        self.state.spent_ticks += pass(turn, host);
+        self.under_way.set(0);
+        host.under_way(None);
     }
 
     /// Keeps what has been done, and then lets the rings' producers see it.
@@ -281,10 +348,7 @@ impl VmConsole {
 
     /// Sends frames of the trace while more than `spared` bytes of the VM's share are left.
     pub fn send_trace(&mut self, spared: i64, encoder: &mut Encoder, output: &mut impl Output) {
-        if self.stream.is_none() {
-            return;
-        }
-        self.is_sent = false;
+        self.is_sent = self.stream.is_none() || self.state.is_given_up;
         while self.state.share > spared && !self.is_sent {
             let stream = self.stream.as_mut();
             match stream.and_then(|stream| stream.next_frame(encoder)) {

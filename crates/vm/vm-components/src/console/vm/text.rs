@@ -3,7 +3,7 @@
 //! Invariant: a guest's line follows the VM's name and holds no control characters; what a VMM cannot
 //! say is counted and printed nowhere.
 
-use super::{Ends, LAST_BYTES, VmConsole};
+use super::{Ends, LAST_BYTES, Ring, VmConsole};
 use crate::Host;
 use crate::console::line::Printer;
 use crate::console::log_lines::{NoticeText, Reason};
@@ -44,9 +44,22 @@ impl VmConsole {
 
     /// The next record of the console ring that counts, if there is one. Takes at most `looks`.
     fn next_text(&mut self, looks: &mut usize) -> Option<(ConsoleRecord, usize)> {
-        if let Some(next) = self.state.next.take() {
-            return Some(next);
+        loop {
+            let next = match self.state.next.take() {
+                Some(next) => next,
+                None => (self.take_text(looks)?, 0),
+            };
+            let position = self.text.position().taken() - 1;
+            if !self.is_deadly(Ring::Text, position) {
+                return Some(next);
+            }
+            self.state.missing_text += 1;
+            self.state.vmm.note(Misdeed::Deadly(Some(position)));
         }
+    }
+
+    /// Takes the next record out of the ring, as [`next_text`](Self::next_text).
+    fn take_text(&mut self, looks: &mut usize) -> Option<ConsoleRecord> {
         loop {
             if self.is_ending() && self.state.end?.records_left == 0 {
                 return None;
@@ -72,7 +85,7 @@ impl VmConsole {
             }
             match ConsoleRecord::from_words(&item.payload) {
                 Some(record @ (ConsoleRecord::Text(_) | ConsoleRecord::Notice { .. })) => {
-                    return Some((record, 0));
+                    return Some(record);
                 }
                 Some(ConsoleRecord::Verdict(_) | ConsoleRecord::VmDied { .. }) | None => {
                     self.state.vmm.note(Misdeed::Kind);
