@@ -181,7 +181,10 @@ impl<'a> Experiment<'a> {
         self.halt_in(who)?;
         let began = self.debugger.now(&self.codes[who])?;
         self.debugger.set_pc(place)?;
-        let next = self.wait_for_record_after(began)?;
+        let next = self.wait_for_record_after(began).map_err(|error| {
+            let name = WHO[who].name();
+            io::Error::other(format!("{error}, after {name} was sent to {place:#x}"))
+        })?;
         Ok((next - began) as f64 * 1e6 / self.records.clock_hz() as f64)
     }
 
