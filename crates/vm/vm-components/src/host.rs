@@ -67,8 +67,8 @@ pub enum Outcome {
 /// will be.
 pub trait Machine: Host {
     /// Called once, before anything else, by a VMM that was started in the place of a dead one: what
-    /// becomes of what that one has done, and whether the vCPU is to run. A platform on which no VMM
-    /// comes back has nothing to do.
+    /// becomes of what that one has done, and whether the vCPU is to run. What leaves it held takes effect
+    /// before this returns. A platform on which no VMM comes back has nothing to do.
     fn recover(&mut self, _outcome: Outcome, _vcpu: VcpuIs) {}
 
     /// Lets the vCPU run on at `pc`.

@@ -41,8 +41,12 @@ impl Machine for VirtualMachine {
         let prepared = self.kept.prepared.load(Ordering::Relaxed);
         let stands = outcome == Outcome::Stands && prepared != NOTHING;
         match vcpu {
-            VcpuIs::Held if stands => {}
-            VcpuIs::Held => self.hold(),
+            VcpuIs::Held => {
+                if !stands {
+                    self.hold();
+                }
+                self.take_effect();
+            }
             VcpuIs::Running if stands && !self.has_taken_effect() => {}
             VcpuIs::Running => {
                 self.kept.prepared.store(NOTHING, Ordering::Release);

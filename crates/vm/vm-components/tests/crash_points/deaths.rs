@@ -16,6 +16,11 @@ pub struct Deaths {
 }
 
 impl Deaths {
+    /// Never.
+    pub fn none() -> Self {
+        Self::at(&[])
+    }
+
     /// At these. What dies by itself is counted besides.
     pub fn at(steps: &[u64]) -> Self {
         Self {
@@ -58,7 +63,7 @@ pub fn at_every_step<T: PartialEq + Debug>(run: impl Fn(&mut Deaths) -> T) -> u6
 
 /// The same, where an outcome may differ. `compare` is told both, the undisturbed first, and the step.
 pub fn once<T>(run: impl Fn(&mut Deaths) -> T, compare: impl Fn(&T, &T, u64)) -> u64 {
-    let undisturbed = run(&mut Deaths::at(&[]));
+    let undisturbed = run(&mut Deaths::none());
     for step in 0.. {
         let mut deaths = Deaths::at(&[step]);
         let outcome = run(&mut deaths);
@@ -77,7 +82,7 @@ pub fn twice<T>(
     seconds: impl Iterator<Item = u64> + Clone,
     compare: impl Fn(&T, &T, [u64; 2]),
 ) {
-    let undisturbed = run(&mut Deaths::at(&[]));
+    let undisturbed = run(&mut Deaths::none());
     for first in 0.. {
         for second in seconds.clone() {
             let mut deaths = Deaths::at(&[first, second]);

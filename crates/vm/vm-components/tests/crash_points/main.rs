@@ -5,3 +5,4 @@ mod console;
 mod deaths;
 #[path = "../fixtures/mod.rs"]
 mod fixtures;
+mod vmm;
