@@ -67,8 +67,12 @@ impl Conduct {
     }
 
     fn note_many(&mut self, count: u64, misdeed: Misdeed) {
+        let may_go_unnamed = self.total == self.told || !matches!(self.last, Misdeed::Deadly(_));
         self.total = self.total.saturating_add(count);
-        self.last = misdeed;
+        // Which record it was that killed is told whatever has followed.
+        if may_go_unnamed {
+            self.last = misdeed;
+        }
     }
 
     /// Counts what the reader of the peer's ring found wrong since this was last called.

@@ -5,4 +5,6 @@ mod console;
 mod deaths;
 #[path = "../fixtures/mod.rs"]
 mod fixtures;
+mod region;
+mod trace;
 mod vmm;
