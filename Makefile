@@ -209,7 +209,7 @@ deaths-here: build domains-unlimited-restarts
 
 # The protection domains, of which the monitor and the others forgive any number of deaths.
 .PHONY: domains-unlimited-restarts
-domains-unlimited-restarts: domains
+domains-unlimited-restarts: setup
 	@cd sel4 && $(DOMAINS_CARGO) build $(QUIET) $(DOMAINS_FLAGS) --features pd-runtime/unlimited-restarts
 	@mkdir -p $(DOMAINS)/$(BOARD)/$(CONFIG)-unlimited-restarts
 	@cd $(DOMAINS_BUILT) && cp pd-monitor pd-vmm pd-trace pd-console pd-clock pd-idle pd-share $(CURDIR)/$(DOMAINS)/$(BOARD)/$(CONFIG)-unlimited-restarts

@@ -177,7 +177,7 @@ impl Monitor {
         self.children.begins_anew(part);
         let name = part.name();
         self.reporter
-            .line(format_args!("warn {name} restarted ({count}): {why}"));
+            .note(format_args!("warn {name} restarted ({count}): {why}"));
         true
     }
 

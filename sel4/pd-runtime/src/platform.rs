@@ -53,8 +53,17 @@ pub type ConfigurationRegion = [u8; REGION_LEN_BYTES];
 /// The VM's configuration in the region that holds its compiled form. Panics, with the
 /// reason as the protection domain's last words, if that is not what the region holds.
 pub fn configuration(region: &'static ConfigurationRegion) -> VmConfig<'static> {
+    // Nobody can write the region.
+    if let Ok(config) = VmConfig::parse_again(region)
+        && life().is_configured(config.vm())
+    {
+        return config;
+    }
     match VmConfig::parse(region) {
-        Ok(config) => config,
+        Ok(config) => {
+            life().set_configured(config.vm());
+            config
+        }
         Err(error) => panic!("the compiled configuration: {error}"),
     }
 }

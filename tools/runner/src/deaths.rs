@@ -38,6 +38,10 @@ const PACE: u64 = 400_000;
 /// Instructions that a domain is stepped before it dies, at most: an emulator likes to halt at some
 /// more than at others.
 const STEPS: u64 = 100;
+/// Instructions within which the guest begins, and between two looks whether it has: a BIOS waits for
+/// seconds.
+const BOOT: u64 = 30_000_000_000;
+const BOOT_PACE: u64 = 20_000_000;
 /// Instructions within which each domain runs, and the guest after a death.
 const PATIENCE: u64 = 2_000_000_000;
 /// Accesses of the guest for each death that is wanted.
@@ -159,7 +163,7 @@ impl<'a> Experiment<'a> {
 
     fn run(mut self, wanted: Wanted) -> io::Result<(Outages, Outages, Records)> {
         let (mut deaths_us, mut hangs_us) = (Outages::default(), Outages::default());
-        self.wait_for_record_after(0)?;
+        self.wait_for_storm()?;
         for _ in 0..wanted.deaths {
             for (who, outages_us) in deaths_us.iter_mut().enumerate() {
                 outages_us.push(self.send_to(who, 0)?);
@@ -175,13 +179,29 @@ impl<'a> Experiment<'a> {
         Ok((deaths_us, hangs_us, self.records))
     }
 
+    /// Lets the system boot.
+    fn wait_for_storm(&mut self) -> io::Result<()> {
+        let mut ran = 0;
+        while ran < BOOT {
+            self.debugger.run(BOOT_PACE)?;
+            ran += BOOT_PACE;
+            if self.records.begin(self.debugger)? {
+                return Ok(());
+            }
+        }
+        Err(io::Error::other("the guest makes no access"))
+    }
+
     /// Lets a domain go on somewhere else than where it is, and waits for the guest's next record: how
     /// long that took, in microseconds.
     fn send_to(&mut self, who: usize, place: u64) -> io::Result<f64> {
         self.halt_in(who)?;
         let began = self.debugger.now(&self.codes[who])?;
         self.debugger.set_pc(place)?;
-        let next = self.wait_for_record_after(began)?;
+        let next = self.wait_for_record_after(began).map_err(|error| {
+            let name = WHO[who].name();
+            io::Error::other(format!("{error}, after {name} was sent to {place:#x}"))
+        })?;
         Ok((next - began) as f64 * 1e6 / self.records.clock_hz() as f64)
     }
 

@@ -19,6 +19,8 @@ const WORDS: usize = 24;
 #[repr(C, align(4096))]
 pub struct LifePage {
     beats: AtomicU64,
+    /// A bit for each VM.
+    configured: AtomicU64,
     /// 0, or 1 + a VM's number.
     under_way: AtomicU64,
     spent_ticks: [AtomicU64; MAX_VMS],
@@ -36,6 +38,7 @@ impl LifePage {
     pub const fn new() -> Self {
         Self {
             beats: AtomicU64::new(0),
+            configured: AtomicU64::new(0),
             under_way: AtomicU64::new(0),
             spent_ticks: [const { AtomicU64::new(0) }; MAX_VMS],
             ended: [const { AtomicU64::new(0) }; MAX_VMS],
@@ -61,6 +64,18 @@ impl LifePage {
     /// A number that changes as long as the writer answers.
     pub fn beats(&self) -> u64 {
         self.beats.load(Ordering::Relaxed)
+    }
+
+    /// Notes that a VM's configuration is whole, for whoever is started in its writer's place.
+    pub fn set_configured(&self, vm: u8) {
+        let configured = self.configured.load(Ordering::Relaxed);
+        self.configured
+            .store(configured | 1 << (vm & 63), Ordering::Relaxed);
+    }
+
+    /// Whether that was noted, in this life or in one before.
+    pub fn is_configured(&self, vm: u8) -> bool {
+        self.configured.load(Ordering::Relaxed) & 1 << (vm & 63) != 0
     }
 
     /// Says that work of a VM is under way, or of none.

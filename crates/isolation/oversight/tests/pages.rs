@@ -62,6 +62,19 @@ fn whose_work_was_under_way_and_the_last_words_stand_there_until_another_begins(
 }
 
 #[test]
+fn what_is_known_of_configurations_outlives_their_reader() {
+    let page = LifePage::new();
+    assert!((0..MAX_VMS as u8).all(|vm| !page.is_configured(vm)));
+    page.set_configured(0);
+    page.set_configured(2);
+    page.begin();
+    assert_eq!(
+        [0, 1, 2].map(|vm| page.is_configured(vm)),
+        [true, false, true]
+    );
+}
+
+#[test]
 fn last_words_that_are_too_long_are_cut_off() {
     let page = LifePage::new();
     page.leave_words(format_args!("place: {}", "x".repeat(300)));

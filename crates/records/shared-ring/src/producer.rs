@@ -314,8 +314,8 @@ impl<const SLOTS: usize, W: Word> OverwritingProducer<SLOTS, W> {
     pub fn push(&mut self, payload: &Payload) {
         self.append(payload);
         self.writer.publish_head();
-        if self.writer.at.lost != 0 {
-            self.writer.publish_lost();
+        if self.lost() != 0 {
+            self.publish_lost();
         }
     }
 
@@ -324,19 +324,25 @@ impl<const SLOTS: usize, W: Word> OverwritingProducer<SLOTS, W> {
     #[inline(always)]
     pub fn append(&mut self, payload: &Payload) {
         self.writer.append(payload);
-        self.writer.at.lost = self.writer.at.head.saturating_sub(SLOTS as u64);
     }
 
     /// Shows all that was appended, and how much was overwritten.
     #[inline(always)]
     pub fn publish(&self) {
-        self.writer.publish_lost();
+        self.publish_lost();
         self.writer.publish_head();
     }
 
+    #[inline(always)]
+    fn publish_lost(&self) {
+        let lost = self.writer.ring.header(header_word::LOST);
+        lost.store(self.lost(), Ordering::Relaxed);
+    }
+
     /// Records overwritten since the start.
+    #[inline(always)]
     pub fn lost(&self) -> u64 {
-        self.writer.at.lost
+        self.writer.at.head.saturating_sub(SLOTS as u64)
     }
 
     /// Notes in the header how often the VM has been reset.

@@ -42,6 +42,11 @@ pub trait Host {
     fn under_way(&mut self, _vm: Option<u8>) {}
 }
 
+/// What an event is to change, by the number that says whether it has: a word, of which its VMM alone
+/// knows the meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Intent(pub u64);
+
 /// Whether a vCPU runs between two events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum VcpuIs {
@@ -66,6 +71,16 @@ pub enum Outcome {
 /// VMM has returned to the platform; until then the vCPU does not run, and its registers read as they
 /// will be.
 pub trait Machine: Host {
+    /// Keeps what the VMM is about to do, with what it is about to prepare, for whoever comes after it. A
+    /// platform on which no VMM comes back has nothing to do.
+    #[inline(always)]
+    fn intend(&mut self, _intent: Intent) {}
+
+    /// What [`Self::intend`] kept last.
+    fn intent(&self) -> Intent {
+        Intent::default()
+    }
+
     /// Called once, before anything else, by a VMM that was started in the place of a dead one: what
     /// becomes of what that one has done, and whether the vCPU is to run. What leaves it held takes effect
     /// before this returns. A platform on which no VMM comes back has nothing to do.

@@ -42,7 +42,7 @@ pub use aarch64::{A64, A64Machine, Exit, GuestException, StackPointer};
 pub use channel::{Channel, ChannelSet};
 pub use conduct::MOST_MISDEEDS;
 pub use console::{Console, ConsolePort, KeptConsole, Output, SystemPort, log_lines};
-pub use host::{Clock, Host, Machine, Outcome, VcpuIs};
+pub use host::{Clock, Host, Intent, Machine, Outcome, VcpuIs};
 pub use mapped_ram::{MappedRam, MappedRange};
 pub use trace::{KeptTrace, Trace, TracePort};
 pub use trace_records::{MAX_VMS, Verdict};

@@ -13,7 +13,7 @@ use pd_runtime::{Counter, Signals};
 use sel4::VCpuReg;
 use shared_ring::Ordering;
 use vm_components::{
-    A64Machine, Channel, GuestException, Host, Machine, Outcome, StackPointer, VcpuIs,
+    A64Machine, Channel, GuestException, Host, Intent, Machine, Outcome, StackPointer, VcpuIs,
 };
 
 impl Host for VirtualMachine {
@@ -35,6 +35,15 @@ impl Machine for VirtualMachine {
 
     fn hold(&mut self) {
         self.kept.prepared.store(HOLD | self.set, Ordering::Release);
+    }
+
+    #[inline(always)]
+    fn intend(&mut self, intent: Intent) {
+        self.kept.intent.store(intent.0, Ordering::Release);
+    }
+
+    fn intent(&self) -> Intent {
+        Intent(self.kept.intent.load(Ordering::Relaxed))
     }
 
     fn recover(&mut self, outcome: Outcome, vcpu: VcpuIs) {

@@ -71,6 +71,8 @@ const HOLD: Word = 1 << 9;
 /// What of the vCPU outlives this protection domain. All zero: it has not run.
 #[repr(C)]
 pub struct KeptVcpu {
+    /// What the VMM was about to do.
+    intent: Cell,
     /// What takes effect next.
     prepared: Cell,
     /// PC as the last exit brought it.

@@ -7,7 +7,8 @@ use super::{CodeSegment, VirtualMachine, newer};
 use crate::arch::vmcs::read_vmcs;
 use guest_access::GuestPhysAddr;
 use pd_runtime::{Counter, Signals};
-use vm_components::{Channel, Host, Machine, Outcome, VcpuIs, X86Exception, X86Machine};
+use shared_ring::Ordering;
+use vm_components::{Channel, Host, Intent, Machine, Outcome, VcpuIs, X86Exception, X86Machine};
 use vt_x::vector;
 use vt_x::vmcs::{Field, SegmentRegister};
 use x86_guest::{ControlRegisters, Mode, Paging, Registers, Segment, Situation};
@@ -46,6 +47,15 @@ impl Machine for VirtualMachine {
 
     fn hold(&mut self) {
         self.runs = false;
+    }
+
+    #[inline(always)]
+    fn intend(&mut self, intent: Intent) {
+        self.kept.intent.store(intent.0, Ordering::Release);
+    }
+
+    fn intent(&self) -> Intent {
+        Intent(self.kept.intent.load(Ordering::Relaxed))
     }
 
     fn recover(&mut self, outcome: Outcome, vcpu: VcpuIs) {

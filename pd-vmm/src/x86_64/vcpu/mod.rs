@@ -98,6 +98,8 @@ mod newer {
 /// What of the vCPU outlives this protection domain. All zero: it has not run.
 #[repr(C)]
 pub struct KeptVcpu {
+    /// What the VMM was about to do.
+    intent: Atomic,
     /// Whether the next entry is prepared, written last of all that belongs to it.
     prepared: Atomic,
     /// The primary controls of the last entry that is known to have been made.

@@ -1,7 +1,7 @@
 //! The trace ring of a machine that runs, followed from outside, record by record.
 //!
-//! Invariant: what has been read is gone on from; a record that was overwritten before it was read is
-//! counted as unseen. The ring's layout is `shared_ring`'s.
+//! Invariant: from the first look on each record is read once; one that was overwritten before it was
+//! read is counted as unseen. The ring's layout is `shared_ring`'s.
 
 use crate::machine::Debugger;
 use shared_ring::{MAGIC, RingMemory, SLOT_BYTES, SLOT_WORDS, header_word};
@@ -21,8 +21,8 @@ pub struct Records {
     clock_hz: u64,
     /// The position that is read next.
     next: u64,
-    /// The last access's number.
-    last: u64,
+    /// The last access's number, if one was seen.
+    last: Option<u64>,
     /// How many accesses there were.
     pub accesses: u64,
     /// Accesses whose number was there before.
@@ -44,6 +44,12 @@ impl Records {
 
     pub(super) fn clock_hz(&self) -> u64 {
         self.clock_hz
+    }
+
+    /// Begins to follow, if there are records.
+    pub(super) fn begin(&mut self, debugger: &mut dyn Debugger) -> io::Result<bool> {
+        self.next = self.head(debugger)?;
+        Ok(self.next != 0)
     }
 
     /// Reads what there is, if it is much.
@@ -117,12 +123,12 @@ impl Records {
 
     fn count(&mut self, number: u64) {
         self.accesses += 1;
-        if number <= self.last {
-            self.doubled += 1;
-            return;
+        match self.last {
+            Some(last) if number <= last => return self.doubled += 1,
+            Some(last) => self.missing += number - last - 1,
+            None => {}
         }
-        self.missing += number - self.last - 1;
-        self.last = number;
+        self.last = Some(number);
     }
 }
 

@@ -1,8 +1,9 @@
 //! What a console has printed of a storm in which domains died: the guest's word, the device's sums, the
 //! lines themselves.
 //!
-//! A console that dies while it prints leaves a line in part, with another behind it; it counts that line
-//! as missing. So a line is counted here if it is whole, wherever it begins.
+//! A console that dies while it prints a line counts it as missing, though all of it may be there, or a
+//! part, with another behind it. So a line is counted here if it is whole, wherever it begins, and a line
+//! for each of its deaths may be both.
 
 /// See the file's header.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -21,8 +22,8 @@ pub struct Sums {
     pub not_logged: Option<u64>,
     /// Lines of accesses that were printed.
     pub printed: u64,
-    /// Lines that are missing, as the console says.
-    pub missing: u64,
+    /// Records that were not printed, as the console says at the end.
+    pub not_printed: Option<u64>,
     /// Lines of accesses that came after one with the same number, or a later one.
     pub doubled: u64,
     /// How often domains were restarted, as the monitor says.
@@ -39,9 +40,6 @@ impl Sums {
         let mut last = 0;
         for line in lines {
             sums.wrong = sums.wrong.or(number_behind(line, "guest: wrong reads: "));
-            if let Some(count) = number_before(line, " log lines lost") {
-                sums.missing += count;
-            }
             if line.contains(" restarted (") {
                 sums.restarts += 1;
             }
@@ -51,6 +49,7 @@ impl Sums {
             }
             if line.contains("storm: lost: ") {
                 sums.not_logged = number_before(line, " not logged");
+                sums.not_printed = number_before(line, " not printed");
                 sums.unrecorded = number_before(line, " unrecorded");
             }
             if line.contains("storm trace0 cpu0 ")
@@ -103,7 +102,7 @@ mod tests {
             logged: Some(24),
             not_logged: Some(6),
             printed: 3,
-            missing: 21,
+            not_printed: Some(15),
             doubled: 1,
             restarts: 1,
         };

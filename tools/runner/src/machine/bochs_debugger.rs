@@ -28,15 +28,17 @@ struct Place {
 }
 
 impl<'a> Halted<'a> {
-    /// Interrupts the machine.
+    /// Interrupts a machine that has just been started.
     ///
     /// # Errors
     ///
     /// That Bochs does not halt.
     pub(crate) fn interrupt(bochs: &'a mut Bochs) -> io::Result<Self> {
-        bochs.command("").map_err(io::Error::other)?;
         let place = Place::default();
         let mut halted = Self { bochs, place };
+        // It says where it begins; before that nothing would catch the interruption.
+        halted.halts()?;
+        halted.bochs.command("").map_err(io::Error::other)?;
         halted.halts()?;
         Ok(halted)
     }
@@ -44,9 +46,7 @@ impl<'a> Halted<'a> {
     /// Takes note of where the machine halts.
     fn halts(&mut self) -> io::Result<()> {
         let mut lines = self.bochs.answered();
-        // What it said when it began, at 0, is no answer.
-        let last = self.place.ticks;
-        let ticks = lines.find_map(|line| ticks(&line).filter(|ticks| *ticks > last));
+        let ticks = lines.find_map(|line| ticks(&line));
         let place = ticks.zip(lines.find_map(|line| instruction(&line)));
         drop(lines);
         let (ticks, (physical, pc)) =

@@ -36,7 +36,7 @@ impl Vmm<A64> {
                 Direction::Write => register(&access, machine) as u32,
             };
             let record = point.record(&access, current, value, machine.now());
-            self.kept.intend_access(self.link.access.published() + 1);
+            machine.intend(self.link.intent());
             complete(&access, u64::from(value), machine);
             self.link.push(record, machine);
             return true;

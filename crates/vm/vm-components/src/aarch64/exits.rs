@@ -29,7 +29,7 @@ impl Vmm<A64> {
     /// what was decoded would build it in memory on the hot path.
     #[cold]
     pub fn other_exit(&mut self, exit: Exit, machine: &mut impl A64Machine) {
-        self.begin();
+        self.begin(machine);
         self.answer(exit, machine);
         self.commit(machine);
     }

@@ -46,7 +46,7 @@ impl<A: Isa> Vmm<A> {
     {
         self.held = Some(Held::Start);
         self.commit(machine);
-        self.begin();
+        self.begin(machine);
         self.held = None;
         machine.clear_ram();
         self.boot(machine);

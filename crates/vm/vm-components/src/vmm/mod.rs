@@ -182,7 +182,7 @@ impl<A: Isa> Vmm<A> {
             memory: A::Memory::default(),
         };
         if !vmm.go_on(machine) {
-            vmm.begin();
+            vmm.begin(machine);
             vmm.boot(machine);
             vmm.commit(machine);
         }
@@ -201,7 +201,7 @@ impl<A: Isa> Vmm<A> {
     where
         A: Architecture<M>,
     {
-        self.begin();
+        self.begin(machine);
         let clock = channels.contains(channel::vmm::CLOCK);
         if clock {
             self.check_heartbeat(machine);

@@ -28,9 +28,9 @@ use super::trace_link::{KeptLink, ReaderLies};
 use super::trace_point::KeptPoint;
 use super::wait_for_interrupt::Idle;
 use super::{Device, Held, Vmm};
-use crate::{Machine, Outcome, VcpuIs};
+use crate::{Intent, Machine, Outcome, VcpuIs};
 use kept::Kept;
-use shared_ring::{Cell, Ordering, WritePosition};
+use shared_ring::WritePosition;
 use trace_records::{EndReason, Kind, MAX_DEVICES, Record};
 
 /// An intent of an event: the number that its commit will have. One without is of an access on the
@@ -38,26 +38,13 @@ use trace_records::{EndReason, Kind, MAX_DEVICES, Record};
 const OF_EVENT: u64 = 1 << 63;
 
 /// The memory by which a VMM survives. All zero: there was none.
-#[repr(C)]
-pub struct KeptVmm<A: Isa> {
-    intent: Cell,
-    state: Kept<State<A::End>>,
-}
+#[repr(transparent)]
+pub struct KeptVmm<A: Isa>(Kept<State<A::End>>);
 
 impl<A: Isa> KeptVmm<A> {
     /// Memory that no VMM has had.
     pub const fn new() -> Self {
-        Self {
-            intent: Cell::new(0),
-            state: Kept::new(),
-        }
-    }
-
-    /// An access is carried out on the short way from here on: what is prepared stands as soon as the
-    /// access ring's head is this.
-    #[inline(always)]
-    pub(crate) fn intend_access(&self, head: u64) {
-        self.intent.store(head, Ordering::Release);
+        Self(Kept::new())
     }
 }
 
@@ -86,9 +73,8 @@ struct State<E> {
 
 impl<A: Isa> Vmm<A> {
     /// An event is carried out from here on.
-    pub(crate) fn begin(&mut self) {
-        let commit = OF_EVENT | (self.commits + 1);
-        self.kept.intent.store(commit, Ordering::Relaxed);
+    pub(crate) fn begin(&mut self, machine: &mut impl Machine) {
+        machine.intend(Intent(OF_EVENT | (self.commits + 1)));
     }
 
     /// The event is over. It is committed, then what follows from it is published.
@@ -98,7 +84,7 @@ impl<A: Isa> Vmm<A> {
     {
         self.commits += 1;
         let state = self.state();
-        self.kept.state.commit(&state);
+        self.kept.0.commit(&state);
         self.link.publish(machine);
         self.console.publish(machine);
     }
@@ -131,12 +117,12 @@ impl<A: Isa> Vmm<A> {
     where
         A: Architecture<M>,
     {
-        let Some(state) = self.kept.state.state().copied() else {
+        let Some(state) = self.kept.0.state().copied() else {
             return false;
         };
         self.restore(&state);
         let head = self.link.access.published();
-        let stands = match self.kept.intent.load(Ordering::Relaxed) {
+        let stands = match machine.intent().0 {
             event if event & OF_EVENT != 0 => event == OF_EVENT | state.commits,
             intended_head => intended_head == head,
         };
@@ -153,7 +139,7 @@ impl<A: Isa> Vmm<A> {
             machine.recover(outcome, VcpuIs::Running);
         } else {
             machine.recover(outcome, VcpuIs::Held);
-            self.begin();
+            self.begin(machine);
             self.try_again(false, machine);
             self.commit(machine);
         }

@@ -7,7 +7,7 @@
 
 use super::Vmm;
 use super::architecture::Isa;
-use crate::{Machine, channel};
+use crate::{Intent, Machine, channel};
 use shared_ring::{BoundedProducer, Full, Wake};
 use trace_records::{ACCESS_SLOTS, Address, DeviceState, Kind, Notice, Record, StatePage, Tag};
 
@@ -95,6 +95,12 @@ impl TraceLink {
     #[inline(always)]
     pub(super) fn state(&self, instance: u8) -> DeviceState {
         self.state.read(usize::from(instance))
+    }
+
+    /// What the next record is the commit of.
+    #[inline(always)]
+    pub(crate) fn intent(&self) -> Intent {
+        Intent(self.access.published() + 1)
     }
 
     /// Publishes a record, for which there is [room](BoundedProducer::has_known_room), and wakes the

@@ -74,7 +74,7 @@ impl Vmm<X86> {
             },
         };
         let record = point.record(&access, current, value, machine.now());
-        self.kept.intend_access(self.link.access.published() + 1);
+        machine.intend(self.link.intent());
         if direction == Direction::Read {
             let effect = instruction.execute(lane.into(), machine);
             if let Some((number, value)) = effect.register {

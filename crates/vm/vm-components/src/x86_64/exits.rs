@@ -25,7 +25,7 @@ impl Vmm<X86> {
     /// Every exit that [`Self::complete_access`] has not handled.
     #[cold]
     pub fn other_exit<M: X86Machine>(&mut self, exit: X86Exit, machine: &mut M) {
-        self.begin();
+        self.begin(machine);
         self.answer(exit, machine);
         self.commit(machine);
     }

@@ -13,9 +13,11 @@ use crate::fixtures::{LOC, VmMemory, access, end, logging_vm, only, record};
 use guest_access::Direction;
 use shared_ring::mortal;
 use shared_ring::{BoundedProducer, OverwritingProducer, Payload};
+use std::cell::Cell;
 use trace_records::{
     Address, CONSOLE_SLOTS, ConsoleRecord, DeviceSummary, EVENT_NONE, EndReason, Kind, LOG_SLOTS,
-    Misbehaviour, Misdeed, Notice, RingFate, Span, Stamp, TRACE_SLOTS, Tag, Text, VmSummary,
+    Misbehaviour, Misdeed, Notice, Record, RingFate, Span, Stamp, TRACE_SLOTS, Tag, Text,
+    VmSummary,
 };
 use trace_stream::{Content, Decoder, Received};
 use vm_components::{Clock, Console, Host, KeptConsole, Output, SystemPort, Verdict, channel};
@@ -108,6 +110,8 @@ struct System<'a> {
     watch: BoundedProducer<CONSOLE_SLOTS>,
     now: Now,
     wire: Wire,
+    /// The lines and accesses with which VM 0 fills its rings, again whenever the console has died.
+    floods: Option<[u64; 2]>,
 }
 
 /// A console that goes on from what is kept.
@@ -144,6 +148,7 @@ fn run(memory: &Memory, deaths: &mut Deaths, script: impl Fn(&mut System, &mut D
         console: start(memory, kept),
         now: Now::default(),
         wire: Wire::default(),
+        floods: None,
     };
     script(&mut system, deaths);
     let wire = std::mem::take(&mut system.wire);
@@ -173,6 +178,7 @@ impl System<'_> {
                 return;
             }
             self.wire.cuts.push(self.wire.bytes.len());
+            self.flood();
             self.console = loop {
                 let made = deaths.attempt(|| start(self.memory, self.kept));
                 if let Some(console) = made {
@@ -191,6 +197,22 @@ impl System<'_> {
         for number in numbers {
             self.log(vm, &access(Direction::Read, number).to_words());
         }
+    }
+
+    /// Fills the rings of VM 0, with numbered lines and accesses.
+    fn flood(&mut self) {
+        let Some([mut lines, mut accesses]) = self.floods else {
+            return;
+        };
+        while self.text[ONE].has_room() {
+            lines += 1;
+            self.text(ONE, &format!("line {lines}\n"));
+        }
+        while self.log[ONE].has_room() {
+            accesses += 1;
+            self.accesses(ONE, accesses..=accesses);
+        }
+        self.floods = Some([lines, accesses]);
     }
 
     fn traced(&mut self, numbers: std::ops::RangeInclusive<u64>) {
@@ -290,23 +312,36 @@ fn quiet(system: &mut System, deaths: &mut Deaths) {
 /// More than the line has room for.
 fn storm(system: &mut System, deaths: &mut Deaths) {
     system.accesses(OTHER, 1..=2);
-    system.accesses(ONE, 1..=STORM);
     system.traced(1..=10);
+    system.accesses(ONE, 1..=80);
     system.wake(deaths);
     system.text(ONE, "in the storm\n");
     system.text(OTHER, "beside it\n");
+    for first in [81, 101, 121] {
+        system.accesses(ONE, first..=first + 19);
+        system.wake(deaths);
+    }
+    // The line has room again, but these are long ago by now; one is not.
+    system.accesses(ONE, 141..=143);
+    let fresh = Record {
+        time: system.now.time + HZ / 10,
+        ..access(Direction::Read, 144)
+    };
+    system.log(ONE, &fresh.to_words());
     system.wake(deaths);
+    // And has none any more when the sums come, which are printed whatever it has.
+    system.accesses(ONE, 145..=STORM);
     system.sums(ONE);
     system.log(ONE, &end(EndReason::PoweredOff).to_words());
     system.sums(OTHER);
     system.log(OTHER, &end(EndReason::PoweredOff).to_words());
     system.watch_says(ConsoleRecord::Verdict(Verdict::Ok));
-    for _ in 0..30 {
+    for _ in 0..10 {
         system.wake(deaths);
     }
 }
 
-const STORM: u64 = 80;
+const STORM: u64 = 190;
 
 /// What came over a wire.
 #[derive(Default)]
@@ -319,6 +354,8 @@ struct Seen {
     in_doubt: [u64; 3],
     /// Records that the sums of each VM say are not printed.
     unprinted: [Option<u64>; 2],
+    /// Beginnings of lines that have not gone on.
+    beginnings: u64,
     last: Vec<String>,
     /// Records of the trace that arrived.
     records: Vec<u64>,
@@ -395,6 +432,7 @@ impl Seen {
         // The beginning of a line is shown when it has not gone on for a while, and which lines that
         // are depends on when the console looks.
         if line.contains(&format!(" {}> ", NAMES[ONE])) || line.contains(" other> ") {
+            self.beginnings += 1;
             return;
         }
         let mut line = line.to_owned();
@@ -468,14 +506,15 @@ fn assert_whole(undisturbed: &Seen, lines: [usize; 3], records: u64) {
     let counts = undisturbed.lines.each_ref().map(Vec::len);
     assert_eq!(counts, lines, "{:#?}", undisturbed.lines);
     assert!(undisturbed.records.iter().copied().eq(1..=records));
+    assert_eq!(undisturbed.beginnings, 2);
     assert_eq!(undisturbed.last, LAST_LINES.map(str::trim));
 }
 
 /// What is said of a record that is skipped, or of a ring that is closed, since the console died over it.
 const DEADLY: &str = " of which its reader died";
 
-/// What every run has, however often the console dies.
-fn compare(undisturbed: &Seen, seen: &Seen, sources: &[usize], at: &str) {
+/// What every run has, however often the console dies. How many lines are missing.
+fn compare(undisturbed: &Seen, seen: &Seen, sources: &[usize], at: &str) -> u64 {
     let deaths = seen.deaths as u64;
     let mut missing = 0;
     for source in sources {
@@ -496,6 +535,7 @@ fn compare(undisturbed: &Seen, seen: &Seen, sources: &[usize], at: &str) {
         assert!(told - seen.in_doubt[*source].min(told) <= deaths, "{at}");
         missing += lost;
     }
+    missing += undisturbed.beginnings.saturating_sub(seen.beginnings);
     // A frame that is missing costs a death, too.
     assert!(missing <= deaths, "{at}: {missing} lines");
     // The verdict is there, and only the line on its way is printed again.
@@ -508,11 +548,17 @@ fn compare(undisturbed: &Seen, seen: &Seen, sources: &[usize], at: &str) {
         undisturbed.records.len() - seen.records.len() <= seen.deaths,
         "{at}"
     );
+    missing
 }
 
 /// In a storm: what is printed and what is told missing add up to what there was.
 fn compare_sums(seen: &Seen, at: &str) {
     let deaths = seen.deaths as u64;
+    let lines = &seen.lines[ONE];
+    assert!(
+        !lines.iter().any(|line| line.contains("misbehaves")),
+        "{at}"
+    );
     let printed = seen.events(ONE);
     let all = printed + seen.told[ONE];
     assert!(all >= STORM, "{at}: {printed} and {}", seen.told[ONE]);
@@ -530,12 +576,17 @@ fn compare_sums(seen: &Seen, at: &str) {
 fn whoever_dies_over_a_line_costs_that_line_and_says_so() {
     let memory = Memory::new();
     let run = |deaths: &mut Deaths| Seen::of(&run(&memory, deaths, quiet));
+    let all = [ONE, OTHER, MONITOR];
+    let falsely_told = Cell::new(0);
     let steps = deaths::once(run, |undisturbed, seen, step| {
         assert_whole(undisturbed, [18, 9, 3], 8);
-        let all = [ONE, OTHER, MONITOR];
-        compare(undisturbed, seen, &all, &format!("dead at step {step}"));
+        let missing = compare(undisturbed, seen, &all, &format!("dead at step {step}"));
+        falsely_told.set(falsely_told.get() + seen.told.iter().sum::<u64>() - missing);
     });
     assert!(steps > 500, "{steps} steps");
+    // A line is whole and not known to be at two steps: before `write` returns, and before that is kept.
+    let lines = 18 + 9 + 3 + 2;
+    assert_eq!(falsely_told.get(), 2 * lines);
 }
 
 #[test]
@@ -560,6 +611,48 @@ fn whoever_dies_twice_costs_no_more_than_two_lines() {
         let all = [ONE, OTHER, MONITOR];
         compare(undisturbed, seen, &all, &format!("dead at steps {steps:?}"));
     });
+}
+
+/// The numbers of the flood's accesses or lines that are printed.
+fn numbers(seen: &Seen, before: &str) -> Vec<u64> {
+    let lines = seen.lines[ONE].iter();
+    let numbers = lines.filter_map(|line| line.split_once(before)?.1.parse().ok());
+    numbers.collect()
+}
+
+#[test]
+fn no_place_is_given_back_before_it_is_kept_that_its_record_was_taken() {
+    let memory = Memory::new();
+    let flooded = Cell::new(0);
+    let flood = |system: &mut System, deaths: &mut Deaths| {
+        system.floods = Some([0, 0]);
+        system.flood();
+        for _ in 0..10 {
+            system.wake(deaths);
+        }
+        flooded.set(system.floods.take().unwrap().iter().sum());
+        for _ in 0..20 {
+            system.wake(deaths);
+        }
+    };
+    // A run is long, and from one record to the next it does the same.
+    for step in (0..).step_by(23) {
+        let mut deaths = Deaths::at(&[step]);
+        let seen = Seen::of(&run(&memory, &mut deaths, flood));
+        let lines = &seen.lines[ONE];
+        assert!(!lines.iter().any(|line| line.contains("misbehaves")));
+        for before in ["| line ", " seq "] {
+            let printed = numbers(&seen, before);
+            assert!(printed.is_sorted_by(|one, next| one < next), "{printed:?}");
+        }
+        let all = lines.len() as u64 + seen.told[ONE];
+        assert!(all >= flooded.get(), "dead at step {step}: {all}");
+        if deaths.died == 0 {
+            let rings = (CONSOLE_SLOTS + LOG_SLOTS) as u64;
+            assert_eq!((all, flooded.get()), (rings, rings));
+            return;
+        }
+    }
 }
 
 /// The console dies so often in this turn of VM 0, each time that the clock wakes it.

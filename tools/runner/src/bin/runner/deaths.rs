@@ -4,12 +4,16 @@ use crate::arguments::HostArguments;
 use crate::hosts::platform;
 use runner::deaths::{Seen, WHO, Wanted, try_deaths};
 use runner::{Emulator, Failure};
+use std::fs;
 
 /// The longest that the guest may wait for a domain that has died, and half of them; and for one that
 /// hangs: in microseconds.
 const LONGEST_US: f64 = 10_000.0;
 const MEDIAN_US: f64 = 100.0;
 const LONGEST_HANG_US: f64 = 150_000.0;
+
+/// Where the console's lines are left if something is wrong.
+const TRANSCRIPT: &str = "out/deaths.txt";
 
 /// Tries it, and prints the figures.
 ///
@@ -41,7 +45,14 @@ pub(crate) fn try_and_print(host: &HostArguments, wanted: Wanted) -> Result<(), 
     wrong.extend(what_is_wrong(&seen, wanted));
     match &wrong[..] {
         [] => Ok(()),
-        wrong => Err(Failure::Host(wrong.join("; "))),
+        wrong => {
+            let what = wrong.join("; ");
+            let left = match fs::write(TRANSCRIPT, seen.transcript.lines.join("\n")) {
+                Ok(()) => format!("what was printed is in {TRANSCRIPT}"),
+                Err(error) => format!("{TRANSCRIPT}: {error}"),
+            };
+            Err(Failure::Host(format!("{what}; {left}")))
+        }
     }
 }
 
@@ -57,8 +68,8 @@ fn what_is_wrong(seen: &Seen, wanted: Wanted) -> Vec<String> {
         sums.accesses, sums.unrecorded, sums.logged, sums.not_logged
     );
     println!(
-        "lines: {} printed, {} missing, {} doubled",
-        sums.printed, sums.missing, sums.doubled
+        "lines: {} printed, {:?} not printed, {} doubled",
+        sums.printed, sums.not_printed, sums.doubled
     );
     println!(
         "trace ring, while domains died: {} accesses, {} missing, {} doubled, {} unseen",
@@ -68,13 +79,19 @@ fn what_is_wrong(seen: &Seen, wanted: Wanted) -> Vec<String> {
         .logged
         .zip(sums.not_logged)
         .map(|(logged, not)| logged + not);
-    let died = WHO.len() as u64 * (wanted.deaths + wanted.hangs);
+    let of_each = wanted.deaths + wanted.hangs;
+    let missing = sums.not_logged.zip(sums.not_printed);
+    let are_lines_there = missing.is_some_and(|(not_logged, not_printed)| {
+        let all = sums.printed + not_logged + not_printed;
+        (sums.made..=sums.made + of_each).contains(&all)
+    });
+    let died = WHO.len() as u64 * of_each;
     let checks = [
         (sums.wrong == Some(0), "wrong reads"),
         (sums.accesses == Some(sums.made), "the device's sum"),
         (sums.unrecorded == Some(0), "accesses without a record"),
         (all_logged == Some(sums.made), "the log's sums"),
-        (sums.printed + sums.missing == sums.made, "the lines"),
+        (are_lines_there, "the lines"),
         (sums.doubled + records.doubled == 0, "what was told twice"),
         (records.missing == 0, "what is not in the trace ring"),
         (sums.restarts == died, "the restarts that were told"),

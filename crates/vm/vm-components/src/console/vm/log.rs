@@ -58,33 +58,48 @@ impl VmConsole {
                 continue;
             }
             match Entry::from_words(&words) {
-                Some(Entry::Event(kind, record)) => self.print_event(kind, &record, printer),
+                Some(Entry::Event(kind, record)) => {
+                    self.print_event(kind, &record, &words, printer);
+                }
                 Some(Entry::Misbehaviour(misbehaviour)) => {
                     self.print_misbehaviour(misbehaviour, printer);
                 }
-                Some(sums) => self.print_sums(sums, printer),
+                Some(sums) => self.print_sums(sums, &words, printer),
                 None => self.state.trace.note(Misdeed::Kind),
             }
-            self.state.next_log = None;
         }
     }
 
-    /// The next record of the log ring, if there is one. It is so until it is printed or counted.
+    /// The next record of the log ring, if there is one.
     fn next_log(&mut self) -> Option<Payload> {
-        if self.state.next_log.is_none() {
-            let taken = self.log.take();
-            self.state.trace.note_ring(&self.log);
-            let item = taken?;
-            self.state.missing = self.state.missing.saturating_add(item.lost_before);
-            self.state.next_log = Some(item.payload);
+        if let Some(before) = self.state.next_log.take() {
+            return Some(before);
         }
-        self.state.next_log
+        let taken = self.log.take();
+        self.state.trace.note_ring(&self.log);
+        let item = taken?;
+        self.state.missing = self.state.missing.saturating_add(item.lost_before);
+        Some(item.payload)
+    }
+
+    /// Tells what is missing before this record's line. Whoever dies over that leaves the record to the
+    /// next.
+    fn report_missing_before(
+        &mut self,
+        words: &Payload,
+        time: u64,
+        printer: &mut Printer<'_, impl Host, impl Output>,
+    ) {
+        if self.state.missing != 0 {
+            self.state.next_log = Some(*words);
+            self.report_missing(time, printer);
+            self.state.next_log = None;
+        }
     }
 
     /// Leaves out a record over which the console has died. Without its end a VM is given up.
     #[cold]
     fn skip(&mut self, words: &Payload) {
-        self.state.next_log = None;
         self.leave_out();
         let misdeed = Misdeed::Deadly(Some(self.log.position().taken() - 1));
         if Record::from_words(words).tag.kind() == Some(Kind::End) {
@@ -99,6 +114,7 @@ impl VmConsole {
         &mut self,
         kind: Kind,
         record: &Record,
+        words: &Payload,
         printer: &mut Printer<'_, impl Host, impl Output>,
     ) {
         if self.state.told.end {
@@ -120,7 +136,7 @@ impl VmConsole {
         {
             return self.leave_out();
         }
-        self.report_missing(record.time, printer);
+        self.report_missing_before(words, record.time, printer);
         let device = self.device_name(record.tag.instance());
         let name = self.config.name();
         let event = Event {
@@ -130,7 +146,6 @@ impl VmConsole {
         };
         let severity = severity_of(kind, record);
         let line = format_args!("{severity} {name} {event}");
-        self.state.next_log = None;
         self.print(Printing::Event, record.time, line, printer);
     }
 
@@ -141,7 +156,12 @@ impl VmConsole {
     }
 
     /// Prints sums, whatever the budget: each once.
-    fn print_sums(&mut self, sums: Entry, printer: &mut Printer<'_, impl Host, impl Output>) {
+    fn print_sums(
+        &mut self,
+        sums: Entry,
+        words: &Payload,
+        printer: &mut Printer<'_, impl Host, impl Output>,
+    ) {
         let name = self.config.name();
         let mut told = self.state.told;
         let is_first = match &sums {
@@ -158,10 +178,9 @@ impl VmConsole {
             return self.state.trace.note(Misdeed::AfterEnd);
         }
         if let Entry::Device(_, sums) = &sums {
-            self.report_missing(sums.time, printer);
+            self.report_missing_before(words, sums.time, printer);
         }
         self.state.told = told;
-        self.state.next_log = None;
         match sums {
             Entry::Device(instance, sums) => {
                 let device = self.device_name(instance);
@@ -201,7 +220,6 @@ impl VmConsole {
         if !is_last && now < self.state.told.next_misbehaviour && !self.has_budget(printer) {
             return self.leave_out();
         }
-        self.state.next_log = None;
         self.state.told.next_misbehaviour = now.saturating_add(printer.clock.hz);
         let who = MisbehaviourText::who(misbehaviour.last);
         self.print_conduct(who, misbehaviour, printer);

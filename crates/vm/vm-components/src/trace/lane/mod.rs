@@ -220,13 +220,17 @@ impl Lane {
                 None => {}
             }
         }
+        let under_way = self.under_way;
+        let first = first + self.access.position().taken();
         let mut goes = Goes::On;
-        while records != 0 && goes == Goes::On {
-            records -= 1;
-            self.under_way.set(first + self.access.position().taken());
-            goes = self.take_one(now, signals, host);
+        for record in first..first + records {
+            under_way.set(record);
+            if self.take_one(now, signals, host) == Goes::Ends {
+                goes = Goes::Ends;
+                break;
+            }
         }
-        self.under_way.set(work_of(self.vm));
+        under_way.set(work_of(self.vm));
         goes
     }
 

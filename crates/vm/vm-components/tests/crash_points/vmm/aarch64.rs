@@ -8,8 +8,8 @@ use a64_guest::stage1::Regime;
 use guest_access::{Gpr, GuestPhysAddr};
 use shared_ring::mortal;
 use vm_components::{
-    A64, A64Machine, ChannelSet, Exit, GuestException, KeptVmm, Outcome, StackPointer, VcpuIs, Vmm,
-    VmmPorts,
+    A64, A64Machine, ChannelSet, Exit, GuestException, Intent, KeptVmm, Outcome, StackPointer,
+    VcpuIs, Vmm, VmmPorts,
 };
 use vm_config::{Contents, Device, DeviceKind, VmConfig};
 
@@ -218,6 +218,14 @@ impl Guest for A64Guest {
 }
 
 impl vm_components::Machine for Machine<Vcpu> {
+    fn intend(&mut self, intent: Intent) {
+        self.set_intent(intent);
+    }
+
+    fn intent(&self) -> Intent {
+        self.intent
+    }
+
     fn recover(&mut self, outcome: Outcome, vcpu: VcpuIs) {
         self.go_on(outcome, vcpu);
     }

@@ -15,7 +15,7 @@ use guest_access::GuestPhysAddr;
 use shared_ring::mortal;
 use trace_records::{ConsoleRecord, Entry, Notice, StatePage};
 use vm_components::{
-    Channel, ChannelSet, Clock, Host, KeptTrace, Outcome, Trace, VcpuIs, VmmPorts, channel,
+    Channel, ChannelSet, Clock, Host, Intent, KeptTrace, Outcome, Trace, VcpuIs, VmmPorts, channel,
 };
 use vm_config::VmConfig;
 
@@ -57,6 +57,7 @@ struct Machine<R> {
     /// As they will be.
     image: R,
     prepared: Option<Prepared>,
+    intent: Intent,
 }
 
 impl<R: Registers> Machine<R> {
@@ -69,7 +70,13 @@ impl<R: Registers> Machine<R> {
             running: false,
             image: R::default(),
             prepared: None,
+            intent: Intent::default(),
         }
+    }
+
+    fn set_intent(&mut self, intent: Intent) {
+        mortal::step();
+        self.intent = intent;
     }
 
     fn prepare(&mut self, prepared: Prepared) {

@@ -6,8 +6,8 @@ use crate::fixtures::{LOC, PC, RAM, compiled, contents, piece, trace_device};
 use guest_access::{AccessWidth, Direction, GuestPhysAddr};
 use shared_ring::mortal;
 use vm_components::{
-    ChannelSet, KeptVmm, Outcome, VcpuIs, Vmm, VmmPorts, X86, X86Exception, X86Exit, X86ExitReason,
-    X86Machine,
+    ChannelSet, Intent, KeptVmm, Outcome, VcpuIs, Vmm, VmmPorts, X86, X86Exception, X86Exit,
+    X86ExitReason, X86Machine,
 };
 use vm_config::{Contents, Device, DeviceKind, RamRange, VmConfig};
 use x86_guest::{Paging, Segment, Situation};
@@ -216,6 +216,14 @@ impl Guest for X86Guest {
 }
 
 impl vm_components::Machine for Machine<Vcpu> {
+    fn intend(&mut self, intent: Intent) {
+        self.set_intent(intent);
+    }
+
+    fn intent(&self) -> Intent {
+        self.intent
+    }
+
     fn recover(&mut self, outcome: Outcome, vcpu: VcpuIs) {
         self.go_on(outcome, vcpu);
     }
