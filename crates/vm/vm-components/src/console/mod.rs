@@ -45,6 +45,10 @@ const TURN_BYTES: i64 = 512;
 /// How often lines that are missing are told at least, in parts of a second.
 const REPORTS_PER_SECOND: u64 = 10;
 
+/// The end of a line over which a console has died: half a number is not to be taken for one. A line that
+/// was whole has this for the next.
+const CUT: &[u8] = b" (cut)\n";
+
 /// Where the lines go.
 pub trait Output {
     /// Prints the bytes; a line ends with a line feed.
@@ -174,14 +178,14 @@ impl Console {
         }
     }
 
-    /// Begins a line of its own if another console has died over one, counts that as missing, and
+    /// Ends the line if another console has died over it, counts that as missing, and
     /// charges the death.
     fn recover(&mut self, now: u64, output: &mut impl Output) {
         let is_cut = self.vms.iter().any(VmConsole::is_cut)
             || self.system.as_ref().is_some_and(System::is_cut)
             || !self.last_lines.load(Ordering::Relaxed).is_multiple_of(2);
         if is_cut {
-            output.write(b"\n");
+            output.write(CUT);
         }
         let died_over = self.under_way.take();
         for vm in &mut self.vms {

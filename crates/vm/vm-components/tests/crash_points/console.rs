@@ -401,22 +401,29 @@ impl Seen {
 
     /// Reads what came from one death to the next. Whether it was cut short in a line or a frame.
     fn read(&mut self, piece: &[u8], is_after_cut: bool) -> bool {
-        if is_after_cut && !piece.is_empty() {
-            assert_eq!(piece[0], b'\n', "something stands behind half a line");
+        // Half a line is told from a whole one.
+        if is_after_cut && b" (cut)\n".starts_with(piece) {
+            return piece != b" (cut)\n";
         }
+        let piece = match is_after_cut {
+            true => piece.strip_prefix(b" (cut)\n"),
+            false => Some(piece),
+        };
+        let piece = piece.expect("a line that was cut ends");
         // Frames stand between zeroes.
         let parts: Vec<&[u8]> = piece.split(|byte| *byte == 0).collect();
         let is_in_frame = parts.len().is_multiple_of(2);
         let text: Vec<u8> = parts.into_iter().step_by(2).collect::<Vec<_>>().concat();
         let text = String::from_utf8(text).unwrap();
         let (whole, rest) = text.rsplit_once('\n').unwrap_or(("", &text));
-        for line in whole.lines().filter(|line| !line.is_empty()) {
+        // A line that had its end as well has another.
+        for line in whole.lines().filter(|line| *line != " (cut)") {
             self.take(line);
         }
         if let Some((source, lost)) = whole.lines().last().and_then(lost) {
             self.in_doubt[source] += lost;
         }
-        is_in_frame || !rest.is_empty() || is_after_cut && piece.is_empty()
+        is_in_frame || !rest.is_empty()
     }
 
     fn take(&mut self, line: &str) {
