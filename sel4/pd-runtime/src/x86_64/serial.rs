@@ -27,6 +27,25 @@ impl Serial {
     ///
     /// No other protection domain uses the port as long as this lives.
     pub unsafe fn of_board() -> Self {
+        // SAFETY: the caller's promise.
+        let mut port = unsafe { Self::set_up_before() };
+        let config = Config {
+            baud_rate: BaudRate::Baud115200,
+            ..Config::DEFAULT
+        };
+        if let Err(error) = port.uart.init(config) {
+            panic!("the serial port: {error}");
+        }
+        port
+    }
+
+    /// The same, where this protection domain has set it up before it died: to do that again would throw
+    /// away what is in the FIFO.
+    ///
+    /// # Safety
+    ///
+    /// That of [`Self::of_board`].
+    pub unsafe fn set_up_before() -> Self {
         let range = PortRange {
             capability: io_port(*var!(uart_16550_id: usize = 0)),
             base: *var!(uart_16550: usize = 0) as u16,
@@ -34,14 +53,7 @@ impl Serial {
         let base = range.base;
         assert!(base != 0, "the system description gives no uart_16550");
         // SAFETY: the range has the eight registers of a port; the rest is the caller's promise.
-        let mut uart = unsafe { Uart16550::new_with_backend(range) };
-        let config = Config {
-            baud_rate: BaudRate::Baud115200,
-            ..Config::DEFAULT
-        };
-        if let Err(error) = uart.init(config) {
-            panic!("the serial port at {base:#x}: {error}");
-        }
+        let uart = unsafe { Uart16550::new_with_backend(range) };
         Self {
             uart,
             waited_ticks: 0,
