@@ -67,8 +67,11 @@ impl Default for KeptTrace {
 /// The component.
 pub struct Trace {
     lanes: Vec<Lane, MAX_VMS>,
-    /// The one before has died, and may have owed anybody a signal.
-    owes_signals: bool,
+    /// The one before has died, and may have owed anybody a signal: the VMMs, whose guests wait for it,
+    owes_vmms: bool,
+    /// and the console, which would print before any guest runs again. It gets its signal when the clock
+    /// wakes this component.
+    owes_console: bool,
 }
 
 impl Trace {
@@ -99,7 +102,8 @@ impl Trace {
         }
         Self {
             lanes,
-            owes_signals: !is_first,
+            owes_vmms: !is_first,
+            owes_console: !is_first,
         }
     }
 
@@ -109,8 +113,8 @@ impl Trace {
         let mut began = host.now();
         loop {
             let mut asleep = true;
-            let owed = core::mem::take(&mut self.owes_signals);
-            let mut console = owed;
+            let owed = core::mem::take(&mut self.owes_vmms);
+            let mut console = alive && core::mem::take(&mut self.owes_console);
             for lane in &mut self.lanes {
                 if alive {
                     lane.state.beat();
