@@ -66,7 +66,7 @@ fn init() -> ConsoleDomain {
         text_reader: region!(monitor_reader: _),
     };
     let mut console = Console::init(
-        vms.into_iter().flatten(),
+        vms.iter().flatten().copied(),
         Some(system),
         &mut kept.console,
         clock(),

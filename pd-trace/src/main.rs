@@ -50,7 +50,7 @@ fn init() -> TraceDomain {
         vm!(config_7, access_ring_7, access_reader_7, state_page_7, log_ring_7, log_reader_7, trace_ring_7),
     ];
     let mut domain = TraceDomain {
-        trace: Trace::init(vms.into_iter().flatten(), kept, clock(), Counter::now()),
+        trace: Trace::init(vms.iter().flatten().copied(), kept, clock(), Counter::now()),
         told: [false; MAX_VMS],
     };
     // If one before has died, it had the signal for what it left undone.

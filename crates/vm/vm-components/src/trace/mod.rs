@@ -45,7 +45,10 @@ pub struct TracePort {
 #[repr(C)]
 pub struct KeptTrace {
     under_way: UnderWay,
-    lanes: [KeptLane; MAX_VMS],
+    kept: [KeptLane; MAX_VMS],
+    /// What the component works with. Each makes it anew, here because it is large: to move it, or to
+    /// clear other memory for it, would take longer than all else that there is to do after a death.
+    lanes: Vec<Lane, MAX_VMS>,
 }
 
 impl KeptTrace {
@@ -53,7 +56,8 @@ impl KeptTrace {
     pub const fn new() -> Self {
         Self {
             under_way: UnderWay::new(),
-            lanes: [const { KeptLane::in_parts() }; MAX_VMS],
+            kept: [const { KeptLane::in_parts() }; MAX_VMS],
+            lanes: Vec::new(),
         }
     }
 }
@@ -66,9 +70,12 @@ impl Default for KeptTrace {
 
 /// The component.
 pub struct Trace {
-    lanes: Vec<Lane, MAX_VMS>,
-    /// The one before has died, and may have owed anybody a signal.
-    owes_signals: bool,
+    lanes: &'static mut Vec<Lane, MAX_VMS>,
+    /// The one before has died, and may have owed anybody a signal: the VMMs, whose guests wait for it,
+    owes_vmms: bool,
+    /// and the console, which would print before any guest runs again. It gets its signal when the clock
+    /// wakes this component.
+    owes_console: bool,
 }
 
 impl Trace {
@@ -83,15 +90,20 @@ impl Trace {
         clock: Clock,
         now: u64,
     ) -> Self {
-        let under_way: &'static UnderWay = &kept.under_way;
+        let KeptTrace {
+            under_way,
+            kept,
+            lanes,
+        } = kept;
+        let under_way: &'static UnderWay = under_way;
         let died_over = under_way.take();
-        let is_first = kept.lanes.iter().all(|lane| lane.state().is_none());
-        let lanes = vms.into_iter().zip(&mut kept.lanes).zip(0..);
-        let mut lanes: Vec<Lane, MAX_VMS> = lanes
-            .map(|(((port, config), kept), vm)| {
-                Lane::init(vm, &port, &config, kept, under_way, clock, now)
-            })
-            .collect();
+        let is_first = kept.iter().all(|lane| lane.state().is_none());
+        // Those of the one before.
+        lanes.clear();
+        for (((port, config), kept), vm) in vms.into_iter().zip(kept).zip(0..) {
+            // There are as many places as for what is kept.
+            let _ = lanes.push(Lane::init(vm, &port, &config, kept, under_way, clock, now));
+        }
         if let Some((vm, record)) = died_over
             && let Some(lane) = lanes.get_mut(usize::from(vm))
         {
@@ -99,7 +111,8 @@ impl Trace {
         }
         Self {
             lanes,
-            owes_signals: !is_first,
+            owes_vmms: !is_first,
+            owes_console: !is_first,
         }
     }
 
@@ -109,9 +122,9 @@ impl Trace {
         let mut began = host.now();
         loop {
             let mut asleep = true;
-            let owed = core::mem::take(&mut self.owes_signals);
-            let mut console = owed;
-            for lane in &mut self.lanes {
+            let owed = core::mem::take(&mut self.owes_vmms);
+            let mut console = alive && core::mem::take(&mut self.owes_console);
+            for lane in self.lanes.iter_mut() {
                 if alive {
                     lane.state.beat();
                 }

@@ -18,6 +18,8 @@ pub(crate) struct ConsoleText {
     pub(super) kept: KeptText,
     /// The console is to be notified once all that was appended is published.
     is_wanted: bool,
+    /// So it is, by the clock's next wake-up.
+    is_wanted_later: bool,
 }
 
 /// What of it a VMM leaves to the next, the ring's position aside.
@@ -38,6 +40,7 @@ impl ConsoleText {
             ring,
             kept: KeptText::default(),
             is_wanted: false,
+            is_wanted_later: false,
         }
     }
 
@@ -160,8 +163,14 @@ impl ConsoleText {
         }
     }
 
-    /// Lets the next [`Self::publish`] notify the console, whatever it asked for.
-    pub fn want(&mut self) {
-        self.is_wanted = true;
+    /// Lets the console be notified, whatever it asked for, when the clock next wakes this component:
+    /// it would print before the guest runs.
+    pub fn want_later(&mut self) {
+        self.is_wanted_later = true;
+    }
+
+    /// The clock has woken this component.
+    pub fn clock_woke(&mut self) {
+        self.is_wanted |= core::mem::take(&mut self.is_wanted_later);
     }
 }

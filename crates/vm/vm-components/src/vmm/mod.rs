@@ -206,6 +206,7 @@ impl<A: Isa> Vmm<A> {
         if clock {
             self.check_heartbeat(machine);
             self.check_readers(machine);
+            self.console.clock_woke();
         }
         self.console.flush(machine);
         self.try_again(clock, machine);

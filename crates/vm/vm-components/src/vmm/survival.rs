@@ -129,7 +129,7 @@ impl<A: Isa> Vmm<A> {
         // It may have died before it did so, or before it told anybody.
         self.link.is_wanted = true;
         self.link.publish(machine);
-        self.console.want();
+        self.console.want_later();
         self.console.publish(machine);
         let outcome = match stands {
             true => Outcome::Stands,
