@@ -61,6 +61,8 @@ pub enum Event {
 
 /// Of [`KeptVcpu::prepared`]: nothing is.
 const NOTHING: Word = 0;
+/// One register is written, the first: the PC.
+const PC_ALONE: Word = PC as Word + 1;
 /// How many registers are written before the vCPU is resumed.
 const REGISTERS: Word = 0xff;
 /// SP_EL1 is written before that.
@@ -138,10 +140,11 @@ impl VirtualMachine {
         if prepared == NOTHING {
             return;
         }
-        if prepared & !REGISTERS != 0 {
-            self.take_rare_effect(prepared);
-        } else {
-            self.write(prepared as usize, RESUME);
+        match prepared {
+            // After a store: of so many the compiler makes a call without a loop.
+            PC_ALONE => self.write(PC_ALONE as usize, RESUME),
+            ..=REGISTERS => self.write(prepared as usize, RESUME),
+            _ => self.take_rare_effect(prepared),
         }
         self.kept.prepared.store(NOTHING, Ordering::Release);
     }
@@ -166,8 +169,10 @@ impl VirtualMachine {
     /// The vCPU runs on with the first `count` registers, and what else was set.
     #[inline(always)]
     fn prepare(&mut self, count: usize) {
-        let registers = (count as Word).max(self.set & REGISTERS);
-        let prepared = registers | self.set & STACK_POINTER;
+        let prepared = match self.set {
+            0 => count as Word,
+            set => (count as Word).max(set & REGISTERS) | set & STACK_POINTER,
+        };
         self.kept.prepared.store(prepared, Ordering::Release);
     }
 
