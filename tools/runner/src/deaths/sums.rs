@@ -28,6 +28,8 @@ pub struct Sums {
     pub doubled: u64,
     /// How often domains were restarted, as the monitor says.
     pub restarts: u64,
+    /// Lines of the monitor over which the console died.
+    pub restarts_lost: u64,
 }
 
 impl Sums {
@@ -42,6 +44,9 @@ impl Sums {
             sums.wrong = sums.wrong.or(number_behind(line, "guest: wrong reads: "));
             if line.contains(" restarted (") {
                 sums.restarts += 1;
+            }
+            if line.contains("the monitor: ") {
+                sums.restarts_lost += number_before(line, " lines lost").unwrap_or(0);
             }
             if line.contains("storm trace0: ") {
                 sums.accesses = number_before(line, " accesses = ");
@@ -87,6 +92,7 @@ mod tests {
             "[   0.2] info  storm trace0 cpu0 R4 0xfa000[   0.3] warn  storm: 21 log lines lost",
             "[   0.4] info  storm trace0 cpu0 R4 0xfa000000 = 7 pc 0x40081430 seq 23",
             "warn pd-trace restarted (1): data abort at 0x0 at pc 0x0, fsr 0x82000006",
+            "warn the monitor: 1 lines lost",
             "[   0.4] info  storm trace0 cpu0 R4 0xfa000000 = 7 pc 0x40081430 seq 23",
             "[   0.5] storm| guest: wrong reads: 4",
             "[   0.6] info  storm trace0: 30 accesses = 18 reads + 12 writes + 0 refused; 24 logged, \
@@ -105,6 +111,7 @@ mod tests {
             not_printed: Some(15),
             doubled: 1,
             restarts: 1,
+            restarts_lost: 1,
         };
         assert_eq!(Sums::read(&lines.map(str::to_owned), 30), wanted);
     }

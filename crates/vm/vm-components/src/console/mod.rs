@@ -81,7 +81,10 @@ pub struct SystemPort {
 #[repr(C)]
 pub struct KeptConsole {
     under_way: UnderWay,
-    vms: [Kept<vm::State>; MAX_VMS],
+    states: [Kept<vm::State>; MAX_VMS],
+    /// What the component works with. Each makes it anew, here because it is too large to be moved after
+    /// a death.
+    vms: Vec<VmConsole, MAX_VMS>,
     system: Kept<system::State>,
     /// When the VMs' shares of the line were refilled.
     refilled: Cell,
@@ -94,7 +97,8 @@ impl KeptConsole {
     pub const fn new() -> Self {
         Self {
             under_way: UnderWay::new(),
-            vms: [const { Kept::new() }; MAX_VMS],
+            states: [const { Kept::new() }; MAX_VMS],
+            vms: Vec::new(),
             system: Kept::new(),
             refilled: Cell::new(0),
             last_lines: Cell::new(0),
@@ -127,7 +131,7 @@ enum Printing {
 
 /// The component.
 pub struct Console {
-    vms: Vec<VmConsole, MAX_VMS>,
+    vms: &'static mut Vec<VmConsole, MAX_VMS>,
     system: Option<System>,
     clock: Clock,
     budget: Budget,
@@ -145,7 +149,7 @@ impl Console {
     /// for whoever watches over the components, if there is somebody. It goes on where the one
     /// was that has left `kept`, if there was one.
     pub fn init(
-        vms: impl IntoIterator<Item = (ConsolePort, VmConfig<'static>)>,
+        ports: impl IntoIterator<Item = (ConsolePort, VmConfig<'static>)>,
         system: Option<SystemPort>,
         kept: &'static mut KeptConsole,
         clock: Clock,
@@ -155,16 +159,16 @@ impl Console {
             None => Ends::Unwatched,
         };
         let under_way: &'static UnderWay = &kept.under_way;
-        let vms: Vec<_, MAX_VMS> = vms.into_iter().take(MAX_VMS).collect();
-        let new = vm::State::new(Budget::full(vms.len()), clock.start_ticks);
-        let vms: Vec<_, MAX_VMS> = vms
-            .into_iter()
-            .zip(&mut kept.vms)
-            .zip(0..)
-            .map(|(((port, config), kept), vm)| {
-                VmConsole::resume(vm, &port, config, ends, kept, under_way, new)
-            })
-            .collect();
+        let vms = &mut kept.vms;
+        let ports: Vec<_, MAX_VMS> = ports.into_iter().take(MAX_VMS).collect();
+        let new = vm::State::new(Budget::full(ports.len()), clock.start_ticks);
+        // Those of the one before.
+        vms.clear();
+        for (((port, config), kept), number) in ports.into_iter().zip(&mut kept.states).zip(0..) {
+            let vm = VmConsole::resume(number, &port, config, ends, kept, under_way, new);
+            // There are as many places as for what is kept.
+            let _ = vms.push(vm);
+        }
         let frames = vms.iter().map(VmConsole::frames).max();
         Self {
             vms,
@@ -188,7 +192,7 @@ impl Console {
             output.write(CUT);
         }
         let died_over = self.under_way.take();
-        for vm in &mut self.vms {
+        for vm in self.vms.iter_mut() {
             match died_over {
                 Some((number, record)) if number == vm.number => {
                     vm.charge(record, now, self.clock.hz);
@@ -245,7 +249,7 @@ impl Console {
             goes_on = !is_system_asleep || has_more && !is_report_due;
         }
         let mut turn = host.now();
-        for vm in &mut self.vms {
+        for vm in self.vms.iter_mut() {
             vm.begin_turn(host);
             let mut printer = Printer {
                 clock: self.clock,
@@ -308,7 +312,7 @@ impl Console {
         });
         // The watch's lines are no VM's.
         pass(&mut turn, host);
-        for vm in &mut self.vms {
+        for vm in self.vms.iter_mut() {
             vm.begin_turn(host);
             let available = vm.state.share;
             let mut printer = Printer {

@@ -45,7 +45,7 @@ pub struct TracePort {
 #[repr(C)]
 pub struct KeptTrace {
     under_way: UnderWay,
-    kept: [KeptLane; MAX_VMS],
+    states: [KeptLane; MAX_VMS],
     /// What the component works with. Each makes it anew, here because it is large: to move it, or to
     /// clear other memory for it, would take longer than all else that there is to do after a death.
     lanes: Vec<Lane, MAX_VMS>,
@@ -56,7 +56,7 @@ impl KeptTrace {
     pub const fn new() -> Self {
         Self {
             under_way: UnderWay::new(),
-            kept: [const { KeptLane::in_parts() }; MAX_VMS],
+            states: [const { KeptLane::in_parts() }; MAX_VMS],
             lanes: Vec::new(),
         }
     }
@@ -90,17 +90,13 @@ impl Trace {
         clock: Clock,
         now: u64,
     ) -> Self {
-        let KeptTrace {
-            under_way,
-            kept,
-            lanes,
-        } = kept;
-        let under_way: &'static UnderWay = under_way;
+        let under_way: &'static UnderWay = &kept.under_way;
         let died_over = under_way.take();
-        let is_first = kept.iter().all(|lane| lane.state().is_none());
+        let is_first = kept.states.iter().all(|lane| lane.state().is_none());
+        let lanes = &mut kept.lanes;
         // Those of the one before.
         lanes.clear();
-        for (((port, config), kept), vm) in vms.into_iter().zip(kept).zip(0..) {
+        for (((port, config), kept), vm) in vms.into_iter().zip(&mut kept.states).zip(0..) {
             // There are as many places as for what is kept.
             let _ = lanes.push(Lane::init(vm, &port, &config, kept, under_way, clock, now));
         }
