@@ -85,7 +85,10 @@ pub fn judge(
         ended,
         until_witness: boot.until().is_some(),
     };
-    let for_all = seen.lie().or_else(|| seen.harm(longest_wait_ns(target)));
+    let for_all = seen
+        .lie()
+        .or_else(|| seen.death_of_another(boot.by()))
+        .or_else(|| seen.harm(longest_wait_ns(target)));
     let judge_one = |attack: &'static Attack| {
         let wanted = target.wanted(attack);
         let outcome = match (wanted, seen.window(attack)) {
@@ -99,9 +102,9 @@ pub fn judge(
             (_, Some(window)) => {
                 // It holds only if somebody was told, whatever the line would be here.
                 let told = match attack.act.by() {
-                    By::Guest | By::Vmm => [ITS_VMM, "panic in pd-vmm:"],
-                    By::Trace => ["the trace component misbehaves", "panic in pd-trace:"],
-                    By::Console => ["the console misbehaves", "panic in pd-console:"],
+                    By::Guest | By::Vmm => [ITS_VMM, "pd-vmm restarted ("],
+                    By::Trace => ["the trace component misbehaves", "pd-trace restarted ("],
+                    By::Console => ["the console misbehaves", "pd-console restarted ("],
                 };
                 let named = told
                     .iter()
@@ -167,7 +170,7 @@ impl Run<'_> {
             0 => 0,
             announced => stamp_us(&self.lines[announced - 1]).unwrap_or(0),
         };
-        let found = window.clone().find(|&line| self.lines[line].contains(text));
+        let found = window.clone().find(|&line| holds(&self.lines[line], text));
         let Some(found) = found else {
             return Some(format!("no line with `{text}`"));
         };
@@ -199,7 +202,7 @@ impl Run<'_> {
             signs
                 .iter()
                 .any(|sign| after_stamp.starts_with(&format!("{ATTACKER}{sign}")))
-                || line.starts_with("panic in pd-vmm: ")
+                || dead(line).is_some_and(|domain| domain == "pd-vmm")
         };
         let mut lines = self.lines.iter();
         if let Some(line) = lines.find(|line| line.contains(FORGED) && !of_the_attacker(line)) {
@@ -220,6 +223,19 @@ impl Run<'_> {
             (Some(why), _) if !why.contains("verdict: failed") => Some(why.into()),
             _ => None,
         }
+    }
+
+    /// What died beside the component that attacks. Others go on when it is started again, and have
+    /// been reached all the same.
+    fn death_of_another(&self, by: By) -> Option<String> {
+        let attacks = match by {
+            By::Guest => None,
+            By::Vmm => Some("pd-vmm"),
+            By::Trace => Some("pd-trace"),
+            By::Console => Some("pd-console"),
+        };
+        let is_of_another = |line: &&String| dead(line).is_some_and(|died| Some(died) != attacks);
+        self.lines.iter().find(is_of_another).cloned()
     }
 
     /// What the witness noticed.
@@ -304,6 +320,29 @@ impl Run<'_> {
         let is_soon = last.unwrap_or(0) <= began.unwrap_or(0) + STOPS_WITHIN_US;
         is_soon && self.ended.is_some_and(|why| !why.contains("verdict: "))
     }
+}
+
+/// Whether a line holds a text, in which `…` stands for anything.
+fn holds(line: &str, text: &str) -> bool {
+    let mut rest = Some(line);
+    for part in text.split('…') {
+        rest = rest.and_then(|rest| Some(rest.split_once(part)?.1));
+    }
+    rest.is_some()
+}
+
+/// Whose death the monitor tells by a line, whether it has been started again or stays dead.
+fn dead(line: &str) -> Option<&str> {
+    let lines = [
+        ("warn ", " restarted ("),
+        ("panic in ", ": "),
+        ("hung: ", " has "),
+    ];
+    let domain = lines.iter().find_map(|(before, after)| {
+        let (domain, _) = line.strip_prefix(before)?.split_once(after)?;
+        Some(domain)
+    });
+    domain.filter(|domain| domain.starts_with("pd-"))
 }
 
 /// What a line says of its guest's text, if it is one of the VM `name`.

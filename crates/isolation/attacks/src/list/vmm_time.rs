@@ -15,7 +15,7 @@ const HANGS: Attack = Attack {
     tries: "",
     stopped_by: StoppedBy::Budget,
     exists: Exists::Everywhere,
-    on_sel4: Seen::Held("pd-vmm"),
+    on_sel4: Seen::Held("pd-vmm restarted (1): hung"),
     on_debug_kernel: None,
     on_unikernel: Seen::Fell,
     leaves: Leaves::Dead,

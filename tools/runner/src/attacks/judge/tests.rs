@@ -1,7 +1,7 @@
 //! What a run may print, and what is made of it.
 
 use super::*;
-use crate::{Architecture, Unikernel};
+use crate::{Architecture, Board, Emulator, Microkit, SystemDescription, Unikernel};
 use std::path::Path;
 
 const NAMED: &str = "[   1.712649] error attacker: its VMM misbehaves: 1 times, last a record";
@@ -10,7 +10,7 @@ const NAMED: &str = "[   1.712649] error attacker: its VMM misbehaves: 1 times, 
 fn run_with(more: &[&str]) -> Vec<String> {
     let before = [
         "[   1.505000] attacker| guest: attack record-of-no-kind",
-        "[   1.512832] witness| guest: counters right, mean 6619 ns, longest 10015936 ns",
+        "[   1.512832] witness| guest: counters right, mean 6619 ns, longest 9015936 ns",
         "[   1.520000] info  witness trace0 cpu0 R4 0xfa000000 = 0 pc 0x40081208 seq 1",
     ];
     let after = [
@@ -32,8 +32,11 @@ fn platform() -> Platform {
 }
 
 fn judged(name: &str, lines: &[String], ended: Option<&str>) -> Outcome {
-    let platform = platform();
-    let target = Target::of(&platform, Path::new("."));
+    judged_on(&platform(), name, lines, ended)
+}
+
+fn judged_on(platform: &Platform, name: &str, lines: &[String], ended: Option<&str>) -> Outcome {
+    let target = Target::of(platform, Path::new("."));
     let boot = Boot::alone(::attacks::find(name).unwrap(), &target);
     judge(&boot, &target, lines, ended).remove(0).outcome
 }
@@ -101,6 +104,42 @@ fn forged_text_is_the_attackers_only_after_its_name() {
                 || lie.contains("raw characters"),
             "{lie}"
         );
+    }
+}
+
+#[test]
+fn whoever_attacks_may_die_and_begin_again_and_nobody_else() {
+    let board_name = "qemu_virt_aarch64";
+    let boards = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../boards");
+    let board = Board::load(&boards, board_name).unwrap();
+    let emulator = Emulator::of(&board).unwrap();
+    let sel4 = Microkit {
+        sdk: "sdk".into(),
+        board_name: board_name.into(),
+        board,
+        config: "release".into(),
+        domains: "domains".into(),
+        system: SystemDescription::Made(Vec::new()),
+    };
+    let platform = Platform::Microkit(sel4, emulator);
+    let outcome = |more: &[&str]| {
+        let mut lines = run_with(more);
+        lines[0] = "[   1.505000] attacker| guest: attack write-null".into();
+        judged_on(&platform, "write-null", &lines, Some("(verdict: failed)"))
+    };
+    let died = "warn pd-vmm restarted (1): data abort at 0x0 at pc 0x21b2ec, fsr 0x93c08044";
+    let stays_dead = "panic in pd-vmm: data abort at 0x0 at pc 0x21b2ec, fsr 0x93c08044";
+    assert_eq!(outcome(&[died]), Outcome::Held);
+    assert_eq!(outcome(&[died, stays_dead]), Outcome::Held);
+    let otherwise = "warn pd-vmm restarted (1): undefined instruction or exception at pc 0x21b2ec";
+    assert!(why(outcome(&[otherwise])).contains("no line with"));
+    for other in [
+        "warn pd-trace restarted (1): data abort at 0x0 at pc 0x2159b8",
+        "warn pd-vmm-1 restarted (1): data abort at 0x0 at pc 0x21b2ec",
+        "panic in pd-console: data abort at 0x0 at pc 0x216b20",
+        "hung: pd-clock has given no sign of life for 5 s",
+    ] {
+        assert_eq!(why(outcome(&[died, other])), other);
     }
 }
 
