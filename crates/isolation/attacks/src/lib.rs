@@ -87,6 +87,8 @@ pub enum Seen {
     /// names the attacker within a second. Empty where the attack changes nothing that anybody
     /// could see; `…` in it stands for anything.
     Held(&'static str),
+    /// The same, but that a hang is found has its time: so long the witness may wait.
+    Mended(&'static str),
     /// The component serves everybody. When it has died too often the run ends at once, as failed, and a
     /// line that holds this names it. Nothing that is printed lies.
     Ends(&'static str),

@@ -15,6 +15,8 @@ use std::ops::Range;
 pub enum Outcome {
     /// The witness noticed nothing, nothing lied, and the attacker was named if it could be.
     Held,
+    /// The same, once a hang was found.
+    Mended,
     /// The run ended at once, for a reason that was told.
     Ended,
     /// Not so, and why.
@@ -39,6 +41,7 @@ impl Judged {
     pub fn is_as_wanted(&self) -> bool {
         match self.wanted {
             Seen::Held(_) => self.outcome == Outcome::Held,
+            Seen::Mended(_) => self.outcome == Outcome::Mended,
             Seen::Ends(_) => self.outcome == Outcome::Ended,
             Seen::Fell | Seen::Documented(_) => matches!(self.outcome, Outcome::Fell(_)),
             Seen::NotThere => false,
@@ -54,6 +57,7 @@ impl fmt::Display for Judged {
         write!(f, "{sign} {:<32} {by:<8}", attack.name)?;
         match &self.outcome {
             Outcome::Held => f.write_str("held"),
+            Outcome::Mended => f.write_str("held: the hang is mended"),
             Outcome::Ended => f.write_str("held: the run ends"),
             Outcome::Fell(why) => write!(f, "fell: {why}"),
             Outcome::NotTried(None) => f.write_str("was not tried"),
@@ -68,6 +72,8 @@ impl fmt::Display for Judged {
 const NAMED_WITHIN_US: u64 = 1_450_000;
 /// How soon a machine stops that an attack stops.
 const STOPS_WITHIN_US: u64 = 500_000;
+/// Within what a hang is found and mended, in nanoseconds.
+const HANG_NS: u64 = 150_000_000;
 /// What every text has that tries to be another's.
 const FORGED: &str = "forged";
 /// What is said of a VMM's false claims.
@@ -85,10 +91,9 @@ pub fn judge(
         ended,
         until_witness: boot.until().is_some(),
     };
-    let for_all = seen
-        .lie()
-        .or_else(|| seen.death_of_another(boot.by()))
-        .or_else(|| seen.harm(longest_wait_ns(target)));
+    let lie = seen.lie().or_else(|| seen.death_of_another(boot.by()));
+    let harm = |longest_wait_ns| lie.clone().or_else(|| seen.harm(longest_wait_ns));
+    let for_all = harm(longest_wait_ns(target));
     let judge_one = |attack: &'static Attack| {
         let wanted = target.wanted(attack);
         let outcome = match (wanted, seen.window(attack)) {
@@ -98,6 +103,10 @@ pub fn judge(
             (Seen::Held(line), Some(window)) => {
                 let why = for_all.clone().or_else(|| seen.unnamed(line, window));
                 why.map_or(Outcome::Held, Outcome::Fell)
+            }
+            (Seen::Mended(line), Some(window)) => {
+                let why = harm(HANG_NS).or_else(|| seen.unnamed(line, window));
+                why.map_or(Outcome::Mended, Outcome::Fell)
             }
             (_, Some(window)) => {
                 // It holds only if somebody was told, whatever the line would be here.
@@ -125,10 +134,12 @@ pub fn judge(
     boot.attacks.iter().copied().map(judge_one).collect()
 }
 
-/// How long an access of the witness may take: what the tests allow beside a flood.
+/// How long an access of the witness may take. On seL4 what the tests allow beside a flood; on the
+/// unikernel two wake-ups and what the components do in them, for a turn that began late, because they were
+/// busy, goes on until the next one.
 fn longest_wait_ns(target: &Target<'_>) -> u64 {
     match target.platform {
-        Platform::Unikernel(_) => 15_000_000,
+        Platform::Unikernel(_) => 25_000_000,
         Platform::Microkit(..) => 10_000_000,
     }
 }

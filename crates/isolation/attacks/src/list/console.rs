@@ -20,10 +20,10 @@ const DIES: Attack = Attack {
     act: Act::Guest("", ""),
 };
 
-/// Somebody notices that it does not answer.
+/// It has a higher priority than the VMs: they wait until somebody notices that it does not answer.
 const HANGS: Attack = Attack {
     stopped_by: StoppedBy::Budget,
-    on_sel4: Seen::Held("pd-console restarted (1): hung"),
+    on_sel4: Seen::Mended("pd-console restarted (1): hung"),
     ..DIES
 };
 
