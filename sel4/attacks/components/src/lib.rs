@@ -53,6 +53,8 @@ impl Vmm<Isa> {
     ) -> Self {
         (ports.access, ports.access_reader) = (&BETWEEN.access, &BETWEEN.access_reader);
         (ports.console, ports.console_reader) = (&BETWEEN.console, &BETWEEN.console_reader);
+        // Its rings do not outlive it: whoever is started in its place boots the guest anew.
+        *kept = KeptVmm::new();
         HZ.store(clock.hz, Ordering::Relaxed);
         let mut hands = DomainHands::new(Domain::Vmm, machine);
         let taken_over = TakenOverVmm::new(config.cmdline(), &BETWEEN, &mut hands);

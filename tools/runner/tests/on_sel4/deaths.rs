@@ -144,6 +144,23 @@ fn last_words_are_one_line_of_their_author_whatever_is_in_them() {
     }
 }
 
+/// What is told of a VM over whose records the trace component has died too often.
+fn assert_is_closed(run: &Ran, vm: &str) {
+    let told = run.printed().join("\n");
+    let restarted = |line: &&String| line.starts_with("warn pd-trace restarted (");
+    let restarts = run.printed().iter().filter(restarted).count();
+    assert_eq!(restarts, 3, "{told}");
+    assert!(!told.contains("panic in pd-trace"), "{told}");
+    let blamed = format!(
+        r"\] error {vm}: its VMM misbehaves: \d+ times, last the record at position \d+ of its ring, of which its reader died; its ring is closed"
+    );
+    assert!(Regex::new(&blamed).unwrap().is_match(&told), "{told}");
+    let ended = format!(r"\] fatal {vm}: ended: its VMM misbehaved \d+ times");
+    let reason = run.reason();
+    assert!(Regex::new(&ended).unwrap().is_match(reason), "{reason}");
+    assert!(reason.ends_with("(verdict: failed)"), "{reason}");
+}
+
 #[test]
 fn a_trace_component_that_faults_in_the_middle_of_its_work_is_named() {
     // A ring of half its size: the fault comes with the record that has no room.
@@ -152,9 +169,35 @@ fn a_trace_component_that_faults_in_the_middle_of_its_work_is_named() {
         r#"name="trace_ring" size="0x41000""#,
     );
     for run in boot("storm-mixed", &[half]) {
-        let reason = run.reason();
-        let line = format!("^panic in pd-trace: {ABORT} at 0x10141000 at pc 0x");
-        assert!(Regex::new(&line).unwrap().is_match(reason), "{reason}");
+        let why = format!("{ABORT} at 0x10141000 at pc 0x");
+        assert_restarts(&run, "pd-trace", &why);
+        assert_is_closed(&run, "storm-mixed");
+    }
+}
+
+#[test]
+fn a_vm_whose_records_kill_the_trace_component_costs_another_vm_nothing() {
+    // A ring without a slot: the fault comes with the first record, and with the next one.
+    let none = change(
+        r#"name="trace_ring" size="0x81000""#,
+        r#"name="trace_ring" size="0x1000""#,
+    );
+    let sums = Regex::new(r"info  second trace0: (\d+) accesses = ").unwrap();
+    let logged = Regex::new(r"info  second trace0 cpu0 .* seq (\d+)").unwrap();
+    for run in boot("two-vms", &[none]) {
+        assert_is_closed(&run, "first");
+        let told = run.printed().join("\n");
+        assert!(told.contains("second| guest: done"), "{told}");
+        assert!(told.contains("info  second: ended: powered off"), "{told}");
+        assert!(!told.contains("warn  second"), "{told}");
+        let nothing = "info  second: lost: 0 not logged, 0 not printed, 0 overwritten in the trace, 0 unrecorded";
+        assert!(told.contains(nothing), "{told}");
+        let sums = sums.captures(&told).unwrap_or_else(|| panic!("{told}"));
+        let accesses: u64 = sums[1].parse().unwrap();
+        let logged = logged
+            .captures_iter(&told)
+            .map(|line| line[1].parse::<u64>().unwrap());
+        assert!(logged.eq(1..=accesses), "{told}");
     }
 }
 
