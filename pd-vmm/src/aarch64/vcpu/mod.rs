@@ -24,7 +24,7 @@ mod machine;
 use super::registers::{COUNT, PC};
 use crate::guest_ram::GuestRam;
 use guest_access::GuestPhysAddr;
-use pd_runtime::life;
+use pd_runtime::{LifePage, life};
 use sel4::sys::{invocation_label, seL4_Fault_tag};
 use sel4::{MessageInfoBuilder, VCpuReg, Word, cap};
 use shared_ring::{Cell, Ordering};
@@ -89,6 +89,8 @@ pub struct KeptVcpu {
 pub struct VirtualMachine {
     ram: GuestRam,
     kept: &'static mut KeptVcpu,
+    /// Where this protection domain says that it lives, at each event.
+    life: &'static LifePage,
     /// How many of the registers are known since the last exit.
     known: usize,
     /// What was set since then: how many registers have to be written, and whether SP_EL1.
@@ -105,6 +107,7 @@ impl VirtualMachine {
         Self {
             ram: GuestRam::new(config),
             kept,
+            life: life(),
             known: 0,
             set: 0,
             may_be_big_endian: false,
@@ -117,7 +120,7 @@ impl VirtualMachine {
         loop {
             self.take_effect();
             let received = INPUT.recv_with_mrs(REPLY);
-            life().beat();
+            self.life.beat();
             let badge = received.badge;
             if badge & FAULT_BADGE == 0 {
                 let channels = ChannelSet::from_bits(badge);
