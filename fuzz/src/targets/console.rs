@@ -174,7 +174,6 @@ pub(crate) fn run(input: &[u8]) {
     console.notified(clock, &mut machine, &mut screen);
     assert_eq!(console.verdict().is_some(), screen.ends == 1);
     assert!(screen.ends <= 1);
-    drop(console);
     // SAFETY: as above.
     drop(unsafe { Box::from_raw(kept) });
 }

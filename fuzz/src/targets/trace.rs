@@ -174,8 +174,7 @@ pub(crate) fn run(input: &[u8]) {
         script: &mut still,
     };
     component.notified(ChannelSet::EMPTY, &mut machine);
-    drop(component);
-    // SAFETY: as above.
+    // SAFETY: as above; the component is not used any more.
     drop(unsafe { Box::from_raw(kept) });
     for vm in [HOSTILE, HONEST] {
         assert_that_records_are_its_own(vm);
