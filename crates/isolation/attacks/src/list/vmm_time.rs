@@ -22,9 +22,9 @@ const HANGS: Attack = Attack {
     act: Act::Guest("", ""),
 };
 
-/// Who gives the CPU away is only said not to answer: it may wait for something.
+/// Who gives the CPU away is named as well: as silent, or as hung, if what it had sums up.
 const RESTS: Attack = Attack {
-    on_sel4: Seen::Held("silent: pd-vmm"),
+    on_sel4: Seen::Held("pd-vmm"),
     ..HANGS
 };
 

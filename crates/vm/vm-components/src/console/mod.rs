@@ -248,6 +248,9 @@ impl Console {
             let has_more = vms.any(|vm| !vm.is_asleep && vm.state.share > 0);
             goes_on = !is_system_asleep || has_more && !is_report_due;
         }
+        // Behind that nothing is waited for: the end of a VM may be among what waits here.
+        let system = self.system.as_ref();
+        let has_failed = system.and_then(System::verdict) == Some(Verdict::Failed);
         let mut turn = host.now();
         for vm in self.vms.iter_mut() {
             vm.begin_turn(host);
@@ -258,7 +261,7 @@ impl Console {
                 host,
                 output,
             };
-            if !vm.has_budget(&printer) {
+            if has_failed || !vm.has_budget(&printer) {
                 // Only the clock wakes us: text waits, log records are counted.
                 vm.print_log(NoRoom::Drops, &mut printer);
                 vm.print_text(&mut printer);
