@@ -6,7 +6,7 @@
 #![no_main]
 
 use core::fmt::Write;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
 use heapless::String;
 use oversight::{CpuLine, ReportPage, Verdict};
 use pd_runtime::{
@@ -38,8 +38,6 @@ macro_rules! vm {
 struct KeptDomain {
     console: KeptConsole,
     spent_ticks: AtomicU64,
-    /// Whether the UART is set up.
-    has_uart: AtomicBool,
 }
 
 #[protection_domain]
@@ -89,20 +87,13 @@ fn init() -> ConsoleDomain {
             console.stream(vm, trace);
         }
     }
-    // `pd-monitor`, which may map the UART too, uses it only when this protection domain is dead or does
-    // not answer.
-    let serial = if kept.has_uart.load(Ordering::Relaxed) {
-        // SAFETY: it is mapped uncached, or is a port of the console's own; nobody else uses it.
-        unsafe { Serial::set_up_before() }
-    } else {
-        // SAFETY: as above.
-        unsafe { Serial::of_board() }
-    };
-    kept.has_uart.store(true, Ordering::Relaxed);
     ConsoleDomain {
         console,
         names,
-        serial: BoardSerial(serial),
+        // SAFETY: the UART is mapped uncached, or is a port of the console's own; `pd-monitor`,
+        // which may map it too, uses it only when this protection domain is dead or does not
+        // answer.
+        serial: BoardSerial(unsafe { Serial::of_board() }),
         spent_ticks: &kept.spent_ticks,
         finished: false,
     }

@@ -61,16 +61,6 @@ impl Serial {
         Self::Cadence(registers)
     }
 
-    /// The same, where this protection domain has had it before it died.
-    ///
-    /// # Safety
-    ///
-    /// That of [`Self::of_board`].
-    pub unsafe fn set_up_before() -> Self {
-        // SAFETY: the caller's promise. What it sets up, if anything, leaves the FIFO alone.
-        unsafe { Self::of_board() }
-    }
-
     /// Sends the bytes, waiting while the FIFO is full.
     pub fn write(&mut self, bytes: &[u8]) {
         for byte in bytes {

@@ -33,25 +33,6 @@ impl Serial {
     ///
     /// No other protection domain uses the port as long as this lives.
     pub unsafe fn of_board() -> Self {
-        // SAFETY: the caller's promise.
-        let mut port = unsafe { Self::set_up_before() };
-        let config = Config {
-            baud_rate: BaudRate::Baud115200,
-            ..Config::DEFAULT
-        };
-        if let Err(error) = port.uart.init(config) {
-            panic!("the serial port: {error}");
-        }
-        port
-    }
-
-    /// The same, where this protection domain has set it up before it died: to do that again would throw
-    /// away what is in the FIFO.
-    ///
-    /// # Safety
-    ///
-    /// That of [`Self::of_board`].
-    pub unsafe fn set_up_before() -> Self {
         let range = PortRange {
             capability: io_port(*var!(uart_16550_id: usize = 0)),
             base: *var!(uart_16550: usize = 0) as u16,
@@ -64,7 +45,14 @@ impl Serial {
             sel4::r#yield();
         }
         // SAFETY: the range has the eight registers of a port; the rest is the caller's promise.
-        let uart = unsafe { Uart16550::new_with_backend(range) };
+        let mut uart = unsafe { Uart16550::new_with_backend(range) };
+        let config = Config {
+            baud_rate: BaudRate::Baud115200,
+            ..Config::DEFAULT
+        };
+        if let Err(error) = uart.init(config) {
+            panic!("the serial port at {base:#x}: {error}");
+        }
         Self {
             uart,
             waited_ticks: 0,
