@@ -70,7 +70,7 @@ EMULATED = $(if $(EMULATOR),--emulator $(EMULATOR))
 RUNS = $(IMAGES) $(EMULATED) $(if $(DEADLINE),--deadline $(DEADLINE))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run trace test lint unit system attacks fuzz bench bench-beside image sdk clean
+.PHONY: help setup build run trace test lint unit system attacks deaths fuzz bench bench-beside image sdk clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -198,6 +198,21 @@ fuzz: ## look for inputs that break a reader, for MINUTES=10; FUZZ=ring for one 
 # On both architectures, unless one is asked for.
 attacks: ## try the list of attacks on ARCH and PLATFORM, and print what held and what fell; NAMES= for some of them
 	@$(if $(filter undefined file,$(origin ARCH)),for arch in aarch64 x86_64; do $(MAKE) --no-print-directory attacks ARCH=$$arch || exit; done,$(MAKE) --no-print-directory build && $(RUNNER) attacks $(NAMES) $(IMAGES))
+
+# On both architectures, unless one is asked for. DEATHS= for how often each domain dies, SEED= for where.
+deaths: ## kill protection domains under a storm of accesses, on seL4, and print how long the guest waits
+	@$(if $(filter undefined file,$(origin ARCH)),for arch in aarch64 x86_64; do $(MAKE) --no-print-directory deaths ARCH=$$arch || exit; done,$(MAKE) --no-print-directory deaths-here PLATFORM=microkit)
+
+.PHONY: deaths-here
+deaths-here: build domains-unlimited-restarts
+	@$(RUNNER) deaths $(patsubst %/$(CONFIG),%/$(CONFIG)-unlimited-restarts,$(IMAGES)) $(if $(DEATHS),--deaths $(DEATHS)) $(if $(SEED),--seed $(SEED))
+
+# The protection domains, of which the monitor and the others forgive any number of deaths.
+.PHONY: domains-unlimited-restarts
+domains-unlimited-restarts: setup
+	@cd sel4 && $(DOMAINS_CARGO) build $(QUIET) $(DOMAINS_FLAGS) --features pd-runtime/unlimited-restarts
+	@mkdir -p $(DOMAINS)/$(BOARD)/$(CONFIG)-unlimited-restarts
+	@cd $(DOMAINS_BUILT) && cp pd-monitor pd-vmm pd-trace pd-console pd-clock pd-idle pd-share $(CURDIR)/$(DOMAINS)/$(BOARD)/$(CONFIG)-unlimited-restarts
 
 # Bochs counts instructions, KVM does not.
 bench: EMULATOR := bochs

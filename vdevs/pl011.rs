@@ -47,6 +47,7 @@ pub enum Downstream {
 }
 
 /// Characters that wait to be taken away, `N` at most.
+#[derive(Debug, Clone, Copy)]
 pub struct Pl011<const N: usize> {
     pending: [u8; N],
     len: usize,

@@ -52,7 +52,7 @@ pub enum Transmitter {
 }
 
 /// The registers that keep what is written to them.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Ser8250 {
     divisor: [u8; 2],
     interrupt_enable: u8,

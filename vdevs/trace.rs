@@ -52,6 +52,12 @@ const MAX_GAP: u64 = 1 << 40;
 pub struct TraceDevice {
     location: GuestPhysAddr,
     emit: Emit,
+    at: Progress,
+}
+
+/// All that changes in a device: where one that is made anew goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Progress {
     value: u32,
     sequence: u64,
     /// Accesses that the VMM completed without a record.
@@ -109,17 +115,25 @@ impl TraceDevice {
         Self {
             location,
             emit,
-            value: 0,
-            sequence: 0,
-            unrecorded: 0,
-            summary: DeviceSummary::default(),
+            at: Progress::default(),
         }
+    }
+
+    /// Goes on where another, which is no more, was.
+    pub fn resume(&mut self, at: Progress) {
+        self.at = at;
+    }
+
+    /// Where it is, to be kept.
+    #[inline(always)]
+    pub fn progress(&self) -> Progress {
+        self.at
     }
 
     /// Lets periods of [`COUNTER_PERIOD_MS`] pass. The counter wraps silently.
     #[inline]
     pub fn tick(&mut self, periods: u64) {
-        self.value = self.value.wrapping_add(periods as u32);
+        self.at.value = self.at.value.wrapping_add(periods as u32);
     }
 
     /// Carries out one access and completes its record: its number, and for a write the
@@ -130,43 +144,63 @@ impl TraceDevice {
     /// [`Misbehaviour`] of the VMM; the device stays as it was.
     #[inline(always)]
     pub fn apply(&mut self, record: &mut Record) -> Result<(), Misbehaviour> {
-        let ahead = record.sequence.wrapping_sub(self.sequence);
-        if ahead.wrapping_sub(1) > MAX_GAP || record.sequence < self.sequence {
-            return Err(Misbehaviour::Sequence(record.sequence));
-        }
+        let ahead = self.ahead(record)?;
         if record.tag.flags().contains(Flags::REFUSED) {
-            self.summary.refused = self.summary.refused.saturating_add(1);
+            self.at.summary.refused = self.at.summary.refused.saturating_add(1);
         } else {
             let lane = lane(self.location, record.address, record.tag.width_bytes())
                 .ok_or(Misbehaviour::Location(record.address))?;
             match record.tag.direction() {
-                Direction::Read => self.summary.reads += 1,
+                Direction::Read => self.at.summary.reads += 1,
                 Direction::Write => {
-                    self.summary.writes += 1;
-                    record.old = self.value;
-                    self.value = lane.merge(self.value, record.value);
-                    record.value = self.value;
+                    self.at.summary.writes += 1;
+                    record.old = self.at.value;
+                    self.at.value = lane.merge(self.at.value, record.value);
+                    record.value = self.at.value;
                 }
             }
         }
         if ahead != 1 {
-            self.unrecorded = self.unrecorded.saturating_add(ahead - 1);
+            self.at.unrecorded = self.at.unrecorded.saturating_add(ahead - 1);
         }
-        self.sequence = record.sequence;
+        self.at.sequence = record.sequence;
+        Ok(())
+    }
+
+    /// How far the number of a record is ahead of the last one.
+    #[inline(always)]
+    fn ahead(&self, record: &Record) -> Result<u64, Misbehaviour> {
+        let ahead = record.sequence.wrapping_sub(self.at.sequence);
+        if ahead.wrapping_sub(1) > MAX_GAP || record.sequence < self.at.sequence {
+            return Err(Misbehaviour::Sequence(record.sequence));
+        }
+        Ok(ahead)
+    }
+
+    /// Passes over an access that nobody may carry out: nothing but its number is looked at, and it counts
+    /// as one without a record.
+    ///
+    /// # Errors
+    ///
+    /// [`Misbehaviour`] of the VMM; the device stays as it was.
+    pub fn pass_over(&mut self, record: &Record) -> Result<(), Misbehaviour> {
+        let ahead = self.ahead(record)?;
+        self.at.unrecorded = self.at.unrecorded.saturating_add(ahead);
+        self.at.sequence = record.sequence;
         Ok(())
     }
 
     /// Back to zero, as after a reset of the VM. The numbering goes on.
     pub fn reset(&mut self) {
-        self.value = 0;
+        self.at.value = 0;
     }
 
     /// What the VMM may know: the counter and the last access applied.
     #[inline(always)]
     pub fn state(&self) -> DeviceState {
         DeviceState {
-            sequence: self.sequence as u32,
-            value: self.value,
+            sequence: self.at.sequence as u32,
+            value: self.at.value,
         }
     }
 
@@ -178,13 +212,13 @@ impl TraceDevice {
 
     /// Accesses that the VMM completed without a record.
     pub fn unrecorded(&self) -> u64 {
-        self.unrecorded
+        self.at.unrecorded
     }
 
     /// Counts a record that the log ring took.
     #[inline(always)]
     pub fn count_logged(&mut self) {
-        self.summary.logged += 1;
+        self.at.summary.logged += 1;
     }
 
     /// What was done to the device so far, at `time` in ticks.
@@ -194,16 +228,16 @@ impl TraceDevice {
             writes,
             refused,
             ..
-        } = self.summary;
+        } = self.at.summary;
         DeviceSummary {
             time,
-            value: self.value,
+            value: self.at.value,
             // The trace ring takes them all.
             traced: match self.emit.trace {
                 Some(_) => reads + writes + u64::from(refused),
                 None => 0,
             },
-            ..self.summary
+            ..self.at.summary
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use crate::script::Script;
 use shared_ring::{
-    AtomicU64, ConsumerPage, Ordering, PAYLOAD_WORDS, RingMemory, SLOT_WORDS, header_word,
+    AtomicU64, Cell, ConsumerPage, Ordering, PAYLOAD_WORDS, RingMemory, SLOT_WORDS, header_word,
 };
 use trace_records::{MAX_DEVICES, StatePage};
 
@@ -30,8 +30,8 @@ pub(crate) type Words = &'static [AtomicU64];
 /// It is [`AtomicU64`] or a transparent struct of one.
 pub(crate) unsafe trait AtomicCell: 'static {}
 
-// SAFETY: it is the type itself.
-unsafe impl AtomicCell for AtomicU64 {}
+// SAFETY: it is the type itself, or, where the tests of others let memory die, transparent.
+unsafe impl AtomicCell for Cell {}
 
 /// A ring in the hands of its producer.
 #[derive(Clone, Copy)]

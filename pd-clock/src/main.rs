@@ -18,10 +18,13 @@ use sel4_microkit::{Channel, NullHandler, protection_domain, var};
 
 /// To `pd-trace`, every period: 10 ms.
 const TRACE: Channel = Channel::new(0);
-/// To `pd-monitor`, `pd-console` and the first VM's `pd-vmm`, every so many periods: 100 ms. The
-/// system description says which channels lead to other VMs'. The monitor comes first: it looks at
-/// the answers to the question before.
-const SLOW: [Channel; 3] = [Channel::new(10), Channel::new(1), Channel::new(2)];
+/// To `pd-monitor`, every so many periods: 40 ms. Before those that it watches over: it looks at the
+/// answers to the question before.
+const MONITOR: Channel = Channel::new(10);
+const MONITOR_PERIODS: u32 = 4;
+/// To `pd-console` and the first VM's `pd-vmm`, every so many periods: 100 ms. The system description
+/// says which channels lead to other VMs'.
+const SLOW: [Channel; 2] = [Channel::new(1), Channel::new(2)];
 const SLOW_PERIODS: u32 = 10;
 
 #[protection_domain]
@@ -36,17 +39,22 @@ fn init() -> NullHandler {
         *var!(vmm_6: usize = 0),
         *var!(vmm_7: usize = 0),
     ];
+    let mut period: u32 = 0;
     loop {
-        for _ in 0..SLOW_PERIODS {
-            // With a budget below its period, this returns when the next period begins.
-            sel4::r#yield();
-            TRACE.notify();
+        // With a budget below its period, this returns when the next period begins.
+        sel4::r#yield();
+        period = period.wrapping_add(1);
+        TRACE.notify();
+        if period.is_multiple_of(MONITOR_PERIODS) {
+            MONITOR.notify();
         }
-        for channel in SLOW {
-            channel.notify();
-        }
-        for channel in more_vmms.into_iter().filter(|&channel| channel != 0) {
-            Channel::new(channel).notify();
+        if period.is_multiple_of(SLOW_PERIODS) {
+            for channel in SLOW {
+                channel.notify();
+            }
+            for channel in more_vmms.into_iter().filter(|&channel| channel != 0) {
+                Channel::new(channel).notify();
+            }
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The monitor's children: what each is, whether it lives, what it consumed.
 //!
 //! Used by `main`. Invariants: the numbers are those of `system.xml`, also in the slots of the
-//! capabilities that its `cspace` gives; a child that was stopped never runs again.
+//! capabilities that its `cspace` gives; a child that was stopped never runs again (`restarts` has
+//! those that are not).
 
 use crate::share_channels;
 use oversight::{LifePage, Part, Silence, Watch};
@@ -73,6 +74,27 @@ impl Children {
     /// How many VMs there are.
     pub fn vms(&self) -> usize {
         self.vms
+    }
+
+    /// Whether the system description has this child.
+    pub fn is_there(&self, part: Part) -> bool {
+        self.all[part.number()].is_there
+    }
+
+    /// The VM of which work was under way, as a child that serves all of them claims. A VMM's own VM
+    /// takes no blame for it.
+    pub fn under_way(&self, of: Part) -> Option<usize> {
+        match of {
+            Part::Vmm(_) => None,
+            _ => self.life(of)?.under_way(),
+        }
+    }
+
+    /// A child begins anew: what it left unanswered, another did.
+    pub fn begins_anew(&mut self, part: Part) {
+        let child = &mut self.all[part.number()];
+        child.watch = Watch::new();
+        child.unchecked_us = 0;
     }
 
     /// Its last words, whatever they are.

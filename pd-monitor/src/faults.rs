@@ -36,15 +36,8 @@ impl fmt::Display for Described {
         let [pc, address, fetch, syndrome] = self.words;
         match self.label {
             seL4_Fault_tag::seL4_Fault_VMFault => {
-                let what = if fetch == 0 {
-                    "access to"
-                } else {
-                    "execution of"
-                };
-                write!(
-                    f,
-                    "{what} address {address:#x} at pc {pc:#x}, fsr {syndrome:#x}"
-                )
+                let what = abort(fetch != 0);
+                write!(f, "{what} at {address:#x} at pc {pc:#x}, fsr {syndrome:#x}")
             }
             seL4_Fault_tag::seL4_Fault_CapFault => {
                 write!(f, "use of invalid capability {address:#x} at pc {pc:#x}")
@@ -77,6 +70,15 @@ impl fmt::Display for Described {
             }
             label => write!(f, "sent a message to its parent, with label {label}"),
         }
+    }
+}
+
+/// What an access is called that the page tables do not allow.
+fn abort(is_fetch: bool) -> &'static str {
+    match is_fetch {
+        _ if cfg!(target_arch = "x86_64") => "page fault",
+        true => "instruction abort",
+        false => "data abort",
     }
 }
 

@@ -1,18 +1,19 @@
-//! `pd-monitor`: the parent of the others, which says so when one of them dies or hangs, and which
-//! alone decides how a run went.
+//! `pd-monitor`: the parent of the others, which starts again who dies or hangs, says so, and alone
+//! decides how a run went.
 //!
-//! The kernel delivers a child's fault here; `pd-clock` wakes this every 100 ms to look at the
+//! The kernel delivers a child's fault here; `pd-clock` wakes this every 40 ms to look at the
 //! signs of life, `pd-trace` when a VM has ended; where several VMs share the CPU (`shares`), the
-//! kernel when a VMM has used its share up, `pd-share` when it is there again. Runs at the start before all others, since nobody
-//! has a higher priority: on x86 it measures the counter for them.
+//! kernel when a VMM has used its share up, `pd-share` when it is there again. Runs at the start before
+//! all others, since nobody has a higher priority: it remembers where they begin (`restarts`), and on
+//! x86 it measures the counter for them.
 //!
 //! ```text
-//!  faults ────────┐                              ┌──► report page: verdict, CPU time
-//!  life pages ────┼──► who is dead, which VM has ┤
+//!  faults ────────┐                              ┌──► who died too often stays dead, others go on
+//!  life pages ────┼──► who is dead, which VM has ┼──► report page: verdict, CPU time
 //!  CPU consumed ──┘    ended, and how            └──► pd-console (or the UART): lines, verdict
 //! ```
 //!
-//! Invariants: a component that dies is never run again; the first reason for which a VM ended
+//! Invariants: who stays dead is never run again; the first reason for which a VM ended
 //! stays; the verdict is decided once, and stands in the report page before anybody is told.
 #![no_std]
 #![no_main]
@@ -21,6 +22,7 @@ mod children;
 mod cpu;
 mod faults;
 mod report;
+mod restarts;
 mod share_channels;
 mod shares;
 
@@ -28,9 +30,10 @@ use children::Children;
 use core::fmt;
 use cpu::CpuTime;
 use faults::Described;
-use oversight::{LifePage, Part, Printable, ReportPage, Silence, Verdict};
+use oversight::{Fate, LifePage, Part, Printable, ReportPage, Silence, Verdict};
 use pd_runtime::{Counter, clock, region};
 use report::Reporter;
+use restarts::Restarts;
 use sel4_microkit::{
     Channel, ChannelSet, Child, Handler, Infallible, MessageInfo, protection_domain,
 };
@@ -48,6 +51,7 @@ fn init() -> Monitor {
     page.begin();
     let mut children = Children::new();
     Monitor {
+        restarts: Restarts::new(&children),
         cpu: CpuTime::new(&mut children),
         children,
         reporter: Reporter::new(),
@@ -61,6 +65,7 @@ fn init() -> Monitor {
 
 struct Monitor {
     children: Children,
+    restarts: Restarts,
     cpu: CpuTime,
     reporter: Reporter,
     shares: Shares,
@@ -100,13 +105,14 @@ impl Handler for Monitor {
             ));
             return Ok(None);
         };
-        let name = part.name();
         let mut words = [0; LifePage::WORDS_BYTES];
         let words = self.children.last_words(part, &mut words);
         let separator = if words.is_empty() { "" } else { "; " };
         let words = Printable(words);
-        let line = format_args!("panic in {name}: {words}{separator}{fault}");
-        self.stop(part, line);
+        let why = format_args!("{words}{separator}{fault}");
+        if !self.restarts(part, why) {
+            self.stop(part, format_args!("panic in {}: {why}", part.name()));
+        }
         self.decide();
         Ok(None)
     }
@@ -118,7 +124,7 @@ impl Monitor {
         let now = Counter::now();
         // After a time in which the machine stood still the clock may catch up: then nobody has
         // been able to answer in between.
-        if now - core::mem::replace(&mut self.last_check, now) < clock().hz / 20 {
+        if now - core::mem::replace(&mut self.last_check, now) < clock().hz / 50 {
             return;
         }
         self.cpu.read(&mut self.children);
@@ -132,10 +138,15 @@ impl Monitor {
                 None => {}
                 Some(Silence::Hung { cpu_us }) => {
                     let cpu_ms = cpu_us / 1000;
-                    let line = format_args!(
-                        "hung: {name} has had {cpu_ms} ms of the CPU and gives no sign of life"
+                    let why = format_args!(
+                        "hung: has had {cpu_ms} ms of the CPU and gave no sign of life"
                     );
-                    self.stop(part, line);
+                    if !self.restarts(part, why) {
+                        let line = format_args!(
+                            "hung: {name} has had {cpu_ms} ms of the CPU and gives no sign of life"
+                        );
+                        self.stop(part, line);
+                    }
                 }
                 Some(Silence::Starved) => {
                     let line = format_args!(
@@ -154,6 +165,20 @@ impl Monitor {
                 }
             }
         }
+    }
+
+    /// Starts a child again that has died or hangs, and tells why, unless it has died too often.
+    /// Whether it lives.
+    fn restarts(&mut self, part: Part, why: fmt::Arguments<'_>) -> bool {
+        let under_way = self.children.under_way(part);
+        let Fate::Restart(count) = self.restarts.died(part, under_way) else {
+            return false;
+        };
+        self.children.begins_anew(part);
+        let name = part.name();
+        self.reporter
+            .note(format_args!("warn {name} restarted ({count}): {why}"));
+        true
     }
 
     /// Lets a child not run any more, and tells why.

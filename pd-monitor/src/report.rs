@@ -47,14 +47,21 @@ impl Reporter {
 
     /// Tells a line.
     pub fn line(&mut self, text: fmt::Arguments<'_>) {
-        let line = Line::new(text);
+        self.note(text);
         if !self.console_is_dead {
-            let mut chunks = line.bytes().chunks(TEXT_BYTES);
-            if chunks.all(|chunk| self.push(ConsoleRecord::Text(Text::new(0, chunk)))) {
-                return CONSOLE.notify();
-            }
+            CONSOLE.notify();
         }
-        self.write(line.bytes());
+    }
+
+    /// Tells a line that is printed at the console's next wake-up: until then others run who have to.
+    pub fn note(&mut self, text: fmt::Arguments<'_>) {
+        let line = Line::new(text);
+        let mut chunks = line.bytes().chunks(TEXT_BYTES);
+        let is_told = !self.console_is_dead
+            && chunks.all(|chunk| self.push(ConsoleRecord::Text(Text::new(0, chunk))));
+        if !is_told {
+            self.write(line.bytes());
+        }
     }
 
     /// Prints a line to the UART, whoever else prints there.

@@ -6,11 +6,11 @@
 #![no_main]
 
 use pd_runtime::{
-    ConfigurationRegion, Counter, Signals, channel_set, clock, configuration, leave_word_on_panic,
-    life, optional_region, region,
+    ConfigurationRegion, Counter, Part, Signals, begin_life, channel_set, clock, configuration,
+    kept_region, life, optional_region, region,
 };
-use sel4_microkit::{Channel, ChannelSet, Handler, Infallible, panicking, protection_domain};
-use vm_components::{Host, MAX_VMS, Trace, TracePort};
+use sel4_microkit::{Channel, ChannelSet, Handler, Infallible, protection_domain};
+use vm_components::{KeptTrace, MAX_VMS, Trace, TracePort};
 
 /// To `pd-monitor`, when a VM has ended.
 const MONITOR: Channel = Channel::new(10);
@@ -35,7 +35,8 @@ macro_rules! vm {
 
 #[protection_domain]
 fn init() -> TraceDomain {
-    panicking::set_hook(&|info| leave_word_on_panic(info));
+    begin_life();
+    let kept = kept_region!(Part::Trace => KeptTrace);
     // One line for each VM that there can be, by the names of its regions in `system.xml`.
     #[rustfmt::skip]
     let vms: [_; MAX_VMS] = [
@@ -48,10 +49,13 @@ fn init() -> TraceDomain {
         vm!(config_6, access_ring_6, access_reader_6, state_page_6, log_ring_6, log_reader_6, trace_ring_6),
         vm!(config_7, access_ring_7, access_reader_7, state_page_7, log_ring_7, log_reader_7, trace_ring_7),
     ];
-    TraceDomain {
-        trace: Trace::init(vms.into_iter().flatten(), clock(), Counter::now()),
+    let mut domain = TraceDomain {
+        trace: Trace::init(vms.iter().flatten().copied(), kept, clock(), Counter::now()),
         told: [false; MAX_VMS],
-    }
+    };
+    // If one before has died, it had the signal for what it left undone.
+    domain.run(vm_components::ChannelSet::EMPTY);
+    domain
 }
 
 struct TraceDomain {
@@ -64,8 +68,14 @@ impl Handler for TraceDomain {
     type Error = Infallible;
 
     fn notified(&mut self, channels: ChannelSet) -> Result<(), Infallible> {
-        self.trace
-            .notified(channel_set(channels), &mut BeatingSignals);
+        self.run(channel_set(channels));
+        Ok(())
+    }
+}
+
+impl TraceDomain {
+    fn run(&mut self, channels: vm_components::ChannelSet) {
+        self.trace.notified(channels, &mut Signals);
         for (vm, told) in (0..).zip(&mut self.told) {
             life().set_spent_ticks(vm, self.trace.spent_ticks(vm as u8));
             if let Some(reason) = self.trace.ended(vm as u8)
@@ -75,22 +85,5 @@ impl Handler for TraceDomain {
                 MONITOR.notify();
             }
         }
-        Ok(())
-    }
-}
-
-/// The Microkit as the component's platform. The component asks for the time at least once in each
-/// turn of a VM, so a flood that keeps it at work for long is no silence.
-struct BeatingSignals;
-
-impl Host for BeatingSignals {
-    #[inline(always)]
-    fn now(&mut self) -> u64 {
-        life().beat();
-        Signals.now()
-    }
-
-    fn notify(&mut self, channel: vm_components::Channel) {
-        Signals.notify(channel);
     }
 }

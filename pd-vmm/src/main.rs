@@ -14,17 +14,20 @@ mod arch;
 mod arch;
 mod guest_ram;
 
-use arch::{Event, Instructions, VirtualMachine};
-use pd_runtime::{ConfigurationRegion, clock, configuration, leave_word_on_panic, life, region};
-use sel4_microkit::{Handler, Infallible, Never, panicking, protection_domain, var};
-use vm_components::{Vmm, VmmPorts};
+use arch::{Event, Instructions, KeptVcpu, VirtualMachine};
+use pd_runtime::{
+    ConfigurationRegion, Part, begin_life, clock, configuration, kept_region, life, region,
+};
+use sel4_microkit::{Handler, Infallible, Never, protection_domain, var};
+use vm_components::{KeptVmm, Vmm, VmmPorts};
 use vm_config::VmConfig;
 
 #[protection_domain]
 fn init() -> VmmDomain {
-    panicking::set_hook(&|info| leave_word_on_panic(info));
+    begin_life();
     let config = configuration(region!(config: ConfigurationRegion));
-    let mut machine = VirtualMachine::new(&config);
+    let KeptDomain { vmm, vcpu } = kept_region!(Part::Vmm(0) => KeptDomain);
+    let mut machine = VirtualMachine::new(&config, vcpu);
     let ports = VmmPorts {
         access: region!(access_ring: _),
         access_reader: region!(access_reader: _),
@@ -34,7 +37,7 @@ fn init() -> VmmDomain {
     };
     let images = guest_images(&config);
     VmmDomain {
-        vmm: Vmm::init(config, images, ports, clock(), &mut machine),
+        vmm: Vmm::init(config, images, ports, vmm, clock(), &mut machine),
         machine,
     }
 }
@@ -50,6 +53,13 @@ fn guest_images(config: &VmConfig<'_>) -> &'static [u8] {
     );
     // SAFETY: the Microkit mapped the region read-only and says how many bytes the file has.
     unsafe { core::slice::from_raw_parts(region.as_ptr(), len_bytes) }
+}
+
+/// What outlives this protection domain when it dies.
+#[repr(C)]
+struct KeptDomain {
+    vmm: KeptVmm<Instructions>,
+    vcpu: KeptVcpu,
 }
 
 struct VmmDomain {
@@ -69,7 +79,6 @@ impl Handler for VmmDomain {
                 Event::Exit(exit) if answers.answer(exit, &mut self.machine) => {}
                 Event::Exit(exit) => arch::answer(&mut self.vmm, exit, &mut self.machine),
                 Event::Notified(channels) => {
-                    life().beat();
                     self.vmm.notified(channels, &mut self.machine);
                     if let Some(reason) = self.vmm.unheard_end() {
                         life().set_ended(0, reason);

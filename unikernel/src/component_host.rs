@@ -232,7 +232,7 @@ impl ComponentHost {
         let mut pending = Pending::default();
         let mut started: Vec<WaitingVm, MAX_VMS> = Vec::new();
         let mut laps = Laps::begin(clock.start_ticks);
-        for config in &configs {
+        for (config, kept) in configs.iter().zip(rings::kept_vmms()) {
             let region = vm_parts::next_images(config, &mut images);
             let (ram, stage2) = vm_parts::next_ram(config, &mut free);
             let mut saved = SavedVm::new(stage2);
@@ -253,7 +253,7 @@ impl ComponentHost {
                 stopped_at: None,
             };
             let ports = rings::vmm(config.vm());
-            let vmm = Vmm::init(*config, region, ports, clock, &mut machine);
+            let vmm = Vmm::init(*config, region, ports, kept, clock, &mut machine);
             saved.save(vcpu);
             let Platform { vm, .. } = platform;
             pending = platform.pending;
@@ -272,8 +272,8 @@ impl ComponentHost {
             .iter()
             .map(|config| (rings::console(config.vm()), *config));
         Self {
-            trace: Trace::init(traced, clock, clock.start_ticks),
-            console: Console::init(printed, None, clock),
+            trace: Trace::init(traced, rings::kept_trace(), clock, clock.start_ticks),
+            console: Console::init(printed, None, rings::kept_console(), clock),
             vmm,
             platform: Platform {
                 vm,

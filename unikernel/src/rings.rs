@@ -5,9 +5,11 @@
 //! component only, is kept by the types that the components wrap them in; nothing but that
 //! keeps it. On seL4 the page tables do.
 
+use crate::arch::InstructionSet;
+use hermit_sync::ExclusiveCell;
 use shared_ring::{ConsumerPage, RingMemory};
 use trace_records::{ACCESS_SLOTS, CONSOLE_SLOTS, LOG_SLOTS, StatePage, TRACE_SLOTS};
-use vm_components::{ConsolePort, MAX_VMS, TracePort, VmmPorts};
+use vm_components::{ConsolePort, KeptConsole, KeptTrace, KeptVmm, MAX_VMS, TracePort, VmmPorts};
 
 /// All that connects one VM with the components.
 struct Regions {
@@ -33,6 +35,45 @@ static REGIONS: [Regions; MAX_VMS] = [const {
         console_reader: ConsumerPage::new(),
     }
 }; MAX_VMS];
+
+/// What the trace component would leave to the next; here none comes back.
+static KEPT_TRACE: ExclusiveCell<KeptTrace> = ExclusiveCell::new(KeptTrace::new());
+
+/// What the trace component keeps. Given once.
+///
+/// # Panics
+///
+/// If it is asked for again.
+pub fn kept_trace() -> &'static mut KeptTrace {
+    let Some(kept) = KEPT_TRACE.take() else {
+        unreachable!("there is one trace component");
+    };
+    kept
+}
+
+/// What the console would leave to the next; here none comes back.
+static KEPT_CONSOLE: ExclusiveCell<KeptConsole> = ExclusiveCell::new(KeptConsole::new());
+
+/// What the console keeps. Given once.
+///
+/// # Panics
+///
+/// If it is asked for again.
+pub fn kept_console() -> &'static mut KeptConsole {
+    let Some(kept) = KEPT_CONSOLE.take() else {
+        unreachable!("there is one console");
+    };
+    kept
+}
+
+/// What a VMM would leave to the next; here none comes back.
+static KEPT_VMMS: ExclusiveCell<[KeptVmm<InstructionSet>; MAX_VMS]> =
+    ExclusiveCell::new([const { KeptVmm::new() }; MAX_VMS]);
+
+/// What the VMMs keep, by the VM's number. Given once.
+pub fn kept_vmms() -> impl Iterator<Item = &'static mut KeptVmm<InstructionSet>> {
+    KEPT_VMMS.take().into_iter().flatten()
+}
 
 fn of(vm: u8) -> &'static Regions {
     &REGIONS[usize::from(vm)]

@@ -230,7 +230,7 @@ fn a_gap_of_two_to_the_fortieth_is_believed_and_a_longer_one_is_not() {
 #[test]
 fn numbers_do_not_start_again_behind_the_last_one() {
     let mut device = device();
-    device.sequence = u64::MAX - 1;
+    device.at.sequence = u64::MAX - 1;
     let mut record = claim(3, Direction::Read, LOC, AccessWidth::Word, 0);
     let refused = Misbehaviour::Sequence(3);
     assert_eq!(device.apply(&mut record), Err(refused));
@@ -250,6 +250,38 @@ fn a_reset_clears_the_counter_and_keeps_the_numbering() {
             value: 0
         }
     );
+}
+
+#[test]
+fn a_device_that_is_made_anew_goes_on_where_the_one_before_was() {
+    let mut before = device();
+    for value in [7, 70, 700] {
+        write(&mut before, LOC, AccessWidth::Word, value);
+        before.count_logged();
+    }
+    before.tick(5);
+    let mut after = device();
+    after.resume(before.progress());
+    assert_eq!(after.summary(9), before.summary(9));
+    assert_eq!(after.state(), before.state());
+    let told = write(&mut after, LOC, AccessWidth::Word, 1);
+    assert_eq!((told.sequence, told.old), (4, 705));
+}
+
+#[test]
+fn an_access_that_is_passed_over_changes_nothing_and_is_one_without_a_record() {
+    let numbered = |number| claim(number, Direction::Write, LOC, AccessWidth::Word, 8);
+    let mut device = device();
+    write(&mut device, LOC, AccessWidth::Word, 7);
+    let before = device.summary(1);
+    // Two that the VMM has completed without a record, and this one.
+    device.pass_over(&numbered(4)).unwrap();
+    assert_eq!(device.summary(1), before);
+    assert_eq!((device.unrecorded(), device.state().sequence), (3, 4));
+    for number in [4, 3, 4 + (2 << 40)] {
+        assert!(device.pass_over(&numbered(number)).is_err());
+    }
+    assert_eq!((device.unrecorded(), device.state().sequence), (3, 4));
 }
 
 #[test]

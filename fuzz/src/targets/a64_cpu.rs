@@ -5,7 +5,9 @@ use a64_guest::pstate::{ByteOrder, is_aarch32};
 use a64_guest::stage1::Regime;
 use guest_access::Gpr;
 use std::sync::LazyLock;
-use vm_components::{A64, A64Machine, GuestException, Machine, StackPointer, Vmm, VmmPorts};
+use vm_components::{
+    A64, A64Machine, GuestException, KeptVmm, Machine, StackPointer, Vmm, VmmPorts,
+};
 use vm_config::{DeviceKind, VmConfig};
 
 /// Where the serial port is.
@@ -23,6 +25,7 @@ pub(crate) struct A64Cpu {
 
 impl Cpu for A64Cpu {
     type Vmm = Vmm<A64>;
+    type Kept = KeptVmm<A64>;
 
     fn configs() -> &'static [VmConfig<'static>; 3] {
         static CONFIGS: LazyLock<[VmConfig<'static>; 3]> =
@@ -50,9 +53,10 @@ impl Cpu for A64Cpu {
         config: VmConfig<'static>,
         images: &'static [u8],
         ports: VmmPorts,
+        kept: &'static mut KeptVmm<A64>,
         machine: &mut VirtualMachine<Self>,
     ) -> Self::Vmm {
-        Vmm::init(config, images, ports, CLOCK, machine)
+        Vmm::init(config, images, ports, kept, CLOCK, machine)
     }
 }
 

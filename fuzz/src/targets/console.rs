@@ -9,7 +9,9 @@ use shared_ring::{
 };
 use std::sync::LazyLock;
 use trace_records::{CONSOLE_SLOTS, LOG_SLOTS, MAX_DEVICES};
-use vm_components::{Channel, ChannelSet, Clock, Console, ConsolePort, Host, Output, channel};
+use vm_components::{
+    Channel, ChannelSet, Clock, Console, ConsolePort, Host, KeptConsole, Output, channel,
+};
 use vm_config::{
     Contents, Device, DeviceKind, RamRange, SeverityMask, Unsupported, VmConfig, encode,
 };
@@ -63,7 +65,7 @@ impl Host for Machine {
     }
 }
 
-/// Looks at each line on its way out.
+/// Looks at each line on its way out, of which no death is to double one.
 struct Screen {
     lines: u32,
     ends: u32,
@@ -140,7 +142,14 @@ pub(crate) fn run(input: &[u8]) {
         text: &TEXT,
         text_reader: &TEXT_READER,
     };
-    let mut console = Console::init([(port, *CONFIG)], None, CLOCK);
+    let kept = Box::into_raw(Box::<KeptConsole>::default());
+    let init = || {
+        // SAFETY: it was allocated above, and is freed below; of the components that are made in turn, the
+        // last one alone is used.
+        let kept = unsafe { &mut *kept };
+        Console::init([(port, *CONFIG)], None, kept, CLOCK)
+    };
+    let mut console = init();
     let mut screen = Screen {
         lines: 0,
         ends: 0,
@@ -151,18 +160,22 @@ pub(crate) fn run(input: &[u8]) {
     let mut clock = ChannelSet::EMPTY;
     clock.insert(channel::console::CLOCK);
     while !script.is_over() {
-        match script.byte() % 6 {
+        match script.byte() % 7 {
             0 => log.poke(&mut script),
             1 => text.poke(&mut script),
             2 => log.push(plausible(&mut script)),
             3 => text.push(plausible(&mut script)),
             4 => machine.0 = machine.0.saturating_add(script.number()),
+            // It dies while it has nothing to do.
+            5 => console = init(),
             _ => console.notified(clock, &mut machine, &mut screen),
         }
     }
     console.notified(clock, &mut machine, &mut screen);
     assert_eq!(console.verdict().is_some(), screen.ends == 1);
     assert!(screen.ends <= 1);
+    // SAFETY: as above.
+    drop(unsafe { Box::from_raw(kept) });
 }
 
 /// A record whose kind exists.

@@ -11,7 +11,7 @@ use shared_ring::{
 };
 use std::sync::LazyLock;
 use trace_records::{ACCESS_SLOTS, Entry, Kind, LOG_SLOTS, Record, StatePage, TRACE_SLOTS, Tag};
-use vm_components::{Channel, ChannelSet, Clock, Host, Trace, TracePort, channel};
+use vm_components::{Channel, ChannelSet, Clock, Host, KeptTrace, Trace, TracePort, channel};
 use vm_config::{
     Contents, Device, DeviceKind, RamRange, SeverityMask, Trace as TraceOptions, TraceNumber,
     Unsupported, VmConfig, encode,
@@ -129,7 +129,10 @@ pub(crate) fn run(input: &[u8]) {
         };
         ports.push((port, *config));
     }
-    let mut component = Trace::init(ports, CLOCK, CLOCK.start_ticks);
+    let kept = Box::into_raw(Box::<KeptTrace>::default());
+    // SAFETY: it was allocated above, and is freed below when the component, which alone refers to it, is
+    // no more.
+    let mut component = Trace::init(ports, unsafe { &mut *kept }, CLOCK, CLOCK.start_ticks);
     for ring in [hostile, honest] {
         publish(ring);
     }
@@ -171,6 +174,8 @@ pub(crate) fn run(input: &[u8]) {
         script: &mut still,
     };
     component.notified(ChannelSet::EMPTY, &mut machine);
+    // SAFETY: as above; the component is not used any more.
+    drop(unsafe { Box::from_raw(kept) });
     for vm in [HOSTILE, HONEST] {
         assert_that_records_are_its_own(vm);
     }

@@ -47,6 +47,8 @@ pub(crate) enum MachineState {
 /// What a target knows of an architecture: its CPU, and the VMM for guests with one.
 pub(crate) trait Cpu: Sized + 'static {
     type Vmm;
+    /// What the VMM leaves to the next.
+    type Kept: Default + 'static;
 
     /// A configuration for each action that the policies can have: ignore, fail, abort.
     fn configs() -> &'static [VmConfig<'static>; 3];
@@ -58,6 +60,7 @@ pub(crate) trait Cpu: Sized + 'static {
         config: VmConfig<'static>,
         images: &'static [u8],
         ports: VmmPorts,
+        kept: &'static mut Self::Kept,
         machine: &mut VirtualMachine<Self>,
     ) -> Self::Vmm;
 }
@@ -179,6 +182,8 @@ pub(crate) struct Vm<C: Cpu> {
     pub machine: VirtualMachine<C>,
     /// What the VMM refers to and nobody else, as far as it was made for this VM.
     lent: Vec<*mut [u8]>,
+    /// What the VMM would leave to the next: it is lent as well.
+    kept: *mut C::Kept,
     accesses: Observer<ACCESS_SLOTS>,
     texts: Observer<CONSOLE_SLOTS>,
     _turn: MutexGuard<'static, ()>,
@@ -230,11 +235,15 @@ impl<C: Cpu> Vm<C> {
             cpu: C::reset(),
         };
         machine.clear_ram();
-        let vmm = C::init(config, images, ports, &mut machine);
+        let kept = Box::into_raw(Box::<C::Kept>::default());
+        // SAFETY: it was allocated above, the VMM alone refers to it, and `drop` frees it after that.
+        let lent_to_vmm = unsafe { &mut *kept };
+        let vmm = C::init(config, images, ports, lent_to_vmm, &mut machine);
         Self {
             vmm: Some(vmm),
             machine,
             lent,
+            kept,
             accesses: Observer::new(&ACCESS),
             texts: Observer::new(&TEXT),
             _turn: turn,
@@ -292,5 +301,7 @@ impl<C: Cpu> Drop for Vm<C> {
             // SAFETY: `of_blob` allocated it, and the VMM was the only one to refer to it.
             drop(unsafe { Box::from_raw(bytes) });
         }
+        // SAFETY: `of` allocated it, and the VMM was the only one to refer to it.
+        drop(unsafe { Box::from_raw(self.kept) });
     }
 }

@@ -4,7 +4,7 @@ use crate::targets::vm::{CLOCK, Cpu, MachineState, RAM, VirtualMachine, configs,
 use crate::targets::x86_registers::X86Registers;
 use guest_access::GuestPhysAddr;
 use std::sync::LazyLock;
-use vm_components::{Vmm, VmmPorts, X86, X86Exception, X86Machine};
+use vm_components::{KeptVmm, Vmm, VmmPorts, X86, X86Exception, X86Machine};
 use vm_config::{DeviceKind, VmConfig};
 use x86_guest::{Mode, Paging, Registers, Segment, Situation};
 
@@ -29,6 +29,7 @@ pub(crate) struct X86Cpu {
 
 impl Cpu for X86Cpu {
     type Vmm = Vmm<X86>;
+    type Kept = KeptVmm<X86>;
 
     fn configs() -> &'static [VmConfig<'static>; 3] {
         static CONFIGS: LazyLock<[VmConfig<'static>; 3]> =
@@ -56,9 +57,10 @@ impl Cpu for X86Cpu {
         config: VmConfig<'static>,
         images: &'static [u8],
         ports: VmmPorts,
+        kept: &'static mut KeptVmm<X86>,
         machine: &mut VirtualMachine<Self>,
     ) -> Self::Vmm {
-        Vmm::init(config, images, ports, CLOCK, machine)
+        Vmm::init(config, images, ports, kept, CLOCK, machine)
     }
 }
 

@@ -8,7 +8,7 @@ pub mod bench;
 mod registers;
 mod vcpu;
 
-pub use vcpu::{Event, VirtualMachine};
+pub use vcpu::{Event, KeptVcpu, VirtualMachine};
 pub use vm_components::A64 as Instructions;
 
 use vm_components::{Exit, Vmm};

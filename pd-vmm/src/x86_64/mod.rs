@@ -11,7 +11,7 @@ mod processor;
 mod vcpu;
 mod vmcs;
 
-pub use vcpu::{Event, VirtualMachine};
+pub use vcpu::{Event, KeptVcpu, VirtualMachine};
 pub use vm_components::X86 as Instructions;
 
 use vm_components::{Vmm, X86Exit, X86ExitReason};

@@ -172,14 +172,14 @@ impl VirtualMachine {
             ClearTs => Some(self.control.with_ts_clear()),
             LoadMachineStatus { status } => self.control.with_machine_status(status, mode),
             Read { number: 8, to } => {
-                self.set_gpr(to, self.cr8);
+                self.set_gpr(to, self.kept.cr8);
                 return true;
             }
             Write { number: 8, from } => {
                 let value = self.gpr(from);
                 let taken = value <= 0xf;
                 if taken {
-                    self.cr8 = value;
+                    self.kept.cr8 = value;
                 }
                 return taken;
             }

@@ -1,6 +1,6 @@
 //! What protection domains do besides their component: read the machine's counter and the
 //! configuration, give the components their view of the Microkit's channels, write to the
-//! UART, say that they live, and leave word when they panic.
+//! UART, begin anew where they have died, say that they live, and leave word when they panic.
 //!
 //! Called by the `pd-*` crates. Invariant: nothing here maps memory or holds a capability; a
 //! protection domain can do what `system.xml` gives it and no more.
@@ -18,8 +18,8 @@ mod platform;
 #[cfg(target_arch = "x86_64")]
 pub use arch::calibrate;
 pub use arch::{Counter, Serial};
-pub use life::{leave_word_on_panic, life};
-pub use oversight::LifePage;
+pub use life::{begin_life, life};
+pub use oversight::{LifePage, Part};
 pub use platform::{ConfigurationRegion, Signals, channel_set, clock, configuration};
 
 /// A reference to a memory region that `system.xml` maps into this protection domain.
@@ -38,6 +38,33 @@ macro_rules! region {
         // SAFETY: the Microkit mapped the region at this address for the whole life of the
         // protection domain; the rest is the caller's promise.
         unsafe { region.as_ref() }
+    }};
+}
+
+/// A reference to what outlives this protection domain: the region that `system.xml` maps as `kept`
+/// into it alone.
+///
+/// `$part` is what this protection domain is, as [`Part`] has it, `$type` what it keeps. Used once, by
+/// `init`.
+///
+/// # Safety
+///
+/// `$type` must be valid when all of it is zero, as the region is at first, and as this program's
+/// stores have left it at any death.
+#[macro_export]
+macro_rules! kept_region {
+    ($part:expr => $type:ty) => {{
+        const {
+            assert!(
+                ::core::mem::size_of::<$type>() <= $crate::Part::kept_bytes($part),
+                "more is kept than its region holds"
+            );
+        }
+        let mut region: ::core::ptr::NonNull<$type> =
+            ::sel4_microkit::memory_region_symbol!(kept: *mut $type);
+        // SAFETY: the Microkit mapped the region, of this size, at this address for this protection
+        // domain alone, and whoever had a reference to it has died; the rest is the caller's promise.
+        unsafe { region.as_mut() }
     }};
 }
 

@@ -6,6 +6,7 @@
 
 pub mod attacks;
 pub mod bench;
+pub mod deaths;
 mod description;
 mod emulator;
 mod machine;
@@ -24,6 +25,7 @@ pub use system_description::{Architecture, Board};
 pub use unikernel::Unikernel;
 pub use vms::{configurations, on_architecture};
 
+use machine::Machine;
 use outcome::{Ends, Outcome};
 use oversight::Verdict;
 use std::fmt;
@@ -102,7 +104,16 @@ impl fmt::Display for Failure {
 /// # Errors
 ///
 /// See [`Failure`].
-pub fn run(request: &Request<'_>, mut show: impl FnMut(&Heard)) -> Result<Transcript, Failure> {
+pub fn run(request: &Request<'_>, show: impl FnMut(&Heard)) -> Result<Transcript, Failure> {
+    run_meddling(request, |_| Ok(()), show)
+}
+
+/// The same, after `meddle` has done with the machine what it wants to.
+fn run_meddling(
+    request: &Request<'_>,
+    meddle: impl FnOnce(&mut dyn Machine) -> Result<(), String>,
+    mut show: impl FnMut(&Heard),
+) -> Result<Transcript, Failure> {
     let compiled = compile(request.configs, request.images())?;
     if let Platform::Microkit(microkit, _) = request.platform {
         microkit.describe(request.work, &compiled)?;
@@ -116,6 +127,7 @@ pub fn run(request: &Request<'_>, mut show: impl FnMut(&Heard)) -> Result<Transc
     let command = format!("$ {}", shell::pasteable(boot.command()));
     show(&Heard::Line(command));
     let mut machine = boot.start()?;
+    meddle(&mut *machine).map_err(Failure::Host)?;
     let mut transcript = Transcript {
         lines: Vec::new(),
         blobs: compiled.iter().map(|vm| vm.blob.clone()).collect(),

@@ -3,14 +3,18 @@
 //! Each emulator is a file of the folder. Invariant: a machine ends when it is dropped.
 
 pub(crate) mod bochs;
+mod bochs_debugger;
+pub(crate) mod code;
+mod gdb;
 mod multiboot;
 pub(crate) mod qemu;
 mod qmp;
 
 use crate::Failure;
+use code::Code;
 use nix::poll::{PollFd, PollFlags, poll};
 use oversight::Report;
-use std::io::{BufRead, BufReader, ErrorKind, Read};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::Command;
@@ -66,6 +70,43 @@ pub(crate) trait Machine {
     ///
     /// Why that cannot be, in a sentence.
     fn dump(&mut self, pieces: &[(u64, u64)], file: &Path) -> Result<(), String>;
+
+    /// Halts the machine and takes it over.
+    ///
+    /// # Errors
+    ///
+    /// Why that cannot be, in a sentence.
+    fn debugger(&mut self) -> Result<Box<dyn Debugger + '_>, String>;
+}
+
+/// A machine that is halted, of one CPU. Whatever is done to it but [`Self::run`] takes no time there.
+///
+/// Each of these fails if the emulator does not answer, or refuses.
+pub(crate) trait Debugger {
+    /// Lets the machine run for about so many instructions.
+    fn run(&mut self, instructions: u64) -> io::Result<()>;
+
+    /// Lets the CPU execute one instruction.
+    fn step(&mut self) -> io::Result<()>;
+
+    /// Where the CPU is.
+    fn pc(&mut self) -> io::Result<u64>;
+
+    /// Lets the CPU go on elsewhere.
+    fn set_pc(&mut self, pc: u64) -> io::Result<()>;
+
+    /// The bytes that the CPU executes next, or fewer if they are not there.
+    fn next_bytes(&mut self, len_bytes: u64) -> io::Result<Vec<u8>>;
+
+    /// Reads physical memory.
+    fn physical(&mut self, first: u64, len_bytes: u64) -> io::Result<Vec<u8>>;
+
+    /// The counter that the components read. `code` is that of the protection domain that the CPU
+    /// executes.
+    fn now(&mut self, code: &Code) -> io::Result<u64>;
+
+    /// Lets the machine go.
+    fn let_go(&mut self) -> io::Result<()>;
 }
 
 /// What a look at a machine shows.

@@ -105,6 +105,7 @@ pub(crate) fn watch(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machine::Debugger;
     use oversight::{Cpu, Report};
     use std::path::Path;
     use std::sync::mpsc::{Receiver, Sender, channel};
@@ -157,6 +158,10 @@ mod tests {
         }
 
         fn dump(&mut self, _: &[(u64, u64)], _: &Path) -> Result<(), String> {
+            Err("nobody asks for it".into())
+        }
+
+        fn debugger(&mut self) -> Result<Box<dyn Debugger + '_>, String> {
             Err("nobody asks for it".into())
         }
     }

@@ -170,6 +170,7 @@ fn vmm(xml: &mut Xml, system: &System<'_>, vm: usize) {
     own(0x4_0000, "console_ring", "rw");
     own(0x5_0000, "console_reader", "r");
     at.map_as(0x6_0000, &of_vm("life_vmm", vm), "rw", "life");
+    at.map_as(0x6_8000, &of_vm("kept_vmm", vm), "rw", "kept");
     if system.is_pc() {
         at.map(0x7_0000, "clock_page", "r");
     }
@@ -213,6 +214,7 @@ fn trace(xml: &mut Xml, system: &System<'_>) {
     }
     let mut at = Mapper::new(xml, REGIONS);
     at.map_as(0x7_0000, "life_trace", "rw", "life");
+    at.map_as(0xa_0000, "kept_trace", "rw", "kept");
     if system.is_pc() {
         at.map(0x8_0000, "clock_page", "r");
     }
@@ -232,6 +234,7 @@ fn console(xml: &mut Xml, system: &System<'_>) {
     at.map(0x7_0000, "monitor_reader", "rw");
     at.map_as(0x8_0000, "life_console", "rw", "life");
     at.map(0x8_1000, "report", "r");
+    at.map_as(0xa_0000, "kept_console", "rw", "kept");
     if system.is_pc() {
         at.map(0x9_0000, "clock_page", "r");
     }

@@ -4,7 +4,7 @@
 
 use crate::xml::{Attribute, Xml};
 use crate::{System, Uart, of_vm};
-use oversight::{LifePage, ReportPage};
+use oversight::{LifePage, Part, ReportPage};
 use shared_ring::{ConsumerPage, RingMemory};
 use trace_records::{ACCESS_SLOTS, CONSOLE_SLOTS, LOG_SLOTS, StatePage, TRACE_SLOTS};
 use vm_config::{MAX_VMS, REGION_LEN_BYTES, RamRange};
@@ -64,6 +64,7 @@ pub(crate) fn write(xml: &mut Xml, system: &System<'_>) {
             ("console_ring", size_of::<RingMemory<CONSOLE_SLOTS>>()),
             ("console_reader", size_of::<ConsumerPage>()),
             ("life_vmm", size_of::<LifePage>()),
+            ("kept_vmm", Part::Vmm(number).kept_bytes()),
         ] {
             region(xml, &of_vm(name, number), bytes as u64, &[]);
         }
@@ -76,6 +77,8 @@ pub(crate) fn write(xml: &mut Xml, system: &System<'_>) {
         ("monitor_reader", size_of::<ConsumerPage>()),
         ("life_trace", size_of::<LifePage>()),
         ("life_console", size_of::<LifePage>()),
+        ("kept_trace", Part::Trace.kept_bytes()),
+        ("kept_console", Part::Console.kept_bytes()),
     ] {
         region(xml, name, bytes as u64, &[]);
     }

@@ -76,6 +76,46 @@ fn a_dump_that_was_taken_while_the_system_went_on_has_records_newer_than_its_hea
     assert_eq!(numbers(&dump), [7, 8, 9, 10]);
 }
 
+/// A ring of eight slots whose producer has appended twenty records and published sixteen of them.
+fn in_the_middle_of_a_run(kind: u64) -> Vec<u8> {
+    let mut ring = Ring::new(kind, 0, 8);
+    for value in 1..=16 {
+        ring.push(read(value * 1000, value, value));
+    }
+    let published = ring.dump();
+    for value in 17..=20 {
+        ring.push(read(value * 1000, value, value));
+    }
+    let mut dump = ring.dump();
+    dump[PAGE..2 * PAGE].copy_from_slice(&published[PAGE..2 * PAGE]);
+    dump
+}
+
+#[test]
+fn what_is_written_and_not_published_is_no_damage_and_what_it_went_over_is_overwritten() {
+    for kind in [TRACE, 2, 1, 4] {
+        let dump = in_the_middle_of_a_run(kind);
+        assert_eq!(numbers(&dump), (13..=20).collect::<Vec<_>>(), "{kind}");
+        let rings = rings(&dump);
+        let ring = rings[0].as_ref().unwrap();
+        assert_eq!((ring.head, ring.torn), (20, 0));
+        if kind == TRACE {
+            assert_eq!(ring.lost, 12);
+        }
+    }
+}
+
+#[test]
+fn a_slot_that_is_written_again_after_a_death_costs_no_other() {
+    for kind in [TRACE, 2] {
+        let mut dump = in_the_middle_of_a_run(kind);
+        // Number 18, at position 17.
+        dump[slot(1)..slot(1) + 8].fill(0);
+        assert_eq!(numbers(&dump), [13, 14, 15, 16, 17, 19, 20], "{kind}");
+        assert_eq!(rings(&dump)[0].as_ref().unwrap().torn, 1);
+    }
+}
+
 #[test]
 fn a_dump_that_ends_inside_a_ring_gives_the_records_before_its_end() {
     let whole = overwritten();
@@ -152,7 +192,7 @@ fn a_header_of_another_layout_or_kind_says_what_is_wrong_and_where() {
         set_header(&mut dump, word, value);
         rings(&dump)[0].clone().unwrap_err().to_string()
     };
-    insta::assert_snapshot!(reason(1, 9), @"ring at offset 0x1000: layout version 9, this tool reads 1 and 2; use the tool that was built with the system");
+    insta::assert_snapshot!(reason(1, 9), @"ring at offset 0x1000: layout version 9, this tool reads 1 to 3; use the tool that was built with the system");
     insta::assert_snapshot!(reason(4, 9), @"ring at offset 0x1000: kind 9, of which there is no ring");
     let cut = rings(&overwritten()[..PAGE + 40])[0].clone().unwrap_err();
     insta::assert_snapshot!(cut, @"ring at offset 0x1000: the dump ends inside its header; take the dump again");

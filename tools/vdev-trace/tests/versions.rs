@@ -87,6 +87,24 @@ fn a_port_of_version_2_is_one_and_the_bits_above_it_are_none() {
 }
 
 #[test]
+fn version_3_tells_which_record_killed_its_reader_and_version_2_is_read_as_before() {
+    let mut ring = Ring::new(2, 0, 4);
+    // Two of them: misdeed 10, another version, and misdeed 11 about position 17.
+    ring.push(internal(10, [1000, 1, 10, 0, 7], 0));
+    ring.push(internal(10, [2000, 1, 11, 1, 18], 0));
+    let mut dump = ring.dump();
+    let decoded = |dump: &[u8]| said(&vdev_trace(dump, &["decode", "-", "--ring", "log"]).stdout);
+    let of_2 = decoded(&dump);
+    assert!(of_2.contains("its ring has layout version 7"), "{of_2}");
+    set_header(&mut dump, 1, 3);
+    let of_3 = decoded(&dump);
+    assert!(of_3.contains("its ring has layout version 7"), "{of_3}");
+    let named =
+        "last the record at position 17 of its ring, of which its reader died; its ring is closed";
+    assert!(of_3.contains(named), "{of_3}");
+}
+
+#[test]
 fn rings_of_two_versions_in_one_system_are_refused() {
     let refused = |arguments: &[&str]| {
         let output = vdev_trace(&both(), arguments);

@@ -9,7 +9,8 @@ use crate::hands::UnikernelHands;
 use attacks::{Between, By, TakenOver, TakenOverVmm};
 use core::ops::{Deref, DerefMut};
 use vm_components::{
-    ChannelSet, Clock, ConsolePort, Host, Output, SystemPort, TracePort, Verdict, VmmPorts,
+    ChannelSet, Clock, ConsolePort, Host, KeptConsole, KeptTrace, KeptVmm, Output, SystemPort,
+    TracePort, Verdict, VmmPorts,
 };
 use vm_config::VmConfig;
 
@@ -28,6 +29,7 @@ impl Vmm {
         config: VmConfig<'static>,
         image: &'static [u8],
         mut ports: VmmPorts,
+        kept: &'static mut KeptVmm<InstructionSet>,
         clock: Clock,
         machine: &mut VmmHost<'_>,
     ) -> Self {
@@ -37,7 +39,7 @@ impl Vmm {
             TakenOverVmm::new(config.cmdline(), &BETWEEN, &mut UnikernelHands(machine))
         });
         Self {
-            honest: vm_components::Vmm::init(config, image, ports, clock, machine),
+            honest: vm_components::Vmm::init(config, image, ports, kept, clock, machine),
             taken_over,
         }
     }
@@ -76,6 +78,7 @@ impl Trace {
     #[inline(never)]
     pub fn init(
         vms: impl IntoIterator<Item = (TracePort, VmConfig<'static>)>,
+        kept: &'static mut KeptTrace,
         clock: Clock,
         now: u64,
     ) -> Self {
@@ -85,7 +88,7 @@ impl Trace {
                 command_line = config.cmdline();
             }
         });
-        let honest = vm_components::Trace::init(vms, clock, now);
+        let honest = vm_components::Trace::init(vms, kept, clock, now);
         Self {
             honest,
             taken_over: TakenOver::new(By::Trace, command_line),
@@ -116,6 +119,7 @@ impl Console {
     pub fn init(
         vms: impl IntoIterator<Item = (ConsolePort, VmConfig<'static>)>,
         system: Option<SystemPort>,
+        kept: &'static mut KeptConsole,
         clock: Clock,
     ) -> Self {
         let mut command_line = "";
@@ -124,7 +128,7 @@ impl Console {
                 command_line = config.cmdline();
             }
         });
-        let honest = vm_components::Console::init(vms, system, clock);
+        let honest = vm_components::Console::init(vms, system, kept, clock);
         Self {
             honest,
             taken_over: TakenOver::new(By::Console, command_line),

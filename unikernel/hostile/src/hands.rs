@@ -32,7 +32,11 @@ fn address(place: Place) -> usize {
         Region::Uart => UART,
         // The platform's own data.
         Region::Kernel => image::data_start(),
-        Region::LifePage | Region::LifeOfTrace | Region::MonitorRing | Region::Null => 0,
+        Region::LifePage
+        | Region::LifeOfTrace
+        | Region::KeptOfTrace
+        | Region::MonitorRing
+        | Region::Null => 0,
     }
 }
 

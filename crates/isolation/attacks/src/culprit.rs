@@ -11,7 +11,7 @@ pub struct Culprit<'a> {
     /// What it has in its hands.
     pub hands: &'a mut dyn Hands,
     /// The VMM's rings: of accesses, and to the console. The other components' are found by
-    /// [`Ring::after_honest`].
+    /// [`Ring::after_another`].
     pub access: &'a mut Ring,
     /// See above.
     pub console: &'a mut Ring,

@@ -36,6 +36,8 @@ pub enum Region {
     LifePage,
     /// The trace component's.
     LifeOfTrace,
+    /// What the trace component would go on with after its death.
+    KeptOfTrace,
     /// The verdict, which only the platform writes.
     Report,
     /// From the monitor to the console.

@@ -85,10 +85,12 @@ pub enum Exists {
 pub enum Seen {
     /// The witness notices nothing, nothing that is printed lies, and a line that holds this
     /// names the attacker within a second. Empty where the attack changes nothing that anybody
-    /// could see.
+    /// could see; `…` in it stands for anything.
     Held(&'static str),
-    /// The component serves everybody, and with it the run ends at once, as failed, and a line
-    /// that holds this names it. Nothing that is printed lies.
+    /// The same, but that a hang is found has its time: so long the witness may wait.
+    Mended(&'static str),
+    /// The component serves everybody. When it has died too often the run ends at once, as failed, and a
+    /// line that holds this names it. Nothing that is printed lies.
     Ends(&'static str),
     /// One of these does not hold.
     Fell,

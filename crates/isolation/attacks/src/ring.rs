@@ -36,8 +36,9 @@ impl Ring {
         }
     }
 
-    /// A ring that an honest producer has filled so far.
-    pub fn after_honest(mut self, hands: &mut dyn Hands) -> Self {
+    /// A ring that somebody else has filled so far: an honest producer, or this component before it
+    /// died.
+    pub fn after_another(mut self, hands: &mut dyn Hands) -> Self {
         self.head = hands.load(self.place, header_word::HEAD as u64);
         self.sequence = match self.head {
             0 => 0,

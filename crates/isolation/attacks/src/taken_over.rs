@@ -105,7 +105,8 @@ pub struct TakenOverVmm {
     texts: Consumer<CONSOLE_SLOTS>,
 }
 
-/// The memory between an honest VMM and whoever has taken it over.
+/// The memory between an honest VMM and whoever has taken it over. It does not outlive them, so nothing that
+/// the honest one keeps for the next may either.
 pub struct Between {
     /// The honest VMM's access ring.
     pub access: RingMemory<ACCESS_SLOTS>,
@@ -143,7 +144,9 @@ impl TakenOverVmm {
         between: &'static Between,
         hands: &mut dyn Hands,
     ) -> Self {
-        let it = TakenOver::new(By::Vmm, command_line);
+        let mut it = TakenOver::new(By::Vmm, command_line);
+        it.access = it.access.after_another(hands);
+        it.console = it.console.after_another(hands);
         it.access.publish(RingKind::Access, hands);
         it.console.publish(RingKind::Console, hands);
         Self {

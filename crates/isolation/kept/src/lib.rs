@@ -20,45 +20,93 @@ use core::sync::atomic::{Ordering, compiler_fence};
 use shared_ring::Cell;
 
 /// See the file's header. All zero: nothing is kept.
+///
+/// A state may have parts, at most `PARTS`, of which only those that there are cost anything.
 #[repr(C)]
-pub struct Kept<T> {
+pub struct Kept<T, P = (), const PARTS: usize = 0> {
     /// 0, or 1 + the place of the copy that is whole.
     whole: Cell,
-    copies: [MaybeUninit<T>; 2],
+    copies: [State<T, P, PARTS>; 2],
+}
+
+#[repr(C)]
+struct State<T, P, const PARTS: usize> {
+    state: MaybeUninit<T>,
+    /// So many parts are written.
+    count: usize,
+    parts: [MaybeUninit<P>; PARTS],
 }
 
 impl<T: Copy> Kept<T> {
     /// Memory in which nothing is kept.
     pub const fn new() -> Self {
-        Self {
-            whole: Cell::new(0),
-            copies: [const { MaybeUninit::uninit() }; 2],
-        }
-    }
-
-    /// The state that was committed last, if one was.
-    pub fn state(&self) -> Option<&T> {
-        let whole = self.whole.load(Ordering::Relaxed).checked_sub(1)?;
-        let copy = self.copies.get(usize::try_from(whole).ok()?)?;
-        // SAFETY: `commit` has named this copy after it had written all of it, and writes to the one
-        // that is not named. `T` is `Copy`, so that it owns nothing that has died with its writer.
-        Some(unsafe { copy.assume_init_ref() })
+        Self::in_parts()
     }
 
     /// Keeps this state instead of the one before. What follows from it is to be published after this.
     #[inline(always)]
     pub fn commit(&mut self, state: &T) {
+        self.commit_in_parts(state, []);
+    }
+}
+
+impl<T: Copy, P: Copy, const PARTS: usize> Kept<T, P, PARTS> {
+    /// Memory for a state with parts, in which nothing is kept.
+    pub const fn in_parts() -> Self {
+        Self {
+            whole: Cell::new(0),
+            copies: [const {
+                State {
+                    state: MaybeUninit::uninit(),
+                    count: 0,
+                    parts: [const { MaybeUninit::uninit() }; PARTS],
+                }
+            }; 2],
+        }
+    }
+
+    /// The state that was committed last, if one was.
+    pub fn state(&self) -> Option<&T> {
+        // SAFETY: `commit_in_parts` has named this copy after it had written all of it, and writes to
+        // the one that is not named. `T` is `Copy`, so that it owns nothing that has died with its writer.
+        Some(unsafe { self.whole()?.state.assume_init_ref() })
+    }
+
+    /// The parts of the state that was committed last; none if none was.
+    pub fn parts(&self) -> &[P] {
+        let Some(whole) = self.whole() else {
+            return &[];
+        };
+        // SAFETY: as for the state, and so many were written.
+        unsafe { whole.parts[..whole.count].assume_init_ref() }
+    }
+
+    fn whole(&self) -> Option<&State<T, P, PARTS>> {
+        let whole = self.whole.load(Ordering::Relaxed).checked_sub(1)?;
+        self.copies.get(usize::try_from(whole).ok()?)
+    }
+
+    /// Keeps this state and these parts, of which those that there is no place for are left out, instead
+    /// of what was kept before. What follows from them is to be published after this.
+    #[inline(always)]
+    pub fn commit_in_parts(&mut self, state: &T, parts: impl IntoIterator<Item = P>) {
         let spare = usize::from(self.whole.load(Ordering::Relaxed) == 1);
-        self.copies[spare].write(*state);
+        let copy = &mut self.copies[spare];
+        copy.state.write(*state);
+        copy.count = 0;
+        for (place, part) in copy.parts.iter_mut().zip(parts) {
+            place.write(part);
+            copy.count += 1;
+        }
         self.whole.store(1 + spare as u64, Ordering::Release);
         // What is published is not to be stored before this.
         compiler_fence(Ordering::SeqCst);
     }
 }
 
-impl<T: Copy> Default for Kept<T> {
+impl<T: Copy, P: Copy, const PARTS: usize> Default for Kept<T, P, PARTS> {
     fn default() -> Self {
-        Self::new()
+        Self::in_parts()
     }
 }
 
@@ -85,9 +133,30 @@ mod tests {
             }
             // What a commit has written when it has come to its one store.
             let spare = usize::from(kept.whole.load(Ordering::Relaxed) == 1);
-            kept.copies[spare].write([u64::MAX; 9]);
+            kept.copies[spare].state.write([u64::MAX; 9]);
             assert_eq!(kept.state(), Some(&[commits; 9]));
         }
+    }
+
+    #[test]
+    fn a_state_has_the_parts_that_it_was_committed_with() {
+        let mut kept = Kept::<u64, u8, 3>::default();
+        assert_eq!((kept.state(), kept.parts()), (None, &[][..]));
+        for (state, parts) in [(1, &[1, 2, 3][..]), (2, &[4]), (3, &[]), (4, &[5, 6])] {
+            kept.commit_in_parts(&state, parts.iter().copied());
+            assert_eq!((kept.state(), kept.parts()), (Some(&state), parts));
+        }
+        kept.commit_in_parts(&5, [1, 2, 3, 4]);
+        assert_eq!(kept.parts(), [1, 2, 3]);
+    }
+
+    #[test]
+    fn whoever_dies_while_it_writes_the_new_parts_leaves_the_old_ones() {
+        let mut kept = Kept::<u64, u8, 3>::in_parts();
+        kept.commit_in_parts(&1, [1, 2]);
+        kept.copies[1].parts[0].write(9);
+        kept.copies[1].count = 1;
+        assert_eq!((kept.state(), kept.parts()), (Some(&1), &[1, 2][..]));
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod laps;
 mod life;
 mod parts;
 mod report;
+mod restarts;
 mod text;
 mod watch;
 
@@ -26,6 +27,7 @@ pub use laps::{Laps, Spender};
 pub use life::LifePage;
 pub use parts::Part;
 pub use report::{Report, ReportPage};
+pub use restarts::{Deaths, Fate, MOST_DEATHS, Restarts, WITHIN_SECONDS};
 pub use text::{Printable, printable};
 pub use trace_records::Verdict;
 pub use watch::{Silence, Watch};

@@ -3,7 +3,8 @@
 //! A page that its protection domain alone writes and `pd-monitor` reads. The clock's notification
 //! to a domain is the question whether it lives; it answers by a beat when it handles that, and
 //! beats during long work as well. A panic leaves its message here and then faults, so that the
-//! monitor is told by the kernel and finds it.
+//! monitor is told by the kernel and finds it. Whoever is started in its place says so by [`LifePage::begin`]:
+//! the words and the work under way were the dead one's.
 //!
 //! Invariant: the page is made of atomics, and everything in it is its writer's claim: the reader
 //! clamps lengths, and escapes words before it prints them ([`Printable`](crate::Printable)).
@@ -18,6 +19,10 @@ const WORDS: usize = 24;
 #[repr(C, align(4096))]
 pub struct LifePage {
     beats: AtomicU64,
+    /// A bit for each VM.
+    configured: AtomicU64,
+    /// 0, or 1 + a VM's number.
+    under_way: AtomicU64,
     spent_ticks: [AtomicU64; MAX_VMS],
     /// 0, or 1 + the reason's number.
     ended: [AtomicU64; MAX_VMS],
@@ -33,11 +38,20 @@ impl LifePage {
     pub const fn new() -> Self {
         Self {
             beats: AtomicU64::new(0),
+            configured: AtomicU64::new(0),
+            under_way: AtomicU64::new(0),
             spent_ticks: [const { AtomicU64::new(0) }; MAX_VMS],
             ended: [const { AtomicU64::new(0) }; MAX_VMS],
             len_bytes: AtomicU64::new(0),
             words: [const { AtomicU64::new(0) }; WORDS],
         }
+    }
+
+    /// Says that its writer begins: for the first time, or in the place of one that died.
+    pub fn begin(&self) {
+        self.set_under_way(None);
+        self.len_bytes.store(0, Ordering::Relaxed);
+        self.beat();
     }
 
     /// Says that its writer lives.
@@ -50,6 +64,31 @@ impl LifePage {
     /// A number that changes as long as the writer answers.
     pub fn beats(&self) -> u64 {
         self.beats.load(Ordering::Relaxed)
+    }
+
+    /// Notes that a VM's configuration is whole, for whoever is started in its writer's place.
+    pub fn set_configured(&self, vm: u8) {
+        let configured = self.configured.load(Ordering::Relaxed);
+        self.configured
+            .store(configured | 1 << (vm & 63), Ordering::Relaxed);
+    }
+
+    /// Whether that was noted, in this life or in one before.
+    pub fn is_configured(&self, vm: u8) -> bool {
+        self.configured.load(Ordering::Relaxed) & 1 << (vm & 63) != 0
+    }
+
+    /// Says that work of a VM is under way, or of none.
+    #[inline(always)]
+    pub fn set_under_way(&self, vm: Option<u8>) {
+        let word = vm.map_or(0, |vm| 1 + u64::from(vm));
+        self.under_way.store(word, Ordering::Relaxed);
+    }
+
+    /// The VM of which work is under way, or was when its writer died.
+    pub fn under_way(&self) -> Option<usize> {
+        let word = self.under_way.load(Ordering::Relaxed);
+        usize::try_from(word.checked_sub(1)?).ok()
     }
 
     /// Says how long its writer has worked for a VM so far, in ticks of the counter. A VMM whose

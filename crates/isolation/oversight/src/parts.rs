@@ -94,6 +94,16 @@ impl Part {
         }
     }
 
+    /// How much memory outlives it, in bytes; 0 of a part that is not started again when it has died.
+    pub const fn kept_bytes(self) -> usize {
+        match self {
+            Self::Vmm(_) => 0x4000,
+            Self::Trace => 0x2_0000,
+            Self::Console => 0x1_0000,
+            Self::Clock | Self::Idle | Self::Monitor | Self::Share(_) => 0,
+        }
+    }
+
     /// The slot of the monitor's capability space with its scheduling context (Microkit manual,
     /// "CSpace").
     pub const fn slot_of_time(self) -> usize {

@@ -20,6 +20,7 @@ fn each_page_is_a_page() {
 fn a_fresh_life_page_says_nothing() {
     let page = LifePage::new();
     assert_eq!(page.beats(), 0);
+    assert_eq!(page.under_way(), None);
     assert!(last_words(&page).is_empty());
     for vm in 0..MAX_VMS + 1 {
         assert_eq!((page.ended(vm), page.spent_ticks(vm)), (None, 0));
@@ -39,6 +40,38 @@ fn a_life_page_says_what_its_writer_said_and_a_vm_that_cannot_be_is_nothing() {
     assert_eq!(page.spent_ticks(1), 70);
     assert_eq!(page.ended(2), Some(EndReason::PoweredOff));
     assert_eq!(page.ended(MAX_VMS), None);
+}
+
+#[test]
+fn whose_work_was_under_way_and_the_last_words_stand_there_until_another_begins() {
+    let page = LifePage::new();
+    for vm in [0, 7, u8::MAX] {
+        page.set_under_way(Some(vm));
+        assert_eq!(page.under_way(), Some(vm.into()));
+    }
+    page.leave_words(format_args!("oops"));
+    let beats = page.beats();
+    page.begin();
+    assert_eq!(page.under_way(), None);
+    assert!(last_words(&page).is_empty());
+    // Which is a sign of life.
+    assert_ne!(page.beats(), beats);
+    page.set_under_way(Some(3));
+    page.set_under_way(None);
+    assert_eq!(page.under_way(), None);
+}
+
+#[test]
+fn what_is_known_of_configurations_outlives_their_reader() {
+    let page = LifePage::new();
+    assert!((0..MAX_VMS as u8).all(|vm| !page.is_configured(vm)));
+    page.set_configured(0);
+    page.set_configured(2);
+    page.begin();
+    assert_eq!(
+        [0, 1, 2].map(|vm| page.is_configured(vm)),
+        [true, false, true]
+    );
 }
 
 #[test]

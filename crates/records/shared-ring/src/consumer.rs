@@ -217,7 +217,17 @@ pub enum Observation {
 impl<const SLOTS: usize, W: Word> Observer<SLOTS, W> {
     /// Starts at the oldest record.
     pub fn new(ring: &'static RingMemory<SLOTS, W>) -> Self {
-        Self { ring, position: 0 }
+        Self::resume(ring, 0)
+    }
+
+    /// Goes on where another, which is no more, was.
+    pub fn resume(ring: &'static RingMemory<SLOTS, W>, position: u64) -> Self {
+        Self { ring, position }
+    }
+
+    /// The position that is looked at next.
+    pub fn position(&self) -> u64 {
+        self.position
     }
 
     /// The next record, or how many were lost, or nothing new.

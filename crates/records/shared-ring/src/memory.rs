@@ -16,9 +16,9 @@ pub const MAGIC: u64 = u64::from_le_bytes(*b"VTRACRNG");
 /// The version of this layout and of the records in it.
 ///
 /// In version 2 a record's tag says whether its address is in memory or a port's, and there are
-/// more reasons why a VM ends, more misdeeds, and more devices in the state page than in version 1. The
-/// ring is the same.
-pub const LAYOUT_VERSION: u64 = 2;
+/// more reasons why a VM ends, more misdeeds, and more devices in the state page than in version 1. In
+/// version 3 there is one more misdeed. The ring is the same in all.
+pub const LAYOUT_VERSION: u64 = 3;
 /// 64-bit words in a slot, its sequence number included.
 pub const SLOT_WORDS: usize = 8;
 /// Bytes in a slot.

@@ -99,15 +99,24 @@ impl<const SLOTS: usize, W: Word> BoundedProducer<SLOTS, W> {
         identity: Identity,
         at: WritePosition,
     ) -> Self {
-        Self {
-            writer: Writer::new(ring, identity, at),
+        let mut producer = Self {
+            writer: Writer::new(ring, identity, WritePosition::default()),
             peer,
-            // What the consumer has read since is asked for when there seems to be no room.
-            tail: at.head.saturating_sub(SLOTS as u64),
-            wake_checked: at.head,
+            tail: 0,
+            wake_checked: 0,
             // The ring is this producer's own memory, so this is no claim.
             waits: ring.header(header_word::WAITING).load(Ordering::Relaxed),
-        }
+        };
+        producer.go_on_from(at);
+        producer
+    }
+
+    /// As [`Self::resume`], of one that has written nothing.
+    pub fn go_on_from(&mut self, at: WritePosition) {
+        self.writer.at = at;
+        // What the consumer has read since is asked for when there seems to be no room.
+        self.tail = at.head.saturating_sub(SLOTS as u64);
+        self.wake_checked = at.head;
     }
 
     /// Where this one is, to be kept.
@@ -170,6 +179,37 @@ impl<const SLOTS: usize, W: Word> BoundedProducer<SLOTS, W> {
         appended
     }
 
+    /// Whether there is room by what is known of the consumer, without asking how far it is. At the
+    /// latest after as many records as the ring has slots it says no.
+    #[inline(always)]
+    pub fn has_known_room(&self) -> bool {
+        self.writer.at.head - self.tail < SLOTS as u64
+    }
+
+    /// As [`Self::push`], where there is [room](Self::has_known_room).
+    #[inline(always)]
+    pub fn push_into_room(&mut self, payload: &Payload) {
+        debug_assert!(self.has_known_room());
+        self.writer.append(payload);
+        self.writer.publish_head();
+    }
+
+    /// Goes on behind what the one before has published after it had kept its position, and gives
+    /// each such record. It must have kept it at least once in as many records as the ring has slots.
+    pub fn catch_up(&mut self, mut published: impl FnMut(&Payload)) {
+        let ring = self.writer.ring;
+        // The ring is this producer's own memory, so this is no claim.
+        let head = ring.header(header_word::HEAD).load(Ordering::Relaxed);
+        while self.writer.at.head < head {
+            if let Some((sequence, payload)) = ring.read(self.writer.at.head) {
+                self.writer.at.sequence = sequence;
+                published(&payload);
+            }
+            self.writer.at.head += 1;
+        }
+        self.wake_checked = self.writer.at.head;
+    }
+
     /// Shows the consumer all that was appended, and how much was lost. Ask [`Self::take_wake`]
     /// before doing anything else for long.
     #[inline(always)]
@@ -193,7 +233,7 @@ impl<const SLOTS: usize, W: Word> BoundedProducer<SLOTS, W> {
     /// Whether a record would fit now.
     #[inline(always)]
     pub fn has_room(&mut self) -> bool {
-        self.writer.at.head - self.tail < SLOTS as u64 || self.refresh_tail()
+        self.has_known_room() || self.refresh_tail()
     }
 
     #[cold]
@@ -274,8 +314,8 @@ impl<const SLOTS: usize, W: Word> OverwritingProducer<SLOTS, W> {
     pub fn push(&mut self, payload: &Payload) {
         self.append(payload);
         self.writer.publish_head();
-        if self.writer.at.lost != 0 {
-            self.writer.publish_lost();
+        if self.lost() != 0 {
+            self.publish_lost();
         }
     }
 
@@ -284,19 +324,25 @@ impl<const SLOTS: usize, W: Word> OverwritingProducer<SLOTS, W> {
     #[inline(always)]
     pub fn append(&mut self, payload: &Payload) {
         self.writer.append(payload);
-        self.writer.at.lost = self.writer.at.head.saturating_sub(SLOTS as u64);
     }
 
     /// Shows all that was appended, and how much was overwritten.
     #[inline(always)]
     pub fn publish(&self) {
-        self.writer.publish_lost();
+        self.publish_lost();
         self.writer.publish_head();
     }
 
+    #[inline(always)]
+    fn publish_lost(&self) {
+        let lost = self.writer.ring.header(header_word::LOST);
+        lost.store(self.lost(), Ordering::Relaxed);
+    }
+
     /// Records overwritten since the start.
+    #[inline(always)]
     pub fn lost(&self) -> u64 {
-        self.writer.at.lost
+        self.writer.at.head.saturating_sub(SLOTS as u64)
     }
 
     /// Notes in the header how often the VM has been reset.

@@ -187,3 +187,32 @@ fn a_slow_reader_loses_records_and_counts_them_while_the_writer_goes_on() {
     assert_eq!(seen + lost, RECORDS);
     assert_eq!(producer.lost(), RECORDS - 64);
 }
+
+#[test]
+fn who_looks_in_the_middle_of_a_run_counts_what_it_went_over_as_lost() {
+    let ring: &RingMemory<8> = leak(RingMemory::new());
+    let mut writer = OverwritingProducer::new(ring, IDENTITY);
+    (1..=16).for_each(|value| writer.push(&[value; 7]));
+    let kept = *writer.position();
+    (17..=19).for_each(|value| writer.append(&[value; 7]));
+    let observed = || {
+        let mut observer = Observer::new(ring);
+        let all = std::iter::from_fn(|| observer.observe());
+        all.fold((0, vec![]), |(lost, mut numbers), seen| match seen {
+            Observation::Lost(more) => (lost + more, numbers),
+            Observation::Record(number, payload) => {
+                assert_eq!(payload, [number; 7]);
+                numbers.push(number);
+                (lost, numbers)
+            }
+        })
+    };
+    assert_eq!(observed(), (11, (12..=16).collect()));
+    // Who goes on after the writer's death writes the same once more.
+    let mut writer = OverwritingProducer::resume(ring, IDENTITY, kept);
+    writer.append(&[17; 7]);
+    assert_eq!(observed(), (11, (12..=16).collect()));
+    (18..=19).for_each(|value| writer.append(&[value; 7]));
+    writer.publish();
+    assert_eq!(observed(), (11, (12..=19).collect()));
+}

@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! word  0: time in ticks   1: how often since the last such record   2: what, the last time
-//!       3: 0 its ring is read on, 1 it is closed   4: its ring's layout version, if it is that
+//!       3: 0 its ring is read on, 1 it is closed   4: the number that belongs to it: its ring's
+//!       layout version, or 1 + the position of a record
 //!       5: tag
 //! ```
 
@@ -35,10 +36,15 @@ pub enum Misdeed {
     Reader,
     /// Its ring has this layout version: it is of another build.
     Version(u64),
+    /// Whoever read its ring has died of it: over the record at this position, or over none that it
+    /// could name.
+    Deadly(Option<u64>),
 }
 
 /// The number of [`Misdeed::Version`].
 const VERSION: u64 = 10;
+/// The number of [`Misdeed::Deadly`].
+const DEADLY: u64 = 11;
 
 impl Misdeed {
     /// Those that are told by their number alone, which is their place here.
@@ -57,22 +63,30 @@ impl Misdeed {
 
     /// Its number in a record.
     pub fn number(self) -> u64 {
-        let place = Self::PLAIN.iter().position(|plain| *plain == self);
-        place.map_or(VERSION, |place| place as u64)
+        match self {
+            Self::Version(_) => VERSION,
+            Self::Deadly(_) => DEADLY,
+            _ => Self::PLAIN
+                .iter()
+                .position(|plain| *plain == self)
+                .unwrap_or(0) as u64,
+        }
     }
 
-    /// The layout version that a record tells with it; 0 if it is about none.
-    pub const fn version(self) -> u64 {
+    /// What a record tells with it; 0 if that is nothing.
+    pub const fn about(self) -> u64 {
         match self {
             Self::Version(version) => version,
+            Self::Deadly(Some(position)) => position.saturating_add(1),
             _ => 0,
         }
     }
 
     /// From a record.
-    pub fn from_number(number: u64, version: u64) -> Option<Self> {
+    pub fn from_number(number: u64, about: u64) -> Option<Self> {
         match number {
-            VERSION => Some(Self::Version(version)),
+            VERSION => Some(Self::Version(about)),
+            DEADLY => Some(Self::Deadly(about.checked_sub(1))),
             _ => Self::PLAIN.get(usize::try_from(number).ok()?).copied(),
         }
     }
@@ -108,7 +122,7 @@ impl Misbehaviour {
         } = self;
         let closed = u64::from(self.ring == RingFate::Closed);
         let tag = Tag::new(Kind::Misbehaviour).stamped(vm).0;
-        [time, count, last.number(), closed, last.version(), tag, 0]
+        [time, count, last.number(), closed, last.about(), tag, 0]
     }
 
     /// Reads a slot; `None` if it tells of a misdeed that there is not.

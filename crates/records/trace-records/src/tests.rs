@@ -143,12 +143,12 @@ proptest! {
     }
 
     #[test]
-    fn misbehaviour_survives_its_record(time: u64, count: u64, what in 0u64..12, version: u64, closed: bool) {
-        let Some(last) = Misdeed::from_number(what, version) else {
-            prop_assert_eq!(what, 11);
+    fn misbehaviour_survives_its_record(time: u64, count: u64, what in 0u64..13, about: u64, closed: bool) {
+        let Some(last) = Misdeed::from_number(what, about) else {
+            prop_assert_eq!(what, 12);
             return Ok(());
         };
-        prop_assert_eq!(last.version(), if what == 10 { version } else { 0 });
+        prop_assert_eq!(last.about(), if what >= 10 { about } else { 0 });
         let ring = if closed { RingFate::Closed } else { RingFate::Open };
         let told = Misbehaviour { time, count, last, ring };
         let words = told.to_words(Stamp::new(3, EVENT_NONE));

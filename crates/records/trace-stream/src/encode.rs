@@ -8,7 +8,7 @@ use crate::{BODY_BYTES, CRC, Content, FRAME_BYTES, IDENTITY, MAX_WORDS, RECORD, 
 /// Numbers the frames of one line and encodes them.
 #[derive(Debug, Default)]
 pub struct Encoder {
-    next: u32,
+    sent: u64,
 }
 
 /// A frame as it goes over the line.
@@ -27,7 +27,17 @@ impl WireFrame {
 impl Encoder {
     /// An encoder whose first frame has number 0.
     pub const fn new() -> Self {
-        Self { next: 0 }
+        Self::resume(0)
+    }
+
+    /// Goes on behind so many frames of another, which is no more.
+    pub const fn resume(sent: u64) -> Self {
+        Self { sent }
+    }
+
+    /// How many frames the line has had.
+    pub const fn sent(&self) -> u64 {
+        self.sent
     }
 
     /// The next frame, about ring `ring` of VM `vm`.
@@ -35,8 +45,9 @@ impl Encoder {
         let mut body = Body::default();
         let (kind, words, count) = words(content);
         body.extend(&[STREAM_VERSION, kind, ring, vm]);
-        body.extend(&self.next.to_le_bytes());
-        self.next = self.next.wrapping_add(1);
+        // Numbers are modulo 2^32.
+        body.extend(&(self.sent as u32).to_le_bytes());
+        self.sent += 1;
         for word in &words[..count] {
             body.extend_packed(*word);
         }

@@ -39,14 +39,15 @@ mod send;
 
 pub use decode::{Decoder, Received};
 pub use encode::{Encoder, WireFrame};
-pub use send::{RingIdentity, RingSender};
+pub use send::{RingIdentity, RingSender, SendPosition};
 
 use crc::{CRC_32_ISO_HDLC, Crc, Table};
 use shared_ring::Payload;
 
 /// The version of the frames' layout, and of the records in them: in version 1 these are of version 1
-/// of the rings' layout, in version 2 of its version 2. The frames are the same in both, but who
-/// knows only version 1 would take a port for an address in memory, so it is to see no frames.
+/// of the rings' layout, in version 2 of its version 2 or 3, between which a trace ring's records do not
+/// differ. The frames are the same in both, but who knows only version 1 would take a port for an
+/// address in memory, so it is to see no frames.
 pub const STREAM_VERSION: u8 = 2;
 /// The oldest version that is decoded.
 pub const OLDEST_VERSION: u8 = 1;

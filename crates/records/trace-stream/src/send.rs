@@ -7,7 +7,7 @@
 //! a gap in the records' numbers.
 
 use crate::{Content, Encoder, IDENTITY_EVERY, WireFrame};
-use shared_ring::{AtomicU64, Observation, Observer, RingMemory, Word};
+use shared_ring::{Cell, Observation, Observer, RingMemory, Word};
 
 /// How often one call looks for a record that is not overwritten meanwhile.
 const MAX_LOOKS: u32 = 4;
@@ -26,7 +26,7 @@ pub struct RingIdentity {
 }
 
 /// Sends one ring.
-pub struct RingSender<const SLOTS: usize, W: 'static = AtomicU64> {
+pub struct RingSender<const SLOTS: usize, W: 'static = Cell> {
     observer: Observer<SLOTS, W>,
     identity: RingIdentity,
     /// Records until the identity is sent again.
@@ -34,14 +34,40 @@ pub struct RingSender<const SLOTS: usize, W: 'static = AtomicU64> {
     lost: u64,
 }
 
+/// All that a [`RingSender`] knows: where whoever is started anew goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SendPosition {
+    observed: u64,
+    until_identity: u32,
+    lost: u64,
+}
+
 impl<const SLOTS: usize, W: Word> RingSender<SLOTS, W> {
     /// Starts at the oldest record of `ring`.
     pub fn new(ring: &'static RingMemory<SLOTS, W>, identity: RingIdentity) -> Self {
+        Self::resume(ring, identity, SendPosition::default())
+    }
+
+    /// Goes on where another, which is no more, was when it kept its position.
+    pub fn resume(
+        ring: &'static RingMemory<SLOTS, W>,
+        identity: RingIdentity,
+        at: SendPosition,
+    ) -> Self {
         Self {
-            observer: Observer::new(ring),
+            observer: Observer::resume(ring, at.observed),
             identity,
-            until_identity: 0,
-            lost: 0,
+            until_identity: at.until_identity,
+            lost: at.lost,
+        }
+    }
+
+    /// Where this one is, to be kept.
+    pub fn position(&self) -> SendPosition {
+        SendPosition {
+            observed: self.observer.position(),
+            until_identity: self.until_identity,
+            lost: self.lost,
         }
     }
 

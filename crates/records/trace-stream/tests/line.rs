@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use shared_ring::{Identity, OverwritingProducer, RingKind, RingMemory};
 use trace_stream::{
     Content, Decoder, Encoder, FRAME_BYTES, Frame, IDENTITY_EVERY, Received, RingIdentity,
-    RingSender,
+    RingSender, SendPosition,
 };
 
 fn record(sequence: u64) -> Content {
@@ -85,9 +85,8 @@ fn frames_are_numbered_over_all_rings_and_vms() {
     assert_eq!(numbers, [(0, 0), (1, 1), (2, 0)]);
 }
 
-/// A trace ring of VM 1 and its sender.
-fn sender<const SLOTS: usize>() -> (OverwritingProducer<SLOTS>, RingSender<SLOTS>) {
-    let ring: &'static RingMemory<SLOTS> = Box::leak(Box::new(RingMemory::new()));
+/// The trace ring of VM 1, as its producer and its sender name it.
+fn identities() -> (Identity, RingIdentity) {
     let identity = Identity {
         kind: RingKind::Trace,
         vm: 1,
@@ -100,6 +99,13 @@ fn sender<const SLOTS: usize>() -> (OverwritingProducer<SLOTS>, RingSender<SLOTS
         clock_hz: 1000,
         start_ticks: 5,
     };
+    (identity, sent)
+}
+
+/// A trace ring and its sender.
+fn sender<const SLOTS: usize>() -> (OverwritingProducer<SLOTS>, RingSender<SLOTS>) {
+    let ring: &'static RingMemory<SLOTS> = Box::leak(Box::new(RingMemory::new()));
+    let (identity, sent) = identities();
     (
         OverwritingProducer::new(ring, identity),
         RingSender::new(ring, sent),
@@ -167,6 +173,45 @@ fn what_is_overwritten_before_the_line_had_room_is_counted() {
         .collect();
     assert!(records.is_sorted() && records.ends_with(&[97, 98, 99, 100]));
     assert_eq!(sender.lost() + records.len() as u64, 100);
+}
+
+#[test]
+fn whoever_goes_on_with_a_line_sends_nothing_twice_and_leaves_no_gap() {
+    let ring: &'static RingMemory<256> = Box::leak(Box::new(RingMemory::new()));
+    let (identity, sent) = identities();
+    let mut producer = OverwritingProducer::new(ring, identity);
+    let mut bytes = Vec::new();
+    let (mut at, mut frames_sent) = (SendPosition::default(), 0);
+    for number in 1..=200 {
+        producer.push(&[number; 7]);
+        // A new owner of the line for each record.
+        let mut sender = RingSender::resume(ring, sent, at);
+        let mut encoder = Encoder::resume(frames_sent);
+        while let Some(frame) = sender.next_frame(&mut encoder) {
+            bytes.extend(frame.as_bytes());
+        }
+        (at, frames_sent) = (sender.position(), encoder.sent());
+    }
+    let (frames, _) = received(&bytes);
+    let numbers: Vec<_> = frames.iter().map(|frame| frame.number).collect();
+    assert_eq!(numbers, (0..200 + 4).collect::<Vec<_>>());
+    let records = frames.iter().filter_map(|frame| match frame.content {
+        Content::Record { sequence, .. } => Some(sequence),
+        Content::Identity { .. } => None,
+    });
+    assert!(records.eq(1..=200));
+}
+
+#[test]
+fn frames_are_numbered_modulo_two_to_the_32() {
+    let mut encoder = Encoder::resume(u64::from(u32::MAX));
+    let mut bytes = Vec::new();
+    for _ in 0..2 {
+        bytes.extend(encoder.encode(3, 0, &record(1)).as_bytes());
+    }
+    let (frames, _) = received(&bytes);
+    let numbers: Vec<_> = frames.iter().map(|frame| frame.number).collect();
+    assert_eq!(numbers, [u32::MAX, 0]);
 }
 
 fn content() -> impl Strategy<Value = Content> {

@@ -73,6 +73,16 @@ impl<D, const N: usize> Bus<D, N> {
             .map_err(|_| AttachError::Full)
     }
 
+    /// All devices, in the order in which they were attached.
+    pub fn devices(&self) -> impl Iterator<Item = &D> {
+        self.windows.iter().map(|window| &window.device)
+    }
+
+    /// All devices, to be changed.
+    pub fn devices_mut(&mut self) -> impl Iterator<Item = &mut D> {
+        self.windows.iter_mut().map(|window| &mut window.device)
+    }
+
     /// The device at `address`.
     #[inline(always)]
     pub fn find(&mut self, address: GuestPhysAddr) -> Option<&mut D> {

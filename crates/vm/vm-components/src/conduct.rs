@@ -1,6 +1,7 @@
 //! How a peer behaves: what it claimed that cannot be, and when that is told.
 //!
-//! Kept by the trace component for each VMM, and by the console for each ring that it reads.
+//! Kept by the trace component for each VMM, and by the console for each ring that it reads; plain
+//! data, which outlives its owner with the rest of what that knows.
 //! Invariant: the first misdeed is due at once and later ones once a second, so that a line
 //! names the culprit as long as it goes on, and no faster than anybody reads; a peer that has
 //! used up [`MOST_MISDEEDS`] is listened to no more, and that is told once.
@@ -14,9 +15,11 @@ use trace_records::{Misbehaviour, Misdeed, RingFate};
 pub const MOST_MISDEEDS: u64 = 1000;
 
 /// See the file's header.
+#[derive(Clone, Copy)]
 pub(crate) struct Conduct {
-    /// After so many its ring is closed.
+    /// After so many its ring is closed, or before that, by one that is too much by itself.
     most: u64,
+    is_too_much: bool,
     total: u64,
     told: u64,
     last: Misdeed,
@@ -32,6 +35,7 @@ impl Conduct {
     pub const fn of_producer() -> Self {
         Self {
             most: MOST_MISDEEDS,
+            is_too_much: false,
             total: 0,
             told: 0,
             last: Misdeed::Header,
@@ -56,9 +60,19 @@ impl Conduct {
         self.note_many(1, misdeed);
     }
 
+    /// Counts a misdeed after which the ring is closed, however few came before.
+    pub fn close(&mut self, misdeed: Misdeed) {
+        self.note(misdeed);
+        self.is_too_much = true;
+    }
+
     fn note_many(&mut self, count: u64, misdeed: Misdeed) {
+        let may_go_unnamed = self.total == self.told || !matches!(self.last, Misdeed::Deadly(_));
         self.total = self.total.saturating_add(count);
-        self.last = misdeed;
+        // Which record it was that killed is told whatever has followed.
+        if may_go_unnamed {
+            self.last = misdeed;
+        }
     }
 
     /// Counts what the reader of the peer's ring found wrong since this was last called.
@@ -91,7 +105,7 @@ impl Conduct {
 
     /// Whether its ring is read no more.
     pub fn is_closed(&self) -> bool {
-        self.total >= self.most
+        self.is_too_much || self.total >= self.most
     }
 
     /// What there is to tell at `now`. It stays due until [`Self::told`] is called.

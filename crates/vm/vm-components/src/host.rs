@@ -36,10 +36,56 @@ pub trait Host {
     /// Signals the component at the other end of `channel`. It runs later, or at once if it
     /// has a higher priority and the platform can preempt.
     fn notify(&mut self, channel: Channel);
+
+    /// The work of the VM with this number begins, or is over. Whoever watches over the component
+    /// charges its death to that VM meanwhile.
+    fn under_way(&mut self, _vm: Option<u8>) {}
+}
+
+/// What an event is to change, by the number that says whether it has: a word, of which its VMM alone
+/// knows the meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Intent(pub u64);
+
+/// Whether a vCPU runs between two events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VcpuIs {
+    /// It does.
+    Running,
+    /// It waits until it is told to run on, to take an exception, or to start.
+    Held,
+}
+
+/// What becomes of what a dead VMM has done to its vCPU since the guest was left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It takes effect, unless it has already.
+    Stands,
+    /// Nothing of it takes effect: the guest does again what it was left for.
+    Undone,
 }
 
 /// The virtual machine of one VMM, as far as its architecture does not matter.
+///
+/// What a VMM does to the vCPU by this and what extends it takes effect at once and as a whole, when the
+/// VMM has returned to the platform; until then the vCPU does not run, and its registers read as they
+/// will be.
 pub trait Machine: Host {
+    /// Keeps what the VMM is about to do, with what it is about to prepare, for whoever comes after it. A
+    /// platform on which no VMM comes back has nothing to do.
+    #[inline(always)]
+    fn intend(&mut self, _intent: Intent) {}
+
+    /// What [`Self::intend`] kept last.
+    fn intent(&self) -> Intent {
+        Intent::default()
+    }
+
+    /// Called once, before anything else, by a VMM that was started in the place of a dead one: what
+    /// becomes of what that one has done, and whether the vCPU is to run. What leaves it held takes effect
+    /// before this returns. A platform on which no VMM comes back has nothing to do.
+    fn recover(&mut self, _outcome: Outcome, _vcpu: VcpuIs) {}
+
     /// Lets the vCPU run on at `pc`.
     fn proceed(&mut self, pc: u64);
 

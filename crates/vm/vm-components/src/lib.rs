@@ -25,6 +25,7 @@ const _: () = assert!(trace_records::MAX_VMS == vm_config::MAX_VMS);
 
 mod aarch64;
 pub mod channel;
+mod charge;
 mod conduct;
 mod console;
 mod host;
@@ -40,13 +41,13 @@ use vmm::architecture::Isa;
 pub use aarch64::{A64, A64Machine, Exit, GuestException, StackPointer};
 pub use channel::{Channel, ChannelSet};
 pub use conduct::MOST_MISDEEDS;
-pub use console::{Console, ConsolePort, Output, SystemPort, log_lines};
-pub use host::{Clock, Host, Machine};
+pub use console::{Console, ConsolePort, KeptConsole, Output, SystemPort, log_lines};
+pub use host::{Clock, Host, Intent, Machine, Outcome, VcpuIs};
 pub use mapped_ram::{MappedRam, MappedRange};
-pub use trace::{Trace, TracePort};
+pub use trace::{KeptTrace, Trace, TracePort};
 pub use trace_records::{MAX_VMS, Verdict};
 pub use vmm::image::ImageError;
-pub use vmm::{Vmm, VmmPorts};
+pub use vmm::{KeptVmm, Vmm, VmmPorts};
 pub use x86_64::{X86, X86Exception, X86Exit, X86ExitReason, X86Machine};
 
 /// For each machine that a guest's ELF file can be for here (`e_machine`): how many bytes at the end

@@ -5,7 +5,7 @@
 mod fixtures;
 
 use fixtures::{
-    LOC, StillHost, VmMemory, access, claim_read, compiled, contents, end, only, record,
+    LOC, StillHost, VmMemory, access, claim_read, compiled, contents, end, leak_mut, only, record,
     set_header_word, trace_device,
 };
 use guest_access::{Direction, GuestPhysAddr};
@@ -14,7 +14,7 @@ use trace_records::{
     ACCESS_SLOTS, Address, AddressSpace, EndReason, Entry, Kind, LOG_SLOTS, Misbehaviour, Misdeed,
     Record, RingFate, Tag,
 };
-use vm_components::{ChannelSet, Clock, MOST_MISDEEDS, Trace, channel};
+use vm_components::{ChannelSet, Clock, KeptTrace, MOST_MISDEEDS, Trace, channel};
 use vm_config::{Contents, SeverityMask};
 
 const HZ: u64 = 1_000_000;
@@ -45,7 +45,12 @@ fn logging(logger: SeverityMask) -> System {
     let memory = VmMemory::new();
     System {
         platform: StillHost::at(1),
-        trace: Trace::init([(memory.trace_port(), config)], CLOCK, 0),
+        trace: Trace::init(
+            [(memory.trace_port(), config)],
+            leak_mut(KeptTrace::new()),
+            CLOCK,
+            0,
+        ),
         vmm: memory.access_producer(CLOCK, 0),
         log_reader: memory.log_consumer(),
         memory,
@@ -162,7 +167,7 @@ fn what_is_wrong_with_the_ring_itself_is_told_as_well() {
         (HEAD, 1 + ACCESS_SLOTS as u64, Misdeed::Slot),
         (MAGIC, 0, Misdeed::Header),
         (LAYOUT_VERSION, 1, Misdeed::Version(1)),
-        (LAYOUT_VERSION, 3, Misdeed::Version(3)),
+        (LAYOUT_VERSION, 4, Misdeed::Version(4)),
         (SLOT_COUNT, 1 << 40, Misdeed::Header),
     ] {
         let mut system = system();

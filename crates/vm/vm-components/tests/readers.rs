@@ -3,11 +3,13 @@
 
 mod fixtures;
 
-use fixtures::{StillHost, VmMemory, access, compiled, contents, leak, only, trace_device};
+use fixtures::{
+    StillHost, VmMemory, access, compiled, contents, leak, leak_mut, only, trace_device,
+};
 use guest_access::Direction;
 use shared_ring::{BoundedProducer, Consumer, Observation, RingKind, RingMemory};
 use trace_records::{DeviceState, LOG_SLOTS, Record, TRACE_SLOTS};
-use vm_components::{Clock, Trace, channel};
+use vm_components::{Clock, KeptTrace, Trace, channel};
 use vm_config::Contents;
 
 const HZ: u64 = 1_000_000;
@@ -60,7 +62,12 @@ fn run(reader: impl Fn(&VmMemory) -> LogReader, watched: bool) -> Seen {
     });
     let memory = VmMemory::new();
     let mut machine = StillHost::at(1);
-    let mut trace = Trace::init([(memory.trace_port(), config)], CLOCK, 0);
+    let mut trace = Trace::init(
+        [(memory.trace_port(), config)],
+        leak_mut(KeptTrace::new()),
+        CLOCK,
+        0,
+    );
     let mut vmm = memory.access_producer(CLOCK, 0);
     let mut reader = reader(&memory);
     let mut watcher = memory.trace_observer();

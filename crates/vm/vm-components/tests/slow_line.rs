@@ -3,12 +3,14 @@
 
 mod fixtures;
 
-use fixtures::{VmMemory, access, end, logging_vm};
+use fixtures::{VmMemory, access, end, leak_mut, logging_vm, only};
 use guest_access::Direction;
 use shared_ring::{BoundedProducer, Wake};
 use std::cell::RefCell;
 use trace_records::{CONSOLE_SLOTS, ConsoleRecord, EndReason, LOG_SLOTS, Record, Text};
-use vm_components::{Channel, ChannelSet, Clock, Console, Host, Output, channel};
+use vm_components::{
+    Channel, ChannelSet, Clock, Console, Host, KeptConsole, Output, SystemPort, Verdict, channel,
+};
 
 const HZ: u64 = 115_200 * 100;
 const MS: u64 = HZ / 1000;
@@ -146,7 +148,7 @@ fn run_to_the_end_of(ending: Option<u8>, guests: &[(u64, u64)]) -> (Vec<Line>, V
     });
     let guests: Vec<Guest> = guests.collect();
     let end = guests.iter().map(|guest| guest.end).max().unwrap();
-    let mut console = Console::init(ports, None, CLOCK);
+    let mut console = Console::init(ports, None, leak_mut(KeptConsole::new()), CLOCK);
     let world = RefCell::new(World {
         now: 0,
         guests,
@@ -259,4 +261,46 @@ fn beside_the_last_words_of_a_vm_the_other_loses_no_line() {
     assert_eq!(printed, accesses[1]);
     let ended = lines.iter().filter(|line| line.text.contains("one: ended"));
     assert_eq!(ended.count(), 1);
+}
+
+/// A turn of the console ends in the middle of the log where the line is slow: what is behind it the
+/// console has not seen when it is asked for the verdict.
+#[test]
+fn a_bad_verdict_waits_for_an_end_that_is_behind_a_storm() {
+    let (memory, watch_memory) = (VmMemory::new(), VmMemory::new());
+    let mut watch = watch_memory.text_producer(CLOCK, 0xff);
+    let mut log = memory.log_producer(CLOCK, 0);
+    let vms = [(memory.console_port(), logging_vm(0, NAMES[0]))];
+    let system = SystemPort {
+        text: watch_memory.text,
+        text_reader: watch_memory.text_reader,
+    };
+    let mut console = Console::init(vms, Some(system), leak_mut(KeptConsole::new()), CLOCK);
+    let world = RefCell::new(World {
+        now: 0,
+        guests: Vec::new(),
+        wakes_console: false,
+    });
+    let mut output = SerialLine {
+        world: &world,
+        lines: Vec::new(),
+    };
+    for number in 1..LOG_SLOTS as u64 {
+        log.push(&access(Direction::Read, number).to_words())
+            .unwrap();
+    }
+    log.push(&end(EndReason::GuestFailed).to_words()).unwrap();
+    let verdict = ConsoleRecord::Verdict(Verdict::Failed);
+    watch.push(&verdict.to_words()).unwrap();
+    for _ in 0..100 {
+        let clock = only(channel::console::CLOCK);
+        console.notified(clock, &mut Platform(&world), &mut output);
+        if console.verdict().is_some() {
+            break;
+        }
+        world.borrow_mut().pass(100 * MS);
+    }
+    assert_eq!(console.verdict(), Some(Verdict::Failed));
+    let last = &output.lines.last().unwrap().text;
+    assert!(last.contains("one: ended"), "{last}");
 }

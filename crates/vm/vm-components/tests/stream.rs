@@ -3,13 +3,13 @@
 
 mod fixtures;
 
-use fixtures::{StillHost, VmMemory, compiled, contents, only};
+use fixtures::{StillHost, VmMemory, compiled, contents, leak_mut, only};
 use shared_ring::{BoundedProducer, OverwritingProducer};
 use trace_records::{
     CONSOLE_SLOTS, ConsoleRecord, EndReason, Kind, LOG_SLOTS, Record, Stamp, TRACE_SLOTS, Text,
 };
 use trace_stream::{Content, Decoder, Encoder, Received};
-use vm_components::{Clock, Console, Output, Verdict, channel};
+use vm_components::{Clock, Console, KeptConsole, Output, Verdict, channel};
 
 const HZ: u64 = 1_000_000;
 const CLOCK: Clock = Clock {
@@ -38,7 +38,7 @@ struct System {
 fn system() -> System {
     let memory = VmMemory::new();
     let port = (memory.console_port(), compiled(&contents()));
-    let mut console = Console::init([port], None, CLOCK);
+    let mut console = Console::init([port], None, leak_mut(KeptConsole::new()), CLOCK);
     console.stream(0, memory.trace);
     System {
         console,

@@ -4,11 +4,13 @@
 
 mod fixtures;
 
-use fixtures::{LINE_RATE, Screen, StillHost, VmMemory, access, logging_vm, only};
+use fixtures::{LINE_RATE, Screen, StillHost, VmMemory, access, leak_mut, logging_vm, only};
 use guest_access::Direction;
 use shared_ring::{BoundedProducer, Wake};
 use trace_records::{ACCESS_SLOTS, Record, StatePage};
-use vm_components::{Channel, ChannelSet, Clock, Console, Host, Trace, channel};
+use vm_components::{
+    Channel, ChannelSet, Clock, Console, Host, KeptConsole, KeptTrace, Trace, channel,
+};
 
 const HZ: u64 = 1_000_000;
 const MS: u64 = HZ / 1000;
@@ -67,8 +69,8 @@ impl System {
         Self {
             platform: StillHost::at(0),
             guests,
-            trace: Trace::init(traced, CLOCK, 0),
-            console: Console::init(printed, None, CLOCK),
+            trace: Trace::init(traced, leak_mut(KeptTrace::new()), CLOCK, 0),
+            console: Console::init(printed, None, leak_mut(KeptConsole::new()), CLOCK),
             screen: Screen::default(),
         }
     }

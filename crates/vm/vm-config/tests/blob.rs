@@ -106,6 +106,24 @@ fn refusal(at: usize, bytes: &[u8]) -> ConfigError {
 }
 
 #[test]
+fn whoever_reads_a_blob_again_does_not_add_it_up_and_believes_nothing_else() {
+    let mut blob = demo();
+    assert_eq!(VmConfig::parse_again(&blob), VmConfig::parse(&blob));
+    blob[8] ^= 1;
+    let refused = VmConfig::parse(&blob);
+    assert!(
+        matches!(refused, Err(ConfigError::Checksum { .. })),
+        "{refused:?}"
+    );
+    assert!(VmConfig::parse_again(&blob).is_ok());
+    for (at, bytes) in [(0, b"x"), (4, b"x"), (6, b"x"), (14, b"x"), (15, b"x")] {
+        let blob = with(at, bytes);
+        let refused = VmConfig::parse(&blob).unwrap_err();
+        assert_eq!(VmConfig::parse_again(&blob), Err(refused), "{at}");
+    }
+}
+
+#[test]
 fn a_blob_lies_in_memory_as_the_table_says() {
     let blob = demo();
     assert_eq!(blob.len(), 5928);

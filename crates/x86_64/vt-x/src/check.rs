@@ -95,7 +95,7 @@ pub const fn may_write(field: Field, value: u64) -> Result<(), Refused> {
             }
         }
         Field::PIN_BASED_CONTROLS => exactly(value, PIN_PREEMPTION_TIMER),
-        Field::PRIMARY_CONTROLS => exactly(value, primary::OF_A_GUEST),
+        Field::PRIMARY_CONTROLS => exactly(value & !primary::TSC_OFFSETTING, primary::OF_A_GUEST),
         Field::SECONDARY_CONTROLS => exactly(value, secondary::OF_A_GUEST),
         Field::ENTRY_CONTROLS => exactly(value & !entry::IA32E_MODE, entry::OF_A_GUEST),
         Field::EXCEPTION_BITMAP => {

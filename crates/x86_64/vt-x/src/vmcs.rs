@@ -68,6 +68,8 @@ impl Field {
     pub const GUEST_DR7: Self = Self(0x681a);
     /// RSP of the guest.
     pub const GUEST_RSP: Self = Self(0x681c);
+    /// RIP.
+    pub const GUEST_RIP: Self = Self(0x681e);
     /// RFLAGS of the guest.
     pub const GUEST_RFLAGS: Self = Self(0x6820);
     /// Debug exceptions that are due.
@@ -186,6 +188,8 @@ pub const PIN_PREEMPTION_TIMER: u64 = 1 << 6;
 
 /// Primary processor-based controls.
 pub mod primary {
+    /// The guest's counter is TSC_OFFSET ahead of the machine's, by nothing if nobody sets that.
+    pub const TSC_OFFSETTING: u64 = 1 << 3;
     /// HLT leaves the guest.
     pub const HLT: u64 = 1 << 7;
     /// MWAIT.

@@ -3,7 +3,7 @@
 //! Called by the VMM component. Invariant: a register that is known is not fetched again, and what is
 //! written back between the PC and the target register is what was read.
 
-use super::{VM_TCB, VirtualMachine};
+use super::{HOLD, NOTHING, STACK_POINTER, VM_TCB, VirtualMachine};
 use crate::arch::registers::{COUNT, PC, SP_EL0, SPSR, X0, place};
 use a64_guest::exception::{self, EL1H_MASKED, Pan};
 use a64_guest::pstate::ByteOrder;
@@ -11,7 +11,10 @@ use a64_guest::stage1::Regime;
 use guest_access::{Gpr, GuestPhysAddr};
 use pd_runtime::{Counter, Signals};
 use sel4::VCpuReg;
-use vm_components::{A64Machine, Channel, GuestException, Host, Machine, StackPointer};
+use shared_ring::Ordering;
+use vm_components::{
+    A64Machine, Channel, GuestException, Host, Intent, Machine, Outcome, StackPointer, VcpuIs,
+};
 
 impl Host for VirtualMachine {
     #[inline(always)]
@@ -31,8 +34,35 @@ impl Machine for VirtualMachine {
     }
 
     fn hold(&mut self) {
-        // Nobody answers the fault for now, and a debug kernel would say so at each switch.
-        VM_TCB.tcb_suspend().ok();
+        self.kept.prepared.store(HOLD | self.set, Ordering::Release);
+    }
+
+    #[inline(always)]
+    fn intend(&mut self, intent: Intent) {
+        self.kept.intent.store(intent.0, Ordering::Release);
+    }
+
+    fn intent(&self) -> Intent {
+        Intent(self.kept.intent.load(Ordering::Relaxed))
+    }
+
+    fn recover(&mut self, outcome: Outcome, vcpu: VcpuIs) {
+        let prepared = self.kept.prepared.load(Ordering::Relaxed);
+        let stands = outcome == Outcome::Stands && prepared != NOTHING;
+        match vcpu {
+            VcpuIs::Held => {
+                if !stands {
+                    self.hold();
+                }
+                self.take_effect();
+            }
+            VcpuIs::Running if stands && !self.has_taken_effect() => {}
+            VcpuIs::Running => {
+                self.kept.prepared.store(NOTHING, Ordering::Release);
+                // A fault that nobody answers any more comes again.
+                VM_TCB.tcb_resume().ok();
+            }
+        }
     }
 
     fn read_ram(&mut self, address: GuestPhysAddr, bytes: &mut [u8]) -> bool {
@@ -53,7 +83,7 @@ impl A64Machine for VirtualMachine {
     fn gpr(&mut self, register: Gpr) -> u64 {
         let place = place(register);
         self.fetch(place + 1);
-        self.registers[place]
+        self.kept.registers[place]
     }
 
     fn set_gpr(&mut self, register: Gpr, value: u64) {
@@ -64,8 +94,9 @@ impl A64Machine for VirtualMachine {
         match which {
             StackPointer::El0 => {
                 self.fetch(SP_EL0 + 1);
-                self.registers[SP_EL0]
+                self.kept.registers[SP_EL0]
             }
+            StackPointer::El1 if self.set & STACK_POINTER != 0 => self.kept.stack_pointer,
             StackPointer::El1 => Self::read_system_register(VCpuReg::SP_EL1),
         }
     }
@@ -73,7 +104,10 @@ impl A64Machine for VirtualMachine {
     fn set_stack_pointer(&mut self, which: StackPointer, value: u64) {
         match which {
             StackPointer::El0 => self.set_register(SP_EL0, value),
-            StackPointer::El1 => Self::write_system_register(VCpuReg::SP_EL1, value),
+            StackPointer::El1 => {
+                self.kept.stack_pointer = value;
+                self.set |= STACK_POINTER;
+            }
         }
     }
 
@@ -86,7 +120,7 @@ impl A64Machine for VirtualMachine {
 
     fn pstate(&mut self) -> u64 {
         self.fetch(SPSR + 1);
-        self.registers[SPSR]
+        self.kept.registers[SPSR]
     }
 
     fn set_pstate(&mut self, pstate: u64) {
@@ -106,7 +140,7 @@ impl A64Machine for VirtualMachine {
             return true;
         }
         self.fetch(place(register) + 1);
-        self.registers[SPSR] & AARCH32_OR_STEP == 0
+        self.kept.registers[SPSR] & AARCH32_OR_STEP == 0
     }
 
     /// The kernel makes AArch64 of a PSTATE in AArch32 that is written, and it is written before
@@ -141,15 +175,15 @@ impl A64Machine for VirtualMachine {
             let place = place(register);
             count = place + 1;
             self.fetch(count);
-            self.registers[place] = value;
+            self.kept.registers[place] = value;
         }
-        self.registers[PC] = pc;
-        self.write_and_resume(count);
+        self.kept.registers[PC] = pc;
+        self.prepare(count);
     }
 
     fn inject(&mut self, exception: GuestException) {
         self.fetch(SPSR + 1);
-        let (pc, spsr) = (self.registers[PC], self.registers[SPSR]);
+        let (pc, spsr) = (self.kept.registers[PC], self.kept.registers[SPSR]);
         let syndrome = match exception {
             GuestException::Undefined => exception::UNDEFINED_SYNDROME,
             GuestException::DataAbort {
@@ -168,9 +202,9 @@ impl A64Machine for VirtualMachine {
         let sctlr = Self::read_system_register(VCpuReg::SCTLR);
         let entry = exception::entry(spsr, sctlr, Pan::MayExist);
         let vectors = Self::read_system_register(VCpuReg::VBAR);
-        self.registers[PC] = vectors.wrapping_add(entry.vector_offset);
-        self.registers[SPSR] = entry.pstate;
-        self.write_and_resume(SPSR + 1);
+        self.kept.registers[PC] = vectors.wrapping_add(entry.vector_offset);
+        self.kept.registers[SPSR] = entry.pstate;
+        self.prepare(SPSR + 1);
     }
 
     fn start(&mut self, entry: u64, x0: u64, x1: u64) {
@@ -187,12 +221,12 @@ impl A64Machine for VirtualMachine {
         ] {
             Self::write_system_register(register, 0);
         }
-        self.registers = [0; COUNT];
-        self.registers[PC] = entry;
-        self.registers[SPSR] = EL1H_MASKED;
-        self.registers[X0] = x0;
-        self.registers[X0 + 1] = x1;
+        self.kept.registers = [0; COUNT];
+        self.kept.registers[PC] = entry;
+        self.kept.registers[SPSR] = EL1H_MASKED;
+        self.kept.registers[X0] = x0;
+        self.kept.registers[X0 + 1] = x1;
         self.known = COUNT;
-        self.write_and_resume(COUNT);
+        self.prepare(COUNT);
     }
 }

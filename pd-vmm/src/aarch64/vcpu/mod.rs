@@ -6,6 +6,12 @@
 //! the vCPU. (The kernel refuses to fuse the latter with the next receive: a thread cannot be
 //! invoked in the first phase of `seL4_NBSendRecv`.)
 //!
+//! What the VMM component does to the vCPU is prepared, in memory that outlives this protection domain, and
+//! takes effect by the one call that resumes it, before the next event is waited for. After a death it is
+//! done again unless it has taken effect: harmless, as long as the guest has not run since, and where it has,
+//! its PC or its next fault tells. (The guest is below its VMM. Where several VMs share the CPU it can be
+//! above, and run before this protection domain has noted that it may.)
+//!
 //! Invariants: message registers are copied before anything else is called; what is written
 //! back between the PC and the target register is what was read (SP_EL0 and PSTATE are the
 //! guest's); the guest's RAM is only written by copy.
@@ -18,8 +24,10 @@ mod machine;
 use super::registers::{COUNT, PC};
 use crate::guest_ram::GuestRam;
 use guest_access::GuestPhysAddr;
+use pd_runtime::{LifePage, life};
 use sel4::sys::{invocation_label, seL4_Fault_tag};
 use sel4::{MessageInfoBuilder, VCpuReg, Word, cap};
+use shared_ring::{Cell, Ordering};
 use vm_components::{ChannelSet, Exit, channel};
 use vm_config::VmConfig;
 
@@ -36,6 +44,10 @@ const FAST_REGISTERS: usize = 4;
 /// Words before the registers in a message of TCB_WriteRegisters.
 const WRITE_HEADER: usize = 2;
 
+/// Whether TCB_WriteRegisters lets the thread run.
+const RESUME: Word = 1;
+const LEAVE: Word = 0;
+
 /// ESR_EL2 of an HVC with immediate 0 (Arm ARM D24.2.40).
 const HVC: u64 = 0x16 << 26;
 
@@ -47,13 +59,42 @@ pub enum Event {
     Notified(ChannelSet),
 }
 
+/// Of [`KeptVcpu::prepared`]: nothing is.
+const NOTHING: Word = 0;
+/// One register is written, the first: the PC.
+const PC_ALONE: Word = PC as Word + 1;
+/// How many registers are written before the vCPU is resumed.
+const REGISTERS: Word = 0xff;
+/// SP_EL1 is written before that.
+const STACK_POINTER: Word = 1 << 8;
+/// The vCPU is suspended, and does not run on.
+const HOLD: Word = 1 << 9;
+
+/// What of the vCPU outlives this protection domain. All zero: it has not run.
+#[repr(C)]
+pub struct KeptVcpu {
+    /// What the VMM was about to do.
+    intent: Cell,
+    /// What takes effect next.
+    prepared: Cell,
+    /// PC as the last exit brought it.
+    left_at: Word,
+    /// SP_EL1 as it will be, if it was set.
+    stack_pointer: Word,
+    /// The vCPU's registers as they will be, as far as they are known, in seL4's order.
+    registers: [Word; COUNT],
+}
+
 /// The only VM and its only vCPU.
 pub struct VirtualMachine {
     ram: GuestRam,
-    /// What is known of the vCPU's registers, in seL4's order.
-    registers: [Word; COUNT],
-    /// How many of them are, since the last exit.
+    kept: &'static mut KeptVcpu,
+    /// Where this protection domain says that it lives, at each event.
+    life: &'static LifePage,
+    /// How many of the registers are known since the last exit.
     known: usize,
+    /// What was set since then: how many registers have to be written, and whether SP_EL1.
+    set: Word,
     /// SCTLR_EL1, when it was last asked for, had a big-endian EL1 or EL0. To ask costs a sixth of
     /// an access, so it is asked at each of the clock's wake-ups, at each access that does not
     /// take the short way, and, once this is set, at every access.
@@ -62,20 +103,24 @@ pub struct VirtualMachine {
 
 impl VirtualMachine {
     /// The VM of this protection domain, whose vCPU does not run yet.
-    pub fn new(config: &VmConfig<'_>) -> Self {
+    pub fn new(config: &VmConfig<'_>, kept: &'static mut KeptVcpu) -> Self {
         Self {
             ram: GuestRam::new(config),
-            registers: [0; COUNT],
+            kept,
+            life: life(),
             known: 0,
+            set: 0,
             may_be_big_endian: false,
         }
     }
 
-    /// Waits for the next event.
+    /// Waits for the next event. Each is a sign of life.
     #[inline(always)]
     pub fn next_event(&mut self) -> Event {
         loop {
+            self.take_effect();
             let received = INPUT.recv_with_mrs(REPLY);
+            self.life.beat();
             let badge = received.badge;
             if badge & FAULT_BADGE == 0 {
                 let channels = ChannelSet::from_bits(badge);
@@ -84,27 +129,74 @@ impl VirtualMachine {
                 }
                 return Event::Notified(channels);
             }
-            self.known = 0;
+            (self.known, self.set) = (0, 0);
             if let Some(exit) = self.exit(received.info.label(), received.msg) {
                 return Event::Exit(exit);
             }
         }
     }
 
-    /// Writes the first `count` registers and lets the vCPU run.
+    /// What is prepared takes effect.
     #[inline(always)]
-    fn write_and_resume(&mut self, count: usize) {
-        const RESUME: Word = 1;
-        self.write(count, RESUME);
+    fn take_effect(&mut self) {
+        let prepared = self.kept.prepared.load(Ordering::Relaxed);
+        if prepared == NOTHING {
+            return;
+        }
+        match prepared {
+            // After a store: of so many the compiler makes a call without a loop.
+            PC_ALONE => self.write(PC_ALONE as usize, RESUME),
+            ..=REGISTERS => self.write(prepared as usize, RESUME),
+            _ => self.take_rare_effect(prepared),
+        }
+        self.kept.prepared.store(NOTHING, Ordering::Release);
     }
 
-    /// Sets one register, by its place, and leaves the vCPU as it is.
+    #[cold]
+    fn take_rare_effect(&mut self, prepared: Word) {
+        if prepared & STACK_POINTER != 0 {
+            Self::write_system_register(VCpuReg::SP_EL1, self.kept.stack_pointer);
+        }
+        let count = (prepared & REGISTERS) as usize;
+        if prepared & HOLD == 0 {
+            return self.write(count, RESUME);
+        }
+        // Nobody answers the fault for now, and a debug kernel would say so at each switch.
+        VM_TCB.tcb_suspend().ok();
+        if count != 0 {
+            self.write(count, LEAVE);
+        }
+        self.set = 0;
+    }
+
+    /// The vCPU runs on with the first `count` registers, and what else was set.
+    #[inline(always)]
+    fn prepare(&mut self, count: usize) {
+        let prepared = match self.set {
+            0 => count as Word,
+            set => (count as Word).max(set & REGISTERS) | set & STACK_POINTER,
+        };
+        self.kept.prepared.store(prepared, Ordering::Release);
+    }
+
+    /// Sets one register, by its place.
     fn set_register(&mut self, place: usize, value: Word) {
-        const LEAVE: Word = 0;
         // All are read, so that no later read brings an old value back.
         self.fetch(COUNT);
-        self.registers[place] = value;
-        self.write(place + 1, LEAVE);
+        self.kept.registers[place] = value;
+        let registers = (self.set & REGISTERS).max(place as Word + 1);
+        self.set = self.set & !REGISTERS | registers;
+    }
+
+    /// Whether what is prepared has taken effect already, as far as the guest can have run since.
+    fn has_taken_effect(&self) -> bool {
+        let waiting = INPUT.nb_recv(REPLY).1;
+        // The next fault: it comes again when the vCPU is resumed.
+        if waiting & FAULT_BADGE != 0 {
+            return true;
+        }
+        let [pc, ..] = Self::read_registers(1).msg;
+        pc != self.kept.left_at && pc != self.kept.registers[PC]
     }
 
     /// TCB_WriteRegisters of the first `count` registers.
@@ -114,17 +206,16 @@ impl VirtualMachine {
         if in_buffer != 0 {
             sel4::with_ipc_buffer_mut(|buffer| {
                 buffer.msg_regs_mut()[FAST_REGISTERS..][..in_buffer]
-                    .copy_from_slice(&self.registers[FAST_REGISTERS - WRITE_HEADER..count]);
+                    .copy_from_slice(&self.kept.registers[FAST_REGISTERS - WRITE_HEADER..count]);
             });
         }
         let info = MessageInfoBuilder::default()
             .label(Word::from(invocation_label::TCBWriteRegisters))
             .length(WRITE_HEADER + count)
             .build();
-        VM_TCB.cast::<sel4::cap_type::Endpoint>().call_with_mrs(
-            info,
-            [resume, count as Word, self.registers[0], self.registers[1]],
-        );
+        let [first, second, ..] = self.kept.registers;
+        let vcpu = VM_TCB.cast::<sel4::cap_type::Endpoint>();
+        vcpu.call_with_mrs(info, [resume, count as Word, first, second]);
     }
 
     /// What a fault message means; `None` if the vCPU just goes on.
@@ -132,7 +223,7 @@ impl VirtualMachine {
     fn exit(&mut self, label: Word, message: [Word; FAST_REGISTERS]) -> Option<Exit> {
         let [pc, address, _, syndrome] = message;
         if label == seL4_Fault_tag::seL4_Fault_VMFault {
-            self.registers[PC] = pc;
+            self.kept.left_at = pc;
             return Some(Exit {
                 syndrome,
                 address: GuestPhysAddr(address),
@@ -156,20 +247,22 @@ impl VirtualMachine {
             // be repeated; the hardware says HVC and points behind it.
             seL4_Fault_tag::seL4_Fault_UnknownSyscall => {
                 self.fetch(1);
+                self.kept.left_at = self.kept.registers[PC];
                 return Some(Exit {
                     syndrome: HVC,
                     address: GuestPhysAddr(0),
-                    pc: self.registers[PC].wrapping_add(4),
+                    pc: self.kept.left_at.wrapping_add(4),
                 });
             }
             // Reported with a class that no hardware uses.
             _ => 0x3f << 26,
         };
         self.fetch(1);
+        self.kept.left_at = self.kept.registers[PC];
         Some(Exit {
             syndrome,
             address: GuestPhysAddr(0),
-            pc: self.registers[PC],
+            pc: self.kept.left_at,
         })
     }
 
@@ -179,22 +272,27 @@ impl VirtualMachine {
         if self.known >= count {
             return;
         }
-        let info = MessageInfoBuilder::default()
-            .label(Word::from(invocation_label::TCBReadRegisters))
-            .length(2)
-            .build();
-        let answer = VM_TCB
-            .cast::<sel4::cap_type::Endpoint>()
-            .call_with_mrs(info, [0, count as Word]);
+        let answer = Self::read_registers(count);
         let fast = count.min(FAST_REGISTERS);
-        self.registers[..fast].copy_from_slice(&answer.msg[..fast]);
+        self.kept.registers[..fast].copy_from_slice(&answer.msg[..fast]);
         if count > FAST_REGISTERS {
             sel4::with_ipc_buffer(|buffer| {
-                self.registers[FAST_REGISTERS..count]
+                self.kept.registers[FAST_REGISTERS..count]
                     .copy_from_slice(&buffer.msg_regs()[FAST_REGISTERS..count]);
             });
         }
         self.known = count;
+    }
+
+    /// TCB_ReadRegisters of the first `count` registers.
+    #[inline(always)]
+    fn read_registers(count: usize) -> sel4::CallWithMRs {
+        let info = MessageInfoBuilder::default()
+            .label(Word::from(invocation_label::TCBReadRegisters))
+            .length(2)
+            .build();
+        let vcpu = VM_TCB.cast::<sel4::cap_type::Endpoint>();
+        vcpu.call_with_mrs(info, [0, count as Word])
     }
 
     /// SCTLR_EL1 as it is.

@@ -3,12 +3,12 @@
 //! Called by the VMM component. Invariant: what the kernel brought with the exit is not asked for again,
 //! for each question is a system call, as much as half an access.
 
-use super::{CodeSegment, VirtualMachine};
-use crate::arch::vmcs::{read_vmcs, write_vmcs};
+use super::{CodeSegment, VirtualMachine, newer};
+use crate::arch::vmcs::read_vmcs;
 use guest_access::GuestPhysAddr;
 use pd_runtime::{Counter, Signals};
-use sel4::Word;
-use vm_components::{Channel, Host, Machine, X86Exception, X86Machine};
+use shared_ring::Ordering;
+use vm_components::{Channel, Host, Intent, Machine, Outcome, VcpuIs, X86Exception, X86Machine};
 use vt_x::vector;
 use vt_x::vmcs::{Field, SegmentRegister};
 use x86_guest::{ControlRegisters, Mode, Paging, Registers, Segment, Situation};
@@ -37,18 +37,29 @@ impl Host for VirtualMachine {
 impl Machine for VirtualMachine {
     #[inline(always)]
     fn proceed(&mut self, pc: u64) {
-        self.entry.rip = pc;
-        self.runs = true;
+        self.kept.entry.rip = pc;
         self.leave_shadow();
-        if self.rflags & RFLAGS_TF != 0 {
-            // The instruction that was carried out is a step as well.
-            const SINGLE_STEP: Word = 1 << 14;
-            write_vmcs(Field::GUEST_PENDING_DEBUG_EXCEPTIONS, SINGLE_STEP);
+        if self.kept.registers.rflags & RFLAGS_TF != 0 {
+            self.kept.registers.newer |= newer::STEP;
         }
+        self.enter_next();
     }
 
     fn hold(&mut self) {
         self.runs = false;
+    }
+
+    #[inline(always)]
+    fn intend(&mut self, intent: Intent) {
+        self.kept.intent.store(intent.0, Ordering::Release);
+    }
+
+    fn intent(&self) -> Intent {
+        Intent(self.kept.intent.load(Ordering::Relaxed))
+    }
+
+    fn recover(&mut self, outcome: Outcome, vcpu: VcpuIs) {
+        self.go_on(outcome, vcpu);
     }
 
     fn read_ram(&mut self, address: GuestPhysAddr, bytes: &mut [u8]) -> bool {
@@ -67,15 +78,19 @@ impl Machine for VirtualMachine {
 impl Registers for VirtualMachine {
     #[inline(always)]
     fn gpr(&self, number: u8) -> u64 {
+        let registers = &self.kept.registers;
         if number == RSP {
-            return read_vmcs(Field::GUEST_RSP);
+            return match registers.newer & newer::RSP {
+                0 => read_vmcs(Field::GUEST_RSP),
+                _ => registers.rsp,
+            };
         }
-        self.registers[usize::from(PLACES[usize::from(number & 0xf)])]
+        registers.general[usize::from(PLACES[usize::from(number & 0xf)])]
     }
 
     #[inline(always)]
     fn rflags(&self) -> u64 {
-        self.rflags
+        self.kept.registers.rflags
     }
 
     fn segment_base(&self, segment: Segment) -> u64 {
@@ -98,17 +113,19 @@ impl X86Machine for VirtualMachine {
 
     #[inline(always)]
     fn set_gpr(&mut self, number: u8, value: u64) {
+        let registers = &mut self.kept.registers;
         if number == RSP {
-            write_vmcs(Field::GUEST_RSP, value);
+            registers.rsp = value;
+            registers.newer |= newer::RSP;
             return;
         }
-        self.registers[usize::from(PLACES[usize::from(number & 0xf)])] = value;
-        self.changed = true;
+        registers.general[usize::from(PLACES[usize::from(number & 0xf)])] = value;
+        registers.newer |= newer::GENERAL;
     }
 
     fn set_rflags(&mut self, value: u64) {
-        self.rflags = value;
-        write_vmcs(Field::GUEST_RFLAGS, value);
+        self.kept.registers.rflags = value;
+        self.kept.registers.newer |= newer::RFLAGS;
     }
 
     fn situation(&self) -> Situation {
@@ -127,12 +144,12 @@ impl X86Machine for VirtualMachine {
         let CodeSegment { base, attributes } = self.code.get();
         let ControlRegisters { cr0, cr4, efer } = self.control;
         Situation {
-            rip: self.entry.rip,
+            rip: self.kept.entry.rip,
             code_base: base,
             code_attributes: attributes,
             paging: Paging {
                 cr0,
-                cr3: self.cr3,
+                cr3: self.kept.registers.cr3,
                 cr4,
                 efer,
             },
@@ -165,6 +182,6 @@ impl X86Machine for VirtualMachine {
         self.reset(entry, page_tables);
         self.set_gpr(RDI, rdi);
         self.set_gpr(RSI, rsi);
-        self.runs = true;
+        self.enter_next();
     }
 }

@@ -11,6 +11,11 @@
 //!                                                └─ a read: VCPU_WriteRegisters ─► VMEnter
 //! ```
 //!
+//! What an exit brings, and what is done to the vCPU before the next entry, is kept in memory that outlives
+//! this protection domain, for nobody can ask for it again. Whether a prepared entry has been made, the
+//! hardware says: every entry flips a control that makes no difference to the guest (TSC offsetting, by
+//! nothing), and the VMCS has it as it was at the last one.
+//!
 //! Invariants: message registers are copied before anything else is called; CR0, CR4 and EFER
 //! change only by `processor`, since every bit of theirs leaves the guest, so they are known
 //! without asking; a guest that spins with its interrupts off leaves by the preemption timer; no
@@ -32,9 +37,12 @@ use super::vmcs::{VCPU, read_vmcs, require, write_vmcs};
 use crate::guest_ram::GuestRam;
 use core::cell::Cell;
 use guest_access::GuestPhysAddr;
+use kept::Kept;
+use pd_runtime::life;
 use sel4::{Word, cap};
-use start::{CODE_64, LONG_MODE, RFLAGS_FIXED};
-use vm_components::{ChannelSet, X86Exit, X86ExitReason, X86Machine};
+use shared_ring::{Cell as Atomic, Ordering};
+use start::{CODE_64, LONG_MODE};
+use vm_components::{ChannelSet, Outcome, VcpuIs, X86Exit, X86ExitReason, X86Machine};
 use vm_config::VmConfig;
 use vt_x::vmcs::{Field, INTERRUPT_SHADOW, entry, primary};
 use vt_x::{EPT_VIOLATION, Event as Injected, MadeBy, ModeRegisters, memory_access};
@@ -57,30 +65,71 @@ pub enum Event {
     Notified(ChannelSet),
 }
 
+/// Pending debug exceptions: BS.
+const PENDING_SINGLE_STEP: Word = 1 << 14;
+
+/// What flips at every entry.
+const FLIPS: Word = primary::TSC_OFFSETTING;
+
+/// The guest's registers as they will be when it is entered.
+#[derive(Clone, Copy)]
+struct GuestRegisters {
+    /// The general registers, in the kernel's order; RSP's place is in the VMCS.
+    general: [Word; GENERAL_REGISTERS],
+    rsp: Word,
+    rflags: Word,
+    interruptibility: Word,
+    cr3: Word,
+    /// Which of them are newer here than where the entry takes them from: the constants of `newer`.
+    newer: Word,
+}
+
+/// See [`GuestRegisters::newer`].
+mod newer {
+    use sel4::Word;
+    pub const GENERAL: Word = 1 << 0;
+    pub const RSP: Word = 1 << 1;
+    pub const RFLAGS: Word = 1 << 2;
+    pub const INTERRUPTIBILITY: Word = 1 << 3;
+    /// The instruction that was carried out is a step, of which the guest's debugger is to hear.
+    pub const STEP: Word = 1 << 4;
+}
+
+/// What of the vCPU outlives this protection domain. All zero: it has not run.
+#[repr(C)]
+pub struct KeptVcpu {
+    /// What the VMM was about to do.
+    intent: Atomic,
+    /// Whether the next entry is prepared, written last of all that belongs to it.
+    prepared: Atomic,
+    /// The primary controls of the last entry that is known to have been made.
+    entered: Word,
+    /// RIP, and the event that the next entry injects.
+    entry: VmEntry,
+    registers: GuestRegisters,
+    /// The registers as they were when the vCPU was held.
+    held: Kept<GuestRegisters>,
+    /// As the guest reads them.
+    control: Kept<ControlRegisters>,
+    /// The guest's task priority: nothing of it is here but its value.
+    pub(super) cr8: Word,
+}
+
 /// The only VM and its only vCPU.
 pub struct VirtualMachine {
     pub(super) ram: GuestRam,
+    pub(super) kept: &'static mut KeptVcpu,
     /// The VMM's part of this thread's time.
     time: OwnTime,
     /// Whether the guest is to run.
     runs: bool,
-    /// RIP, and the event that the next entry injects.
-    pub(super) entry: VmEntry,
     /// Whether the last entry had an event to inject.
     delivers: bool,
-    /// The general registers, in the kernel's order, and whether one of them is newer here.
-    registers: [Word; GENERAL_REGISTERS],
-    changed: bool,
-    rflags: Word,
-    interruptibility: Word,
-    cr3: Word,
     /// Of the last exit.
     pub(super) qualification: Word,
     pub(super) instruction_len: Word,
     /// As the guest reads them.
     pub(super) control: ControlRegisters,
-    /// The guest's task priority: nothing of it is here but its value.
-    pub(super) cr8: Word,
     /// CS when it was last asked for.
     code: Cell<CodeSegment>,
 }
@@ -95,47 +144,49 @@ struct CodeSegment {
 
 impl VirtualMachine {
     /// The VM of this protection domain, whose vCPU does not run yet.
-    pub fn new(config: &VmConfig<'_>) -> Self {
+    pub fn new(config: &VmConfig<'_>, kept: &'static mut KeptVcpu) -> Self {
         Self {
             ram: GuestRam::new(config),
+            kept,
             time: OwnTime::new(),
             runs: false,
-            entry: VmEntry {
-                rip: 0,
-                primary_controls: primary::OF_A_GUEST,
-                interruption_info: Injected::NONE.0,
-            },
             delivers: false,
-            registers: [0; GENERAL_REGISTERS],
-            changed: false,
-            rflags: RFLAGS_FIXED,
-            interruptibility: 0,
-            cr3: 0,
             qualification: 0,
             instruction_len: 0,
             control: LONG_MODE,
-            cr8: 0,
             code: Cell::new(CodeSegment::of(CODE_64, 0)),
         }
     }
 
-    /// Runs the guest, if it is to run, until the next event.
+    /// Runs the guest, if it is to run, until the next event. Each exit is a sign of life, and the
+    /// preemption timer sees to it that there are some.
     #[inline(always)]
     pub fn next_event(&mut self) -> Event {
         loop {
+            life().beat();
             if !self.runs {
+                self.kept.held.commit(&self.kept.registers);
                 let received = self.time.pause(|| INPUT.recv_with_mrs(REPLY));
                 return self.notified(received.badge);
             }
-            if self.changed {
-                self.changed = false;
-                // Of a vCPU's capability there is no error.
-                VCPU.vcpu_write_registers(&self.registers).ok();
+            let kept = &mut *self.kept;
+            match kept.registers.newer {
+                0 => {}
+                newer::GENERAL => {
+                    // Of a vCPU's capability there is no error.
+                    VCPU.vcpu_write_registers(&kept.registers.general).ok();
+                    kept.registers.newer = 0;
+                }
+                _ => kept.registers.write_newer(),
             }
-            self.delivers = Injected(self.entry.interruption_info).is_there();
+            self.delivers = Injected(kept.entry.interruption_info).is_there();
+            kept.entry.primary_controls = kept.entered ^ FLIPS;
             self.time.ends();
-            let left = vm_enter(&mut self.entry);
+            let left = vm_enter(&mut kept.entry);
             self.time.begins();
+            // In this order: who dies in between finds an entry that is not known.
+            kept.prepared.store(0, Ordering::Release);
+            kept.entered = kept.entry.primary_controls;
             match left {
                 VmExit::Notified(badge) => return self.notified(badge),
                 VmExit::Fault(reason) => {
@@ -161,10 +212,11 @@ impl VirtualMachine {
                 self.qualification = message.qualification;
                 self.instruction_len = message.instruction_len;
                 address = message.guest_physical_address;
-                self.rflags = message.rflags;
-                self.interruptibility = message.interruptibility;
-                self.cr3 = message.cr3;
-                self.registers = *message.registers;
+                let registers = &mut self.kept.registers;
+                registers.rflags = message.rflags;
+                registers.interruptibility = message.interruptibility;
+                registers.cr3 = message.cr3;
+                registers.general = *message.registers;
             }
         });
         if reason == EPT_VIOLATION {
@@ -177,7 +229,7 @@ impl VirtualMachine {
     fn ept_violation(&self, address: GuestPhysAddr) -> X86Exit {
         let (direction, made_by) = memory_access(self.qualification);
         X86Exit {
-            rip: self.entry.rip,
+            rip: self.kept.entry.rip,
             next_rip: None,
             reason: match made_by {
                 MadeBy::Instruction => X86ExitReason::Access { address, direction },
@@ -191,7 +243,7 @@ impl VirtualMachine {
     fn other_exit(&mut self, reason: Word) -> Option<X86Exit> {
         let reason = self.processor_exit(reason)?;
         Some(X86Exit {
-            rip: self.entry.rip,
+            rip: self.kept.entry.rip,
             next_rip: Some(self.next_rip()),
             reason,
         })
@@ -222,7 +274,7 @@ impl VirtualMachine {
 
     /// Behind the instruction that exited, for the exits whose length the hardware tells.
     pub(super) fn next_rip(&self) -> u64 {
-        let next = self.entry.rip.wrapping_add(self.instruction_len);
+        let next = self.kept.entry.rip.wrapping_add(self.instruction_len);
         match self.situation().mode() {
             Mode::Long => next,
             Mode::Protected | Mode::Real => next & 0xffff_ffff,
@@ -236,22 +288,31 @@ impl VirtualMachine {
         if event.has_error_code() {
             write_vmcs(Field::ENTRY_EXCEPTION_ERROR_CODE, 0);
         }
-        self.entry.interruption_info = event.0;
+        self.kept.entry.interruption_info = event.0;
         self.leave_shadow();
+        self.enter_next();
+    }
+
+    /// The guest is to be entered. The last step of what prepares that.
+    #[inline(always)]
+    fn enter_next(&mut self) {
         self.runs = true;
+        self.kept.prepared.store(1, Ordering::Release);
     }
 
     /// The instruction in the shadow of STI or MOV SS is done, or an event ends it.
     #[inline(always)]
     fn leave_shadow(&mut self) {
-        if self.interruptibility & INTERRUPT_SHADOW != 0 {
-            self.interruptibility &= !INTERRUPT_SHADOW;
-            write_vmcs(Field::GUEST_INTERRUPTIBILITY, self.interruptibility);
+        let registers = &mut self.kept.registers;
+        if registers.interruptibility & INTERRUPT_SHADOW != 0 {
+            registers.interruptibility &= !INTERRUPT_SHADOW;
+            registers.newer |= newer::INTERRUPTIBILITY;
         }
     }
 
     /// Changes the control registers that the hardware runs the guest with.
     pub(super) fn set_control_registers(&mut self, control: ControlRegisters) {
+        self.kept.control.commit(&control);
         if control.cr4 != self.control.cr4 {
             self.write_cr4(control.cr4);
         }
@@ -273,12 +334,73 @@ impl VirtualMachine {
         require(Field::ENTRY_CONTROLS, controls);
     }
 
+    /// What a dead VMM has prepared and not done is done; what it has not prepared to the end, nobody
+    /// knows of: the guest does again what it was left for.
+    fn go_on(&mut self, outcome: Outcome, vcpu: VcpuIs) {
+        self.runs = vcpu == VcpuIs::Running;
+        // It may have died between two of the fields that have to agree.
+        if let Some(control) = self.kept.control.state().copied() {
+            self.write_cr4(control.cr4);
+            self.set_control_registers(control);
+        }
+        let entered = read_vmcs(Field::PRIMARY_CONTROLS);
+        let is_prepared = self.kept.prepared.load(Ordering::Relaxed) != 0;
+        let is_not_made = (entered ^ self.kept.entered) & FLIPS == 0;
+        if outcome == Outcome::Stands && (!self.runs || is_prepared && is_not_made) {
+            // They may have been written before; the vCPU has them or gets them.
+            self.kept.registers.newer |= newer::GENERAL;
+            self.kept.held.commit(&self.kept.registers);
+        } else {
+            self.kept.prepared.store(0, Ordering::Release);
+            self.kept.entered = entered;
+            self.kept.entry.rip = read_vmcs(Field::GUEST_RIP);
+            self.kept.entry.interruption_info = Injected::NONE.0;
+            if self.runs {
+                self.kept.registers.newer = 0;
+            } else if let Some(held) = self.kept.held.state() {
+                self.kept.registers = *held;
+            }
+        }
+        // CS is asked for.
+        self.situation();
+    }
+
     /// CR4.PGE is the guest's: only its own write makes the hardware forget what it remembers
     /// of the guest's tables, for which the kernel has no call.
     fn write_cr4(&self, cr4: u64) {
         // The kernel adds what VT-x wants to be set.
         write_vmcs(Field::GUEST_CR4, cr4);
         write_vmcs(Field::CR4_READ_SHADOW, cr4);
+    }
+}
+
+impl GuestRegisters {
+    #[cold]
+    fn write_newer(&mut self) {
+        let newer = self.newer;
+        for (of, field, value) in [
+            (newer::RSP, Field::GUEST_RSP, self.rsp),
+            (newer::RFLAGS, Field::GUEST_RFLAGS, self.rflags),
+            (
+                newer::INTERRUPTIBILITY,
+                Field::GUEST_INTERRUPTIBILITY,
+                self.interruptibility,
+            ),
+            (
+                newer::STEP,
+                Field::GUEST_PENDING_DEBUG_EXCEPTIONS,
+                PENDING_SINGLE_STEP,
+            ),
+        ] {
+            if newer & of != 0 {
+                write_vmcs(field, value);
+            }
+        }
+        if newer & newer::GENERAL != 0 {
+            // Of a vCPU's capability there is no error.
+            VCPU.vcpu_write_registers(&self.general).ok();
+        }
+        self.newer = 0;
     }
 }
 

@@ -5,9 +5,9 @@
 //!
 //! Specification: Intel SDM volume 3, "VM Entries".
 
-use super::{CodeSegment, VirtualMachine};
+use super::{CodeSegment, FLIPS, GuestRegisters, VirtualMachine, newer};
 use crate::arch::invocations::{GENERAL_REGISTERS, VCpuInvocations};
-use crate::arch::vmcs::{VCPU, require, write_vmcs};
+use crate::arch::vmcs::{VCPU, read_vmcs, require, write_vmcs};
 use guest_access::GuestPhysAddr;
 use pd_runtime::Counter;
 use sel4::Word;
@@ -52,7 +52,7 @@ impl VirtualMachine {
             write_vmcs(register.base(), 0);
         }
         require(Field::PIN_BASED_CONTROLS, PIN_PREEMPTION_TIMER);
-        require(Field::PRIMARY_CONTROLS, primary::OF_A_GUEST);
+        require(Field::PRIMARY_CONTROLS, primary::OF_A_GUEST | FLIPS);
         require(Field::SECONDARY_CONTROLS, secondary::OF_A_GUEST);
         for (field, value) in [
             (Field::PREEMPTION_TIMER_VALUE, preemption_timer_value()),
@@ -80,15 +80,22 @@ impl VirtualMachine {
         self.reset_system_call_registers();
         self.write_cr4(LONG_MODE.cr4);
         self.set_control_registers(LONG_MODE);
-        self.cr8 = 0;
-        self.cr3 = page_tables.0;
-        self.rflags = RFLAGS_FIXED;
-        self.interruptibility = 0;
         self.code.set(CodeSegment::of(CODE_64, 0));
-        self.registers = [0; GENERAL_REGISTERS];
         assert!(is_canonical(entry), "a guest that begins at {entry:#x}");
-        self.entry.rip = entry;
-        self.entry.interruption_info = Injected::NONE.0;
+        let kept = &mut *self.kept;
+        kept.cr8 = 0;
+        kept.registers = GuestRegisters {
+            general: [0; GENERAL_REGISTERS],
+            rsp: 0,
+            rflags: RFLAGS_FIXED,
+            interruptibility: 0,
+            cr3: page_tables.0,
+            newer: newer::GENERAL,
+        };
+        // As the VMCS has them now.
+        kept.entered = read_vmcs(Field::PRIMARY_CONTROLS);
+        kept.entry.rip = entry;
+        kept.entry.interruption_info = Injected::NONE.0;
     }
 }
 

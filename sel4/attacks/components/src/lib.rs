@@ -47,16 +47,19 @@ impl Vmm<Isa> {
         config: VmConfig<'static>,
         image: &'static [u8],
         mut ports: VmmPorts,
+        kept: &'static mut KeptVmm<Isa>,
         clock: Clock,
         machine: &mut M,
     ) -> Self {
         (ports.access, ports.access_reader) = (&BETWEEN.access, &BETWEEN.access_reader);
         (ports.console, ports.console_reader) = (&BETWEEN.console, &BETWEEN.console_reader);
+        // Its rings do not outlive it: whoever is started in its place boots the guest anew.
+        *kept = KeptVmm::new();
         HZ.store(clock.hz, Ordering::Relaxed);
         let mut hands = DomainHands::new(Domain::Vmm, machine);
         let taken_over = TakenOverVmm::new(config.cmdline(), &BETWEEN, &mut hands);
         Self {
-            honest: vm_components::Vmm::init(config, image, ports, clock, machine),
+            honest: vm_components::Vmm::init(config, image, ports, kept, clock, machine),
             taken_over,
             isa: PhantomData,
         }
@@ -95,6 +98,7 @@ impl Trace {
     #[inline(never)]
     pub fn init(
         vms: impl IntoIterator<Item = (TracePort, VmConfig<'static>)>,
+        kept: &'static mut KeptTrace,
         clock: Clock,
         now: u64,
     ) -> Self {
@@ -105,7 +109,7 @@ impl Trace {
                 command_line = config.cmdline();
             }
         });
-        let honest = vm_components::Trace::init(vms, clock, now);
+        let honest = vm_components::Trace::init(vms, kept, clock, now);
         Self {
             honest,
             taken_over: TakenOver::new(By::Trace, command_line),
@@ -140,6 +144,7 @@ impl Console {
     pub fn init(
         vms: impl IntoIterator<Item = (ConsolePort, VmConfig<'static>)>,
         system: Option<SystemPort>,
+        kept: &'static mut KeptConsole,
         clock: Clock,
     ) -> Self {
         HZ.store(clock.hz, Ordering::Relaxed);
@@ -149,7 +154,7 @@ impl Console {
                 command_line = config.cmdline();
             }
         });
-        let honest = vm_components::Console::init(vms, system, clock);
+        let honest = vm_components::Console::init(vms, system, kept, clock);
         Self {
             honest,
             taken_over: TakenOver::new(By::Console, command_line),

@@ -2,6 +2,7 @@
 //! the serial ports among them.
 
 mod counter;
+mod entry;
 mod io_port;
 mod serial;
 

@@ -13,6 +13,12 @@ use sel4_microkit::var;
 use uart_16550::backend::Backend;
 use uart_16550::{BaudRate, Config, Uart16550};
 
+/// Line status, and its bit that all has been sent, the FIFO's characters as well (section 8.4).
+const LINE_STATUS: u8 = 5;
+const TRANSMITTER_EMPTY: u8 = 1 << 6;
+/// How long a full FIFO takes at most, in parts of a second: 16 characters at 9600 baud.
+const FIFO_PER_SECOND: u64 = 50;
+
 /// A serial port that can send.
 pub struct Serial {
     uart: Uart16550<PortRange>,
@@ -33,6 +39,11 @@ impl Serial {
         };
         let base = range.base;
         assert!(base != 0, "the system description gives no uart_16550");
+        // Who goes on in the place of another: to set the port up throws away what is not sent yet.
+        let until = Counter::now() + Counter::hz() / FIFO_PER_SECOND;
+        while !range.has_sent_all() && Counter::now() < until {
+            sel4::r#yield();
+        }
         // SAFETY: the range has the eight registers of a port; the rest is the caller's promise.
         let mut uart = unsafe { Uart16550::new_with_backend(range) };
         let config = Config {
@@ -78,6 +89,11 @@ struct PortRange {
 impl PortRange {
     fn port(&self, register: u8) -> u16 {
         self.base + u16::from(register)
+    }
+
+    fn has_sent_all(&self) -> bool {
+        let status = self.capability.ioport_in8(self.port(LINE_STATUS));
+        status.is_ok_and(|status| status & TRANSMITTER_EMPTY != 0)
     }
 }
 

@@ -15,6 +15,8 @@ use std::ops::Range;
 pub enum Outcome {
     /// The witness noticed nothing, nothing lied, and the attacker was named if it could be.
     Held,
+    /// The same, once a hang was found.
+    Mended,
     /// The run ended at once, for a reason that was told.
     Ended,
     /// Not so, and why.
@@ -39,6 +41,7 @@ impl Judged {
     pub fn is_as_wanted(&self) -> bool {
         match self.wanted {
             Seen::Held(_) => self.outcome == Outcome::Held,
+            Seen::Mended(_) => self.outcome == Outcome::Mended,
             Seen::Ends(_) => self.outcome == Outcome::Ended,
             Seen::Fell | Seen::Documented(_) => matches!(self.outcome, Outcome::Fell(_)),
             Seen::NotThere => false,
@@ -54,6 +57,7 @@ impl fmt::Display for Judged {
         write!(f, "{sign} {:<32} {by:<8}", attack.name)?;
         match &self.outcome {
             Outcome::Held => f.write_str("held"),
+            Outcome::Mended => f.write_str("held: the hang is mended"),
             Outcome::Ended => f.write_str("held: the run ends"),
             Outcome::Fell(why) => write!(f, "fell: {why}"),
             Outcome::NotTried(None) => f.write_str("was not tried"),
@@ -68,6 +72,8 @@ impl fmt::Display for Judged {
 const NAMED_WITHIN_US: u64 = 1_450_000;
 /// How soon a machine stops that an attack stops.
 const STOPS_WITHIN_US: u64 = 500_000;
+/// Within what a hang is found and mended, in nanoseconds.
+const HANG_NS: u64 = 150_000_000;
 /// What every text has that tries to be another's.
 const FORGED: &str = "forged";
 /// What is said of a VMM's false claims.
@@ -85,7 +91,9 @@ pub fn judge(
         ended,
         until_witness: boot.until().is_some(),
     };
-    let for_all = seen.lie().or_else(|| seen.harm(longest_wait_ns(target)));
+    let lie = seen.lie().or_else(|| seen.death_of_another(boot.by()));
+    let harm = |longest_wait_ns| lie.clone().or_else(|| seen.harm(longest_wait_ns));
+    let for_all = harm(longest_wait_ns(target));
     let judge_one = |attack: &'static Attack| {
         let wanted = target.wanted(attack);
         let outcome = match (wanted, seen.window(attack)) {
@@ -96,12 +104,16 @@ pub fn judge(
                 let why = for_all.clone().or_else(|| seen.unnamed(line, window));
                 why.map_or(Outcome::Held, Outcome::Fell)
             }
+            (Seen::Mended(line), Some(window)) => {
+                let why = harm(HANG_NS).or_else(|| seen.unnamed(line, window));
+                why.map_or(Outcome::Mended, Outcome::Fell)
+            }
             (_, Some(window)) => {
                 // It holds only if somebody was told, whatever the line would be here.
                 let told = match attack.act.by() {
-                    By::Guest | By::Vmm => [ITS_VMM, "panic in pd-vmm:"],
-                    By::Trace => ["the trace component misbehaves", "panic in pd-trace:"],
-                    By::Console => ["the console misbehaves", "panic in pd-console:"],
+                    By::Guest | By::Vmm => [ITS_VMM, "pd-vmm restarted ("],
+                    By::Trace => ["the trace component misbehaves", "pd-trace restarted ("],
+                    By::Console => ["the console misbehaves", "pd-console restarted ("],
                 };
                 let named = told
                     .iter()
@@ -122,10 +134,12 @@ pub fn judge(
     boot.attacks.iter().copied().map(judge_one).collect()
 }
 
-/// How long an access of the witness may take: what the tests allow beside a flood.
+/// How long an access of the witness may take. On seL4 what the tests allow beside a flood; on the
+/// unikernel two wake-ups and what the components do in them, for a turn that began late, because they were
+/// busy, goes on until the next one.
 fn longest_wait_ns(target: &Target<'_>) -> u64 {
     match target.platform {
-        Platform::Unikernel(_) => 15_000_000,
+        Platform::Unikernel(_) => 25_000_000,
         Platform::Microkit(..) => 10_000_000,
     }
 }
@@ -167,7 +181,7 @@ impl Run<'_> {
             0 => 0,
             announced => stamp_us(&self.lines[announced - 1]).unwrap_or(0),
         };
-        let found = window.clone().find(|&line| self.lines[line].contains(text));
+        let found = window.clone().find(|&line| holds(&self.lines[line], text));
         let Some(found) = found else {
             return Some(format!("no line with `{text}`"));
         };
@@ -199,7 +213,7 @@ impl Run<'_> {
             signs
                 .iter()
                 .any(|sign| after_stamp.starts_with(&format!("{ATTACKER}{sign}")))
-                || line.starts_with("panic in pd-vmm: ")
+                || dead(line).is_some_and(|domain| domain == "pd-vmm")
         };
         let mut lines = self.lines.iter();
         if let Some(line) = lines.find(|line| line.contains(FORGED) && !of_the_attacker(line)) {
@@ -220,6 +234,19 @@ impl Run<'_> {
             (Some(why), _) if !why.contains("verdict: failed") => Some(why.into()),
             _ => None,
         }
+    }
+
+    /// What died beside the component that attacks. Others go on when it is started again, and have
+    /// been reached all the same.
+    fn death_of_another(&self, by: By) -> Option<String> {
+        let attacks = match by {
+            By::Guest => None,
+            By::Vmm => Some("pd-vmm"),
+            By::Trace => Some("pd-trace"),
+            By::Console => Some("pd-console"),
+        };
+        let is_of_another = |line: &&String| dead(line).is_some_and(|died| Some(died) != attacks);
+        self.lines.iter().find(is_of_another).cloned()
     }
 
     /// What the witness noticed.
@@ -304,6 +331,29 @@ impl Run<'_> {
         let is_soon = last.unwrap_or(0) <= began.unwrap_or(0) + STOPS_WITHIN_US;
         is_soon && self.ended.is_some_and(|why| !why.contains("verdict: "))
     }
+}
+
+/// Whether a line holds a text, in which `…` stands for anything.
+fn holds(line: &str, text: &str) -> bool {
+    let mut rest = Some(line);
+    for part in text.split('…') {
+        rest = rest.and_then(|rest| Some(rest.split_once(part)?.1));
+    }
+    rest.is_some()
+}
+
+/// Whose death the monitor tells by a line, whether it has been started again or stays dead.
+fn dead(line: &str) -> Option<&str> {
+    let lines = [
+        ("warn ", " restarted ("),
+        ("panic in ", ": "),
+        ("hung: ", " has "),
+    ];
+    let domain = lines.iter().find_map(|(before, after)| {
+        let (domain, _) = line.strip_prefix(before)?.split_once(after)?;
+        Some(domain)
+    });
+    domain.filter(|domain| domain.starts_with("pd-"))
 }
 
 /// What a line says of its guest's text, if it is one of the VM `name`.

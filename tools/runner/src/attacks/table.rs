@@ -47,6 +47,7 @@ fn name(platform: &Platform) -> String {
 fn cell(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Held => "held",
+        Outcome::Mended => "held: the hang is mended",
         Outcome::Ended => "held: the run ends",
         Outcome::Fell(_) => "*fell*",
         Outcome::NotTried(_) => NOT_TRIED,

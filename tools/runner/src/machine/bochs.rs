@@ -10,7 +10,8 @@
 //!                 SIGINT, commands ────►       ──standard output────► memory, last words
 //! ```
 
-use super::{Heard, Look, Machine, listen, multiboot, send_each_line};
+use super::bochs_debugger::Halted;
+use super::{Debugger, Heard, Look, Machine, listen, multiboot, send_each_line};
 use crate::{Failure, Request};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
@@ -226,6 +227,13 @@ impl Machine for Bochs {
         }
         memory.flush().map_err(|error| error.to_string())
     }
+
+    fn debugger(&mut self) -> Result<Box<dyn Debugger + '_>, String> {
+        match Halted::interrupt(self) {
+            Ok(halted) => Ok(Box::new(halted)),
+            Err(error) => Err(format!("Bochs cannot be debugged: {error}")),
+        }
+    }
 }
 
 impl Bochs {
@@ -235,7 +243,7 @@ impl Bochs {
     }
 
     /// The same, for as long as it has been asked for something.
-    fn answered(&self) -> impl Iterator<Item = String> {
+    pub(super) fn answered(&self) -> impl Iterator<Item = String> {
         std::iter::from_fn(|| {
             let deadline = Instant::now() + PATIENCE;
             loop {
@@ -256,13 +264,24 @@ impl Bochs {
     }
 
     /// Interrupts the machine and gives the debugger commands.
-    fn command(&mut self, commands: &str) -> Result<(), String> {
+    pub(super) fn command(&mut self, commands: &str) -> Result<(), String> {
         self.interrupt()?;
+        self.tell(commands)
+    }
+
+    /// Gives the debugger of a halted machine commands.
+    pub(super) fn tell(&mut self, commands: &str) -> Result<(), String> {
         let input = self.child.stdin.as_mut().ok_or("Bochs takes no commands")?;
         let written = input.write_all(commands.as_bytes());
         written
             .and_then(|()| input.flush())
             .map_err(|error| error.to_string())
+    }
+
+    /// Reads memory of a halted machine, in words.
+    pub(super) fn show(&mut self, piece: (u64, u64), out: &mut impl Write) -> Result<(), String> {
+        self.tell(&examine(&piece))?;
+        self.memory(piece, out)
     }
 
     /// Reads the debugger's answer to [`examine`].

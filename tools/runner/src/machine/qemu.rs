@@ -3,8 +3,9 @@
 //! Called by `run` for all that does not need VT-x, and for that too where the host has it. What
 //! machine it is to be, whoever boots one says (`unikernel`, `emulator`), by the command's arguments.
 
+use super::gdb::Gdb;
 use super::qmp::Qmp;
-use super::{Heard, Look, Machine, listen, send_lines};
+use super::{Debugger, Heard, Look, Machine, listen, send_lines};
 use crate::{Failure, Request};
 use oversight::{Report, ReportPage};
 use std::fs::File;
@@ -12,7 +13,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long what QEMU has said last may take to get here.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -148,6 +149,23 @@ impl Machine for Qemu {
             Ok(())
         };
         dump().map_err(|error| error.to_string())
+    }
+
+    fn debugger(&mut self) -> Result<Box<dyn Debugger + '_>, String> {
+        let socket = self.socket.with_file_name("gdb.sock");
+        // It may just have been started.
+        let deadline = Instant::now() + PATIENCE;
+        while !self.socket.exists() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let connect = || {
+            Qmp::connect(&self.socket)?.listen_for_gdb(&socket)?;
+            Gdb::connect(&socket)
+        };
+        match connect() {
+            Ok(gdb) => Ok(Box::new(gdb)),
+            Err(error) => Err(format!("QEMU cannot be debugged: {error}")),
+        }
     }
 }
 

@@ -1,9 +1,11 @@
-//! QEMU's monitor, for what the runner wants of it: the machine's memory, and whether it is on.
+//! QEMU's monitor, for what the runner wants of it: the machine's memory, whether it is on, and that it
+//! can be debugged.
 //!
 //! Called by `qemu`. A connection lives as long as a look: QEMU takes one at a time.
 //!
 //! Protocol: QEMU documentation, "QEMU Machine Protocol Specification".
 
+use super::qemu::option_value;
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
@@ -67,6 +69,19 @@ impl Qmp {
     pub(crate) fn is_off(&mut self) -> io::Result<bool> {
         let answer = self.ask(&json!({ "execute": "query-status" }))?;
         Ok(answer.get("status").and_then(Value::as_str) == Some("shutdown"))
+    }
+
+    /// Lets a debugger connect to the machine at this socket.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::connect`].
+    pub(crate) fn listen_for_gdb(&mut self, socket: &Path) -> io::Result<()> {
+        let place = option_value(socket);
+        let command = format!("gdbserver unix:{place},server=on,wait=off");
+        let arguments = json!({ "command-line": command });
+        self.ask(&json!({ "execute": "human-monitor-command", "arguments": arguments }))
+            .map(drop)
     }
 
     /// Appends a piece of physical memory to `out`, by way of the file `piece`.

@@ -9,4 +9,5 @@ mod platforms;
 
 mod changed;
 mod deaths;
+mod memory;
 mod time;

@@ -100,10 +100,14 @@ fn the_system_gives_what_the_readme_says_for_each_vm_and_nothing_else() {
             let life = of_vm("life_vmm", '_', vm);
             want(of_vm("pd-vmm", '-', vm), life.clone(), "rw");
             want("pd-monitor".into(), life, "r");
+            // What outlives one that is started again, for itself alone.
+            let kept = of_vm("kept_vmm", '_', vm);
+            want(of_vm("pd-vmm", '-', vm), kept, "rw");
         }
         for domain in ["trace", "console"] {
             want(format!("pd-{domain}"), format!("life_{domain}"), "rw");
             want("pd-monitor".into(), format!("life_{domain}"), "r");
+            want(format!("pd-{domain}"), format!("kept_{domain}"), "rw");
         }
         // The line that they take to the console.
         for (who, region, perms) in [

@@ -3,7 +3,7 @@
 use crate::descriptions::{
     FURTHER_RAM, attribute, in_each, is_of_pc, is_one_for_all, nodes, number, of_vm,
 };
-use oversight::{LifePage, ReportPage};
+use oversight::{LifePage, Part, ReportPage};
 use roxmltree::Node;
 use shared_ring::{ConsumerPage, RingMemory};
 use std::collections::BTreeMap;
@@ -37,6 +37,7 @@ fn each_program_finds_the_regions_of_the_right_vm() {
                 ("pd-monitor", _) => region,
                 _ if is_one_for_all(region) => region,
                 (_, Some(("life", _))) => "life",
+                (_, Some(("kept", _))) => "kept",
                 ("pd-vmm", _) => {
                     let vm = domain.strip_prefix("pd-vmm").unwrap().replace('-', "_");
                     region.strip_suffix(&vm).unwrap()
@@ -87,11 +88,16 @@ fn regions_are_as_large_as_what_lies_in_them() {
         for vm in 0..vms {
             let life = of_vm("life_vmm", '_', vm);
             assert_eq!(size(&life), size_of::<LifePage>() as u64, "{name}: {life}");
+            let kept = of_vm("kept_vmm", '_', vm);
+            let bytes = Part::Vmm(vm.into()).kept_bytes() as u64;
+            assert_eq!(size(&kept), bytes, "{name}: {kept}");
         }
         for (region, bytes) in [
             ("monitor_ring", size_of::<RingMemory<CONSOLE_SLOTS>>()),
             ("life_trace", size_of::<LifePage>()),
             ("life_console", size_of::<LifePage>()),
+            ("kept_trace", Part::Trace.kept_bytes()),
+            ("kept_console", Part::Console.kept_bytes()),
             ("report", size_of::<ReportPage>()),
         ] {
             assert_eq!(size(region), bytes as u64, "{name}: {region}");

@@ -14,6 +14,8 @@ pub enum Layout {
     One,
     /// A record's tag says in which space its address is.
     Two,
+    /// There is one more misdeed.
+    Three,
 }
 
 /// Place of the tag in a record, and the bits of it that have no meaning in version 1.
@@ -25,7 +27,8 @@ impl Layout {
     pub fn of(version: u64) -> Option<Self> {
         match version {
             1 => Some(Self::One),
-            LAYOUT_VERSION => Some(Self::Two),
+            2 => Some(Self::Two),
+            LAYOUT_VERSION => Some(Self::Three),
             _ => None,
         }
     }
@@ -45,6 +48,7 @@ impl fmt::Display for Layout {
         f.write_str(match self {
             Self::One => "1",
             Self::Two => "2",
+            Self::Three => "3",
         })
     }
 }

@@ -7,24 +7,24 @@
 use crate::{Act, Attack, Exists, Leaves, Region, Seen, StoppedBy};
 use shared_ring::header_word;
 
-/// It ends the run, and everybody is told why.
-const ENDS: Attack = Attack {
+/// It dies, and another is started that goes on in its place: it has not heard the guest.
+const DIES: Attack = Attack {
     name: "",
     tries: "",
     stopped_by: StoppedBy::PageTable,
     exists: Exists::Everywhere,
-    on_sel4: Seen::Ends("panic in pd-console: access to address 0x"),
+    on_sel4: Seen::Held("pd-console restarted (1): … at 0x"),
     on_debug_kernel: None,
     on_unikernel: Seen::Fell,
     leaves: Leaves::Dead,
     act: Act::Guest("", ""),
 };
 
-/// Somebody notices that it does not answer.
+/// It has a higher priority than the VMs: they wait until somebody notices that it does not answer.
 const HANGS: Attack = Attack {
     stopped_by: StoppedBy::Budget,
-    on_sel4: Seen::Ends("pd-console"),
-    ..ENDS
+    on_sel4: Seen::Mended("pd-console restarted (1): hung"),
+    ..DIES
 };
 
 /// How far it has read is a claim to whoever writes, and looked at when there is no room.
@@ -32,7 +32,7 @@ const READ_WITH_CARE: Attack = Attack {
     stopped_by: StoppedBy::Check,
     on_sel4: Seen::Held(""),
     on_unikernel: Seen::Held(""),
-    ..ENDS
+    ..DIES
 };
 
 const MS: u64 = 2000;
@@ -48,19 +48,19 @@ pub const LIST: &[Attack] = &[
                 0,
             )
         }),
-        ..ENDS
+        ..DIES
     },
     Attack {
         name: "console-writes-access-ring",
         tries: "writes an access that no guest has made",
         act: Act::Console(|console| console.write(Region::AccessRing.of_the_witness(), 0, 0)),
-        ..ENDS
+        ..DIES
     },
     Attack {
         name: "console-writes-state-page",
         tries: "sets a counter",
         act: Act::Console(|console| console.write(Region::StatePage.of_the_witness(), 1, 0xdead)),
-        ..ENDS
+        ..DIES
     },
     Attack {
         name: "console-writes-guest-ram",
@@ -68,13 +68,13 @@ pub const LIST: &[Attack] = &[
         act: Act::Console(|console| {
             console.write(Region::GuestRam.of_the_witness(), 0x8_0000 / 8, 0)
         }),
-        ..ENDS
+        ..DIES
     },
     Attack {
         name: "console-writes-report",
         tries: "writes the verdict in the platform's place",
         act: Act::Console(|console| console.write(Region::Report.own(), 2, 1)),
-        ..ENDS
+        ..DIES
     },
     Attack {
         name: "console-spins",
@@ -86,7 +86,7 @@ pub const LIST: &[Attack] = &[
         name: "console-crashes",
         tries: "executes what is no instruction",
         act: Act::Console(|console| console.hands.crash()),
-        on_sel4: Seen::Ends("panic in pd-console: "),
+        on_sel4: Seen::Held("pd-console restarted (1): "),
         ..HANGS
     },
     Attack {

@@ -4,18 +4,20 @@
 //! check (`docs/threat-model.md`). What it must not do is reach a guest, another component, the
 //! serial line or the verdict, or stop the run without a word.
 
+use super::vmm_life_page::UNDER_WAY;
 use crate::{Act, Attack, Culprit, Exists, Leaves, Region, Ring, Seen, StoppedBy};
 use shared_ring::header_word;
 use trace_records::{Kind, LOG_SLOTS, Stamp, Tag, VmSummary};
 use vm_components::channel;
 
-/// The whole run depends on it: it ends, and everybody is told why.
+/// The whole run depends on it. Each one that is started in its place finds the guest's bell in the counter,
+/// and tries again, until it stays dead: then the run ends, and everybody is told why.
 const ENDS: Attack = Attack {
     name: "",
     tries: "",
     stopped_by: StoppedBy::PageTable,
     exists: Exists::Everywhere,
-    on_sel4: Seen::Ends("panic in pd-trace: access to address 0x"),
+    on_sel4: Seen::Ends("panic in pd-trace: … at 0x"),
     on_debug_kernel: None,
     on_unikernel: Seen::Fell,
     leaves: Leaves::Dead,
@@ -25,7 +27,7 @@ const ENDS: Attack = Attack {
 /// Somebody notices that it does not answer.
 const HANGS: Attack = Attack {
     stopped_by: StoppedBy::Budget,
-    on_sel4: Seen::Ends("pd-trace"),
+    on_sel4: Seen::Ends("hung: pd-trace has had"),
     ..ENDS
 };
 
@@ -55,7 +57,7 @@ const LOG_OF_THE_WITNESS: Ring = Ring::new(
 const MS: u64 = 2000;
 
 fn log(trace: &mut Culprit<'_>, ring: Ring, words: &[u64; 7]) {
-    let mut ring = ring.after_honest(trace.hands);
+    let mut ring = ring.after_another(trace.hands);
     ring.push(words, trace.hands);
     trace.hands.notify(channel::trace::CONSOLE);
 }
@@ -128,6 +130,20 @@ pub const LIST: &[Attack] = &[
         tries: "executes what is no instruction",
         act: Act::Trace(|trace| trace.hands.crash()),
         on_sel4: Seen::Ends("panic in pd-trace: "),
+        ..HANGS
+    },
+    Attack {
+        name: "trace-blames-the-witness",
+        tries: "says that the witness's work is under way, and dies",
+        stopped_by: StoppedBy::Check,
+        act: Act::Trace(|trace| {
+            let one_more_than_its_number = 2;
+            trace.write(Region::LifePage.own(), UNDER_WAY, one_more_than_its_number);
+            trace.hands.crash();
+        }),
+        on_sel4: Seen::Ends("panic in pd-trace: "),
+        // There is no such page.
+        on_unikernel: Seen::NotThere,
         ..HANGS
     },
     Attack {

@@ -19,10 +19,10 @@ const NO_CAPABILITY: Attack = Attack {
     act: Act::Guest("", ""),
 };
 
-/// The monitor hears from its child: that is the child's end.
+/// The monitor hears from its child: that is the child's death.
 const TO_ITS_PARENT: Attack = Attack {
     stopped_by: StoppedBy::Check,
-    on_sel4: Seen::Held("panic in pd-vmm: "),
+    on_sel4: Seen::Held("pd-vmm restarted (1): "),
     leaves: Leaves::Dead,
     ..NO_CAPABILITY
 };
@@ -67,7 +67,7 @@ pub const LIST: &[Attack] = &[
             });
         }),
         // The first one faults.
-        on_sel4: Seen::Held("panic in pd-vmm: use of invalid capability"),
+        on_sel4: Seen::Held("pd-vmm restarted (1): use of invalid capability"),
         on_debug_kernel: Some(Seen::Documented("Invocation of invalid cap")),
         leaves: Leaves::Dead,
         ..NO_CAPABILITY
@@ -114,7 +114,7 @@ pub const LIST: &[Attack] = &[
                 }
             });
         }),
-        on_sel4: Seen::Held("panic in pd-vmm: "),
+        on_sel4: Seen::Held("pd-vmm restarted (1): "),
         // On a PC the console's own characters come in between.
         on_debug_kernel: Some(Seen::Documented("verdict: ok fo")),
         leaves: Leaves::Dead,
@@ -124,7 +124,7 @@ pub const LIST: &[Attack] = &[
         name: "debug-call-to-halt",
         tries: "halts the machine by the system call of a kernel for debugging",
         act: Act::Vmm(|vmm| vmm.by_the_kernel(|kernel| kernel.debug_call(DEBUG_HALT, 0))),
-        on_sel4: Seen::Held("panic in pd-vmm: "),
+        on_sel4: Seen::Held("pd-vmm restarted (1): "),
         on_debug_kernel: Some(Seen::Documented("")),
         leaves: Leaves::Dead,
         ..NO_CAPABILITY
@@ -134,7 +134,7 @@ pub const LIST: &[Attack] = &[
         tries: "executes what is no instruction",
         stopped_by: StoppedBy::PageTable,
         act: Act::Vmm(|vmm| vmm.hands.crash()),
-        on_sel4: Seen::Held("panic in pd-vmm: "),
+        on_sel4: Seen::Held("pd-vmm restarted (1): "),
         // It takes all others with it.
         on_unikernel: Seen::Fell,
         leaves: Leaves::Dead,

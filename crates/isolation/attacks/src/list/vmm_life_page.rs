@@ -13,7 +13,7 @@ const LAST_WORDS: Attack = Attack {
     tries: "",
     stopped_by: StoppedBy::Check,
     exists: Exists::Everywhere,
-    on_sel4: Seen::Held("panic in pd-vmm: "),
+    on_sel4: Seen::Held("pd-vmm restarted (1): "),
     on_debug_kernel: None,
     on_unikernel: Seen::NotThere,
     leaves: Leaves::Dead,
@@ -27,9 +27,12 @@ const UNASKED: Attack = Attack {
     ..LAST_WORDS
 };
 
-/// Where the words are: after the beats, and the time spent and the ends of all VMs, their length,
-/// then characters.
-const LEN: u64 = 1 + 2 * MAX_VMS as u64;
+/// 0, or 1 + the number of the VM whose work is under way: after the beats and what is configured.
+pub(super) const UNDER_WAY: u64 = 2;
+
+/// Where the words are: after the beats, what is configured, whose work is under way, and the time spent
+/// and the ends of all VMs, their length, then characters.
+const LEN: u64 = 3 + 2 * MAX_VMS as u64;
 
 fn leave_word(vmm: &mut Culprit<'_>, text: &str, len: u64) {
     for (word, chunk) in (LEN + 1..).zip(text.as_bytes().chunks(8)) {
@@ -83,7 +86,7 @@ pub const LIST: &[Attack] = &[
     },
     Attack {
         name: "life-page-all-ones",
-        tries: "fills its page with ones: beats, ends of all VMs, time used",
+        tries: "fills its page with ones: beats, ends of all VMs, time used, whose work is under way",
         act: Act::Vmm(|vmm| (0..512).for_each(|word| vmm.hands.store(PAGE, word, u64::MAX))),
         ..UNASKED
     },

@@ -1,6 +1,7 @@
 //! A VMM that reads and writes memory which the table in the README does not give it.
 //!
-//! On seL4 the first access faults, and the monitor says where. In the unikernel nothing but the
+//! On seL4 the first access faults, and the monitor says where. So does the first one of each VMM that is
+//! started in its place, until it stays dead. In the unikernel nothing but the
 //! code's types stands before it: an attacker does not need to use them.
 
 use crate::{Act, Attack, Exists, Leaves, Region, Seen, StoppedBy};
@@ -11,7 +12,7 @@ const FAULTS: Attack = Attack {
     tries: "",
     stopped_by: StoppedBy::PageTable,
     exists: Exists::Everywhere,
-    on_sel4: Seen::Held("panic in pd-vmm: access to address 0x"),
+    on_sel4: Seen::Held("pd-vmm restarted (1): … at 0x"),
     on_debug_kernel: None,
     on_unikernel: Seen::Fell,
     leaves: Leaves::Dead,
@@ -156,6 +157,12 @@ pub const LIST: &[Attack] = &[
         name: "write-life-of-trace",
         tries: "gives signs of life in the trace component's place",
         act: Act::Vmm(|vmm| vmm.write(Region::LifeOfTrace.own(), 0, 0)),
+        ..FAULTS_ON_SEL4
+    },
+    Attack {
+        name: "write-kept-of-trace",
+        tries: "changes what the trace component would go on with after its death",
+        act: Act::Vmm(|vmm| vmm.write(Region::KeptOfTrace.own(), 0, 0)),
         ..FAULTS_ON_SEL4
     },
     Attack {

@@ -9,17 +9,23 @@ use vm_components::channel;
 /// Longer than anybody's patience.
 const MS: u64 = 2000;
 
-/// Others do not wait for it, and it is said who does not answer.
+/// Others do not wait for it. Who takes the CPU and does not answer is started again, until it stays dead.
 const HANGS: Attack = Attack {
     name: "",
     tries: "",
     stopped_by: StoppedBy::Budget,
     exists: Exists::Everywhere,
-    on_sel4: Seen::Held("pd-vmm"),
+    on_sel4: Seen::Held("pd-vmm restarted (1): hung"),
     on_debug_kernel: None,
     on_unikernel: Seen::Fell,
     leaves: Leaves::Dead,
     act: Act::Guest("", ""),
+};
+
+/// Who gives the CPU away is named as well: as silent, or as hung, if what it had sums up.
+const RESTS: Attack = Attack {
+    on_sel4: Seen::Held("pd-vmm"),
+    ..HANGS
 };
 
 pub const LIST: &[Attack] = &[
@@ -33,7 +39,7 @@ pub const LIST: &[Attack] = &[
         name: "vmm-yields",
         tries: "gives its turn away, over and over, for two seconds",
         act: Act::Vmm(|vmm| vmm.for_ms(MS, |vmm| vmm.hands.rest())),
-        ..HANGS
+        ..RESTS
     },
     Attack {
         name: "vmm-storms-trace",
@@ -57,6 +63,6 @@ pub const LIST: &[Attack] = &[
                 vmm.hands.rest();
             });
         }),
-        ..HANGS
+        ..RESTS
     },
 ];

@@ -8,8 +8,6 @@ use super::step::INSTRUCTION_BYTES;
 use super::{A64, A64Machine, Exit};
 use crate::Vmm;
 use crate::vmm::Device;
-use crate::vmm::trace_link::TraceLink;
-use crate::vmm::trace_point::{Attempt, TracePoint};
 use a64_guest::syndrome::{Trap, decode};
 use guest_access::{Access, Direction, Gpr};
 
@@ -30,33 +28,20 @@ impl Vmm<A64> {
         if let Trap::Access(access) = decode(exit.syndrome, exit.address, exit.pc)
             && machine.is_ordinary(access.register)
             && let Some(Device::Trace(point)) = self.bus.find(access.address)
-            && let Attempt::Done(value) = point.attempt(&access, &mut self.link, machine)
+            && let Ok((current, lane)) = point.look(&access, &self.link)
+            && self.link.access.has_known_room()
         {
+            let value = match access.direction {
+                Direction::Read => lane,
+                Direction::Write => register(&access, machine) as u32,
+            };
+            let record = point.record(&access, current, value, machine.now());
+            machine.intend(self.link.intent());
             complete(&access, u64::from(value), machine);
+            self.link.push(record, machine);
             return true;
         }
         false
-    }
-}
-
-impl TracePoint {
-    /// Records an access, if the trace component is where it has to be for that.
-    #[inline(always)]
-    fn attempt(
-        &mut self,
-        access: &Access,
-        link: &mut TraceLink,
-        machine: &mut impl A64Machine,
-    ) -> Attempt {
-        let (current, lane) = match self.look(access, link) {
-            Ok(seen) => seen,
-            Err(attempt) => return attempt,
-        };
-        let value = match access.direction {
-            Direction::Read => lane,
-            Direction::Write => register(access, machine) as u32,
-        };
-        self.record(access, current, value, link, machine)
     }
 }
 

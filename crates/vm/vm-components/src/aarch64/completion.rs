@@ -13,9 +13,9 @@ use crate::vmm::transfer::{Element, Place, Transfer};
 use a64_guest::load_store::{Base, Register};
 use a64_guest::pstate::ByteOrder;
 use guest_access::{Access, AccessWidth, Direction, Extension, Gpr};
-use heapless::Vec;
 
 /// How an instruction of A64, A32 or T32 changes the registers when all its elements are done.
+#[derive(Clone, Copy)]
 pub struct End {
     pub direction: Direction,
     /// Log2 of the bytes that each register moves.
@@ -34,7 +34,7 @@ pub struct End {
 impl Transfer<End> {
     /// Where the guest sees its first element.
     pub fn first_virtual_address(&self) -> Option<u64> {
-        self.elements().first()?.virtual_address
+        self.elements().next()?.virtual_address
     }
 
     /// One that the hardware has described, of an instruction of `len_bytes`. `virtual_address`
@@ -65,7 +65,7 @@ impl Transfer<End> {
         };
         let (direction, log2_bytes) = (access.direction, access.width.log2());
         let element = Element::new(place, virtual_address, direction, log2_bytes, value);
-        Self::new(access.pc, Vec::from_array([element]), end)
+        Self::new(access.pc, [element], end)
     }
 
     /// Ends the instruction: the loaded registers, the base register, the program counter.

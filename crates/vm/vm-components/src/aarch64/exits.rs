@@ -29,6 +29,12 @@ impl Vmm<A64> {
     /// what was decoded would build it in memory on the hot path.
     #[cold]
     pub fn other_exit(&mut self, exit: Exit, machine: &mut impl A64Machine) {
+        self.begin(machine);
+        self.answer(exit, machine);
+        self.commit(machine);
+    }
+
+    fn answer(&mut self, exit: Exit, machine: &mut impl A64Machine) {
         let pc = exit.pc;
         let trap = decode(exit.syndrome, exit.address, pc);
         if trap != Trap::Wait {

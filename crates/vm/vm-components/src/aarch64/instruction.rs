@@ -17,7 +17,7 @@ use super::A64Machine;
 use super::completion::End;
 use super::step::INSTRUCTION_BYTES;
 use super::view::{Does, LoadStore, Reported, View};
-use crate::vmm::transfer::{Element, Transfer};
+use crate::vmm::transfer::{Element, MAX_ELEMENTS, Transfer};
 use a64_guest::exception::EXTERNAL_ABORT;
 use a64_guest::stage1::{Fault, Purpose};
 use guest_access::GuestPhysAddr;
@@ -81,7 +81,7 @@ pub(crate) fn plan(
     let LoadStore { end, .. } = &instruction;
     let (direction, len) = (end.direction, u64::from(end.width_bytes()));
     let purpose = Purpose::Access(direction, view.privilege(instruction.unprivileged));
-    let mut elements = Vec::new();
+    let mut elements: Vec<Element, MAX_ELEMENTS> = Vec::new();
     let mut fault = None;
     // Where the reported access is in the guest's eyes, if it is one of this instruction's.
     let mut agreed = None;

@@ -3,12 +3,10 @@
 //! Used by the console alone. Invariants: whoever prints more than its share pays for it alone;
 //! what goes out is printable characters, in lines of bounded length.
 
-use super::Output;
 use crate::console::log_lines::Stamp;
 use crate::{Clock, Host};
 use core::fmt::{self, Write};
-use heapless::Vec;
-use trace_records::MAX_VMS;
+use shared_ring::{Cell, Ordering};
 
 /// What a serial line of 115200 baud carries, ten bits a character.
 pub(super) const BYTES_PER_SECOND: u64 = 11_520;
@@ -22,44 +20,46 @@ const LINE_BYTES: usize = 400;
 /// A VM that prints more than its share has its share alone to answer for it: others lose
 /// nothing. What a VM leaves of its share when that is full goes to those that want more.
 pub(super) struct Budget {
-    /// Each VM's; below zero after a line that was longer than what was left.
-    pub shares: Vec<i64, MAX_VMS>,
-    last: u64,
+    /// Until when what the line could have carried is in the shares. Kept, and before the shares are:
+    /// who dies in between has carried less, never more.
+    refilled: &'static Cell,
 }
 
 impl Budget {
-    pub fn new(vms: usize, now: u64) -> Self {
-        let full = Self::full(vms);
-        Self {
-            shares: core::iter::repeat_n(full, vms).collect(),
-            last: now,
-        }
+    pub fn resume(refilled: &'static Cell, clock: Clock) -> Self {
+        let from = refilled.load(Ordering::Relaxed).max(clock.start_ticks);
+        refilled.store(from, Ordering::Relaxed);
+        Self { refilled }
     }
 
-    /// What a share never exceeds.
-    fn full(vms: usize) -> i64 {
+    /// What a share never exceeds, and is at first.
+    pub fn full(vms: usize) -> i64 {
         BURST_BYTES / vms.max(1) as i64
     }
 
-    pub fn refill(&mut self, now: u64, clock_hz: u64) {
-        let vms = self.shares.len().max(1) as u128;
+    /// Adds what the line could have carried since this was last called. A share is below zero after
+    /// a line that was longer than what was left.
+    pub fn refill(&mut self, shares: &mut [&mut i64], now: u64, clock_hz: u64) {
+        let vms = shares.len().max(1) as u128;
         let (hz, rate) = (u128::from(clock_hz.max(1)), u128::from(BYTES_PER_SECOND));
-        let elapsed = u128::from(now.saturating_sub(self.last));
+        let last = self.refilled.load(Ordering::Relaxed);
+        let elapsed = u128::from(now.saturating_sub(last));
         let each = elapsed * rate / (hz * vms);
         // What is not a whole byte for everybody counts the next time.
-        self.last += (each * vms * hz / rate) as u64;
+        let counted = (each * vms * hz / rate) as u64;
+        self.refilled.store(last + counted, Ordering::Relaxed);
         let each = i64::try_from(each).map_or(BURST_BYTES, |each| each.min(BURST_BYTES));
-        let full = Self::full(self.shares.len());
+        let full = Self::full(shares.len());
         let mut left = 0;
-        for share in &mut self.shares {
-            *share += each;
-            left += (*share - full).max(0);
-            *share = (*share).min(full);
+        for share in shares.iter_mut() {
+            **share += each;
+            left += (**share - full).max(0);
+            **share = (**share).min(full);
         }
-        let wanting = self.shares.iter().filter(|share| **share < full).count();
+        let wanting = shares.iter().filter(|share| ***share < full).count();
         let more = left / wanting.max(1) as i64;
-        for share in &mut self.shares {
-            *share = (*share + more).min(full);
+        for share in shares {
+            **share = (**share + more).min(full);
         }
     }
 }
@@ -67,9 +67,7 @@ impl Budget {
 /// What a line needs on its way out.
 pub(super) struct Printer<'a, H, O> {
     pub clock: Clock,
-    /// What the VM has left of its share, in bytes.
-    pub share: &'a mut i64,
-    /// What is to be left of it.
+    /// What is to be left of the VM's share, in bytes.
     pub spared: i64,
     /// When the clock was last looked at.
     pub now: u64,
@@ -77,19 +75,14 @@ pub(super) struct Printer<'a, H, O> {
     pub output: &'a mut O,
 }
 
-impl<H: Host, O: Output> Printer<'_, H, O> {
-    pub fn has_budget(&self) -> bool {
-        *self.share > self.spared
-    }
-
+impl<H: Host, O> Printer<'_, H, O> {
     pub fn look_at_clock(&mut self) -> u64 {
         self.now = self.host.now();
         self.now
     }
 
-    /// Prints a line that starts with `time`, or now if that is still to come, whatever the
-    /// budget.
-    pub fn print(&mut self, time: u64, text: fmt::Arguments<'_>) {
+    /// A line that starts with `time`, or now if that is still to come.
+    pub fn line(&mut self, time: u64, text: fmt::Arguments<'_>) -> Line {
         if time > self.now {
             self.look_at_clock();
         }
@@ -97,54 +90,72 @@ impl<H: Host, O: Output> Printer<'_, H, O> {
         let mut line = Line::default();
         // What does not fit is cut; nothing else fails.
         let _ = write!(line, "{stamp} {text}");
-        let bytes = line.finish();
-        *self.share -= bytes.len() as i64;
-        self.output.write(bytes);
+        line
     }
 }
 
-/// A line in the making: whatever it is made of, printable characters and one line feed.
-#[derive(Default)]
-pub(super) struct Line(Vec<u8, LINE_BYTES>);
+/// A line in the making: whatever it is made of, printable characters, and room for a line feed.
+/// Plain data, so that it can be kept.
+#[derive(Clone, Copy)]
+pub(super) struct Line<const BYTES: usize = LINE_BYTES> {
+    bytes: [u8; BYTES],
+    len: usize,
+}
 
-impl Line {
-    /// Appends a byte, as a character that can be printed. Returns whether there is room for
-    /// more.
-    pub fn push(&mut self, byte: u8) -> bool {
-        // The last place is the line feed's.
-        if self.0.len() < LINE_BYTES - 1 {
-            let _ = self.0.push(printable(byte));
+impl<const BYTES: usize> Default for Line<BYTES> {
+    fn default() -> Self {
+        Self {
+            bytes: [0; BYTES],
+            len: 0,
         }
-        self.0.len() < LINE_BYTES - 1
+    }
+}
+
+impl<const BYTES: usize> Line<BYTES> {
+    /// Appends a byte, as a character that can be printed, if there is room.
+    pub fn push(&mut self, byte: u8) {
+        if !self.is_full() {
+            self.bytes[self.len] = printable(byte);
+            self.len += 1;
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.len
     }
 
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.len == 0
     }
 
-    /// The whole line.
+    pub fn is_full(&self) -> bool {
+        // The last place is the line feed's.
+        self.len == BYTES - 1
+    }
+
+    /// The whole line, which is finished by that.
     pub fn finish(&mut self) -> &[u8] {
-        let _ = self.0.push(b'\n');
-        &self.0
-    }
-
-    pub fn clear(&mut self) {
-        self.0.clear();
+        self.bytes[self.len] = b'\n';
+        &self.bytes[..=self.len]
     }
 }
 
-impl Write for Line {
+impl<const BYTES: usize> Write for Line<BYTES> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let mut bytes = text.bytes();
-        match bytes.all(|byte| self.push(byte)) {
-            true => Ok(()),
-            false => Err(fmt::Error),
-        }
+        text.bytes().for_each(|byte| self.push(byte));
+        Ok(())
+    }
+}
+
+impl<const BYTES: usize> fmt::Display for Line<BYTES> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // All of it is ASCII.
+        f.write_str(str::from_utf8(&self.bytes[..self.len]).unwrap_or_default())
     }
 }
 
 /// The byte, or a question mark for what no line shows.
-pub(super) const fn printable(byte: u8) -> u8 {
+const fn printable(byte: u8) -> u8 {
     match byte {
         b' '..=b'~' => byte,
         b'\t' => b' ',

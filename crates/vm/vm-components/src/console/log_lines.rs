@@ -220,6 +220,16 @@ impl fmt::Display for MisbehaviourText<'_> {
                 write!(f, "{}, seen {count} times", OfAnotherBuild { who, version })?;
                 return closed(ring, f);
             }
+            Misdeed::Deadly(Some(position)) => {
+                write!(
+                    f,
+                    "{} misbehaves: {count} times, last the record at position {position} of its \
+                     ring, of which its reader died",
+                    self.who
+                )?;
+                return closed(ring, f);
+            }
+            Misdeed::Deadly(None) => "work of which its reader died",
             Misdeed::Header => {
                 "the header of its ring is missing, or names another size or purpose"
             }

@@ -13,9 +13,9 @@ use guest_access::GuestPhysAddr;
 use vm_config::RamRange;
 
 /// The types and constants of an instruction set.
-pub trait Isa {
+pub trait Isa: 'static {
     /// How an instruction that is under way ends.
-    type End;
+    type End: Copy;
     /// An exception for the guest.
     type Exception;
     /// What a VMM remembers between exits.

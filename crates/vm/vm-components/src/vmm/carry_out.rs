@@ -11,7 +11,7 @@ use super::trace_link::PATIENCE;
 use super::trace_point::Attempt;
 use super::transfer::{Element, Transfer};
 use super::{Device, Held, Isa, Vmm};
-use crate::{Machine, channel};
+use crate::Machine;
 use guest_access::{Direction, GuestPhysAddr};
 use trace_records::EndReason;
 use vm_config::Action;
@@ -48,7 +48,7 @@ impl<A: Isa> Vmm<A> {
                     Moved::Done => {}
                     Moved::Later => {
                         machine.hold();
-                        machine.notify(channel::vmm::TRACE);
+                        self.link.is_wanted = true;
                         self.held = Some(Held::Transfer { transfer, wakes });
                         return;
                     }
@@ -82,12 +82,12 @@ impl<A: Isa> Vmm<A> {
         let address = element.place.first;
         match self.bus.find(address) {
             Some(Device::Trace(point)) => {
-                let link = &mut self.link;
-                let mut attempt = point.attempt_element(element, pc, link, machine);
+                let (link, now) = (&mut self.link, machine.now());
+                let mut attempt = point.attempt_element(element, pc, now, link);
                 if let Attempt::Later = attempt {
                     // Once more after saying that this component waits.
                     link.access.announce_wait();
-                    attempt = point.attempt_element(element, pc, link, machine);
+                    attempt = point.attempt_element(element, pc, now, link);
                 }
                 match attempt {
                     Attempt::Done(value) => {
@@ -123,8 +123,8 @@ impl<A: Isa> Vmm<A> {
     /// numbers. Reads give all-ones.
     fn leave_unrecorded(&mut self, element: &mut Element) {
         if let Some(Device::Trace(point)) = self.bus.find(element.place.first) {
-            point.sequence += 1;
-            self.link.unrecorded += 1;
+            point.kept.sequence += 1;
+            self.link.kept.unrecorded += 1;
         }
         element.ignore();
     }

@@ -14,23 +14,33 @@ use vdevs::ser8250::{Ser8250, Transmitter};
 const WAITING_NOTICES: usize = 4;
 
 pub(crate) struct ConsoleText {
-    ring: BoundedProducer<CONSOLE_SLOTS>,
+    pub(super) ring: BoundedProducer<CONSOLE_SLOTS>,
+    pub(super) kept: KeptText,
+    /// The console is to be notified once all that was appended is published.
+    is_wanted: bool,
+    /// So it is, by the clock's next wake-up.
+    is_wanted_later: bool,
+}
+
+/// What of it a VMM leaves to the next, the ring's position aside.
+#[derive(Clone, Copy, Default)]
+pub(super) struct KeptText {
     port: Pl011<TEXT_BYTES>,
     /// Its characters join those of `port`.
     serial: Ser8250,
     /// Characters that the guest wrote while its port was full.
     lost: u64,
-    waiting: heapless::Vec<ConsoleRecord, WAITING_NOTICES>,
+    /// Those that there are come first.
+    waiting: [Option<ConsoleRecord>; WAITING_NOTICES],
 }
 
 impl ConsoleText {
     pub fn new(ring: BoundedProducer<CONSOLE_SLOTS>) -> Self {
         Self {
             ring,
-            port: Pl011::default(),
-            serial: Ser8250::default(),
-            lost: 0,
-            waiting: heapless::Vec::new(),
+            kept: KeptText::default(),
+            is_wanted: false,
+            is_wanted_later: false,
         }
     }
 
@@ -41,7 +51,7 @@ impl ConsoleText {
         } else {
             Downstream::Busy
         };
-        self.port.read(offset, downstream)
+        self.kept.port.read(offset, downstream)
     }
 
     /// The guest reads the register of its 8250 at `offset`.
@@ -51,12 +61,12 @@ impl ConsoleText {
         } else {
             Transmitter::Full
         };
-        self.serial.read(offset, transmitter)
+        self.kept.serial.read(offset, transmitter)
     }
 
     /// The guest writes the register of its 8250 at `offset`.
     pub fn port_write(&mut self, offset: u16, value: u8, machine: &mut impl Machine) {
-        if let Some(character) = self.serial.write(offset, value) {
+        if let Some(character) = self.kept.serial.write(offset, value) {
             self.write(vdevs::pl011::DATA, character.into(), machine);
         }
     }
@@ -64,17 +74,17 @@ impl ConsoleText {
     /// Whether another character can be taken, after a try to pass on those that are there.
     fn has_room(&mut self, machine: &mut impl Machine) -> bool {
         let full = |port: &Pl011<TEXT_BYTES>| port.pending().len() == TEXT_BYTES;
-        if full(&self.port) {
+        if full(&self.kept.port) {
             self.flush(machine);
         }
-        !full(&self.port)
+        !full(&self.kept.port)
     }
 
     /// The guest writes the register of its PL011 at `offset`.
     pub fn write(&mut self, offset: u64, value: u32, machine: &mut impl Machine) {
-        let before = self.port.pending().len();
-        if self.port.write(offset, value) {
-            self.lost += u64::from(before == TEXT_BYTES);
+        let before = self.kept.port.pending().len();
+        if self.kept.port.write(offset, value) {
+            self.kept.lost += u64::from(before == TEXT_BYTES);
             self.flush(machine);
         }
     }
@@ -95,11 +105,9 @@ impl ConsoleText {
             address,
             pc,
         };
-        if self.waiting.is_full() {
-            self.waiting.pop();
-        }
-        // There is room now.
-        let _ = self.waiting.push(record);
+        let waiting = &mut self.kept.waiting;
+        let place = waiting.iter().position(Option::is_none);
+        waiting[place.unwrap_or(WAITING_NOTICES - 1)] = Some(record);
         self.flush(machine);
     }
 
@@ -115,36 +123,54 @@ impl ConsoleText {
     }
 
     fn try_flush(&mut self, machine: &mut impl Machine) -> Result<(), Full> {
-        while let Some(record) = self.waiting.first() {
-            let record = *record;
-            self.push(record, machine)?;
-            self.waiting.remove(0);
+        while let Some(record) = self.kept.waiting[0] {
+            self.append(record)?;
+            self.kept.waiting[0] = None;
+            self.kept.waiting.rotate_left(1);
         }
-        if !self.port.pending().is_empty() {
-            let text = Text::new(machine.now(), self.port.pending());
-            self.push(ConsoleRecord::Text(text), machine)?;
-            self.port.clear();
+        if !self.kept.port.pending().is_empty() {
+            let text = Text::new(machine.now(), self.kept.port.pending());
+            self.append(ConsoleRecord::Text(text))?;
+            self.kept.port.clear();
         }
-        if self.lost != 0 {
+        if self.kept.lost != 0 {
             let record = ConsoleRecord::Notice {
                 time: machine.now(),
                 notice: Notice::TextLost,
-                number: self.lost,
+                number: self.kept.lost,
                 address: Address::NONE,
                 pc: 0,
             };
-            self.push(record, machine)?;
-            self.lost = 0;
+            self.append(record)?;
+            self.kept.lost = 0;
         }
         Ok(())
     }
 
-    fn push(&mut self, record: ConsoleRecord, machine: &mut impl Machine) -> Result<(), Full> {
-        let pushed = self.ring.push(&record.to_words());
+    fn append(&mut self, record: ConsoleRecord) -> Result<(), Full> {
+        let appended = self.ring.append(&record.to_words());
         // A full ring wakes its consumer whatever it asked for.
-        if pushed.is_err() || self.ring.take_wake() == Wake::Asked {
+        self.is_wanted |= appended.is_err();
+        appended
+    }
+
+    /// Publishes what was appended, and notifies the console if it asked for that.
+    pub fn publish(&mut self, machine: &mut impl Machine) {
+        self.ring.publish();
+        let asked = self.ring.take_wake() == Wake::Asked;
+        if core::mem::take(&mut self.is_wanted) || asked {
             machine.notify(channel::vmm::CONSOLE);
         }
-        pushed
+    }
+
+    /// Lets the console be notified, whatever it asked for, when the clock next wakes this component:
+    /// it would print before the guest runs.
+    pub fn want_later(&mut self) {
+        self.is_wanted_later = true;
+    }
+
+    /// The clock has woken this component.
+    pub fn clock_woke(&mut self) {
+        self.is_wanted |= core::mem::take(&mut self.is_wanted_later);
     }
 }

@@ -38,6 +38,20 @@ impl<A: Isa> Vmm<A> {
         self.end(EndReason::BadImage, address, 0, machine);
     }
 
+    /// Starts the VM after a reset that was told. That is committed first: what a reset clears
+    /// cannot be done again from the guest's instruction.
+    pub(super) fn start_anew<M: Machine>(&mut self, machine: &mut M)
+    where
+        A: Architecture<M>,
+    {
+        self.held = Some(Held::Start);
+        self.commit(machine);
+        self.begin(machine);
+        self.held = None;
+        machine.clear_ram();
+        self.boot(machine);
+    }
+
     /// The VM ends; `about` is the code or the address that belongs to the reason.
     pub(crate) fn end<M: Machine>(
         &mut self,
@@ -84,14 +98,14 @@ impl<A: Isa> Vmm<A> {
             });
             return;
         }
-        self.link.flush_outside(record, machine);
-        let told = self.link.push(record, machine).is_ok();
-        machine.notify(channel::vmm::TRACE);
+        self.link.flush_outside(record);
+        let told = self.link.append(record).is_ok();
+        self.link.is_wanted = true;
         if kind == Kind::Reset {
-            machine.clear_ram();
-            return self.boot(machine);
+            return self.start_anew(machine);
         }
-        if (self.link.gone || !told)
+        self.held = Some(Held::Ended);
+        if (self.link.kept.gone || !told)
             && let Some(reason) = EndReason::from_number(record.value)
         {
             self.unheard_end = Some(reason);

@@ -17,8 +17,10 @@
 //!                 │ PSCI reset                             its record is out  │
 //!                 ├──────────────► held: Event(Reset) ───────────────────────┘
 //!                 │ power off, failure, abort, HLT that nothing ends
-//!                 └──────────────► held: Event(End) ─────────► ended
+//!                 └──────────────► held: Event(End) ─────────► held: Ended
 //! ```
+//!
+//! A VMM may die, and another be started in its place: what that goes on from is in `survival`.
 
 pub(crate) mod architecture;
 pub(crate) mod calls;
@@ -28,12 +30,15 @@ pub(crate) mod image;
 mod life;
 mod psci;
 mod refused;
+mod survival;
 pub(crate) mod trace_link;
 pub(crate) mod trace_point;
 pub(crate) mod transfer;
 mod wait_for_interrupt;
 
 use self::architecture::{Architecture, Isa};
+pub use self::survival::KeptVmm;
+
 use self::console_text::ConsoleText;
 use self::refused::Refusals;
 use self::trace_link::{ReaderLies, TraceLink};
@@ -74,6 +79,9 @@ pub struct Vmm<A: Isa> {
     pub(crate) memory: A::Memory,
     pub(crate) console: ConsoleText,
     clock_hz: u64,
+    pub(crate) kept: &'static mut KeptVmm<A>,
+    /// Events whose outcome was committed.
+    commits: u64,
     held: Option<Held<A::End>>,
     /// The end that the trace component may never hear of.
     unheard_end: Option<EndReason>,
@@ -93,6 +101,7 @@ pub(crate) enum Device {
 }
 
 /// Why the vCPU does not run.
+#[derive(Clone, Copy)]
 enum Held<E> {
     Transfer {
         transfer: Transfer<E>,
@@ -106,10 +115,14 @@ enum Held<E> {
         record: Record,
         wakes: u32,
     },
+    /// A reset is told, and the VM has not started yet.
+    Start,
+    Ended,
 }
 
 impl<A: Isa> Vmm<A> {
-    /// Sets up the VM of this configuration and lets the guest run.
+    /// Sets up the VM of this configuration and lets the guest run; where `kept` has what an earlier
+    /// VMM left, goes on from there.
     ///
     /// # Errors
     ///
@@ -118,6 +131,7 @@ impl<A: Isa> Vmm<A> {
         config: VmConfig<'static>,
         images: &'static [u8],
         ports: VmmPorts,
+        kept: &'static mut KeptVmm<A>,
         clock: Clock,
         machine: &mut M,
     ) -> Self
@@ -157,6 +171,8 @@ impl<A: Isa> Vmm<A> {
                 ),
                 ports.state,
             ),
+            kept,
+            commits: 0,
             held: None,
             unheard_end: None,
             refusals: Refusals::default(),
@@ -165,7 +181,11 @@ impl<A: Isa> Vmm<A> {
             ports: ports_bus,
             memory: A::Memory::default(),
         };
-        vmm.boot(machine);
+        if !vmm.go_on(machine) {
+            vmm.begin(machine);
+            vmm.boot(machine);
+            vmm.commit(machine);
+        }
         vmm
     }
 
@@ -181,12 +201,24 @@ impl<A: Isa> Vmm<A> {
     where
         A: Architecture<M>,
     {
+        self.begin(machine);
         let clock = channels.contains(channel::vmm::CLOCK);
         if clock {
             self.check_heartbeat(machine);
             self.check_readers(machine);
+            self.console.clock_woke();
         }
         self.console.flush(machine);
+        self.try_again(clock, machine);
+        self.commit(machine);
+    }
+
+    /// Goes on with what the vCPU is held for, if it is; `clock` says whether the clock has woken this
+    /// component.
+    fn try_again<M: Machine>(&mut self, clock: bool, machine: &mut M)
+    where
+        A: Architecture<M>,
+    {
         match self.held.take() {
             None => {}
             Some(Held::Wait { pc }) => machine.proceed(pc),
@@ -198,6 +230,8 @@ impl<A: Isa> Vmm<A> {
                 record,
                 wakes,
             }) => self.tell(kind, record, wakes + u32::from(clock), machine),
+            Some(Held::Start) => self.start_anew(machine),
+            ended @ Some(Held::Ended) => self.held = ended,
         }
     }
 

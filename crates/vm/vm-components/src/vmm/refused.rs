@@ -14,7 +14,7 @@ use guest_access::{Direction, GuestPhysAddr};
 use trace_records::{Address, Flags, Kind, Notice, Tag};
 
 /// Exceptions given to the guest, of which one message a second tells.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 pub(super) struct Refusals {
     untold: u64,
     next_notice: u64,
@@ -37,7 +37,7 @@ impl<A: Isa> Vmm<A> {
             Direction::Read => element.all_ones() as u32,
             Direction::Write => element.value() as u32,
         };
-        self.link.push_outside(record, machine);
+        self.link.append_outside(record);
     }
 
     /// Tells of an access that the device at `address` does not support or that the hardware
@@ -56,15 +56,15 @@ impl<A: Isa> Vmm<A> {
             .with_flags(Flags::REFUSED);
         let mut record = self.record(tag, address, pc, machine);
         if let Some(Device::Trace(point)) = self.bus.find(address) {
-            point.sequence += 1;
-            record.sequence = point.sequence;
+            point.kept.sequence += 1;
+            record.sequence = point.kept.sequence;
             record.tag = record.tag.with_instance(point.instance);
-            if self.link.push(record, machine).is_err() {
-                self.link.unrecorded += 1;
+            if self.link.append(record).is_err() {
+                self.link.kept.unrecorded += 1;
             }
         } else {
             record.tag = Tag::new(Kind::Outside).with_access(direction, width);
-            self.link.push_outside(record, machine);
+            self.link.append_outside(record);
         }
     }
 

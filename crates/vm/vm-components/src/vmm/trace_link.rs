@@ -7,7 +7,7 @@
 
 use super::Vmm;
 use super::architecture::Isa;
-use crate::{Machine, channel};
+use crate::{Intent, Machine, channel};
 use shared_ring::{BoundedProducer, Full, Wake};
 use trace_records::{ACCESS_SLOTS, Address, DeviceState, Kind, Notice, Record, StatePage, Tag};
 
@@ -16,8 +16,16 @@ pub(super) const PATIENCE: u32 = 3;
 
 /// The way to the trace component.
 pub(crate) struct TraceLink {
-    pub(super) access: BoundedProducer<ACCESS_SLOTS>,
+    pub(crate) access: BoundedProducer<ACCESS_SLOTS>,
     state: &'static StatePage,
+    pub(super) kept: KeptLink,
+    /// The trace component is to be notified once all that was appended is published.
+    pub(super) is_wanted: bool,
+}
+
+/// What of a link a VMM leaves to the next, the ring's position aside.
+#[derive(Clone, Copy)]
+pub(super) struct KeptLink {
     heartbeat: u64,
     silent_wakes: u32,
     pub(super) gone: bool,
@@ -28,7 +36,7 @@ pub(crate) struct TraceLink {
 }
 
 /// What the readers of this component's rings claim that cannot be, told once a second.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 pub(super) struct ReaderLies {
     told: u64,
     next_notice: u64,
@@ -36,8 +44,8 @@ pub(super) struct ReaderLies {
 
 impl<A: Isa> Vmm<A> {
     pub(super) fn check_heartbeat(&mut self, machine: &mut impl Machine) {
-        let link = &mut self.link;
-        let heartbeat = link.state.heartbeat();
+        let heartbeat = self.link.state.heartbeat();
+        let link = &mut self.link.kept;
         if heartbeat != core::mem::replace(&mut link.heartbeat, heartbeat) {
             link.silent_wakes = 0;
             if core::mem::take(&mut link.gone) {
@@ -72,11 +80,14 @@ impl TraceLink {
         Self {
             access,
             state,
-            heartbeat: state.heartbeat(),
-            silent_wakes: 0,
-            gone: false,
-            unrecorded: 0,
-            outside: 0,
+            kept: KeptLink {
+                heartbeat: state.heartbeat(),
+                silent_wakes: 0,
+                gone: false,
+                unrecorded: 0,
+                outside: 0,
+            },
+            is_wanted: false,
         }
     }
 
@@ -86,32 +97,53 @@ impl TraceLink {
         self.state.read(usize::from(instance))
     }
 
-    /// Appends to the access ring and wakes the trace component if it asked for that.
+    /// What the next record is the commit of.
     #[inline(always)]
-    pub(super) fn push(&mut self, record: Record, machine: &mut impl Machine) -> Result<(), Full> {
-        self.access.push(&record.to_words())?;
+    pub(crate) fn intent(&self) -> Intent {
+        Intent(self.access.published() + 1)
+    }
+
+    /// Publishes a record, for which there is [room](BoundedProducer::has_known_room), and wakes the
+    /// trace component if it asked for that.
+    #[inline(always)]
+    pub(crate) fn push(&mut self, record: Record, machine: &mut impl Machine) {
+        self.access.push_into_room(&record.to_words());
         if self.access.take_wake() == Wake::Asked {
             machine.notify(channel::vmm::TRACE);
         }
-        Ok(())
+    }
+
+    /// Appends a record, which is published with what else is done on account of the event.
+    pub(super) fn append(&mut self, record: Record) -> Result<(), Full> {
+        self.access.append(&record.to_words())
+    }
+
+    /// Publishes what was appended, and notifies the trace component if it or somebody here asked
+    /// for that.
+    pub(super) fn publish(&mut self, machine: &mut impl Machine) {
+        self.access.publish();
+        let asked = self.access.take_wake() == Wake::Asked;
+        if core::mem::take(&mut self.is_wanted) || asked {
+            machine.notify(channel::vmm::TRACE);
+        }
     }
 
     /// Tells of accesses outside the devices. Several share a record if there is no room;
     /// no guest waits for it.
-    pub(crate) fn push_outside(&mut self, mut record: Record, machine: &mut impl Machine) {
-        self.outside = self.outside.saturating_add(1);
-        record.value = self.outside;
-        if self.push(record, machine).is_ok() {
-            self.outside = 0;
+    pub(crate) fn append_outside(&mut self, mut record: Record) {
+        self.kept.outside = self.kept.outside.saturating_add(1);
+        record.value = self.kept.outside;
+        if self.append(record).is_ok() {
+            self.kept.outside = 0;
         }
     }
 
     /// Tells of accesses outside the devices that found no room so far.
-    pub(super) fn flush_outside(&mut self, like: Record, machine: &mut impl Machine) {
-        if self.outside != 0 {
-            self.outside -= 1;
+    pub(super) fn flush_outside(&mut self, like: Record) {
+        if self.kept.outside != 0 {
+            self.kept.outside -= 1;
             let tag = Tag::new(Kind::Outside);
-            self.push_outside(Record { tag, ..like }, machine);
+            self.append_outside(Record { tag, ..like });
         }
     }
 }

@@ -9,10 +9,8 @@
 
 use super::trace_link::TraceLink;
 use super::transfer::Element;
-use crate::Machine;
 use guest_access::{Access, Direction, GuestPhysAddr};
-use shared_ring::Full;
-use trace_records::{DeviceState, Kind, Record, Tag};
+use trace_records::{DeviceState, Flags, Kind, Record, Tag};
 use vdevs::trace::{TraceDevice, read_lane};
 
 /// This side of a trace device, which itself lives in the trace component.
@@ -21,24 +19,26 @@ pub(crate) struct TracePoint {
     /// What the tags of its accesses have in common.
     tag: Tag,
     location: GuestPhysAddr,
+    pub(super) kept: KeptPoint,
+}
+
+/// What of this side of a device a VMM leaves to the next.
+#[derive(Clone, Copy, Default)]
+pub(super) struct KeptPoint {
     /// The number of the last access.
     pub(super) sequence: u64,
     /// The newest write, until the trace component has applied it.
     unapplied: Unapplied,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 enum Unapplied {
+    #[default]
     Nothing,
     /// A write of the whole word: what a read gives until it is applied.
-    Word {
-        sequence: u32,
-        value: u32,
-    },
+    Word { sequence: u32, value: u32 },
     /// A narrow write: only the trace component knows the outcome.
-    Narrow {
-        sequence: u32,
-    },
+    Narrow { sequence: u32 },
 }
 
 /// What became of an access to a trace device.
@@ -58,18 +58,17 @@ impl TracePoint {
             instance,
             tag: Tag::new(Kind::Access).with_instance(instance),
             location,
-            sequence: 0,
-            unapplied: Unapplied::Nothing,
+            kept: KeptPoint::default(),
         }
     }
 
-    /// Records an element, if the trace component is where it has to be for that.
+    /// Records an element at `time`, if the trace component is where it has to be for that.
     pub(super) fn attempt_element(
         &mut self,
         element: &Element,
         pc: u64,
+        time: u64,
         link: &mut TraceLink,
-        machine: &mut impl Machine,
     ) -> Attempt {
         let Some(access) = element.access(pc) else {
             return Attempt::Refused;
@@ -82,7 +81,16 @@ impl TracePoint {
             Direction::Read => lane,
             Direction::Write => element.value() as u32,
         };
-        self.record(&access, current, value, link, machine)
+        let has_room = link.access.has_room();
+        if !has_room && !link.kept.gone {
+            return Attempt::Later;
+        }
+        let record = self.record(&access, current, value, time);
+        if link.append(record).is_err() {
+            // Nobody will make room: a gap in the numbers.
+            link.kept.unrecorded += 1;
+        }
+        Attempt::Done(value)
     }
 
     /// The state that an access sees and what it would read of it.
@@ -101,19 +109,23 @@ impl TracePoint {
         Ok((current, lane.ok_or(Attempt::Refused)?))
     }
 
-    /// Appends the record of an access that reads or writes `value`.
+    /// The record of an access that reads or writes `value` at `time`, the next of its device.
     #[inline(always)]
     pub(crate) fn record(
         &mut self,
         access: &Access,
         current: DeviceState,
         value: u32,
-        link: &mut TraceLink,
-        machine: &mut impl Machine,
-    ) -> Attempt {
-        let sequence = self.sequence + 1;
-        let record = Record {
-            time: machine.now(),
+        time: u64,
+    ) -> Record {
+        let sequence = self.kept.sequence + 1;
+        self.kept.sequence = sequence;
+        if access.direction == Direction::Write {
+            let is_whole = access.width.bytes() == TraceDevice::LEN_BYTES;
+            self.kept.unapplied = Unapplied::write(is_whole, sequence, value);
+        }
+        Record {
+            time,
             address: access.address,
             pc: access.pc,
             value,
@@ -122,46 +134,52 @@ impl TracePoint {
             tag: self.tag.with_access(access.direction, Some(access.width)),
             state_seen: current.sequence,
             epoch: 0,
-        };
-        match link.push(record, machine) {
-            Ok(()) => {}
-            // Nobody will make room: a gap in the numbers.
-            Err(Full) if link.gone => link.unrecorded += 1,
-            Err(Full) => return Attempt::Later,
         }
-        self.sequence = sequence;
-        if access.direction == Direction::Write {
-            let sequence = sequence as u32;
-            self.unapplied = if access.width.bytes() == TraceDevice::LEN_BYTES {
-                Unapplied::Word { sequence, value }
-            } else {
-                Unapplied::Narrow { sequence }
-            };
+    }
+
+    /// A dead VMM has published this record of the device's after it had kept its state.
+    pub(super) fn catch_up(&mut self, record: &Record) {
+        self.kept.sequence = record.sequence;
+        let tag = record.tag;
+        if tag.direction() == Direction::Write && !tag.flags().contains(Flags::REFUSED) {
+            let is_whole = tag.width_bytes() == TraceDevice::LEN_BYTES;
+            self.kept.unapplied = Unapplied::write(is_whole, record.sequence, record.value);
         }
-        Attempt::Done(value)
     }
 
     /// What a read sees: the newest full write if it is not applied yet, else the state
     /// page. `None` while a narrow write is on its way.
     #[inline(always)]
     fn current(&mut self, link: &TraceLink) -> Option<DeviceState> {
-        if link.gone {
+        if link.kept.gone {
             return Some(DeviceState {
                 sequence: 0,
                 value: u32::MAX,
             });
         }
         let state = link.state(self.instance);
-        match self.unapplied {
+        match self.kept.unapplied {
             Unapplied::Nothing => Some(state),
             Unapplied::Word { sequence, .. } | Unapplied::Narrow { sequence }
                 if state.includes(sequence) =>
             {
-                self.unapplied = Unapplied::Nothing;
+                self.kept.unapplied = Unapplied::Nothing;
                 Some(state)
             }
             Unapplied::Word { sequence, value } => Some(DeviceState { sequence, value }),
             Unapplied::Narrow { .. } => None,
+        }
+    }
+}
+
+impl Unapplied {
+    /// A write with this number, whole or narrow.
+    #[inline(always)]
+    fn write(is_whole: bool, sequence: u64, value: u32) -> Self {
+        let sequence = sequence as u32;
+        match is_whole {
+            true => Self::Word { sequence, value },
+            false => Self::Narrow { sequence },
         }
     }
 }

@@ -18,21 +18,23 @@
 
 use crate::Machine;
 use guest_access::{Access, AccessWidth, Direction, Extension, Gpr, GuestPhysAddr};
-use heapless::Vec;
 
 /// The registers of a pair.
 pub(crate) const MAX_ELEMENTS: usize = 2;
 
 /// See the file's header.
+#[derive(Clone, Copy)]
 pub struct Transfer<E> {
     pub pc: u64,
-    elements: Vec<Element, MAX_ELEMENTS>,
+    /// Those that there are come first.
+    elements: [Option<Element>; MAX_ELEMENTS],
     /// How many elements are done.
     done: usize,
     pub end: E,
 }
 
 /// What one register moves from or to.
+#[derive(Clone, Copy)]
 pub struct Element {
     pub place: Place,
     /// Where the guest sees it; `None` if the platform did not tell for a described access.
@@ -183,11 +185,12 @@ impl Element {
 }
 
 impl<E> Transfer<E> {
-    /// One of these elements, none of which is done.
-    pub fn new(pc: u64, elements: Vec<Element, MAX_ELEMENTS>, end: E) -> Self {
+    /// One of these elements, [`MAX_ELEMENTS`] at most, none of which is done.
+    pub fn new(pc: u64, elements: impl IntoIterator<Item = Element>, end: E) -> Self {
+        let mut elements = elements.into_iter();
         Self {
             pc,
-            elements,
+            elements: core::array::from_fn(|_| elements.next()),
             done: 0,
             end,
         }
@@ -195,7 +198,7 @@ impl<E> Transfer<E> {
 
     /// The element that comes next; `None` after the last.
     pub fn next(&mut self) -> Option<&mut Element> {
-        self.elements.get_mut(self.done)
+        self.elements.get_mut(self.done)?.as_mut()
     }
 
     /// The next element is done.
@@ -204,12 +207,12 @@ impl<E> Transfer<E> {
     }
 
     /// All of them.
-    pub fn elements(&self) -> &[Element] {
-        &self.elements
+    pub fn elements(&self) -> impl Iterator<Item = &Element> {
+        self.elements.iter().flatten()
     }
 
     /// What the first element has moved.
     pub fn first_value(&self) -> u128 {
-        self.elements.first().map_or(0, Element::value)
+        self.elements().next().map_or(0, Element::value)
     }
 }

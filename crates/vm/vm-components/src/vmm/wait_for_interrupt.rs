@@ -12,6 +12,7 @@ use trace_records::{Address, Notice};
 const IDLE_SECONDS: u64 = 5;
 
 /// A guest that does nothing but wait for interrupts.
+#[derive(Clone, Copy)]
 pub(crate) struct Idle {
     since: u64,
     /// Accesses recorded by then.

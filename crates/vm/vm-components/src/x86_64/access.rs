@@ -7,7 +7,6 @@
 use super::{X86, X86Exit, X86ExitReason, X86Machine};
 use crate::Vmm;
 use crate::vmm::Device;
-use crate::vmm::trace_point::Attempt;
 use guest_access::{Access, AccessWidth, Direction, Extension, Gpr, GuestPhysAddr};
 use x86_guest::Recalled;
 
@@ -63,6 +62,9 @@ impl Vmm<X86> {
         let Ok((current, lane)) = point.look(&access, &self.link) else {
             return false;
         };
+        if !self.link.access.has_known_room() {
+            return false;
+        }
         let value = match direction {
             Direction::Read => lane,
             // A store needs no value that was read.
@@ -71,10 +73,8 @@ impl Vmm<X86> {
                 None => return false,
             },
         };
-        let attempt = point.record(&access, current, value, &mut self.link, machine);
-        let Attempt::Done(_) = attempt else {
-            return false;
-        };
+        let record = point.record(&access, current, value, machine.now());
+        machine.intend(self.link.intent());
         if direction == Direction::Read {
             let effect = instruction.execute(lane.into(), machine);
             if let Some((number, value)) = effect.register {
@@ -85,6 +85,7 @@ impl Vmm<X86> {
             }
         }
         machine.proceed(situation.rip.wrapping_add(instruction.len.into()));
+        self.link.push(record, machine);
         true
     }
 }

@@ -25,6 +25,12 @@ impl Vmm<X86> {
     /// Every exit that [`Self::complete_access`] has not handled.
     #[cold]
     pub fn other_exit<M: X86Machine>(&mut self, exit: X86Exit, machine: &mut M) {
+        self.begin(machine);
+        self.answer(exit, machine);
+        self.commit(machine);
+    }
+
+    fn answer<M: X86Machine>(&mut self, exit: X86Exit, machine: &mut M) {
         let rip = exit.rip;
         if !matches!(exit.reason, X86ExitReason::Halt) {
             self.idle = None;

@@ -33,6 +33,7 @@ use x86_guest::{AccessCache, Instruction};
 pub enum X86 {}
 
 /// How an x86 instruction ends.
+#[derive(Clone, Copy)]
 pub struct X86End {
     instruction: Instruction,
     next_rip: u64,

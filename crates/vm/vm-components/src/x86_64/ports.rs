@@ -54,7 +54,7 @@ impl Vmm<X86> {
                     Direction::Read => read as u32,
                     Direction::Write => register.of(whole) as u32,
                 };
-                self.link.push_outside(record, machine);
+                self.link.append_outside(record);
                 let reason = EndReason::UnsupportedReference;
                 match self.config.unsupported().reference {
                     Action::Ignore => {}

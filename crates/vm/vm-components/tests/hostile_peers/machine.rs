@@ -4,14 +4,14 @@
 //! Invariant: each look at the clock takes a tick, and else time passes only by the wake-ups of
 //! the clock.
 
-use crate::fixtures::{Screen, VmMemory, access, logging_vm, only};
+use crate::fixtures::{Screen, VmMemory, access, leak_mut, logging_vm, only};
 use guest_access::Direction;
 use shared_ring::{BoundedProducer, Payload};
 use trace_records::{
     Address, CONSOLE_SLOTS, ConsoleRecord, DeviceSummary, EndReason, Kind, LOG_SLOTS, Notice, Span,
     Tag, Text, VmSummary,
 };
-use vm_components::{Channel, Clock, Console, Host, SystemPort, channel};
+use vm_components::{Channel, Clock, Console, Host, KeptConsole, SystemPort, channel};
 
 pub const HZ: u64 = 1_000_000;
 pub const CLOCK: Clock = Clock {
@@ -76,7 +76,7 @@ pub fn system(watch: Watch) -> System {
     };
     let port = (watch == Watch::There).then_some(port);
     System {
-        console: Console::init(ports, port, CLOCK),
+        console: Console::init(ports, port, leak_mut(KeptConsole::new()), CLOCK),
         vms,
         watch: watch_memory.text_producer(CLOCK, 0xff),
         watch_memory,

@@ -4,12 +4,17 @@
 //! Invariant: signals are delivered when a component has returned, never within it, and time passes
 //! only in [`System::pass`].
 
-use crate::fixtures::{LOC, PC, Screen, VmMemory, compiled, contents, only, piece, trace_device};
+use crate::fixtures::{
+    LOC, PC, Screen, VmMemory, compiled, contents, leak_mut, only, piece, trace_device,
+};
 use crate::platform::Platform;
 use guest_access::{Direction, GuestPhysAddr};
 use shared_ring::{Observation, Observer};
 use trace_records::{Entry, Kind, Record, TRACE_SLOTS};
-use vm_components::{A64, Channel, Clock, Console, Exit, GuestException, Trace, Vmm, channel};
+use vm_components::{
+    A64, Channel, Clock, Console, Exit, GuestException, KeptConsole, KeptTrace, KeptVmm, Trace,
+    Vmm, channel,
+};
 use vm_config::{Contents, Device, DeviceKind, Unsupported, VmConfig};
 
 pub const HZ: u64 = 1_000_000;
@@ -89,9 +94,26 @@ impl System {
         let memory = VmMemory::new();
         let mut platform = Platform::at(START);
         Self {
-            trace: Trace::init([(memory.trace_port(), config)], CLOCK, START),
-            console: Console::init([(memory.console_port(), config)], None, CLOCK),
-            vmm: Vmm::init(config, images, memory.vmm_ports(), CLOCK, &mut platform),
+            trace: Trace::init(
+                [(memory.trace_port(), config)],
+                leak_mut(KeptTrace::new()),
+                CLOCK,
+                START,
+            ),
+            console: Console::init(
+                [(memory.console_port(), config)],
+                None,
+                leak_mut(KeptConsole::new()),
+                CLOCK,
+            ),
+            vmm: Vmm::init(
+                config,
+                images,
+                memory.vmm_ports(),
+                leak_mut(KeptVmm::new()),
+                CLOCK,
+                &mut platform,
+            ),
             platform,
             screen: Screen::default(),
             trace_ring: memory.trace_observer(),

@@ -4,12 +4,14 @@
 //! Invariant: the trace component runs only when the test says.
 
 use crate::code::RDI;
-use crate::fixtures::{PC, RAM, VmMemory, compiled, contents, only, piece, trace_device};
+use crate::fixtures::{PC, RAM, VmMemory, compiled, contents, leak_mut, only, piece, trace_device};
 use crate::platform::{Platform, RAM_BYTES};
 use guest_access::{Direction, GuestPhysAddr};
 use shared_ring::{Consumer, Observation, Observer};
 use trace_records::{CONSOLE_SLOTS, Entry, Kind, LOG_SLOTS, Record, TRACE_SLOTS};
-use vm_components::{Clock, Machine, Trace, Vmm, X86, X86Exit, X86ExitReason, channel};
+use vm_components::{
+    Clock, KeptTrace, KeptVmm, Machine, Trace, Vmm, X86, X86Exit, X86ExitReason, channel,
+};
 use vm_config::{Contents, Device, DeviceKind, RamRange, Unsupported, VmConfig};
 
 pub const CLOCK: Clock = Clock {
@@ -75,8 +77,20 @@ impl<const SEES_CODE_SEGMENT: bool> System<SEES_CODE_SEGMENT> {
         let memory = VmMemory::new();
         let mut platform = Platform::at(CLOCK.start_ticks);
         Self {
-            trace: Trace::init([(memory.trace_port(), config)], CLOCK, CLOCK.start_ticks),
-            vmm: Vmm::init(config, &CODE, memory.vmm_ports(), CLOCK, &mut platform),
+            trace: Trace::init(
+                [(memory.trace_port(), config)],
+                leak_mut(KeptTrace::new()),
+                CLOCK,
+                CLOCK.start_ticks,
+            ),
+            vmm: Vmm::init(
+                config,
+                &CODE,
+                memory.vmm_ports(),
+                leak_mut(KeptVmm::new()),
+                CLOCK,
+                &mut platform,
+            ),
             platform,
             trace_ring: memory.trace_observer(),
             log: memory.log_consumer(),

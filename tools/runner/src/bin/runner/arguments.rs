@@ -26,6 +26,20 @@ pub(crate) enum Command {
         /// Only those with these names, or whose names begin so
         names: Vec<String>,
     },
+    /// Let protection domains die and hang under a storm of accesses, from outside
+    Deaths {
+        #[command(flatten)]
+        host: HostArguments,
+        /// How often each domain dies
+        #[arg(long, default_value_t = 100)]
+        deaths: u64,
+        /// How often each hangs
+        #[arg(long, default_value_t = 5)]
+        hangs: u64,
+        /// What the random numbers begin with
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
     /// Count the instructions of an access
     Bench {
         #[command(flatten)]

@@ -1,16 +1,19 @@
-//! `runner`: what `make run`, `make trace`, `make image`, `make attacks` and `make bench` call.
+//! `runner`: what `make run`, `make trace`, `make image`, `make attacks`, `make deaths` and `make bench`
+//! call.
 //!
 //! A file for what one command, or a few, do; all that several programs need is in the library.
 
 mod arguments;
 mod attack;
 mod bench;
+mod deaths;
 mod hosts;
 mod one_system;
 mod screen;
 
 use arguments::{Arguments, Command};
 use clap::Parser;
+use runner::deaths::Wanted;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -20,6 +23,19 @@ fn main() -> ExitCode {
         Command::Trace(boot) => one_system::trace(&boot),
         Command::Image(boot) => one_system::image(&boot),
         Command::Attacks { host, names } => attack::attack(&host, &names),
+        Command::Deaths {
+            host,
+            deaths,
+            hangs,
+            seed,
+        } => deaths::try_and_print(
+            &host,
+            Wanted {
+                deaths,
+                hangs,
+                seed,
+            },
+        ),
         Command::Bench { host, floor_kernel } => bench::bench_all(&host, floor_kernel),
     };
     match result {

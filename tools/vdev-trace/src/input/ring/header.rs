@@ -111,10 +111,10 @@ impl Header {
         let version = word(header_word::LAYOUT_VERSION);
         let Some(layout) = Layout::of(version) else {
             return bad(format!(
-                "layout version {version}, this tool reads {} and {}; \
+                "layout version {version}, this tool reads {} to {}; \
                  use the tool that was built with the system",
                 Layout::One,
-                Layout::Two
+                Layout::Three
             ));
         };
         let kind_and_vm = word(header_word::KIND_AND_VM);
@@ -175,6 +175,9 @@ impl Header {
                     self.head
                 ));
             }
+        } else {
+            let mut slots = self.slots(bytes);
+            self.follow_head(&mut slots)?;
         }
         if claimed != self.slot_count {
             self.notes.push(format!(
@@ -235,17 +238,46 @@ impl Header {
         Ok(())
     }
 
-    /// The system may have gone on while it was dumped: the head moves on while the slot at
-    /// it holds the number that comes next.
+    /// The system may have gone on while it was dumped, and a component publishes what it has written in
+    /// runs: the head moves on while the slot at it holds the number that comes next. One in between may
+    /// be empty: it is being written by whoever follows a component that died, and behind it is what the
+    /// dead one had written.
     fn follow_head(&mut self, slots: &mut Slots<'_>) -> io::Result<()> {
-        for _ in 0..self.slot_count {
-            let slot = slots.one(self.head % self.slot_count)?;
-            if self.head == u64::MAX || slot.is_none_or(|slot| slot[0] != self.head + 1) {
+        let published = self.head;
+        let newest = self.newest_number(slots)?;
+        for ahead in 1..=self.slot_count {
+            let follows = match self.number_at(self.head, slots)? {
+                0 => {
+                    let behind = self.number_at(self.head.saturating_add(1), slots)?;
+                    newest.checked_add(ahead + 1) == Some(behind)
+                }
+                at => newest.checked_add(ahead) == Some(at),
+            };
+            if !follows || self.head == u64::MAX {
                 break;
             }
             self.head += 1;
         }
+        if self.kind == RingKind::Trace && self.head != published {
+            self.lost = self.lost.max(self.head.saturating_sub(self.slot_count));
+        }
         Ok(())
+    }
+
+    /// The number of the record before the head. An overwriting ring's follow its positions; a bounded one
+    /// counts what it dropped, and one that is too small for its place is damaged.
+    fn newest_number(&self, slots: &mut Slots<'_>) -> io::Result<u64> {
+        let before = self.head.wrapping_sub(1);
+        Ok(match self.kind {
+            RingKind::Trace => self.head,
+            _ if self.head == 0 => 0,
+            _ => self.number_at(before, slots)?.max(self.head),
+        })
+    }
+
+    fn number_at(&self, position: u64, slots: &mut Slots<'_>) -> io::Result<u64> {
+        let slot = slots.one(position % self.slot_count)?;
+        Ok(slot.map_or(0, |slot| slot[0]))
     }
 
     /// Slots that are not in the dump.

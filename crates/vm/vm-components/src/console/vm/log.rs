@@ -3,13 +3,14 @@
 //! Invariant: each sum and the end are printed once, beyond the VM's share of the line; of the rest
 //! what the line has no room for is counted.
 
-use super::VmConsole;
+use super::{Ring, VmConsole};
 use crate::Host;
-use crate::console::Output;
 use crate::console::line::{BURST_BYTES, BYTES_PER_SECOND, Printer};
 use crate::console::log_lines::{
     DeviceSums, Event, MisbehaviourText, Reason, SpanText, VmSums, severity_of,
 };
+use crate::console::{Output, Printing};
+use shared_ring::Payload;
 use trace_records::{
     EndReason, Entry, Kind, LOG_SLOTS, MAX_DEVICES, Misbehaviour, Misdeed, Record, RingFate,
 };
@@ -22,7 +23,7 @@ pub(in crate::console) enum NoRoom {
 }
 
 /// What the trace component tells once, or not often.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 pub(super) struct Told {
     /// The devices' sums, a bit each.
     pub(super) devices: u32,
@@ -45,23 +46,67 @@ impl VmConsole {
         printer: &mut Printer<'_, impl Host, impl Output>,
     ) {
         for _ in 0..LOG_SLOTS {
-            if no_room == NoRoom::Waits && !printer.has_budget() || self.trace.is_closed() {
+            let waits = no_room == NoRoom::Waits && !self.has_budget(printer);
+            if waits || self.state.trace.is_closed() {
                 return;
             }
-            let popped = self.log.pop();
-            self.trace.note_ring(&self.log);
-            let Some(item) = popped else {
+            let Some(words) = self.next_log() else {
                 return;
             };
-            self.missing = self.missing.saturating_add(item.lost_before);
-            match Entry::from_words(&item.payload) {
-                Some(Entry::Event(kind, record)) => self.print_event(kind, &record, printer),
+            if self.is_deadly(Ring::Log, self.log.position().taken() - 1) {
+                self.skip(&words);
+                continue;
+            }
+            match Entry::from_words(&words) {
+                Some(Entry::Event(kind, record)) => {
+                    self.print_event(kind, &record, &words, printer);
+                }
                 Some(Entry::Misbehaviour(misbehaviour)) => {
                     self.print_misbehaviour(misbehaviour, printer);
                 }
-                Some(sums) => self.print_sums(sums, printer),
-                None => self.trace.note(Misdeed::Kind),
+                Some(sums) => self.print_sums(sums, &words, printer),
+                None => self.state.trace.note(Misdeed::Kind),
             }
+        }
+    }
+
+    /// The next record of the log ring, if there is one.
+    fn next_log(&mut self) -> Option<Payload> {
+        if let Some(before) = self.state.next_log.take() {
+            return Some(before);
+        }
+        let taken = self.log.take();
+        self.state.trace.note_ring(&self.log);
+        let item = taken?;
+        self.state.missing = self.state.missing.saturating_add(item.lost_before);
+        Some(item.payload)
+    }
+
+    /// Tells what is missing before this record's line. Whoever dies over that leaves the record to the
+    /// next.
+    fn report_missing_before(
+        &mut self,
+        words: &Payload,
+        time: u64,
+        printer: &mut Printer<'_, impl Host, impl Output>,
+    ) {
+        if self.state.missing != 0 {
+            self.state.next_log = Some(*words);
+            self.report_missing(time, printer);
+            self.state.next_log = None;
+        }
+    }
+
+    /// Leaves out a record over which the console has died. Without its end a VM is given up.
+    #[cold]
+    fn skip(&mut self, words: &Payload) {
+        self.leave_out();
+        let misdeed = Misdeed::Deadly(Some(self.log.position().taken() - 1));
+        if Record::from_words(words).tag.kind() == Some(Kind::End) {
+            self.state.is_given_up = true;
+            self.state.trace.close(misdeed);
+        } else {
+            self.state.trace.note(misdeed);
         }
     }
 
@@ -69,13 +114,14 @@ impl VmConsole {
         &mut self,
         kind: Kind,
         record: &Record,
+        words: &Payload,
         printer: &mut Printer<'_, impl Host, impl Output>,
     ) {
-        if self.told.end {
-            return self.trace.note(Misdeed::AfterEnd);
+        if self.state.told.end {
+            return self.state.trace.note(Misdeed::AfterEnd);
         }
         if kind == Kind::End {
-            self.told.end = true;
+            self.state.told.end = true;
             let reason = EndReason::from_number(record.value);
             let reason = Reason {
                 reason: reason.unwrap_or(EndReason::UnknownExit),
@@ -85,11 +131,12 @@ impl VmConsole {
             return self.end(record.time, reason);
         }
         let burst_ticks = BURST_BYTES as u64 * printer.clock.hz / BYTES_PER_SECOND;
-        let since = record.time.max(self.behind_since);
-        if !printer.has_budget() || printer.look_at_clock().saturating_sub(since) > burst_ticks {
+        let since = record.time.max(self.state.behind_since);
+        if !self.has_budget(printer) || printer.look_at_clock().saturating_sub(since) > burst_ticks
+        {
             return self.leave_out();
         }
-        self.report_missing(record.time, printer);
+        self.report_missing_before(words, record.time, printer);
         let device = self.device_name(record.tag.instance());
         let name = self.config.name();
         let event = Event {
@@ -98,47 +145,60 @@ impl VmConsole {
             device,
         };
         let severity = severity_of(kind, record);
-        printer.print(record.time, format_args!("{severity} {name} {event}"));
+        let line = format_args!("{severity} {name} {event}");
+        self.print(Printing::Event, record.time, line, printer);
     }
 
     /// Counts a record that is not printed.
     fn leave_out(&mut self) {
-        self.missing = self.missing.saturating_add(1);
-        self.unprinted = self.unprinted.saturating_add(1);
+        self.state.missing = self.state.missing.saturating_add(1);
+        self.state.unprinted = self.state.unprinted.saturating_add(1);
     }
 
     /// Prints sums, whatever the budget: each once.
-    fn print_sums(&mut self, sums: Entry, printer: &mut Printer<'_, impl Host, impl Output>) {
+    fn print_sums(
+        &mut self,
+        sums: Entry,
+        words: &Payload,
+        printer: &mut Printer<'_, impl Host, impl Output>,
+    ) {
         let name = self.config.name();
+        let mut told = self.state.told;
         let is_first = match &sums {
             Entry::Device(instance, _) => {
                 let bit = 1u32.checked_shl(u32::from(*instance)).unwrap_or(0);
-                let is_first = bit & !self.told.devices != 0;
-                self.told.devices |= bit;
+                let is_first = bit & !told.devices != 0;
+                told.devices |= bit;
                 is_first
             }
-            Entry::Vm(_) => !core::mem::replace(&mut self.told.vm, true),
-            _ => !core::mem::replace(&mut self.told.span, true),
+            Entry::Vm(_) => !core::mem::replace(&mut told.vm, true),
+            _ => !core::mem::replace(&mut told.span, true),
         };
         if !is_first {
-            return self.trace.note(Misdeed::AfterEnd);
+            return self.state.trace.note(Misdeed::AfterEnd);
         }
+        if let Entry::Device(_, sums) = &sums {
+            self.report_missing_before(words, sums.time, printer);
+        }
+        self.state.told = told;
         match sums {
             Entry::Device(instance, sums) => {
-                self.report_missing(sums.time, printer);
                 let device = self.device_name(instance);
                 let text = DeviceSums { device, sums };
-                printer.print(sums.time, format_args!("info  {name} {text}"));
+                let line = format_args!("info  {name} {text}");
+                self.print(Printing::Line, sums.time, line, printer);
             }
             Entry::Vm(sums) => {
-                let unprinted = self.unprinted;
+                let unprinted = self.state.unprinted;
                 let text = VmSums { sums, unprinted };
-                printer.print(sums.time, format_args!("info  {name}: {text}"));
+                let line = format_args!("info  {name}: {text}");
+                self.print(Printing::Line, sums.time, line, printer);
             }
             Entry::Span(time, span) => {
                 let clock = printer.clock;
                 let text = SpanText { span, clock };
-                printer.print(time, format_args!("info  {name}: {text}"));
+                let line = format_args!("info  {name}: {text}");
+                self.print(Printing::Line, time, line, printer);
             }
             Entry::Event(..) | Entry::Misbehaviour(_) => {}
         }
@@ -153,14 +213,14 @@ impl VmConsole {
     ) {
         let closes = misbehaviour.ring == RingFate::Closed;
         let now = printer.look_at_clock();
-        let is_last = closes && !core::mem::replace(&mut self.told.closed, true);
+        let is_last = closes && !core::mem::replace(&mut self.state.told.closed, true);
         if closes && !is_last {
-            return self.trace.note(Misdeed::AfterEnd);
+            return self.state.trace.note(Misdeed::AfterEnd);
         }
-        if !is_last && now < self.told.next_misbehaviour && !printer.has_budget() {
+        if !is_last && now < self.state.told.next_misbehaviour && !self.has_budget(printer) {
             return self.leave_out();
         }
-        self.told.next_misbehaviour = now.saturating_add(printer.clock.hz);
+        self.state.told.next_misbehaviour = now.saturating_add(printer.clock.hz);
         let who = MisbehaviourText::who(misbehaviour.last);
         self.print_conduct(who, misbehaviour, printer);
     }

@@ -3,15 +3,15 @@
 //! Invariant: a guest's line follows the VM's name and holds no control characters; what a VMM cannot
 //! say is counted and printed nowhere.
 
-use super::{Ends, LAST_BYTES, VmConsole};
+use super::{Ends, LAST_BYTES, Ring, VmConsole};
 use crate::Host;
-use crate::console::line::{Printer, printable};
+use crate::console::line::Printer;
 use crate::console::log_lines::{NoticeText, Reason};
-use crate::console::{Output, TURN_BYTES};
+use crate::console::{Output, Printing, TURN_BYTES};
 use trace_records::{CONSOLE_SLOTS, ConsoleRecord, Misdeed, Notice, Text};
 
-/// Characters of a guest's line; a longer one is broken.
-pub(super) const GUEST_LINE_BYTES: usize = 200;
+/// Characters of a guest's line, the line feed included; a longer one is broken.
+pub(super) const GUEST_LINE_BYTES: usize = 201;
 
 impl VmConsole {
     /// Prints what the guest printed while the serial line has room, and then the VM's end if it
@@ -20,17 +20,17 @@ impl VmConsole {
         let mut looks = CONSOLE_SLOTS;
         if self.is_ending() {
             // A turn of it: others wait meanwhile.
-            printer.spared = (*printer.share - TURN_BYTES).max(-LAST_BYTES);
+            printer.spared = (self.state.share - TURN_BYTES).max(-LAST_BYTES);
         }
-        while printer.has_budget() || self.is_ending() {
+        while self.has_budget(printer) || self.is_ending() {
             let Some(next) = self.next_text(&mut looks) else {
                 if looks != 0 {
                     self.print_end(printer);
                 }
                 return;
             };
-            if !printer.has_budget() {
-                self.next = Some(next);
+            if !self.has_budget(printer) {
+                self.state.next = Some(next);
                 return;
             }
             match next {
@@ -44,38 +44,51 @@ impl VmConsole {
 
     /// The next record of the console ring that counts, if there is one. Takes at most `looks`.
     fn next_text(&mut self, looks: &mut usize) -> Option<(ConsoleRecord, usize)> {
-        if let Some(next) = self.next.take() {
-            return Some(next);
-        }
         loop {
-            if self.is_ending() && self.end.as_ref()?.records_left == 0 {
+            let next = match self.state.next.take() {
+                Some(next) => next,
+                None => (self.take_text(looks)?, 0),
+            };
+            let position = self.text.position().taken() - 1;
+            if !self.is_deadly(Ring::Text, position) {
+                return Some(next);
+            }
+            self.state.missing_text += 1;
+            self.state.vmm.note(Misdeed::Deadly(Some(position)));
+        }
+    }
+
+    /// Takes the next record out of the ring, as [`next_text`](Self::next_text).
+    fn take_text(&mut self, looks: &mut usize) -> Option<ConsoleRecord> {
+        loop {
+            if self.is_ending() && self.state.end?.records_left == 0 {
                 return None;
             }
-            if self.vmm.is_closed() {
+            if self.state.vmm.is_closed() {
                 return None;
             }
             *looks = looks.checked_sub(1)?;
-            let popped = self.text.pop();
-            self.vmm.note_ring(&self.text);
-            let item = popped?;
+            let taken = self.text.take();
+            self.state.vmm.note_ring(&self.text);
+            let item = taken?;
             if item.lost_before != 0 {
-                self.vmm.note(Misdeed::Gap);
+                self.state.vmm.note(Misdeed::Gap);
             }
-            let left = self.end.as_mut().map(|end| {
+            let left = self.state.end.as_mut().map(|end| {
                 let left = end.records_left;
                 end.records_left = left.saturating_sub(1);
                 left
             });
             if left == Some(0) {
-                self.vmm.note(Misdeed::AfterEnd);
+                self.state.vmm.note(Misdeed::AfterEnd);
                 continue;
             }
             match ConsoleRecord::from_words(&item.payload) {
                 Some(record @ (ConsoleRecord::Text(_) | ConsoleRecord::Notice { .. })) => {
-                    return Some((record, 0));
+                    return Some(record);
                 }
                 Some(ConsoleRecord::Verdict(_) | ConsoleRecord::VmDied { .. }) | None => {
-                    self.vmm.note(Misdeed::Kind);
+                    self.state.vmm.note(Misdeed::Kind);
                 }
             }
         }
@@ -98,9 +111,9 @@ impl VmConsole {
         };
         if let Notice::Ended(reason) = notice {
             if !reason.is_a_vmms() {
-                self.vmm.note(Misdeed::Kind);
-            } else if self.end.is_some() {
-                self.vmm.note(Misdeed::AfterEnd);
+                self.state.vmm.note(Misdeed::Kind);
+            } else if self.state.end.is_some() {
+                self.state.vmm.note(Misdeed::AfterEnd);
             } else {
                 let reason = Reason {
                     reason,
@@ -112,7 +125,7 @@ impl VmConsole {
                     Ends::Watched => {
                         let name = self.config.name();
                         let claim = format_args!("warn  {name}: its VMM says: {reason}");
-                        printer.print(time, claim);
+                        self.print(Printing::Line, time, claim, printer);
                     }
                 }
             }
@@ -127,7 +140,8 @@ impl VmConsole {
         let (mask, severity) = text.severity();
         if self.config.logger().contains(mask) {
             let name = self.config.name();
-            printer.print(time, format_args!("{severity} {name}: {text}"));
+            let line = format_args!("{severity} {name}: {text}");
+            self.print(Printing::Line, time, line, printer);
         }
     }
 
@@ -139,19 +153,22 @@ impl VmConsole {
         printer: &mut Printer<'_, impl Host, impl Output>,
     ) {
         for (at, byte) in text.bytes().iter().enumerate().skip(from) {
-            if *byte == b'\n' || self.line.len() == GUEST_LINE_BYTES {
-                if !printer.has_budget() {
-                    self.next = Some((ConsoleRecord::Text(text), at));
+            let is_end = *byte == b'\n';
+            if is_end || self.state.line.is_full() {
+                if !self.has_budget(printer) {
+                    self.state.next = Some((ConsoleRecord::Text(text), at));
                     return;
                 }
+                self.state.next = Some((ConsoleRecord::Text(text), at + usize::from(is_end)));
                 self.print_line(text.time, printer);
             }
             if !matches!(byte, b'\n' | b'\r') {
                 // There is room: a full line was printed above.
-                let _ = self.line.push(char::from(printable(*byte)));
-                self.printed += 1;
+                self.state.line.push(*byte);
+                self.state.printed += 1;
             }
         }
+        self.state.next = None;
     }
 
     /// The line has ended: it is printed as a whole, once, whatever of it was shown before.
@@ -160,21 +177,28 @@ impl VmConsole {
         time: u64,
         printer: &mut Printer<'_, impl Host, impl Output>,
     ) {
-        printer.print(time, format_args!("{}| {}", self.config.name(), self.line));
-        self.line.clear();
-        self.begun = 0;
+        let (name, line) = (self.config.name(), core::mem::take(&mut self.state.line));
+        self.state.begun = 0;
+        self.print(
+            Printing::Text,
+            time,
+            format_args!("{name}| {line}"),
+            printer,
+        );
     }
 
     /// Called at each wake-up of the clock: shows a line that has not gone on since the last one,
     /// which may be a prompt. It is no line yet, and told from one by its sign: nobody else's words
     /// may come to stand behind a guest's, so when it goes on it is printed anew.
     pub fn print_beginning(&mut self, printer: &mut Printer<'_, impl Host, impl Output>) {
-        let before = core::mem::replace(&mut self.printed_before, self.printed);
-        let is_still = before == self.printed && self.is_asleep;
-        if is_still && self.line.len() > self.begun && printer.has_budget() {
-            self.begun = self.line.len();
+        let printed = self.state.printed;
+        let before = core::mem::replace(&mut self.state.printed_before, printed);
+        let (name, line) = (self.config.name(), self.state.line);
+        let is_still = before == printed && self.is_asleep;
+        if is_still && line.len() > self.state.begun && self.has_budget(printer) {
+            self.state.begun = line.len();
             let now = printer.look_at_clock();
-            printer.print(now, format_args!("{}> {}", self.config.name(), self.line));
+            self.print(Printing::Text, now, format_args!("{name}> {line}"), printer);
         }
     }
 }

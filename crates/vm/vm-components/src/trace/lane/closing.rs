@@ -11,6 +11,7 @@ use trace_records::{
 };
 
 /// The VM has ended; its sums are on their way to the log ring.
+#[derive(Clone, Copy)]
 pub(super) struct Closing {
     end: Record,
     /// Entries that are in the ring already.
@@ -18,24 +19,23 @@ pub(super) struct Closing {
 }
 
 impl Lane {
-    /// After its end a VM's VMM has nothing to say. How many records are to be taken: none.
+    /// After its end a VM's VMM has nothing to say.
     #[cold]
-    pub(super) fn drop_what_follows(&mut self) -> usize {
+    pub(super) fn drop_what_follows(&mut self) {
         for _ in 0..ACCESS_SLOTS {
-            if self.conduct.is_closed() || self.access.pop().is_none() {
+            if self.at.conduct.is_closed() || self.access.take().is_none() {
                 break;
             }
-            self.conduct.note(Misdeed::AfterEnd);
+            self.at.conduct.note(Misdeed::AfterEnd);
         }
-        0
     }
 
     /// Tells what the VMM and the log ring's reader claimed that cannot be. Of a VMM that has
     /// gone too far, nothing is read any more, and its VM has ended.
     pub(super) fn tell_misbehaviour(&mut self, now: u64, signals: &mut Signals) {
-        self.conduct.note_ring(&self.access);
-        self.reader.note_reader(self.log.misbehaviour());
-        if self.conduct.total() + self.reader.total() != 0 {
+        self.at.conduct.note_ring(&self.access);
+        self.at.reader.note_reader(self.log.misbehaviour());
+        if self.at.conduct.total() + self.at.reader.total() != 0 {
             self.tell_conduct(now, signals);
         }
     }
@@ -43,20 +43,20 @@ impl Lane {
     #[cold]
     fn tell_conduct(&mut self, now: u64, signals: &mut Signals) {
         let stamp = Stamp::new(self.vm, EVENT_NONE);
-        for conduct in [&mut self.conduct, &mut self.reader] {
+        for conduct in [&mut self.at.conduct, &mut self.at.reader] {
             let Some(misbehaviour) = conduct.due(now) else {
                 continue;
             };
             signals.console = true;
-            if self.log.push(&misbehaviour.to_words(stamp)).is_ok() {
+            if self.log.append(&misbehaviour.to_words(stamp)).is_ok() {
                 conduct.told(now, self.clock_hz);
             }
         }
-        if self.conduct.is_closed() && self.ended.is_none() {
+        if self.at.conduct.is_closed() && self.at.ended.is_none() {
             self.end_with(
                 EndReason::VmmMisbehaved,
                 Record {
-                    time: now.max(self.last_time),
+                    time: now.max(self.at.last_time),
                     address: GuestPhysAddr(0),
                     pc: 0,
                     value: 0,
@@ -75,7 +75,7 @@ impl Lane {
     pub(super) fn end(&mut self, record: Record) {
         let claim = EndReason::from_number(record.value).filter(|reason| reason.is_a_vmms());
         let reason = claim.unwrap_or_else(|| {
-            self.conduct.note(Misdeed::Kind);
+            self.at.conduct.note(Misdeed::Kind);
             EndReason::VmmMisbehaved
         });
         self.end_with(reason, record);
@@ -85,17 +85,17 @@ impl Lane {
     fn end_with(&mut self, reason: EndReason, mut record: Record) {
         record.value = reason.number();
         if reason == EndReason::VmmMisbehaved {
-            record.address = GuestPhysAddr(self.conduct.total());
+            record.address = GuestPhysAddr(self.at.conduct.total());
         }
         let end = self.complete(record);
-        self.ended = Some(reason);
-        self.closing = Some(Closing { end, written: 0 });
+        self.at.ended = Some(reason);
+        self.at.closing = Some(Closing { end, written: 0 });
     }
 
     /// Writes the sums of an ended VM, as far as the log ring has room; nothing of them is
     /// ever dropped.
     pub(super) fn close(&mut self, signals: &mut Signals) {
-        let Some(mut closing) = self.closing.take() else {
+        let Some(mut closing) = self.at.closing.take() else {
             return;
         };
         let time = closing.end.time;
@@ -110,19 +110,19 @@ impl Lane {
             time,
             log_lost: self.log.lost(),
             trace_overwritten: self.trace.lost(),
-            outside: self.outside.total,
+            outside: self.at.outside.total,
             unrecorded: unrecorded.fold(0, u64::saturating_add),
-            misbehaviour: u32::try_from(self.conduct.total()).unwrap_or(u32::MAX),
+            misbehaviour: u32::try_from(self.at.conduct.total()).unwrap_or(u32::MAX),
         };
         let rest = [
             summary.to_words(tag(Kind::VmSummary)),
-            self.span.to_words(time, tag(Kind::Span)),
+            self.at.span.to_words(time, tag(Kind::Span)),
             closing.end.to_words(),
         ];
         for words in devices.chain(rest).skip(closing.written) {
             signals.console = true;
-            if self.log.push(&words).is_err() {
-                self.closing = Some(closing);
+            if self.log.append(&words).is_err() {
+                self.at.closing = Some(closing);
                 return;
             }
             closing.written += 1;

@@ -5,14 +5,29 @@
 //! Invariant: nothing that a VMM writes into its ring can change another VM's counter, or make a log
 //! or trace record that names another VM. Each field is a claim: the time is clamped to [the VM's
 //! last, now], the rest is judged by the device. What is stamped before a tick is applied before it.
+//!
+//! A turn works on a copy, which nobody sees and which is lost with the component. What came of it is
+//! kept by one store, and published after that: exactly once, whoever dies when.
+//!
+//! ```text
+//!   take, apply, append ──► commit ──► publish: counters, log, trace, room in the access ring
+//!       up to 64 records     ▲  │
+//!                            │  └─ death here: published again, by the next one's init
+//!        death here: as if nothing had been taken
+//! ```
 
 mod closing;
+mod deadly;
+mod kept;
 
 use super::TracePort;
+use crate::charge::{Account, UnderWay, work_of};
 use crate::conduct::Conduct;
 use crate::{Clock, Host};
 use closing::Closing;
 use guest_access::GuestPhysAddr;
+pub(super) use kept::KeptLane;
+use kept::LaneState;
 use shared_ring::{BoundedProducer, Consumer, Item, OverwritingProducer, Payload, RingKind, Wake};
 use trace_records::{
     ACCESS_SLOTS, EVENT_NONE, EndReason, Kind, LOG_SLOTS, MAX_DEVICES, Misdeed, Record, Span,
@@ -28,6 +43,10 @@ pub(super) struct Signals {
     pub(super) vmm: bool,
 }
 
+/// Records that are taken before what came of them is kept and published: the VMM waits for their
+/// places no longer than for so many, and what it costs to keep a state is shared by them.
+const RUN: u64 = 64;
+
 /// All that belongs to one VM. What is large comes last: the rest is within reach of one instruction.
 #[repr(C)]
 pub(super) struct Lane {
@@ -36,8 +55,20 @@ pub(super) struct Lane {
     pub(super) state: &'static StatePage,
     log: BoundedProducer<LOG_SLOTS>,
     trace: OverwritingProducer<TRACE_SLOTS>,
-    periods: Periods,
     clock_hz: u64,
+    logs_warnings: bool,
+    under_way: &'static UnderWay,
+    pub(super) at: Course,
+    kept: &'static mut KeptLane,
+    /// In their places among the VM's devices, of which there are so many.
+    places: usize,
+    devices: [Option<(TraceDevice, Stamp)>; MAX_DEVICES],
+}
+
+/// What changes in a VM's life, besides the positions in its rings and its devices: plain data, to be kept.
+#[derive(Clone, Copy)]
+pub(super) struct Course {
+    periods: Periods,
     /// The stamp of the VM's last record, or of the last tick; no later one is earlier.
     last_time: u64,
     span: Span,
@@ -47,17 +78,17 @@ pub(super) struct Lane {
     conduct: Conduct,
     /// Of the console, as the reader of the log ring.
     reader: Conduct,
-    logs_warnings: bool,
+    /// The deaths of this component over this VM.
+    account: Account,
     /// Why the VM has ended, once it has.
     pub(super) ended: Option<EndReason>,
     closing: Option<Closing>,
     /// How long the turns of this VM took, in ticks.
     pub(super) spent_ticks: u64,
-    devices: [Option<(TraceDevice, Stamp)>; MAX_DEVICES],
 }
 
 /// Accesses to where there is no device, of which one a second is logged.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 struct Outside {
     total: u64,
     unlogged: u32,
@@ -73,10 +104,13 @@ enum Goes {
 }
 
 impl Lane {
-    pub(super) fn new(
+    /// The lane of a VM, as it was when its state was kept for the last time, or as it begins.
+    pub(super) fn init(
         vm: u8,
         port: &TracePort,
         config: &VmConfig<'_>,
+        kept: &'static mut KeptLane,
+        under_way: &'static UnderWay,
         clock: Clock,
         now: u64,
     ) -> Self {
@@ -93,73 +127,140 @@ impl Lane {
                 *place = Some((TraceDevice::new(GuestPhysAddr(device.loc), emit), stamp));
             }
         }
-        Self {
-            vm,
-            access: Consumer::new(port.access, port.access_reader, RingKind::Access),
-            state: port.state,
-            log: BoundedProducer::new(port.log, port.log_reader, identity(RingKind::Log)),
-            trace: OverwritingProducer::new(port.trace, identity(RingKind::Trace)),
-            devices,
-            periods: Periods::new(now, clock.hz),
-            clock_hz: clock.hz,
-            last_time: now,
-            span: Span::default(),
-            epoch: 0,
-            outside: Outside::default(),
-            conduct: Conduct::of_producer(),
-            reader: Conduct::of_reader(),
-            logs_warnings: config.logger().contains(SeverityMask::WARN),
-            ended: None,
-            closing: None,
-            spent_ticks: 0,
+        for ((device, _), progress) in devices.iter_mut().flatten().zip(kept.parts()) {
+            device.resume(*progress);
         }
+        let before = kept.state().copied();
+        let is_new = before.is_none();
+        let before = before.unwrap_or_else(|| LaneState::beginning(clock, now));
+        let (access, log) = (
+            (port.access, port.access_reader),
+            (port.log, port.log_reader),
+        );
+        let mut lane = Self {
+            vm,
+            access: Consumer::resume(access.0, access.1, RingKind::Access, before.access),
+            state: port.state,
+            log: BoundedProducer::resume(log.0, log.1, identity(RingKind::Log), before.log),
+            trace: OverwritingProducer::resume(port.trace, identity(RingKind::Trace), before.trace),
+            clock_hz: clock.hz,
+            logs_warnings: config.logger().contains(SeverityMask::WARN),
+            under_way,
+            at: before.course,
+            kept,
+            places: config.devices().count().min(MAX_DEVICES),
+            devices,
+        };
+        if is_new {
+            lane.commit();
+        }
+        lane.publish();
+        lane
     }
 
     /// Takes at most one ring's worth of accesses, then the time that has passed.
     pub(super) fn drain(&mut self, signals: &mut Signals, host: &mut impl Host) {
+        self.under_way.set(work_of(self.vm));
         let mut now = host.now();
-        let last_access = self.span.last;
-        let records = match self.ended {
-            None => ACCESS_SLOTS,
-            Some(_) => self.drop_what_follows(),
-        };
-        for _ in 0..records {
-            let Some(item) = self.access.pop() else {
-                break;
-            };
-            let mut record = Record::from_words(&item.payload);
-            if record.time > now {
-                now = host.now();
-            }
-            record.time = record.time.min(now).max(self.last_time);
-            self.pass_time(record.time);
-            self.last_time = record.time;
-            if self.take(record, &item, signals) == Goes::Ends {
-                break;
-            }
+        let last_access = self.at.span.last;
+        match self.is_heard() {
+            true => self.take_runs(&mut now, signals, host),
+            false => self.drop_what_follows(),
         }
         now = host.now();
-        if self.span.last != last_access {
-            self.span.recorded = now;
+        if self.at.span.last != last_access {
+            self.at.span.recorded = now;
         }
         self.pass_time(now);
         self.tell_misbehaviour(now, signals);
         self.close(signals);
+        self.commit();
+        self.publish();
         signals.console |= self.log.take_wake() == Wake::Asked;
-        signals.vmm |= !self.conduct.is_closed() && self.access.take_waiter();
+        signals.vmm |= !self.at.conduct.is_closed() && self.access.take_waiter();
+        self.under_way.set(0);
+    }
+
+    /// Whether what the VMM says still counts.
+    fn is_heard(&self) -> bool {
+        self.at.ended.is_none() && !self.at.conduct.is_closed()
+    }
+
+    /// Takes at most one ring's worth of accesses, in runs, of which the last is the caller's to keep.
+    fn take_runs(&mut self, now: &mut u64, signals: &mut Signals, host: &mut impl Host) {
+        let until = self.access.position().taken() + ACCESS_SLOTS as u64;
+        loop {
+            let left = until.saturating_sub(self.access.position().taken());
+            if left == 0 || self.take_run(left.min(RUN), now, signals, host) == Goes::Ends {
+                return;
+            }
+            self.commit();
+            self.publish();
+        }
+    }
+
+    /// Takes at most so many records; none behind one that is to be skipped, which is a run by itself.
+    fn take_run(
+        &mut self,
+        mut records: u64,
+        now: &mut u64,
+        signals: &mut Signals,
+        host: &mut impl Host,
+    ) -> Goes {
+        let first = work_of(self.vm) + 1;
+        if let Some(position) = self.at.account.deadly() {
+            match position.checked_sub(self.access.position().taken()) {
+                Some(0) => {
+                    self.under_way.set(first + position);
+                    let goes = self.skip(position);
+                    self.under_way.set(work_of(self.vm));
+                    return goes;
+                }
+                Some(ahead) => records = records.min(ahead),
+                None => {}
+            }
+        }
+        let under_way = self.under_way;
+        let first = first + self.access.position().taken();
+        let mut goes = Goes::On;
+        for record in first..first + records {
+            under_way.set(record);
+            if self.take_one(now, signals, host) == Goes::Ends {
+                goes = Goes::Ends;
+                break;
+            }
+        }
+        under_way.set(work_of(self.vm));
+        goes
+    }
+
+    /// Takes the next record, if there is one.
+    #[inline(always)]
+    fn take_one(&mut self, now: &mut u64, signals: &mut Signals, host: &mut impl Host) -> Goes {
+        let Some(item) = self.access.take() else {
+            return Goes::Ends;
+        };
+        let mut record = Record::from_words(&item.payload);
+        if record.time > *now {
+            *now = host.now();
+        }
+        record.time = record.time.min(*now).max(self.at.last_time);
+        self.pass_time(record.time);
+        self.at.last_time = record.time;
+        self.take(record, &item, signals)
     }
 
     /// Whether it is safe to sleep until the VMM has written half a ring. Nothing in a closed
     /// ring keeps anybody awake.
     pub(super) fn sleep(&mut self) -> bool {
-        self.conduct.is_closed() || self.access.sleep_until(ACCESS_SLOTS as u64 / 2)
+        self.at.conduct.is_closed() || self.access.sleep_until(ACCESS_SLOTS as u64 / 2)
     }
 
     #[inline(always)]
     fn take(&mut self, mut record: Record, item: &Item, signals: &mut Signals) -> Goes {
         // An honest VMM never leaves a gap in its ring: it waits.
         if item.lost_before != 0 {
-            self.conduct.note(Misdeed::Gap);
+            self.at.conduct.note(Misdeed::Gap);
         }
         if !record.tag.is(Kind::Access) {
             return self.take_other(record, signals);
@@ -190,8 +291,8 @@ impl Lane {
 
     #[cold]
     fn misbehaved(&mut self, misdeed: Misdeed) -> Goes {
-        self.conduct.note(misdeed);
-        match self.conduct.is_closed() {
+        self.at.conduct.note(misdeed);
+        match self.at.conduct.is_closed() {
             true => Goes::Ends,
             false => Goes::On,
         }
@@ -207,17 +308,16 @@ impl Lane {
             Misbehaviour::Sequence(_) => Misdeed::Number,
             Misbehaviour::Location(_) => Misdeed::Location,
         })?;
-        self.state.publish(instance, device.state());
-        if self.span.first == 0 {
-            self.span.first = record.time;
+        if self.at.span.first == 0 {
+            self.at.span.first = record.time;
         }
-        self.span.last = record.time;
-        record.epoch = self.epoch;
+        self.at.span.last = record.time;
+        record.epoch = self.at.epoch;
         record.tag = record.tag.stamped_in_memory(*stamp);
         let words = record.to_words();
         let emit = device.emit();
         if emit.trace.is_some() {
-            self.trace.push(&words);
+            self.trace.append(&words);
         }
         if emit.logger && log(&mut self.log, &words, signals) {
             device.count_logged();
@@ -228,26 +328,23 @@ impl Lane {
     /// Lets the periods of the counters that have ended by `time` pass.
     #[inline(always)]
     fn pass_time(&mut self, time: u64) {
-        if self.periods.is_over(time) {
+        if self.at.periods.is_over(time) {
             self.tick(time);
         }
     }
 
     #[cold]
     fn tick(&mut self, time: u64) {
-        let periods = self.periods.take(time);
-        self.last_time = self.last_time.max(self.periods.last_end());
-        for (instance, device) in self.devices.iter_mut().enumerate() {
-            if let Some((device, _)) = device {
-                device.tick(periods);
-                self.state.publish(instance, device.state());
-            }
+        let periods = self.at.periods.take(time);
+        self.at.last_time = self.at.last_time.max(self.at.periods.last_end());
+        for (device, _) in self.devices.iter_mut().flatten() {
+            device.tick(periods);
         }
     }
 
     #[cold]
     fn outside(&mut self, mut record: Record, signals: &mut Signals) {
-        let outside = &mut self.outside;
+        let outside = &mut self.at.outside;
         outside.total = outside.total.saturating_add(u64::from(record.value));
         outside.unlogged = outside.unlogged.saturating_add(record.value);
         if self.logs_warnings && record.time >= outside.next_log {
@@ -260,15 +357,10 @@ impl Lane {
 
     #[cold]
     fn reset(&mut self, record: Record, signals: &mut Signals) {
-        self.epoch = self.epoch.wrapping_add(1);
-        for (instance, device) in self.devices.iter_mut().enumerate() {
-            if let Some((device, _)) = device {
-                device.reset();
-                self.state.publish(instance, device.state());
-            }
+        self.at.epoch = self.at.epoch.wrapping_add(1);
+        for (device, _) in self.devices.iter_mut().flatten() {
+            device.reset();
         }
-        self.log.set_epoch(u64::from(self.epoch));
-        self.trace.set_epoch(u64::from(self.epoch));
         let words = self.complete(record).to_words();
         log(&mut self.log, &words, signals);
     }
@@ -276,7 +368,7 @@ impl Lane {
     /// Fills in what a VMM has no say in.
     fn complete(&self, mut record: Record) -> Record {
         record.tag = record.tag.stamped(Stamp::new(self.vm, EVENT_NONE));
-        record.epoch = self.epoch;
+        record.epoch = self.at.epoch;
         record
     }
 }
@@ -284,7 +376,7 @@ impl Lane {
 /// Appends to the log ring, or drops and counts. Returns whether it was appended.
 #[inline(always)]
 fn log(ring: &mut BoundedProducer<LOG_SLOTS>, words: &Payload, signals: &mut Signals) -> bool {
-    let pushed = ring.push_or_lose(words).is_ok();
+    let pushed = ring.append_or_lose(words).is_ok();
     // A full ring wakes its consumer whatever it asked for.
     signals.console |= !pushed;
     pushed

@@ -1,0 +1,78 @@
+//! What a lane leaves to the one that is made in its place.
+//!
+//! Invariant: nobody sees what is not committed; what is committed may be published any number of times.
+
+use super::{Course, Lane, Outside};
+use crate::Clock;
+use crate::charge::Account;
+use crate::conduct::Conduct;
+use kept::Kept;
+use shared_ring::{ReadPosition, WritePosition};
+use trace_records::{MAX_DEVICES, Span};
+use vdevs::trace::{Periods, Progress};
+
+/// Memory that outlives a lane. All zero: nothing is kept. The parts are the trace devices' progress.
+pub(in crate::trace) type KeptLane = Kept<LaneState, Progress, MAX_DEVICES>;
+
+/// A lane, without what its platform gives it, its configuration, and its devices.
+#[derive(Clone, Copy)]
+pub(in crate::trace) struct LaneState {
+    pub(super) access: ReadPosition,
+    pub(super) log: WritePosition,
+    pub(super) trace: WritePosition,
+    pub(super) course: Course,
+}
+
+impl LaneState {
+    /// Of a VM that begins `now`.
+    pub(super) fn beginning(clock: Clock, now: u64) -> Self {
+        Self {
+            access: ReadPosition::default(),
+            log: WritePosition::default(),
+            trace: WritePosition::default(),
+            course: Course {
+                periods: Periods::new(now, clock.hz),
+                last_time: now,
+                span: Span::default(),
+                epoch: 0,
+                outside: Outside::default(),
+                conduct: Conduct::of_producer(),
+                reader: Conduct::of_reader(),
+                account: Account::default(),
+                ended: None,
+                closing: None,
+                spent_ticks: 0,
+            },
+        }
+    }
+}
+
+impl Lane {
+    /// Keeps all that was done. Nothing of it is published before.
+    pub(super) fn commit(&mut self) {
+        let state = LaneState {
+            access: *self.access.position(),
+            log: *self.log.position(),
+            trace: *self.trace.position(),
+            course: self.at,
+        };
+        let devices = self.devices[..self.places].iter().flatten();
+        self.kept
+            .commit_in_parts(&state, devices.map(|(device, _)| device.progress()));
+    }
+
+    /// Shows everybody what is kept.
+    pub(super) fn publish(&self) {
+        for (instance, device) in self.devices[..self.places].iter().enumerate() {
+            if let Some((device, _)) = device {
+                self.state.publish(instance, device.state());
+            }
+        }
+        let epoch = u64::from(self.at.epoch);
+        self.log.set_epoch(epoch);
+        self.log.publish();
+        self.trace.set_epoch(epoch);
+        self.trace.publish();
+        self.access.publish();
+    }
+}

@@ -1,0 +1,372 @@
+//! A guest of aarch64: described accesses, wide, narrow and held; instructions that write back, pairs,
+//! accesses that nothing answers, calls, waits, characters, a reset, the end.
+
+use super::{Counts, Guest, Machine, Prepared, Registers, dead_at_every_step, dead_twice};
+use crate::fixtures::{LOC, PC, compiled, contents, piece, trace_device};
+use a64_guest::pstate::ByteOrder;
+use a64_guest::stage1::Regime;
+use guest_access::{Gpr, GuestPhysAddr};
+use shared_ring::mortal;
+use vm_components::{
+    A64, A64Machine, ChannelSet, Exit, GuestException, Intent, KeptVmm, Outcome, StackPointer,
+    VcpuIs, Vmm, VmmPorts,
+};
+use vm_config::{Contents, Device, DeviceKind, VmConfig};
+
+const UART: u64 = 0x0900_0000;
+const SECOND: u64 = LOC + 0x1000;
+
+/// An instruction: its code, what the CPU reports when it exits, and what the guest did before it.
+struct Instruction {
+    code: u32,
+    syndrome: u64,
+    address: u64,
+    /// A register and what the guest has put there.
+    set: (usize, u64),
+    /// How long the guest computes before it, in milliseconds.
+    computes: u64,
+}
+
+const fn instruction(syndrome: u64, address: u64, set: (usize, u64)) -> Instruction {
+    Instruction {
+        code: 0xd503_201f,
+        syndrome,
+        address,
+        set,
+        computes: 0,
+    }
+}
+
+/// A data abort that describes the access, of 2^log2 bytes, from or to w2.
+const fn access(address: u64, log2: u64, write: u64, value: u64) -> Instruction {
+    let described = 1 << 24 | log2 << 22 | 2 << 16 | write << 6;
+    instruction(0x24 << 26 | described | 0b111, address, (2, value))
+}
+
+const fn read(address: u64, log2: u64) -> Instruction {
+    access(address, log2, 0, 0)
+}
+
+/// One that describes nothing: the code says it.
+const fn undescribed(code: u32, write: u64, set: (usize, u64)) -> Instruction {
+    Instruction {
+        code,
+        ..instruction(0x24 << 26 | write << 6 | 0b111, LOC, set)
+    }
+}
+
+const fn call(function: u64) -> Instruction {
+    instruction(0x16 << 26, 0, (0, function))
+}
+
+const fn character(character: u8) -> Instruction {
+    access(UART, 2, 1, character as u64)
+}
+
+const WFI: u64 = 0x01 << 26;
+
+/// What the guest runs after its first start, and after the second.
+const PROGRAMS: [&[Instruction]; 2] = [
+    &[
+        access(LOC, 2, 1, 0x1122_3344),
+        read(LOC, 2),
+        access(LOC + 2, 0, 1, 0xaa),
+        read(LOC, 2),
+        read(LOC + 1, 0),
+        // ldr w1, [x3], #4
+        undescribed(0xb840_4461, 0, (3, LOC)),
+        // str w2, [x6], #4
+        undescribed(0xb800_44c2, 1, (6, LOC)),
+        // ldp w1, w7, [x5]: the second is beside the device.
+        undescribed(0x2940_1ca1, 0, (5, LOC)),
+        // ldr w1, [sp], #4
+        undescribed(0xb840_47e1, 0, (8, 0)),
+        // Wider than the device.
+        access(LOC, 3, 1, 7),
+        // Nothing is there.
+        read(0xfb00_0000, 2),
+        access(SECOND, 1, 1, 0xbeef),
+        read(SECOND, 2),
+        character(b'h'),
+        character(b'i'),
+        character(b'\n'),
+        character(b'!'),
+        instruction(WFI, 0, (9, 9)),
+        // Unknown, and CPU_SUSPEND.
+        call(0x8600_0000),
+        call(0x8400_0001),
+        Instruction {
+            computes: 1_200,
+            ..read(LOC, 2)
+        },
+        // SYSTEM_RESET.
+        call(0x8400_0009),
+    ],
+    &[
+        read(LOC, 2),
+        access(LOC, 2, 1, 5),
+        character(b'?'),
+        // SYSTEM_OFF.
+        call(0x8400_0008),
+    ],
+];
+
+#[derive(Debug, Clone, Default)]
+pub struct Vcpu {
+    gprs: [u64; 31],
+    stack_pointers: [u64; 2],
+    pstate: u64,
+    pc: u64,
+    counts: Counts,
+}
+
+impl Registers for Vcpu {
+    fn pc(&self) -> u64 {
+        self.pc
+    }
+
+    fn counts(&mut self) -> &mut Counts {
+        &mut self.counts
+    }
+}
+
+fn at(vcpu: &Vcpu) -> &'static Instruction {
+    let program = PROGRAMS[vcpu.counts.starts - 1];
+    &program[(vcpu.pc - PC) as usize / 4]
+}
+
+struct A64Guest;
+
+impl Guest for A64Guest {
+    type Registers = Vcpu;
+    type Vmm = Vmm<A64>;
+    type Kept = KeptVmm<A64>;
+
+    fn config() -> VmConfig<'static> {
+        let second = Device {
+            name: "trace1",
+            loc: SECOND,
+            ..trace_device(true, Some(13))
+        };
+        let uart = Device {
+            name: "pl011",
+            loc: UART,
+            severities: None,
+            kind: DeviceKind::Pl011,
+        };
+        let pieces = [piece(PC, Self::images())];
+        compiled(&Contents {
+            machine: Some(183),
+            pieces: &pieces,
+            entry: PC,
+            devices: &[trace_device(true, Some(12)), second, uart],
+            ..contents()
+        })
+    }
+
+    fn images() -> &'static [u8] {
+        static CODE: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
+        CODE.get_or_init(|| {
+            let words = PROGRAMS[0].iter().map(|instruction| instruction.code);
+            words.flat_map(u32::to_le_bytes).collect()
+        })
+    }
+
+    fn init(
+        config: VmConfig<'static>,
+        ports: VmmPorts,
+        kept: &'static mut KeptVmm<A64>,
+        machine: &mut Machine<Vcpu>,
+    ) -> Vmm<A64> {
+        Vmm::init(config, Self::images(), ports, kept, super::CLOCK, machine)
+    }
+
+    fn notified(vmm: &mut Vmm<A64>, channels: ChannelSet, machine: &mut Machine<Vcpu>) {
+        vmm.notified(channels, machine);
+    }
+
+    fn exit(vmm: &mut Vmm<A64>, machine: &mut Machine<Vcpu>) {
+        let instruction = at(&machine.vcpu);
+        // The CPU is behind an HVC when that exits.
+        let is_call = instruction.syndrome == 0x16 << 26;
+        let exit = Exit {
+            syndrome: instruction.syndrome,
+            address: GuestPhysAddr(instruction.address),
+            pc: machine.vcpu.pc + 4 * u64::from(is_call),
+        };
+        vmm.fault(exit, machine);
+    }
+
+    fn before(machine: &mut Machine<Vcpu>) -> Option<u64> {
+        let instruction = at(&machine.vcpu);
+        let (register, value) = instruction.set;
+        machine.vcpu.gprs[register] = value;
+        machine.vcpu.stack_pointers[1] = LOC;
+        (instruction.computes != 0).then_some(instruction.computes)
+    }
+
+    fn waits(registers: &Vcpu) -> bool {
+        let Instruction { syndrome, set, .. } = at(registers);
+        // WFI, CPU_SUSPEND, and SYSTEM_OFF, after which nothing comes.
+        *syndrome == WFI || [(0, 0x8400_0001), (0, 0x8400_0008)].contains(set)
+    }
+
+    fn seen(registers: &Vcpu) -> Vec<u64> {
+        let sp = registers.stack_pointers;
+        [&registers.gprs[..], &sp, &[registers.pstate]].concat()
+    }
+}
+
+impl vm_components::Machine for Machine<Vcpu> {
+    fn intend(&mut self, intent: Intent) {
+        self.set_intent(intent);
+    }
+
+    fn intent(&self) -> Intent {
+        self.intent
+    }
+
+    fn recover(&mut self, outcome: Outcome, vcpu: VcpuIs) {
+        self.go_on(outcome, vcpu);
+    }
+
+    fn proceed(&mut self, pc: u64) {
+        self.resume(pc, None);
+    }
+
+    fn hold(&mut self) {
+        self.prepare(Prepared::Hold);
+    }
+
+    fn read_ram(&mut self, address: GuestPhysAddr, bytes: &mut [u8]) -> bool {
+        self.read(address, bytes)
+    }
+
+    fn write_ram(&mut self, address: GuestPhysAddr, bytes: &[u8]) -> bool {
+        self.write(address, bytes)
+    }
+
+    fn clear_ram(&mut self) {
+        // It takes its time: whoever dies over it has cleared half.
+        let half = self.ram.borrow().len() / 2;
+        self.ram.borrow_mut()[..half].fill(0);
+        mortal::step();
+        self.ram.borrow_mut()[half..].fill(0);
+    }
+}
+
+impl A64Machine for Machine<Vcpu> {
+    fn gpr(&mut self, register: Gpr) -> u64 {
+        mortal::step();
+        self.image.gprs[register.number()]
+    }
+
+    fn set_gpr(&mut self, register: Gpr, value: u64) {
+        mortal::step();
+        self.image.gprs[register.number()] = value;
+    }
+
+    fn stack_pointer(&mut self, which: StackPointer) -> u64 {
+        self.image.stack_pointers[which as usize]
+    }
+
+    fn set_stack_pointer(&mut self, which: StackPointer, value: u64) {
+        mortal::step();
+        self.image.stack_pointers[which as usize] = value;
+    }
+
+    fn vector(&mut self, _: u8) -> Option<u128> {
+        None
+    }
+
+    fn set_vector(&mut self, _: u8, _: u128) {}
+
+    fn pstate(&mut self) -> u64 {
+        self.image.pstate
+    }
+
+    fn set_pstate(&mut self, pstate: u64) {
+        mortal::step();
+        self.image.pstate = pstate;
+    }
+
+    fn is_ordinary(&mut self, _: Gpr) -> bool {
+        true
+    }
+
+    fn sets_aarch32(&self) -> bool {
+        false
+    }
+
+    fn byte_order(&mut self) -> ByteOrder {
+        ByteOrder::Little
+    }
+
+    fn stage1(&mut self) -> Regime {
+        // RES1 bits: MMU off.
+        Regime {
+            sctlr: 0x30d0_0800,
+            tcr: 0,
+            ttbr0: 0,
+            ttbr1: 0,
+        }
+    }
+
+    fn fault_address(&mut self) -> Option<u64> {
+        None
+    }
+
+    fn resume(&mut self, pc: u64, result: Option<(Gpr, u64)>) {
+        mortal::step();
+        self.image.pc = pc;
+        if let Some((register, value)) = result {
+            self.image.gprs[register.number()] = value;
+        }
+        self.prepare(Prepared::Run);
+    }
+
+    fn inject(&mut self, _: GuestException) {
+        // Its handler skips the instruction.
+        self.image.counts.exceptions = self.vcpu.counts.exceptions + 1;
+        self.image.pc = self.vcpu.pc + 4;
+        self.prepare(Prepared::Run);
+    }
+
+    fn start(&mut self, entry: u64, x0: u64, x1: u64) {
+        mortal::step();
+        self.image = Vcpu {
+            // EL1 with its own stack pointer, everything masked.
+            pstate: 0x3c5,
+            pc: entry,
+            counts: Counts {
+                starts: self.vcpu.counts.starts + 1,
+                ..self.vcpu.counts.clone()
+            },
+            ..Vcpu::default()
+        };
+        self.image.gprs[0] = x0;
+        self.image.gprs[1] = x1;
+        self.prepare(Prepared::Run);
+    }
+}
+
+#[test]
+fn a_dead_vmm_of_aarch64_costs_its_guest_nothing() {
+    let (seen, steps) = dead_at_every_step::<A64Guest>();
+    assert!(steps > 500, "{steps} steps");
+    // It did what it was made for.
+    let instructions = PROGRAMS.map(<[_]>::len).iter().sum::<usize>();
+    assert_eq!(
+        seen.instructions.len(),
+        instructions - 1,
+        "all but the last"
+    );
+    assert_eq!(seen.counts.starts, 2);
+    assert_eq!(seen.printed, "hi\n!?");
+    assert_eq!(seen.state, [5, 0]);
+}
+
+#[test]
+fn a_vmm_of_aarch64_may_die_twice() {
+    dead_twice::<A64Guest>();
+}
