@@ -30,8 +30,9 @@ mod state_page;
 mod tag;
 mod verdict;
 
-pub use address::{Address, AddressSpace};
+pub use address::Address;
 pub use console::{ConsoleRecord, Notice, TEXT_BYTES, Text};
+pub use guest_access::AddressSpace;
 pub use misbehaviour::{Misbehaviour, Misdeed, RingFate};
 pub use state_page::{DeviceState, MAX_DEVICES, StatePage};
 pub use tag::{EVENT_NONE, Flags, Kind, Stamp, Tag};
