@@ -85,6 +85,13 @@ impl Kind {
         found.0.allows(direction).then_some(found)
     }
 
+    /// Whether an access for which there is no register is one of the device's all the same, and ignored.
+    #[cold]
+    pub fn ignores(&self, offset: u64, width_bytes: u64) -> bool {
+        let end = offset.checked_add(width_bytes);
+        self.otherwise == Otherwise::Ignored && end.is_some_and(|end| end <= self.len)
+    }
+
     /// The register in which an access begins, for the words about it.
     pub fn register_at(&self, offset: u64) -> Option<&'static Register> {
         let is_in =

@@ -11,7 +11,7 @@ use guest_access::Direction;
 use trace_records::{
     Answer, DeviceSummary, EVENT_NONE, Flags, MAX_WORDS, Misdeed, Record, Stamp, StatePage,
 };
-use vdev_model::{AnyVdev, Kind, Options, Otherwise, Read};
+use vdev_model::{AnyVdev, Kind, Options, Read};
 use vdevs::Vdev;
 use vm_config::{Device, SeverityMask, VmConfig};
 
@@ -41,7 +41,7 @@ pub(super) struct Emits {
 
 /// All that changes in a device: where one that is made anew goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Progress {
+pub(in crate::trace) struct Progress {
     sequence: u64,
     /// Accesses that the VMM completed without a record.
     unrecorded: u64,
@@ -137,7 +137,7 @@ impl LaneDevice {
                     };
                 }
                 (Some(_), _) => {}
-                (None, _) if self.is_ignored(offset, width_bytes) => {}
+                (None, _) if self.kind.ignores(offset, width_bytes) => {}
                 (None, _) => return Err(Misdeed::Location),
             }
             match direction {
@@ -151,14 +151,6 @@ impl LaneDevice {
         self.at.sequence = record.sequence;
         record.tag = record.tag.stamped_at_device(self.stamp);
         Ok(())
-    }
-
-    /// Whether an access that is no register's is one of the device's all the same.
-    #[cold]
-    fn is_ignored(&self, offset: u64, width_bytes: u64) -> bool {
-        let end = offset.checked_add(width_bytes);
-        let is_inside = width_bytes != 0 && end.is_some_and(|end| end <= self.kind.len);
-        is_inside && (self.words == 0 || self.kind.otherwise == Otherwise::Ignored)
     }
 
     /// How far the number of a record is ahead of the last one.
@@ -204,7 +196,12 @@ impl LaneDevice {
     /// Whether its interrupt is raised.
     pub fn interrupts(&self) -> bool {
         let interrupt = self.kind.interrupt;
-        interrupt.is_some_and(|line| self.at.words.get(line.word).is_some_and(|it| it & line.mask != 0))
+        interrupt.is_some_and(|line| {
+            self.at
+                .words
+                .get(line.word)
+                .is_some_and(|it| it & line.mask != 0)
+        })
     }
 
     /// Where its accesses are told.

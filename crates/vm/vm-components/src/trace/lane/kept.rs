@@ -83,7 +83,8 @@ impl Lane {
     #[cold]
     fn publish_lines(&self) {
         let devices = self.devices[..self.places].iter().zip(0..);
-        let raised = devices.filter(|(device, _)| device.as_ref().is_some_and(LaneDevice::interrupts));
+        let raised =
+            devices.filter(|(device, _)| device.as_ref().is_some_and(LaneDevice::interrupts));
         self.state
             .publish_lines(raised.fold(0, |lines, (_, instance)| lines | 1 << instance));
     }

@@ -144,7 +144,9 @@ impl Lane {
             under_way,
             at: before.course,
             kept,
-            interrupts: config.devices().any(|device| device.kind().interrupt.is_some()),
+            interrupts: config
+                .devices()
+                .any(|device| device.kind().interrupt.is_some()),
             places: config.devices().count().min(MAX_DEVICES),
             devices,
         };
