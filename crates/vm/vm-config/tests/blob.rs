@@ -458,17 +458,18 @@ fn an_image_s_checksum_is_the_common_crc_32() {
 #[test]
 fn every_device_of_the_list_is_read_as_it_was_written_wherever_it_can_be() {
     for &vdev in Vdev::ALL {
+        let loc = vdev.kind().align.max(0x8000);
         for &space in vdev.kind().spaces {
             let written = Device {
                 space,
                 emit: TOLD,
-                ..device(vdev, "one", 0x8000)
+                ..device(vdev, "one", loc)
             };
             let bytes = encode(&contents(&[written])).unwrap();
             let read = VmConfig::parse(&bytes).unwrap().devices().next();
             assert_eq!(read, Some(written));
         }
-        let (index, loc, type_number) = (vdev.kind().options.len(), 0x8000, u8::MAX);
+        let (index, type_number) = (vdev.kind().options.len(), u8::MAX);
         let mut too_many = device(vdev, "one", loc);
         if let Some(option) = too_many.options.0.get_mut(index) {
             *option = Some(1);
