@@ -12,7 +12,7 @@ use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use trace_records::MAX_VMS;
-use vm_config::{DeviceKind, Image, VmConfig, image_crc32};
+use vm_config::{Image, VmConfig, image_crc32};
 use vmconf::images;
 
 /// The functions of the ELF file at `path`, if that is the one that ran where a configuration
@@ -95,10 +95,7 @@ struct VmNames {
 impl VmNames {
     fn of(config: &VmConfig<'_>) -> Self {
         let devices = config.devices().map(|device| {
-            let number = match device.kind {
-                DeviceKind::Trace(options) => options.emit_trace.map(|number| number.get()),
-                DeviceKind::Pl011 | DeviceKind::Ser8250 => None,
-            };
+            let number = device.emit.trace.map(|number| number.get());
             (device.name.to_owned(), number)
         });
         Self {
