@@ -71,9 +71,11 @@ impl Answers {
         }
         let offset = access.address.0 - LOCATION.0;
         let (width_bytes, direction) = (access.width.bytes(), access.direction);
-        let Some((register, lane)) = self.vdev.kind().find(offset, width_bytes, direction) else {
+        let kind = self.vdev.kind();
+        let Some(found) = kind.find(offset, width_bytes, direction) else {
             return false;
         };
+        let (register, lane) = (kind.register(found), found.lane);
         let read = match direction {
             Direction::Read => {
                 let told = lane.of(self.vdev.told(&self.words, register.offset));

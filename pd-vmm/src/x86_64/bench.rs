@@ -84,9 +84,11 @@ impl Answers {
             },
         };
         let width_bytes = instruction.width.bytes();
-        let Some((register, lane)) = self.vdev.kind().find(0, width_bytes, direction) else {
+        let kind = self.vdev.kind();
+        let Some(found) = kind.find(0, width_bytes, direction) else {
             return false;
         };
+        let (register, lane) = (kind.register(found), found.lane);
         match direction {
             Direction::Read => {
                 let told = lane.of(self.vdev.told(&self.words, register.offset));

@@ -49,6 +49,17 @@ pub struct Interrupt {
     pub mask: u32,
 }
 
+/// A register that an access touches, by its place in the kind's table, and which part of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Found {
+    /// Its place: 0 is the first.
+    pub place: u8,
+    /// The part.
+    pub lane: Lane,
+    /// Whether that is all of it.
+    pub is_whole: bool,
+}
+
 impl Kind {
     /// A kind in memory, of one word, without registers: what a device's file begins with.
     pub const fn new(name: &'static str, what: &'static str) -> Self {
@@ -67,22 +78,40 @@ impl Kind {
         }
     }
 
-    /// The register that an access touches, `offset` bytes behind the device's `loc`, and the part of it;
-    /// `None` if none can be accessed like that.
+    /// The register that an access touches, `offset` bytes behind the device's `loc`; `None` if none can be
+    /// accessed like that.
     #[inline(always)]
-    pub fn find(
-        &self,
-        offset: u64,
-        width_bytes: u64,
-        direction: Direction,
-    ) -> Option<(&'static Register, Lane)> {
-        // The first is worth a try of its own: devices with one register are many.
-        let (first, rest) = self.registers.split_first()?;
-        let found = match first.lane(offset, width_bytes) {
-            Some(lane) => (first, lane),
-            None => find_among(rest, offset, width_bytes)?,
-        };
-        found.0.allows(direction).then_some(found)
+    pub fn find(&self, offset: u64, width_bytes: u64, direction: Direction) -> Option<Found> {
+        // All of the first is worth a try of its own: devices with one register are many.
+        let first = self.registers.first()?;
+        if offset == first.offset && width_bytes == first.width_bytes && first.allows(direction) {
+            return Some(Found {
+                place: 0,
+                lane: first.whole(),
+                is_whole: true,
+            });
+        }
+        self.find_any(offset, width_bytes, direction)
+    }
+
+    #[inline(never)]
+    fn find_any(&self, offset: u64, width_bytes: u64, direction: Direction) -> Option<Found> {
+        let mut registers = self.registers.iter().zip(0..);
+        let (place, lane, register) = registers.find_map(|(register, place)| {
+            Some((place, register.lane(offset, width_bytes)?, register))
+        })?;
+        let is_whole = lane == register.whole();
+        register.allows(direction).then_some(Found {
+            place,
+            lane,
+            is_whole,
+        })
+    }
+
+    /// The register that was found.
+    #[inline(always)]
+    pub fn register(&self, found: Found) -> &'static Register {
+        &self.registers[usize::from(found.place)]
     }
 
     /// Whether an access for which there is no register is one of the device's all the same, and ignored.
@@ -98,14 +127,4 @@ impl Kind {
             |register: &&Register| offset.wrapping_sub(register.offset) < register.width_bytes;
         self.registers.iter().find(is_in)
     }
-}
-
-fn find_among(
-    registers: &'static [Register],
-    offset: u64,
-    width_bytes: u64,
-) -> Option<(&'static Register, Lane)> {
-    registers
-        .iter()
-        .find_map(|register| Some((register, register.lane(offset, width_bytes)?)))
 }

@@ -27,7 +27,7 @@ mod register;
 pub use any::{AnyInVmm, AnyVdev};
 pub use behaviour::{InVmm, Isolated, Transmitter, Words};
 pub use guest_access::AddressSpace;
-pub use kind::{Interrupt, Kind, Otherwise};
+pub use kind::{Found, Interrupt, Kind, Otherwise};
 pub use options::{MAX_OPTIONS, OptionKind, OptionType, Options};
 pub use register::{Access, Field, Lane, Narrow, Read, Register};
 

@@ -150,27 +150,6 @@ impl Register {
         self
     }
 
-    /// The part of it that an access touches, `offset` bytes behind the device's `loc`; `None` if that is
-    /// not an aligned part of it alone.
-    #[inline(always)]
-    pub const fn lane(&self, offset: u64, width_bytes: u64) -> Option<Lane> {
-        let at = offset.wrapping_sub(self.offset);
-        let is_whole = at == 0 && width_bytes == self.width_bytes;
-        let is_part = matches!(self.narrow, Narrow::Merged)
-            && at < self.width_bytes
-            && width_bytes < self.width_bytes
-            && width_bytes.is_power_of_two()
-            && at & (width_bytes - 1) == 0;
-        if is_whole || is_part {
-            Some(Lane {
-                shift: 8 * at as u32,
-                mask: u32::MAX >> (32 - 8 * width_bytes),
-            })
-        } else {
-            None
-        }
-    }
-
     /// Whether a guest may do this to it.
     #[inline(always)]
     pub const fn allows(&self, direction: Direction) -> bool {
@@ -181,10 +160,38 @@ impl Register {
     }
 
     /// All of it.
+    #[inline(always)]
     pub const fn whole(&self) -> Lane {
         Lane {
-            shift: 0,
-            mask: u32::MAX >> (32 - 8 * self.width_bytes),
+            first_bit: 0,
+            width_bytes: self.width_bytes as u8,
+        }
+    }
+
+    /// The part of it that an access touches, `offset` bytes behind the device's `loc`; `None` if that is
+    /// not an aligned part of it alone.
+    #[inline(always)]
+    pub const fn lane(&self, offset: u64, width_bytes: u64) -> Option<Lane> {
+        if offset == self.offset && width_bytes == self.width_bytes {
+            return Some(self.whole());
+        }
+        self.part(offset, width_bytes)
+    }
+
+    const fn part(&self, offset: u64, width_bytes: u64) -> Option<Lane> {
+        let at = offset.wrapping_sub(self.offset);
+        let is_part = matches!(self.narrow, Narrow::Merged)
+            && at < self.width_bytes
+            && width_bytes < self.width_bytes
+            && width_bytes.is_power_of_two()
+            && at & (width_bytes - 1) == 0;
+        if is_part {
+            Some(Lane {
+                first_bit: 8 * at as u8,
+                width_bytes: width_bytes as u8,
+            })
+        } else {
+            None
         }
     }
 }
@@ -192,20 +199,27 @@ impl Register {
 /// The part of a register that an access touches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lane {
-    shift: u32,
-    mask: u32,
+    first_bit: u8,
+    /// 1, 2 or 4.
+    width_bytes: u8,
 }
 
 impl Lane {
     /// The part in a register that holds this.
     #[inline(always)]
     pub const fn of(self, register: u32) -> u32 {
-        register >> self.shift & self.mask
+        register >> self.first_bit & self.mask()
     }
 
     /// A register that held this, with the part replaced.
     #[inline(always)]
     pub const fn merge(self, register: u32, part: u32) -> u32 {
-        register & !(self.mask << self.shift) | (part & self.mask) << self.shift
+        let mask = self.mask();
+        register & !(mask << self.first_bit) | (part & mask) << self.first_bit
+    }
+
+    #[inline(always)]
+    const fn mask(self) -> u32 {
+        u32::MAX >> (32 - 8 * self.width_bytes as u32)
     }
 }

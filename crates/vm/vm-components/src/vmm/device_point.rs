@@ -17,11 +17,11 @@ use super::trace_link::TraceLink;
 use super::transfer::Element;
 use guest_access::{Access, Direction};
 use trace_records::{DeviceState, Kind as RecordKind, MAX_WORDS, Record, Tag};
-use vdev_model::{AnyVdev, Kind, Lane, Read, Register};
+use vdev_model::{AnyVdev, Found, Kind, Read};
 use vdevs::Vdev;
 use vm_config::Device;
 
-/// Registers of a device of which the newest write is remembered until it is applied.
+/// Registers of a device, the first, of which the newest write is remembered until it is applied.
 const REMEMBERED: usize = 4;
 
 /// This side of a device, which itself lives in the device domain.
@@ -36,32 +36,37 @@ pub(crate) struct DevicePoint {
     tag: Tag,
     /// The number of the last access.
     pub(super) sequence: u64,
-    unapplied: Option<Unapplied>,
+    /// Some of its writes may not be applied.
+    is_behind: bool,
+    unapplied: Unapplied,
 }
 
 /// Writes that the device domain may not have applied.
+#[derive(Default)]
 struct Unapplied {
     /// The number of the newest.
     newest: u32,
     /// The number of the newest that is in no other place here.
     forgotten: Option<u32>,
-    /// By the registers' offsets.
-    written: [Option<Written>; REMEMBERED],
+    /// The newest writes to the first registers.
+    written: [Written; REMEMBERED],
 }
 
 /// The newest write to a register.
-#[derive(Clone, Copy)]
-struct Written {
-    offset: u64,
-    sequence: u32,
-    /// What a read gives; `None` after a narrow write, of which only the device domain knows the outcome.
-    value: Option<u32>,
+#[derive(Clone, Copy, Default)]
+enum Written {
+    #[default]
+    Nothing,
+    /// All of it: what a read gives until it is applied.
+    Whole { sequence: u32, value: u32 },
+    /// A part of it: only the device domain knows the outcome.
+    Narrow { sequence: u32 },
 }
 
 /// What an access sees.
 pub(crate) struct Seen {
-    /// The register and the part of it; `None` where the device has none, and ignores it.
-    register: Option<(&'static Register, Lane)>,
+    /// The register; `None` where the device has none, and ignores it.
+    found: Option<Found>,
     /// The number of the last access in the state that a read sees.
     sequence: u32,
     /// What a read gets.
@@ -92,7 +97,8 @@ impl DevicePoint {
             location: device.loc,
             tag: tag.with_space(device.space),
             sequence: 0,
-            unapplied: None,
+            is_behind: false,
+            unapplied: Unapplied::default(),
         }
     }
 
@@ -138,23 +144,21 @@ impl DevicePoint {
     #[inline(always)]
     pub(crate) fn look(&mut self, access: &Access, link: &TraceLink) -> Result<Seen, Attempt> {
         let offset = access.address.0.wrapping_sub(self.location);
-        let found = self
-            .kind
-            .find(offset, access.width.bytes(), access.direction);
-        let Some((register, lane)) = found else {
-            return match self.kind.ignores(offset, access.width.bytes()) {
+        let (width_bytes, direction) = (access.width.bytes(), access.direction);
+        let Some(found) = self.kind.find(offset, width_bytes, direction) else {
+            return match self.kind.ignores(offset, width_bytes) {
                 true => Ok(Seen::NOTHING),
                 false => Err(Attempt::Refused),
             };
         };
-        let (sequence, value) = match access.direction {
-            Direction::Read => self.read(register, link)?,
+        let (sequence, value) = match direction {
+            Direction::Read => self.read(found, link)?,
             Direction::Write => (0, 0),
         };
         Ok(Seen {
-            register: Some((register, lane)),
+            found: Some(found),
             sequence,
-            value: lane.of(value),
+            value: found.lane.of(value),
         })
     }
 
@@ -164,10 +168,10 @@ impl DevicePoint {
         let sequence = self.sequence + 1;
         self.sequence = sequence;
         if access.direction == Direction::Write
-            && let Some((register, lane)) = seen.register
+            && let Some(found) = seen.found
         {
-            let is_whole = lane == register.whole();
-            self.remember(register, sequence as u32, is_whole.then_some(value));
+            self.is_behind = true;
+            self.unapplied.write(found, sequence as u32, value);
         }
         Record {
             time,
@@ -185,110 +189,94 @@ impl DevicePoint {
     /// A VMM has died that had come to this number: reads wait until the device domain has, too.
     pub(super) fn go_on_from(&mut self, sequence: u64) {
         self.sequence = sequence;
-        self.unapplied = Some(Unapplied {
+        self.is_behind = true;
+        self.unapplied = Unapplied {
             newest: sequence as u32,
             forgotten: Some(sequence as u32),
-            written: [None; REMEMBERED],
-        });
+            written: [Written::Nothing; REMEMBERED],
+        };
     }
 
     /// What a read of a register sees: the number of the last access in that state, and the register.
     #[inline(always)]
-    fn read(&mut self, register: &Register, link: &TraceLink) -> Result<(u32, u32), Attempt> {
+    fn read(&mut self, found: Found, link: &TraceLink) -> Result<(u32, u32), Attempt> {
         if link.kept.gone {
             return Ok((0, u32::MAX));
         }
+        let register = self.kind.register(found);
         let state = link.state(self.instance);
-        if let Some(unapplied) = &self.unapplied {
-            if state.includes(unapplied.newest) {
-                self.unapplied = None;
-            } else if let Some((sequence, value)) = unapplied.read(register, state)? {
-                return Ok((sequence, value));
+        if self.is_behind {
+            if state.includes(self.unapplied.newest) {
+                self.is_behind = false;
+                self.unapplied = Unapplied::default();
+            } else if let Some(seen) = self.unapplied.read(found.place, register.read, state)? {
+                return Ok(seen);
             }
         }
-        match register.read {
-            Read::Asked => Err(Attempt::Asked),
-            _ if self.is_one_word => {
-                let told = self.vdev.told(&[state.value], register.offset);
-                Ok((state.sequence, told))
-            }
-            _ => self.read_several(register, link),
+        if register.read == Read::Asked {
+            Err(Attempt::Asked)
+        } else if self.is_one_word {
+            let told = self.vdev.told(&[state.value], register.offset);
+            Ok((state.sequence, told))
+        } else {
+            self.read_several(register.offset, link)
         }
     }
 
     #[inline(never)]
-    fn read_several(&self, register: &Register, link: &TraceLink) -> Result<(u32, u32), Attempt> {
+    fn read_several(&self, register: u64, link: &TraceLink) -> Result<(u32, u32), Attempt> {
         let mut words = [0; MAX_WORDS];
         let words = &mut words[..self.vdev.word_count()];
         let sequence = link
             .state_of_several(self.instance, words)
             .ok_or(Attempt::Later)?;
-        Ok((sequence, self.vdev.told(words, register.offset)))
-    }
-
-    /// A write is on its way.
-    #[inline(always)]
-    fn remember(&mut self, register: &Register, sequence: u32, value: Option<u32>) {
-        let unapplied = self.unapplied.get_or_insert(Unapplied {
-            newest: sequence,
-            forgotten: None,
-            written: [None; REMEMBERED],
-        });
-        unapplied.newest = sequence;
-        if register.read != Read::ReadsBack {
-            return;
-        }
-        let place = &mut unapplied.written[place_of(register)];
-        if let Some(other) = place
-            && other.offset != register.offset
-        {
-            let is_newer = |than: u32| other.sequence.wrapping_sub(than) as i32 > 0;
-            if unapplied.forgotten.is_none_or(is_newer) {
-                unapplied.forgotten = Some(other.sequence);
-            }
-        }
-        *place = Some(Written {
-            offset: register.offset,
-            sequence,
-            value,
-        });
+        Ok((sequence, self.vdev.told(words, register)))
     }
 }
 
 impl Unapplied {
+    /// A write is on its way.
+    #[inline(always)]
+    fn write(&mut self, found: Found, sequence: u32, value: u32) {
+        self.newest = sequence;
+        match self.written.get_mut(usize::from(found.place)) {
+            Some(written) if found.is_whole => *written = Written::Whole { sequence, value },
+            Some(written) => *written = Written::Narrow { sequence },
+            None => self.forgotten = Some(sequence),
+        }
+    }
+
     /// What a read of a register gives of the writes: a write's number and value, or nothing, if none that is
     /// not applied matters to it.
     #[inline(always)]
-    fn read(&self, register: &Register, state: DeviceState) -> Result<Option<(u32, u32)>, Attempt> {
-        match register.read {
+    fn read(
+        &self,
+        place: u8,
+        read: Read,
+        state: DeviceState,
+    ) -> Result<Option<(u32, u32)>, Attempt> {
+        match read {
             Read::ReadsBack => {}
             Read::Follows => return Err(Attempt::Later),
             // It is carried out after them.
             Read::Asked => return Ok(None),
         }
-        match self.written[place_of(register)] {
-            Some(written) if written.offset == register.offset => match written.value {
-                _ if state.includes(written.sequence) => Ok(None),
-                Some(value) => Ok(Some((written.sequence, value))),
-                None => Err(Attempt::Later),
-            },
-            _ => match self.forgotten {
-                Some(forgotten) if !state.includes(forgotten) => Err(Attempt::Later),
-                _ => Ok(None),
-            },
+        let is_applied = |sequence: &u32| state.includes(*sequence);
+        match self.written.get(usize::from(place)) {
+            Some(Written::Whole { sequence, value }) if !is_applied(sequence) => {
+                Ok(Some((*sequence, *value)))
+            }
+            Some(Written::Narrow { sequence }) if !is_applied(sequence) => Err(Attempt::Later),
+            _ if self.forgotten.as_ref().is_none_or(is_applied) => Ok(None),
+            _ => Err(Attempt::Later),
         }
     }
-}
-
-/// Where a register's write is remembered.
-const fn place_of(register: &Register) -> usize {
-    (register.offset >> 2) as usize % REMEMBERED
 }
 
 impl Seen {
     /// What no register gives.
     const NOTHING: Self = Self {
-        register: None,
+        found: None,
         sequence: 0,
         value: 0,
     };

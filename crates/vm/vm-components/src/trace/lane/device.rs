@@ -11,7 +11,7 @@ use guest_access::Direction;
 use trace_records::{
     Answer, DeviceSummary, EVENT_NONE, Flags, MAX_WORDS, Misdeed, Record, Stamp, StatePage,
 };
-use vdev_model::{AnyVdev, Kind, Options, Read};
+use vdev_model::{AnyVdev, Found, Kind, Options, Read};
 use vdevs::Vdev;
 use vm_config::{Device, SeverityMask, VmConfig};
 
@@ -124,21 +124,10 @@ impl LaneDevice {
         if record.tag.flags().contains(Flags::REFUSED) {
             self.at.summary.refused = self.at.summary.refused.saturating_add(1);
         } else {
-            match (self.kind.find(offset, width_bytes, direction), direction) {
-                (Some((register, lane)), Direction::Write) if self.words != 0 => {
-                    let (vdev, words) = (self.vdev, &mut self.at.words);
-                    (record.old, record.value) = vdev.write(words, register, lane, record.value);
-                }
-                (Some((register, lane)), Direction::Read) if register.read == Read::Asked => {
-                    record.value = lane.of(self.vdev.asked(&mut self.at.words, register.offset));
-                    self.at.answer = Answer {
-                        sequence: record.sequence as u32,
-                        value: record.value,
-                    };
-                }
-                (Some(_), _) => {}
-                (None, _) if self.kind.ignores(offset, width_bytes) => {}
-                (None, _) => return Err(Misdeed::Location),
+            match self.kind.find(offset, width_bytes, direction) {
+                Some(found) => self.carry_out(found, record),
+                None if self.kind.ignores(offset, width_bytes) => {}
+                None => return Err(Misdeed::Location),
             }
             match direction {
                 Direction::Read => self.at.summary.reads += 1,
@@ -151,6 +140,27 @@ impl LaneDevice {
         self.at.sequence = record.sequence;
         record.tag = record.tag.stamped_at_device(self.stamp);
         Ok(())
+    }
+
+    /// Lets an access do what it does to the device.
+    #[inline(always)]
+    fn carry_out(&mut self, found: Found, record: &mut Record) {
+        let (vdev, words) = (self.vdev, &mut self.at.words);
+        let register = self.kind.register(found);
+        match record.tag.direction() {
+            Direction::Write if self.words != 0 => {
+                let value = record.value;
+                (record.old, record.value) = vdev.write(words, register, found.lane, value);
+            }
+            Direction::Read if register.read == Read::Asked => {
+                record.value = found.lane.of(vdev.asked(words, register.offset));
+                self.at.answer = Answer {
+                    sequence: record.sequence as u32,
+                    value: record.value,
+                };
+            }
+            _ => {}
+        }
     }
 
     /// How far the number of a record is ahead of the last one.
