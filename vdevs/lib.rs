@@ -9,7 +9,10 @@
 #![forbid(unsafe_code)]
 
 pub mod adder;
+pub mod fifo_tester;
+pub mod mc146818;
 pub mod pl011;
+pub mod pl031;
 pub mod ser8250;
 pub mod trace;
 
@@ -54,6 +57,9 @@ devices! {
     isolated {
         Trace = trace::Trace,
         Adder = adder::Adder,
+        FifoTester = fifo_tester::FifoTester,
+        Mc146818 = mc146818::Mc146818,
+        Pl031 = pl031::Pl031,
     }
     in_vmm {
         Pl011 = pl011::Pl011,
