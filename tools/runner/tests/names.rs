@@ -34,11 +34,12 @@ struct Rules {
 impl Rules {
     fn of(vdev: Vdev) -> Self {
         let name = regex::escape(vdev.kind().name);
+        let module = module(vdev);
         let regex = |text: String| Regex::new(&text).unwrap();
         Self {
             configuration: regex(format!(r"\bvdev\s+{name}(\W|$)")),
             code: regex(format!(
-                r"\bvdevs::(\{{[^}}]*\b)?{name}\b|\b(Vdev|Local|Device\w*)::{vdev:?}\b"
+                r"\bvdevs::(\{{[^}}]*\b)?{module}\b|\b(Vdev|Local|Device\w*)::{vdev:?}\b"
             )),
             word: format!("\"{}\"", vdev.kind().name),
         }
@@ -59,6 +60,11 @@ impl Rules {
         let mut found = rules.iter().filter_map(|rule| rule.find(code));
         word.or(found.next().map(|found| found.as_str().to_owned()))
     }
+}
+
+/// The name of the device's file.
+fn module(vdev: Vdev) -> String {
+    vdev.kind().name.replace('-', "_")
 }
 
 /// A file of Rust without its comments and the tests at its end.
@@ -115,11 +121,11 @@ fn no_file_knows_a_device_by_its_name() {
 #[test]
 fn each_way_to_know_a_device_is_found() {
     for vdev in Vdev::ALL {
-        let (name, rules) = (vdev.kind().name, Rules::of(*vdev));
+        let (name, module, rules) = (vdev.kind().name, module(*vdev), Rules::of(*vdev));
         let found = |text: String| rules.found("pd-vmm/src/main.rs", &code(&text)).is_some();
         for text in [
-            format!("use vdevs::{name}::KIND;"),
-            format!("use vdevs::{{Vdev, {name}}};"),
+            format!("use vdevs::{module}::KIND;"),
+            format!("use vdevs::{{Vdev, {module}}};"),
             format!("match device.vdev {{ Vdev::{vdev:?} => 1, _ => 2 }}"),
             format!("Device::{vdev:?} {{ location }}"),
             format!("let text = \"vdev {name} loc 0\";"),
@@ -131,8 +137,8 @@ fn each_way_to_know_a_device_is_found() {
         }
         for text in [
             format!("//! As `vdev {name}` does."),
-            format!("let {name} = {name}::new(); /* \"{name}\" */"),
-            format!("use vdevs::Vdev;\nuse x::{name};"),
+            format!("let {module} = {module}::new(); /* \"{name}\" */"),
+            format!("use vdevs::Vdev;\nuse x::{module};"),
             format!("let word = \"vdev-{name}\";"),
             format!("fn f() {{}}\n#[cfg(test)]\nmod tests {{\n    const A: &str = \"{name}\";\n}}"),
         ] {
