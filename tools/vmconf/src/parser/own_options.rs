@@ -5,6 +5,7 @@
 
 use std::time::UNIX_EPOCH;
 
+use humantime::TimestampError;
 use vdev_model::{AnyVdev, OptionKind, OptionType};
 
 use super::argument::Argument;
@@ -91,7 +92,7 @@ impl Parser<'_> {
                 return Some(argument.with(value));
             }
             Ok(_) => format!("it is {what}"),
-            Err(why) => why,
+            Err(why) => why.to_owned(),
         };
         let title = format!("`{}` cannot be {}", option.name, quoted(&argument.text));
         let help = format!("for example: `{}`", option.example);
@@ -109,14 +110,18 @@ impl Parser<'_> {
     }
 }
 
-/// The seconds since 1970-01-01T00:00:00Z.
-fn time(text: &str) -> Result<Option<u64>, String> {
-    let time = humantime::parse_rfc3339(text).map_err(|error| error.to_string())?;
-    let since = time.duration_since(UNIX_EPOCH);
-    match since.map(|since| (since.as_secs(), since.subsec_nanos())) {
-        Ok((seconds, 0)) => Ok(Some(seconds)),
-        Ok(_) => Err("it has to be a whole second".to_owned()),
-        Err(_) => Err("it is before 1970".to_owned()),
+/// The seconds since 1970-01-01T00:00:00Z, if this is a time.
+fn time(text: &str) -> Result<Option<u64>, &'static str> {
+    const NO_SUCH: &str = "from 1970 on there is no such time";
+    let time = match humantime::parse_rfc3339(text) {
+        Ok(time) => time,
+        Err(TimestampError::OutOfRange) => return Err(NO_SUCH),
+        Err(_) => return Ok(None),
+    };
+    let since = time.duration_since(UNIX_EPOCH).map_err(|_| NO_SUCH)?;
+    match since.subsec_nanos() {
+        0 => Ok(Some(since.as_secs())),
+        _ => Err("it has to be a whole second"),
     }
 }
 
@@ -200,18 +205,19 @@ mod tests {
         ] {
             assert_eq!(time(text), (Some(seconds), String::new()));
         }
-        for text in [
-            "2026-01-01",
-            "2026-01-01T00:00:00",
-            "2026-01-01T00:00:00+01:00",
-            "2026-02-29T00:00:00Z",
-            "2026-01-01T24:00:00Z",
-            "1969-12-31T23:59:59Z",
-            "2026-01-01T00:00:00.5Z",
-            "now",
-            "\"2026-01-01 00:00:00\"",
+        let (format, no_such) = ("it is a time in UTC", "from 1970 on there is no such time");
+        for (text, why) in [
+            ("2026-01-01", format),
+            ("2026-01-01T00:00:00", format),
+            ("2026-01-01T00:00:00+01:00", format),
+            ("now", format),
+            ("\"2026-01-01 00:00:00\"", format),
+            ("2026-02-29T00:00:00Z", no_such),
+            ("2026-01-01T24:00:00Z", no_such),
+            ("1969-12-31T23:59:59Z", no_such),
+            ("2026-01-01T00:00:00.5Z", "it has to be a whole second"),
         ] {
-            let words = ["`own` cannot be", "for example: `own example`"];
+            let words = ["`own` cannot be", why, "for example: `own example`"];
             assert_refused(OptionType::Time, &format!("own {text}"), &words);
         }
     }

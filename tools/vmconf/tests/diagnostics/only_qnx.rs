@@ -123,7 +123,7 @@ fn options_of_a_qnx_serial_port_are_passed_over() {
       |
       = help: what the guest writes to its serial port appears on the system's console
 
-    warning: `intr` is an option of the QNX hypervisor that this project does not have
+    warning: `intr` is an option of the QNX hypervisor that this device does not have
      --> vm.conf:4:38
       |
     4 | vdev pl011 loc 0x1c090000 hostdev >- intr gic:37
@@ -215,7 +215,7 @@ fn what_only_qnx_has_is_told_once_with_its_places() {
         )
     });
     assert_snapshot!(warned(&(ports + &more.collect::<String>())), @"
-    warning: `intr` is an option of the QNX hypervisor that this project does not have
+    warning: `intr` is an option of the QNX hypervisor that this device does not have
      --> vm.conf:4:27
       |
     4 | vdev pl011 loc 0x1c090000 intr gic:37

@@ -1,6 +1,6 @@
 //! Options: unknown, missing, repeated, and where they do not belong.
 
-use crate::told::{of, with};
+use crate::told::{of, warned, with};
 use insta::assert_snapshot;
 
 #[test]
@@ -255,5 +255,53 @@ fn emit_trace_1024_is_refused() {
       |                                      ^^^^ the largest number is 1023
       |
       = help: several devices may share a number; the records tell them apart
+    ");
+}
+
+#[test]
+fn options_of_a_device_that_do_not_fit_are_refused_at_the_device() {
+    assert_snapshot!(with("vdev pl031 loc 0x1c170000\n\ttime 2106-02-07T06:28:16Z\n"), @"
+    error: a pl031 counts until 2106-02-07T06:28:15Z
+     --> vm.conf:4:1
+      |
+    4 | vdev pl031 loc 0x1c170000
+      | ^^^^^^^^^^
+    ");
+}
+
+#[test]
+fn an_option_of_a_device_that_cannot_be_is_refused_with_one_that_can() {
+    assert_snapshot!(with("vdev pl031 loc 0x1c170000 time 2026-02-29T00:00:00Z intr gic:1020\n"), @"
+    error: `time` cannot be `2026-02-29T00:00:00Z`
+     --> vm.conf:4:32
+      |
+    4 | vdev pl031 loc 0x1c170000 time 2026-02-29T00:00:00Z intr gic:1020
+      |                                ^^^^^^^^^^^^^^^^^^^^ from 1970 on there is no such time
+      |
+      = help: for example: `time 2026-01-01T00:00:00Z`
+
+    error: `intr` cannot be `gic:1020`
+     --> vm.conf:4:58
+      |
+    4 | vdev pl031 loc 0x1c170000 time 2026-02-29T00:00:00Z intr gic:1020
+      |                                                          ^^^^^^^^ it is the number of an interrupt, 0 to 1019
+      |
+      = help: for example: `intr 34`
+    ");
+}
+
+#[test]
+fn interrupts_that_reach_nobody_are_warned_of_once() {
+    let text = "vdev pl031 loc 0x1c170000 intr gic:34\nvdev mc146818 loc 0x70 intr 8\n";
+    assert_snapshot!(warned(text), @"
+    warning: a VM has no interrupt controller yet
+     --> vm.conf:4:32
+      |
+    4 | vdev pl031 loc 0x1c170000 intr gic:34
+      |                                ^^^^^^ nobody sees this interrupt
+    5 | vdev mc146818 loc 0x70 intr 8
+      |                             - and here
+      |
+      = help: the devices here raise no interrupts; the guest polls them
     ");
 }
