@@ -97,8 +97,6 @@ struct VmNames {
 pub struct DeviceName {
     /// Its name.
     pub name: String,
-    /// Its trace number.
-    number: Option<u16>,
     /// What it is and where, if a configuration tells.
     is: Option<(&'static Kind, u64)>,
 }
@@ -117,7 +115,6 @@ impl VmNames {
     fn of(config: &VmConfig<'_>) -> Self {
         let devices = config.devices().map(|device| DeviceName {
             name: device.name.to_owned(),
-            number: device.emit.trace.map(|number| number.get()),
             is: Some((device.kind(), device.loc)),
         });
         Self {
@@ -258,7 +255,6 @@ impl Names {
         let device = devices.and_then(|devices| devices.get(usize::from(instance)));
         device.cloned().unwrap_or_else(|| DeviceName {
             name: format!("dev{instance}"),
-            number: None,
             is: None,
         })
     }
