@@ -60,6 +60,18 @@ pub struct Found {
     pub is_whole: bool,
 }
 
+impl Found {
+    /// All of a device's first register.
+    #[inline(always)]
+    pub const fn all_of_first(first: &Register) -> Self {
+        Self {
+            place: 0,
+            lane: first.whole(),
+            is_whole: true,
+        }
+    }
+}
+
 impl Kind {
     /// A kind in memory, of one word, without registers: what a device's file begins with.
     pub const fn new(name: &'static str, what: &'static str) -> Self {
@@ -85,11 +97,7 @@ impl Kind {
         // All of the first is worth a try of its own: devices with one register are many.
         let first = self.registers.first()?;
         if offset == first.offset && width_bytes == first.width_bytes && first.allows(direction) {
-            return Some(Found {
-                place: 0,
-                lane: first.whole(),
-                is_whole: true,
-            });
+            return Some(Found::all_of_first(first));
         }
         self.find_any(offset, width_bytes, direction)
     }

@@ -8,6 +8,8 @@ use super::step::INSTRUCTION_BYTES;
 use super::{A64, A64Machine, Exit};
 use crate::Vmm;
 use crate::vmm::Device;
+use crate::vmm::device_point::{Attempt, DevicePoint, Seen};
+use crate::vmm::trace_link::TraceLink;
 use a64_guest::syndrome::{Trap, decode};
 use guest_access::{Access, Direction, Gpr};
 
@@ -25,10 +27,21 @@ impl Vmm<A64> {
     /// nothing has happened, and [`Self::other_exit`] handles the exit.
     #[inline(always)]
     pub fn complete_access(&mut self, exit: Exit, machine: &mut impl A64Machine) -> bool {
+        self.complete(exit, DevicePoint::look_at_word, machine)
+    }
+
+    /// The same, by what a device's point makes of the access.
+    #[inline(always)]
+    pub(super) fn complete(
+        &mut self,
+        exit: Exit,
+        look: impl Fn(&mut DevicePoint, &Access, &TraceLink) -> Result<Seen, Attempt>,
+        machine: &mut impl A64Machine,
+    ) -> bool {
         if let Trap::Access(access) = decode(exit.syndrome, exit.address, exit.pc)
             && machine.is_ordinary(access.register)
             && let Some(Device::Isolated(point)) = self.bus.find(access.address)
-            && let Ok(seen) = point.look(&access, &self.link)
+            && let Ok(seen) = look(point, &access, &self.link)
             && self.link.access.has_known_room()
         {
             let value = match access.direction {
@@ -37,7 +50,7 @@ impl Vmm<A64> {
             };
             let record = point.record(&access, &seen, value, machine.now());
             machine.intend(self.link.intent());
-            complete(&access, u64::from(value), machine);
+            end(&access, u64::from(value), machine);
             self.link.push(record, machine);
             return true;
         }
@@ -57,7 +70,7 @@ fn register(access: &Access, machine: &mut impl A64Machine) -> u64 {
 
 /// Ends an access: a load gets `value`, extended as the instruction says.
 #[inline(always)]
-fn complete(access: &Access, value: u64, machine: &mut impl A64Machine) {
+fn end(access: &Access, value: u64, machine: &mut impl A64Machine) {
     let load = access.direction == Direction::Read && access.register != Gpr::ZERO;
     let result = load.then(|| (access.register, access.extend(value)));
     machine.resume(access.pc.wrapping_add(INSTRUCTION_BYTES), result);

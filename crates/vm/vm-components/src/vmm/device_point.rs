@@ -17,18 +17,20 @@ use super::trace_link::TraceLink;
 use super::transfer::Element;
 use guest_access::{Access, Direction};
 use trace_records::{DeviceState, Kind as RecordKind, MAX_WORDS, Record, Tag};
-use vdev_model::{AnyVdev, Found, Kind, Read};
+use vdev_model::{AnyVdev, Found, Kind, Read, Register};
 use vdevs::Vdev;
 use vm_config::Device;
 
 /// Registers of a device, the first, of which the newest write is remembered until it is applied.
 const REMEMBERED: usize = 4;
+/// A word of state, and the registers that hold one.
+const WORD_BYTES: u64 = 4;
 
 /// This side of a device, which itself lives in the device domain.
 pub(crate) struct DevicePoint {
     pub(super) instance: u8,
-    /// Its state is one word.
-    is_one_word: bool,
+    /// The first register of a device whose state is one word, if it is a word and is not asked.
+    word: Option<&'static Register>,
     vdev: Vdev,
     kind: &'static Kind,
     location: u64,
@@ -89,9 +91,11 @@ impl DevicePoint {
     /// The VM's device of this number.
     pub(super) fn new(instance: u8, device: &Device<'_>) -> Self {
         let tag = Tag::new(RecordKind::Access).with_instance(instance);
+        let is_word = |it: &&Register| it.width_bytes == WORD_BYTES && it.read != Read::Asked;
+        let first = device.kind().registers.first().filter(is_word);
         Self {
             instance,
-            is_one_word: device.vdev.word_count() == 1,
+            word: first.filter(|_| device.vdev.word_count() == 1),
             vdev: device.vdev,
             kind: device.kind(),
             location: device.loc,
@@ -140,8 +144,34 @@ impl DevicePoint {
         Attempt::Done(value)
     }
 
-    /// What an access sees, if that is known.
+    /// What an access sees, if it is one to all of the register of a device of one word, and known at once.
+    /// The rest is left to [`Self::look`]: a short way with a call in it is no short way.
     #[inline(always)]
+    pub(crate) fn look_at_word(
+        &mut self,
+        access: &Access,
+        link: &TraceLink,
+    ) -> Result<Seen, Attempt> {
+        let offset = access.address.0.wrapping_sub(self.location);
+        let register = self.word.ok_or(Attempt::Later)?;
+        if offset != register.offset
+            || access.width.bytes() != WORD_BYTES
+            || !register.allows(access.direction)
+        {
+            return Err(Attempt::Later);
+        }
+        let (sequence, value) = match access.direction {
+            Direction::Read => self.read_word(register, 0, link)?,
+            Direction::Write => (0, 0),
+        };
+        Ok(Seen {
+            found: Some(Found::all_of_first(register)),
+            sequence,
+            value,
+        })
+    }
+
+    /// What an access sees, if that is known.
     pub(crate) fn look(&mut self, access: &Access, link: &TraceLink) -> Result<Seen, Attempt> {
         let offset = access.address.0.wrapping_sub(self.location);
         let (width_bytes, direction) = (access.width.bytes(), access.direction);
@@ -152,7 +182,16 @@ impl DevicePoint {
             };
         };
         let (sequence, value) = match direction {
-            Direction::Read => self.read(found, link)?,
+            Direction::Read => {
+                let register = self.kind.register(found);
+                match register.read {
+                    Read::Asked => self.ask(link)?,
+                    _ if self.vdev.word_count() == 1 => {
+                        self.read_word(register, found.place, link)?
+                    }
+                    _ => self.read_several(register, found.place, link)?,
+                }
+            }
             Direction::Write => (0, 0),
         };
         Ok(Seen {
@@ -197,40 +236,73 @@ impl DevicePoint {
         };
     }
 
-    /// What a read of a register sees: the number of the last access in that state, and the register.
+    /// What a read of a register of a device of one word sees: the number of the last access in that state, and
+    /// the register.
     #[inline(always)]
-    fn read(&mut self, found: Found, link: &TraceLink) -> Result<(u32, u32), Attempt> {
+    fn read_word(
+        &mut self,
+        register: &Register,
+        place: u8,
+        link: &TraceLink,
+    ) -> Result<(u32, u32), Attempt> {
         if link.kept.gone {
             return Ok((0, u32::MAX));
         }
-        let register = self.kind.register(found);
         let state = link.state(self.instance);
-        if self.is_behind {
-            if state.includes(self.unapplied.newest) {
-                self.is_behind = false;
-                self.unapplied = Unapplied::default();
-            } else if let Some(seen) = self.unapplied.read(found.place, register.read, state)? {
-                return Ok(seen);
-            }
+        if let Some(seen) = self.read_unapplied(register, place, state)? {
+            return Ok(seen);
         }
-        if register.read == Read::Asked {
-            Err(Attempt::Asked)
-        } else if self.is_one_word {
-            let told = self.vdev.told(&[state.value], register.offset);
-            Ok((state.sequence, told))
-        } else {
-            self.read_several(register.offset, link)
-        }
+        let told = self.vdev.told(&[state.value], register.offset);
+        Ok((state.sequence, told))
     }
 
-    #[inline(never)]
-    fn read_several(&self, register: u64, link: &TraceLink) -> Result<(u32, u32), Attempt> {
+    /// The same of a device with several words.
+    fn read_several(
+        &mut self,
+        register: &Register,
+        place: u8,
+        link: &TraceLink,
+    ) -> Result<(u32, u32), Attempt> {
+        if link.kept.gone {
+            return Ok((0, u32::MAX));
+        }
+        let state = link.state(self.instance);
+        if let Some(seen) = self.read_unapplied(register, place, state)? {
+            return Ok(seen);
+        }
         let mut words = [0; MAX_WORDS];
         let words = &mut words[..self.vdev.word_count()];
         let sequence = link
             .state_of_several(self.instance, words)
             .ok_or(Attempt::Later)?;
-        Ok((sequence, self.vdev.told(words, register)))
+        Ok((sequence, self.vdev.told(words, register.offset)))
+    }
+
+    /// What a read sees of the writes that are not applied, if one matters to it.
+    #[inline(always)]
+    fn read_unapplied(
+        &mut self,
+        register: &Register,
+        place: u8,
+        state: DeviceState,
+    ) -> Result<Option<(u32, u32)>, Attempt> {
+        if !self.is_behind {
+            return Ok(None);
+        }
+        if state.includes(self.unapplied.newest) {
+            self.is_behind = false;
+            self.unapplied = Unapplied::default();
+            return Ok(None);
+        }
+        self.unapplied.read(register.read, place, state)
+    }
+
+    /// A register that is asked: nobody knows yet, and nobody will if there is nobody to be asked.
+    fn ask(&self, link: &TraceLink) -> Result<(u32, u32), Attempt> {
+        match link.kept.gone {
+            true => Ok((0, u32::MAX)),
+            false => Err(Attempt::Asked),
+        }
     }
 }
 
@@ -251,15 +323,12 @@ impl Unapplied {
     #[inline(always)]
     fn read(
         &self,
-        place: u8,
         read: Read,
+        place: u8,
         state: DeviceState,
     ) -> Result<Option<(u32, u32)>, Attempt> {
-        match read {
-            Read::ReadsBack => {}
-            Read::Follows => return Err(Attempt::Later),
-            // It is carried out after them.
-            Read::Asked => return Ok(None),
+        if read != Read::ReadsBack {
+            return Err(Attempt::Later);
         }
         let is_applied = |sequence: &u32| state.includes(*sequence);
         match self.written.get(usize::from(place)) {

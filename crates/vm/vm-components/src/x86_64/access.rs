@@ -7,6 +7,8 @@
 use super::{X86, X86Exit, X86ExitReason, X86Machine};
 use crate::Vmm;
 use crate::vmm::Device;
+use crate::vmm::device_point::{Attempt, DevicePoint, Seen};
+use crate::vmm::trace_link::TraceLink;
 use guest_access::{Access, AccessWidth, Direction, Extension, Gpr, GuestPhysAddr};
 use x86_guest::Recalled;
 
@@ -35,6 +37,18 @@ impl Vmm<X86> {
         direction: Direction,
         machine: &mut M,
     ) -> bool {
+        self.complete(address, direction, DevicePoint::look_at_word, machine)
+    }
+
+    /// The same, by what a device's point makes of the access.
+    #[inline(always)]
+    pub(super) fn complete<M: X86Machine>(
+        &mut self,
+        address: GuestPhysAddr,
+        direction: Direction,
+        look: impl Fn(&mut DevicePoint, &Access, &TraceLink) -> Result<Seen, Attempt>,
+        machine: &mut M,
+    ) -> bool {
         let Some(Device::Isolated(point)) = self.bus.find(address) else {
             return false;
         };
@@ -59,7 +73,7 @@ impl Vmm<X86> {
             return false;
         }
         let access = access(address, instruction.width, direction, situation.rip);
-        let Ok(seen) = point.look(&access, &self.link) else {
+        let Ok(seen) = look(point, &access, &self.link) else {
             return false;
         };
         if !self.link.access.has_known_room() {

@@ -15,6 +15,7 @@ use super::instruction::Obstacle;
 use super::{RAX, RCX, RDX, X86, X86Exception, X86Exit, X86ExitReason, X86Machine};
 use crate::Vmm;
 use crate::vmm::calls::Answer;
+use crate::vmm::device_point::DevicePoint;
 use trace_records::{Address, EndReason};
 use vm_config::Action;
 
@@ -25,6 +26,11 @@ impl Vmm<X86> {
     /// Every exit that [`Self::complete_access`] has not handled.
     #[cold]
     pub fn other_exit<M: X86Machine>(&mut self, exit: X86Exit, machine: &mut M) {
+        if let X86ExitReason::Access { address, direction } = exit.reason
+            && self.complete(address, direction, DevicePoint::look, machine)
+        {
+            return;
+        }
         self.begin(machine);
         self.answer(exit, machine);
         self.commit(machine);
