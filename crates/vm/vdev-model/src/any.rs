@@ -3,7 +3,7 @@
 //! Implemented by the list (`vdevs`), used by everybody who works with devices. Words that are too few for a
 //! device are none of its, and tell 0.
 
-use crate::{Kind, Lane, Options, Register, Transmitter};
+use crate::{Access, Kind, Lane, Options, Read, Register, Transmitter, WORD_BYTES};
 
 /// A device of a list: what it is, and its functions on words that the caller keeps. Those of a device inside
 /// a VMM do nothing.
@@ -47,6 +47,17 @@ pub trait AnyVdev: Copy + 'static {
 
     /// See [`Isolated::reset`](crate::Isolated::reset).
     fn reset(self, words: &mut [u32], options: &Options);
+
+    /// The first register of a device whose state is one word, if the register is a word as well, is where the
+    /// device begins, can be read and written, and is not asked. Accesses to all of it take the shortest way there is.
+    fn word(self) -> Option<&'static Register> {
+        let is_plain = |it: &&Register| {
+            (it.offset, it.width_bytes, it.access) == (0, WORD_BYTES, Access::ReadWrite)
+                && it.read != Read::Asked
+        };
+        let first = self.kind().registers.first();
+        first.filter(is_plain).filter(|_| self.word_count() == 1)
+    }
 
     /// The device of this name.
     fn named(name: &str) -> Option<Self> {

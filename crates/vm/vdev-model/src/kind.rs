@@ -61,15 +61,12 @@ pub struct Found {
 }
 
 impl Found {
-    /// All of a device's first register.
-    #[inline(always)]
-    pub const fn all_of_first(first: &Register) -> Self {
-        Self {
-            place: 0,
-            lane: first.whole(),
-            is_whole: true,
-        }
-    }
+    /// All of a device's first register, which is a word.
+    pub const WORD: Self = Self {
+        place: 0,
+        lane: Lane::WORD,
+        is_whole: true,
+    };
 }
 
 impl Kind {
@@ -92,18 +89,7 @@ impl Kind {
 
     /// The register that an access touches, `offset` bytes behind the device's `loc`; `None` if none can be
     /// accessed like that.
-    #[inline(always)]
     pub fn find(&self, offset: u64, width_bytes: u64, direction: Direction) -> Option<Found> {
-        // All of the first is worth a try of its own: devices with one register are many.
-        let first = self.registers.first()?;
-        if offset == first.offset && width_bytes == first.width_bytes && first.allows(direction) {
-            return Some(Found::all_of_first(first));
-        }
-        self.find_any(offset, width_bytes, direction)
-    }
-
-    #[inline(never)]
-    fn find_any(&self, offset: u64, width_bytes: u64, direction: Direction) -> Option<Found> {
         let mut registers = self.registers.iter().zip(0..);
         let (place, lane, register) = registers.find_map(|(register, place)| {
             Some((place, register.lane(offset, width_bytes)?, register))

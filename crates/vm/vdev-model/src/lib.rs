@@ -31,5 +31,7 @@ pub use kind::{Found, Interrupt, Kind, Otherwise};
 pub use options::{MAX_OPTIONS, OptionKind, OptionType, Options};
 pub use register::{Access, Field, Lane, Narrow, Read, Register};
 
+/// Bytes in a word of state, and in a register that is a word.
+pub const WORD_BYTES: u64 = 4;
 /// Words of state that a device may have.
 pub const MAX_WORDS: usize = 32;

@@ -3,6 +3,7 @@
 //! Tables of these are in the devices' files. Invariant: what a table says is all that the VMM knows of a
 //! device besides its state.
 
+use crate::WORD_BYTES;
 use guest_access::Direction;
 
 /// A register of a device.
@@ -205,6 +206,12 @@ pub struct Lane {
 }
 
 impl Lane {
+    /// All of a register that is a word.
+    pub const WORD: Self = Self {
+        first_bit: 0,
+        width_bytes: WORD_BYTES as u8,
+    };
+
     /// The part in a register that holds this.
     #[inline(always)]
     pub const fn of(self, register: u32) -> u32 {

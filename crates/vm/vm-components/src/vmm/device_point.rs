@@ -15,7 +15,7 @@
 
 use super::trace_link::TraceLink;
 use super::transfer::Element;
-use guest_access::{Access, Direction};
+use guest_access::{Access, AccessWidth, Direction};
 use trace_records::{DeviceState, Kind as RecordKind, MAX_WORDS, Record, Tag};
 use vdev_model::{AnyVdev, Found, Kind, Read, Register};
 use vdevs::Vdev;
@@ -23,13 +23,11 @@ use vm_config::Device;
 
 /// Registers of a device, the first, of which the newest write is remembered until it is applied.
 const REMEMBERED: usize = 4;
-/// A word of state, and the registers that hold one.
-const WORD_BYTES: u64 = 4;
 
 /// This side of a device, which itself lives in the device domain.
 pub(crate) struct DevicePoint {
     pub(super) instance: u8,
-    /// The first register of a device whose state is one word, if it is a word and is not asked.
+    /// See [`AnyVdev::word`].
     word: Option<&'static Register>,
     vdev: Vdev,
     kind: &'static Kind,
@@ -91,11 +89,9 @@ impl DevicePoint {
     /// The VM's device of this number.
     pub(super) fn new(instance: u8, device: &Device<'_>) -> Self {
         let tag = Tag::new(RecordKind::Access).with_instance(instance);
-        let is_word = |it: &&Register| it.width_bytes == WORD_BYTES && it.read != Read::Asked;
-        let first = device.kind().registers.first().filter(is_word);
         Self {
             instance,
-            word: first.filter(|_| device.vdev.word_count() == 1),
+            word: device.vdev.word(),
             vdev: device.vdev,
             kind: device.kind(),
             location: device.loc,
@@ -154,10 +150,7 @@ impl DevicePoint {
     ) -> Result<Seen, Attempt> {
         let offset = access.address.0.wrapping_sub(self.location);
         let register = self.word.ok_or(Attempt::Later)?;
-        if offset != register.offset
-            || access.width.bytes() != WORD_BYTES
-            || !register.allows(access.direction)
-        {
+        if offset != 0 || access.width != AccessWidth::Word {
             return Err(Attempt::Later);
         }
         let (sequence, value) = match access.direction {
@@ -165,7 +158,7 @@ impl DevicePoint {
             Direction::Write => (0, 0),
         };
         Ok(Seen {
-            found: Some(Found::all_of_first(register)),
+            found: Some(Found::WORD),
             sequence,
             value,
         })

@@ -11,7 +11,7 @@ use guest_access::Direction;
 use trace_records::{
     Answer, DeviceSummary, EVENT_NONE, Flags, MAX_WORDS, Misdeed, Record, Stamp, StatePage,
 };
-use vdev_model::{AnyVdev, Found, Kind, Options, Read};
+use vdev_model::{AnyVdev, Kind, Lane, Options, Read, Register, WORD_BYTES};
 use vdevs::Vdev;
 use vm_config::{Device, SeverityMask, VmConfig};
 
@@ -25,6 +25,8 @@ pub(super) struct LaneDevice {
     vdev: Vdev,
     kind: &'static Kind,
     location: u64,
+    /// See [`AnyVdev::word`].
+    word: Option<&'static Register>,
     words: usize,
     stamp: Stamp,
     emits: Emits,
@@ -75,6 +77,7 @@ impl LaneDevice {
             vdev,
             kind: vdev.kind(),
             location: device.loc,
+            word: vdev.word(),
             words: vdev.word_count(),
             stamp: Stamp::new(vm, event).of_device(device.space, flags),
             emits,
@@ -119,15 +122,20 @@ impl LaneDevice {
     #[inline(always)]
     pub fn apply(&mut self, record: &mut Record) -> Result<(), Misdeed> {
         let ahead = self.ahead(record)?;
-        let (direction, width_bytes) = (record.tag.direction(), record.tag.width_bytes());
-        let offset = record.address.0.wrapping_sub(self.location);
         if record.tag.flags().contains(Flags::REFUSED) {
             self.at.summary.refused = self.at.summary.refused.saturating_add(1);
         } else {
-            match self.kind.find(offset, width_bytes, direction) {
-                Some(found) => self.carry_out(found, record),
-                None if self.kind.ignores(offset, width_bytes) => {}
-                None => return Err(Misdeed::Location),
+            let (direction, width_bytes) = (record.tag.direction(), record.tag.width_bytes());
+            let offset = record.address.0.wrapping_sub(self.location);
+            match self.word {
+                Some(register) if offset == 0 && width_bytes == WORD_BYTES => {
+                    if direction == Direction::Write {
+                        let word = &mut self.at.words[..1];
+                        let written = self.vdev.write(word, register, Lane::WORD, record.value);
+                        (record.old, record.value) = written;
+                    }
+                }
+                _ => self.carry_out(offset, record)?,
             }
             match direction {
                 Direction::Read => self.at.summary.reads += 1,
@@ -142,12 +150,19 @@ impl LaneDevice {
         Ok(())
     }
 
-    /// Lets an access do what it does to the device.
-    #[inline(always)]
-    fn carry_out(&mut self, found: Found, record: &mut Record) {
+    /// Lets an access do what it does to the device, if it is one of the device's.
+    #[inline(never)]
+    fn carry_out(&mut self, offset: u64, record: &mut Record) -> Result<(), Misdeed> {
+        let (direction, width_bytes) = (record.tag.direction(), record.tag.width_bytes());
+        let Some(found) = self.kind.find(offset, width_bytes, direction) else {
+            return match self.kind.ignores(offset, width_bytes) {
+                true => Ok(()),
+                false => Err(Misdeed::Location),
+            };
+        };
         let (vdev, words) = (self.vdev, &mut self.at.words);
         let register = self.kind.register(found);
-        match record.tag.direction() {
+        match direction {
             Direction::Write if self.words != 0 => {
                 let value = record.value;
                 (record.old, record.value) = vdev.write(words, register, found.lane, value);
@@ -161,6 +176,7 @@ impl LaneDevice {
             }
             _ => {}
         }
+        Ok(())
     }
 
     /// How far the number of a record is ahead of the last one.

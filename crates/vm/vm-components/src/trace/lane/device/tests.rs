@@ -15,6 +15,7 @@ fn device_of(vdev: Vdev, emit: Emits) -> LaneDevice {
         vdev,
         kind: vdev.kind(),
         location: LOC,
+        word: vdev.word(),
         words: vdev.word_count(),
         stamp: Stamp::new(3, 12).of_device(AddressSpace::Memory, Flags::NONE),
         emits: emit,
