@@ -72,7 +72,10 @@ impl Handler for VmmDomain {
 
     fn run(&mut self) -> Result<Never, Infallible> {
         #[cfg(any(feature = "bench-floor", feature = "bench-in-vmm"))]
-        let mut answers = arch::bench::Answers::new();
+        let mut answers = {
+            let config = configuration(region!(config: ConfigurationRegion));
+            arch::bench::Answers::new(&config)
+        };
         loop {
             match self.machine.next_event() {
                 #[cfg(any(feature = "bench-floor", feature = "bench-in-vmm"))]

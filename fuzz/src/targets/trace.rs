@@ -3,7 +3,7 @@
 
 use crate::peer_memory::{self, RingPeer, page_words, state_words};
 use crate::script::Script;
-use crate::targets::vm::GUEST;
+use crate::targets::vm::{GUEST, silent};
 use guest_access::{AccessWidth, Direction};
 use shared_ring::{
     ConsumerPage, LAYOUT_VERSION, MAGIC, Observation, Observer, Ordering, PAYLOAD_WORDS, RingKind,
@@ -13,8 +13,8 @@ use std::sync::LazyLock;
 use trace_records::{ACCESS_SLOTS, Entry, Kind, LOG_SLOTS, Record, StatePage, TRACE_SLOTS, Tag};
 use vm_components::{Channel, ChannelSet, Clock, Host, KeptTrace, Trace, TracePort, channel};
 use vm_config::{
-    Contents, Device, DeviceKind, RamRange, SeverityMask, Trace as TraceOptions, TraceNumber,
-    Unsupported, VmConfig, encode,
+    Contents, Device, Emit, RamRange, SeverityMask, TraceNumber, Unsupported, Vdev, VmConfig,
+    encode,
 };
 
 const CLOCK: Clock = Clock {
@@ -56,13 +56,11 @@ static CONFIGS: LazyLock<[VmConfig<'static>; 2]> = LazyLock::new(|| [HOSTILE, HO
 fn config(vm: u8) -> VmConfig<'static> {
     let event = EVENTS[usize::from(vm)];
     let device = |name, loc, event| Device {
-        name,
-        loc,
-        severities: None,
-        kind: DeviceKind::Trace(TraceOptions {
-            emit_logger: true,
-            emit_trace: TraceNumber::new(event),
-        }),
+        emit: Emit {
+            logger: true,
+            trace: TraceNumber::new(event),
+        },
+        ..silent(Vdev::Trace, name, loc)
     };
     let contents = Contents {
         vm,

@@ -10,8 +10,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use trace_records::{ACCESS_SLOTS, CONSOLE_SLOTS, ConsoleRecord, Kind, Notice, Record, StatePage};
 use vm_components::{Channel, Clock, Host, Machine, VmmPorts};
 use vm_config::{
-    Action, Contents, Device, DeviceKind, Image, RamRange, SeverityMask, Trace as TraceOptions,
-    Unsupported, VmConfig, encode,
+    Action, AnyVdev, Contents, Device, Emit, Image, Options, RamRange, SeverityMask, Unsupported,
+    Vdev, VmConfig, encode,
 };
 
 pub(crate) const CLOCK: Clock = Clock {
@@ -140,21 +140,31 @@ fn ram_range(address: GuestPhysAddr, len: usize) -> Option<core::ops::Range<usiz
 }
 
 /// A configuration for each action that the policies can have, with this serial port.
-pub(crate) fn configs(port: u64, kind: DeviceKind) -> [VmConfig<'static>; 3] {
-    [Action::Ignore, Action::Fail, Action::Abort].map(|action| config(action, port, kind))
+pub(crate) fn configs(port: u64, serial: Vdev) -> [VmConfig<'static>; 3] {
+    [Action::Ignore, Action::Fail, Action::Abort].map(|action| config(action, port, serial))
 }
 
-fn config(action: Action, port: u64, serial: DeviceKind) -> VmConfig<'static> {
-    let device = |name, loc, kind| Device {
+/// A device of this kind in its usual address space, of whose accesses nobody is told.
+pub(crate) fn silent(vdev: Vdev, name: &str, loc: u64) -> Device<'_> {
+    Device {
         name,
+        vdev,
+        space: vdev.kind().spaces[0],
         loc,
         severities: None,
-        kind,
+        emit: Emit::default(),
+        options: Options::NONE,
+    }
+}
+
+fn config(action: Action, port: u64, serial: Vdev) -> VmConfig<'static> {
+    let logged = Device {
+        emit: Emit {
+            logger: true,
+            trace: None,
+        },
+        ..silent(Vdev::Trace, "a", LOC)
     };
-    let trace = DeviceKind::Trace(TraceOptions {
-        emit_logger: true,
-        emit_trace: None,
-    });
     let contents = Contents {
         vm: 0,
         name: "vm",
@@ -170,7 +180,7 @@ fn config(action: Action, port: u64, serial: DeviceKind) -> VmConfig<'static> {
             register: action,
         },
         ram: &[RAM],
-        devices: &[device("a", LOC, trace), device("uart", port, serial)],
+        devices: &[logged, silent(serial, "uart", port)],
     };
     let blob = encode(&contents).expect("a configuration that the rules allow");
     VmConfig::parse(Box::leak(Box::new(blob))).expect("it was encoded")

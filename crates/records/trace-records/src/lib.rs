@@ -34,7 +34,7 @@ pub use address::Address;
 pub use console::{ConsoleRecord, Notice, TEXT_BYTES, Text};
 pub use guest_access::AddressSpace;
 pub use misbehaviour::{Misbehaviour, Misdeed, RingFate};
-pub use state_page::{DeviceState, MAX_DEVICES, StatePage};
+pub use state_page::{Answer, DeviceState, MAX_DEVICES, MAX_WORDS, StatePage};
 pub use tag::{EVENT_NONE, Flags, Kind, Stamp, Tag};
 pub use verdict::Verdict;
 
@@ -69,7 +69,7 @@ pub struct Record {
     /// [`Kind::Outside`] in a log, how many such accesses there were since the last record;
     /// for [`Kind::End`], the [`EndReason`].
     pub value: u32,
-    /// For a write: the whole word before it. Filled in by the trace component.
+    /// For a write: the whole register before it. Filled in by the trace component.
     pub old: u32,
     /// The access's number in the order in which its device saw it; the first is 1.
     pub sequence: u64,
@@ -121,7 +121,7 @@ impl Record {
     }
 }
 
-/// What a trace device did in its VM's life.
+/// What was done to a device in its VM's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct DeviceSummary {
     /// When it was summed up, in ticks.
@@ -134,7 +134,7 @@ pub struct DeviceSummary {
     pub logged: u64,
     /// Records written to the trace ring.
     pub traced: u64,
-    /// The counter's last value.
+    /// What its first register tells at the end; of a device inside a VMM, 0.
     pub value: u32,
     /// Accesses that the device does not support.
     pub refused: u32,

@@ -1,6 +1,7 @@
 //! What a kind of device is: data, for everybody who works with devices.
 
 use crate::{AddressSpace, Lane, OptionKind, Register};
+use guest_access::Direction;
 
 /// A kind of device: a word that may follow `vdev`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,15 +68,28 @@ impl Kind {
     }
 
     /// The register that an access touches, `offset` bytes behind the device's `loc`, and the part of it;
-    /// `None` if there is none that can be accessed like that.
+    /// `None` if none can be accessed like that.
     #[inline(always)]
-    pub fn find(&self, offset: u64, width_bytes: u64) -> Option<(&'static Register, Lane)> {
+    pub fn find(
+        &self,
+        offset: u64,
+        width_bytes: u64,
+        direction: Direction,
+    ) -> Option<(&'static Register, Lane)> {
         // The first is worth a try of its own: devices with one register are many.
         let (first, rest) = self.registers.split_first()?;
-        match first.lane(offset, width_bytes) {
-            Some(lane) => Some((first, lane)),
-            None => find_among(rest, offset, width_bytes),
-        }
+        let found = match first.lane(offset, width_bytes) {
+            Some(lane) => (first, lane),
+            None => find_among(rest, offset, width_bytes)?,
+        };
+        found.0.allows(direction).then_some(found)
+    }
+
+    /// Whether an access for which there is no register is one of the device's all the same, and ignored.
+    #[cold]
+    pub fn ignores(&self, offset: u64, width_bytes: u64) -> bool {
+        let end = offset.checked_add(width_bytes);
+        self.otherwise == Otherwise::Ignored && end.is_some_and(|end| end <= self.len)
     }
 
     /// The register in which an access begins, for the words about it.

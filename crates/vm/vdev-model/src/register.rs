@@ -3,6 +3,8 @@
 //! Tables of these are in the devices' files. Invariant: what a table says is all that the VMM knows of a
 //! device besides its state.
 
+use guest_access::Direction;
+
 /// A register of a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Register {
@@ -166,6 +168,15 @@ impl Register {
             })
         } else {
             None
+        }
+    }
+
+    /// Whether a guest may do this to it.
+    #[inline(always)]
+    pub const fn allows(&self, direction: Direction) -> bool {
+        match direction {
+            Direction::Read => !matches!(self.access, Access::WriteOnly),
+            Direction::Write => !matches!(self.access, Access::ReadOnly),
         }
     }
 

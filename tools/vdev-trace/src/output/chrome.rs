@@ -65,7 +65,7 @@ impl<'a, W: Write> Chrome<'a, W> {
             return Ok(());
         }
         *named |= bit;
-        let name = self.names.device(stream.vm, instance);
+        let name = self.names.device(stream.vm, instance).name;
         self.event(&metadata(
             stream,
             "thread_name",
@@ -96,7 +96,7 @@ impl<'a, W: Write> Chrome<'a, W> {
     fn access(&mut self, stream: &Stream, item: &Item, record: &Record, ts: f64) -> io::Result<()> {
         let tag = record.tag;
         self.name_device(stream, tag.instance())?;
-        let device = Value::from(self.names.device(stream.vm, tag.instance()));
+        let device = Value::from(self.names.device(stream.vm, tag.instance()).name);
         let function = self.names.function(stream.vm, record.pc);
         let function = function.map(|name| Value::from(&*name));
         let (process, thread) = (process(stream), device_thread(tag.instance()));

@@ -118,19 +118,6 @@ fn one_device_too_many_is_refused() {
 }
 
 #[test]
-fn an_option_of_another_device_is_refused() {
-    assert_snapshot!(with("vdev pl011 loc 0x1c090000 emit-trace 12\n"), @"
-    error: `emit-trace` is an option of `vdev trace` only
-     --> vm.conf:4:27
-      |
-    4 | vdev pl011 loc 0x1c090000 emit-trace 12
-      | ----------                ^^^^^^^^^^
-      | |
-      | this is a `vdev pl011`
-    ");
-}
-
-#[test]
 fn an_option_of_a_device_without_a_device_is_refused() {
     assert_snapshot!(with("loc 0xfa000000\n"), @"
     error: `loc` belongs to a device

@@ -1,4 +1,4 @@
-//! The short way of an access on aarch64: one load or store that the syndrome describes, on a trace
+//! The short way of an access on aarch64: one load or store that the syndrome describes, on an isolated
 //! device.
 //!
 //! Called by the platform for each exit. Invariant: it does the whole access or nothing; what is in
@@ -20,22 +20,22 @@ impl Vmm<A64> {
         }
     }
 
-    /// The short way of [`Self::fault`]: completes an access to a trace device that the
+    /// The short way of [`Self::fault`]: completes an access to an isolated device that the
     /// hardware described, if nothing stands against it. Returns whether it did; if not,
     /// nothing has happened, and [`Self::other_exit`] handles the exit.
     #[inline(always)]
     pub fn complete_access(&mut self, exit: Exit, machine: &mut impl A64Machine) -> bool {
         if let Trap::Access(access) = decode(exit.syndrome, exit.address, exit.pc)
             && machine.is_ordinary(access.register)
-            && let Some(Device::Trace(point)) = self.bus.find(access.address)
-            && let Ok((current, lane)) = point.look(&access, &self.link)
+            && let Some(Device::Isolated(point)) = self.bus.find(access.address)
+            && let Ok(seen) = point.look(&access, &self.link)
             && self.link.access.has_known_room()
         {
             let value = match access.direction {
-                Direction::Read => lane,
+                Direction::Read => seen.value,
                 Direction::Write => register(&access, machine) as u32,
             };
-            let record = point.record(&access, current, value, machine.now());
+            let record = point.record(&access, &seen, value, machine.now());
             machine.intend(self.link.intent());
             complete(&access, u64::from(value), machine);
             self.link.push(record, machine);

@@ -146,7 +146,7 @@ impl Vmm<A64> {
                 len_bytes,
             }) => (status, virtual_address, len_bytes),
         };
-        self.record_refused(address, None, direction, pc, machine);
+        self.record_refused(address.0, None, direction, pc, machine);
         match self.config.unsupported().instruction {
             Action::Ignore if may_step_over(pc, len_bytes, machine) => {
                 step_over(pc, len_bytes, None, machine);

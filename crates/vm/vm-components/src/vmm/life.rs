@@ -10,7 +10,6 @@ use super::image::{self, ImageError};
 use super::trace_link::PATIENCE;
 use super::{Held, Isa, Vmm};
 use crate::{Machine, channel};
-use guest_access::GuestPhysAddr;
 use trace_records::{Address, EndReason, Kind, Notice, Record, Tag};
 
 impl<A: Isa> Vmm<A> {
@@ -63,9 +62,7 @@ impl<A: Isa> Vmm<A> {
         A: Architecture<M>,
     {
         self.tell_refusals(machine);
-        let Address { space, number } = about.into();
-        let tag = Tag::new(Kind::End).with_space(space);
-        let mut record = self.record(tag, GuestPhysAddr(number), pc, machine);
+        let mut record = self.record(Tag::new(Kind::End), about, pc, machine);
         record.value = reason.number();
         self.tell(Kind::End, record, 0, machine);
     }

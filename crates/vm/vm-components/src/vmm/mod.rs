@@ -26,13 +26,14 @@ pub(crate) mod architecture;
 pub(crate) mod calls;
 mod carry_out;
 mod console_text;
+pub(crate) mod device_point;
 pub(crate) mod image;
 mod life;
+mod local_device;
 mod psci;
 mod refused;
 mod survival;
 pub(crate) mod trace_link;
-pub(crate) mod trace_point;
 pub(crate) mod transfer;
 mod wait_for_interrupt;
 
@@ -40,20 +41,21 @@ use self::architecture::{Architecture, Isa};
 pub use self::survival::KeptVmm;
 
 use self::console_text::ConsoleText;
+use self::device_point::DevicePoint;
+use self::local_device::LocalDevice;
 use self::refused::Refusals;
 use self::trace_link::{ReaderLies, TraceLink};
-use self::trace_point::TracePoint;
 use self::transfer::Transfer;
 use self::wait_for_interrupt::Idle;
 use crate::channel::{self, ChannelSet};
 use crate::{Clock, Machine};
-use guest_access::GuestPhysAddr;
+use guest_access::{AddressSpace, GuestPhysAddr};
 use shared_ring::{BoundedProducer, ConsumerPage, RingKind, RingMemory};
 use trace_records::{
-    ACCESS_SLOTS, CONSOLE_SLOTS, EndReason, Kind, MAX_DEVICES, Record, StatePage, Tag,
+    ACCESS_SLOTS, Address, CONSOLE_SLOTS, EndReason, Kind, MAX_DEVICES, Record, StatePage, Tag,
 };
 use vm_bus::Bus;
-use vm_config::{DeviceKind, VmConfig};
+use vm_config::VmConfig;
 
 /// The memory that connects a VMM with the other components.
 #[derive(Clone, Copy)]
@@ -75,7 +77,7 @@ pub struct VmmPorts {
 #[repr(C)]
 pub struct Vmm<A: Isa> {
     pub(crate) link: TraceLink,
-    pub(crate) bus: Bus<Device, MAX_DEVICES>,
+    pub(crate) bus: DeviceBus,
     pub(crate) memory: A::Memory,
     pub(crate) console: ConsoleText,
     clock_hz: u64,
@@ -90,14 +92,30 @@ pub struct Vmm<A: Isa> {
     pub(crate) idle: Option<Idle>,
     pub(crate) config: VmConfig<'static>,
     images: &'static [u8],
-    /// The first ports of the serial ports among the I/O ports of x86.
-    pub(crate) ports: Bus<u16, MAX_DEVICES>,
+    /// The devices among the I/O ports of x86.
+    ports: DeviceBus,
 }
 
-/// A device as the bus knows it.
+/// Up to all devices of a VM.
+type DeviceBus = Bus<Device, MAX_DEVICES>;
+
+/// The device at an address, in memory or among the ports.
+fn device_at<'a>(
+    address: Address,
+    memory: &'a mut DeviceBus,
+    ports: &'a mut DeviceBus,
+) -> Option<&'a mut Device> {
+    let bus = match address.space {
+        AddressSpace::Memory => memory,
+        AddressSpace::Ports => ports,
+    };
+    bus.find(GuestPhysAddr(address.number))
+}
+
+/// A device as a bus knows it.
 pub(crate) enum Device {
-    Trace(TracePoint),
-    Pl011 { location: GuestPhysAddr },
+    Isolated(DevicePoint),
+    Local(LocalDevice),
 }
 
 /// Why the vCPU does not run.
@@ -141,17 +159,16 @@ impl<A: Isa> Vmm<A> {
         let vm = config.vm();
         let (mut bus, mut ports_bus) = (Bus::default(), Bus::default());
         for (instance, device) in (0..).zip(config.devices()) {
-            let location = GuestPhysAddr(device.loc);
-            let attached = match device.kind {
-                DeviceKind::Trace(_) => Device::Trace(TracePoint::new(instance, location)),
-                DeviceKind::Pl011 => Device::Pl011 { location },
-                DeviceKind::Ser8250 => {
-                    let _ = ports_bus.attach(location, device.len_bytes(), device.loc as u16);
-                    continue;
-                }
+            let attached = match LocalDevice::new(instance, &device) {
+                Some(local) => Device::Local(local),
+                None => Device::Isolated(DevicePoint::new(instance, &device)),
+            };
+            let bus = match device.space {
+                AddressSpace::Memory => &mut bus,
+                AddressSpace::Ports => &mut ports_bus,
             };
             // The configuration's reader has refused devices that overlap.
-            let _ = bus.attach(location, device.len_bytes(), attached);
+            let _ = bus.attach(GuestPhysAddr(device.loc), device.len_bytes(), attached);
         }
         let mut vmm = Self {
             config,
@@ -238,18 +255,19 @@ impl<A: Isa> Vmm<A> {
     pub(crate) fn record(
         &self,
         tag: Tag,
-        address: GuestPhysAddr,
+        about: impl Into<Address>,
         pc: u64,
         machine: &mut impl Machine,
     ) -> Record {
+        let about = about.into();
         Record {
             time: machine.now(),
-            address,
+            address: GuestPhysAddr(about.number),
             pc,
             value: 0,
             old: 0,
             sequence: 0,
-            tag,
+            tag: tag.with_space(about.space),
             state_seen: 0,
             epoch: 0,
         }

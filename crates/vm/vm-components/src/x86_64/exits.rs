@@ -41,13 +41,13 @@ impl Vmm<X86> {
                     Ok(transfer) => self.carry_out(transfer, 0, machine),
                     Err(Obstacle::PageFault(fault)) => machine.inject(fault),
                     Err(Obstacle::Unsupported) => {
-                        self.record_refused(address, None, direction, rip, machine);
+                        self.record_refused(address.0, None, direction, rip, machine);
                         self.refuse_instruction(exit, address.0, machine);
                     }
                 }
             }
             X86ExitReason::OwnAccess { address, direction } => {
-                self.record_refused(address, None, direction, rip, machine);
+                self.record_refused(address.0, None, direction, rip, machine);
                 // There is no instruction to skip or to blame: the VM cannot go on.
                 self.end(EndReason::MemoryError, address.0, rip, machine);
             }

@@ -5,7 +5,7 @@
 //! only in [`System::pass`].
 
 use crate::fixtures::{
-    LOC, PC, Screen, VmMemory, compiled, contents, leak_mut, only, piece, trace_device,
+    LOC, PC, Screen, VmMemory, compiled, contents, device, leak_mut, only, piece, trace_device,
 };
 use crate::platform::Platform;
 use guest_access::{Direction, GuestPhysAddr};
@@ -15,7 +15,7 @@ use vm_components::{
     A64, Channel, Clock, Console, Exit, GuestException, KeptConsole, KeptTrace, KeptVmm, Trace,
     Vmm, channel,
 };
-use vm_config::{Contents, Device, DeviceKind, Unsupported, VmConfig};
+use vm_config::{Contents, Device, Unsupported, VmConfig};
 
 pub const HZ: u64 = 1_000_000;
 pub const START: u64 = 5_000;
@@ -63,12 +63,7 @@ pub fn config_with(
     unsupported: Unsupported,
     others: Contents<'_>,
 ) -> VmConfig<'static> {
-    let uart = Device {
-        name: "pl011",
-        loc: UART,
-        severities: None,
-        kind: DeviceKind::Pl011,
-    };
+    let uart = device("pl011", UART);
     compiled(&Contents {
         cmdline: "trace=0xfa000000",
         unsupported,

@@ -4,7 +4,9 @@
 //! Invariant: the trace component runs only when the test says.
 
 use crate::code::RDI;
-use crate::fixtures::{PC, RAM, VmMemory, compiled, contents, leak_mut, only, piece, trace_device};
+use crate::fixtures::{
+    PC, RAM, VmMemory, compiled, contents, device, leak_mut, only, piece, trace_device,
+};
 use crate::platform::{Platform, RAM_BYTES};
 use guest_access::{Direction, GuestPhysAddr};
 use shared_ring::{Consumer, Observation, Observer};
@@ -12,7 +14,7 @@ use trace_records::{CONSOLE_SLOTS, Entry, Kind, LOG_SLOTS, Record, TRACE_SLOTS};
 use vm_components::{
     Clock, KeptTrace, KeptVmm, Machine, Trace, Vmm, X86, X86Exit, X86ExitReason, channel,
 };
-use vm_config::{Contents, Device, DeviceKind, RamRange, Unsupported, VmConfig};
+use vm_config::{Contents, Device, RamRange, Unsupported, VmConfig};
 
 pub const CLOCK: Clock = Clock {
     hz: 1_000_000,
@@ -32,9 +34,7 @@ pub struct System<const SEES_CODE_SEGMENT: bool = true> {
 pub fn config(unsupported: Unsupported, machine: u16) -> VmConfig<'static> {
     let serial = Device {
         name: "com1",
-        loc: 0x3f8,
-        severities: None,
-        kind: DeviceKind::Ser8250,
+        ..device("ser8250", 0x3f8)
     };
     compiled(&Contents {
         machine: Some(machine),

@@ -105,7 +105,7 @@ fn columns(
                 Some(0),
                 ring,
                 Some(script_time(*nanoseconds)),
-                texts.place(names.device(vm, tag.instance())),
+                texts.place(names.device(vm, tag.instance()).name),
                 texts.place(Operation(record).to_string()),
                 Some(u64::from(tag.direction() == Direction::Write)),
                 Some(u64::from(tag.flags().contains(Flags::REFUSED))),

@@ -2,7 +2,7 @@
 //! accesses that nothing answers, calls, waits, characters, a reset, the end.
 
 use super::{Counts, Guest, Machine, Prepared, Registers, dead_at_every_step, dead_twice};
-use crate::fixtures::{LOC, PC, compiled, contents, piece, trace_device};
+use crate::fixtures::{LOC, PC, compiled, contents, device, piece, trace_device};
 use a64_guest::pstate::ByteOrder;
 use a64_guest::stage1::Regime;
 use guest_access::{Gpr, GuestPhysAddr};
@@ -11,7 +11,7 @@ use vm_components::{
     A64, A64Machine, ChannelSet, Exit, GuestException, Intent, KeptVmm, Outcome, StackPointer,
     VcpuIs, Vmm, VmmPorts,
 };
-use vm_config::{Contents, Device, DeviceKind, VmConfig};
+use vm_config::{Contents, Device, VmConfig};
 
 const UART: u64 = 0x0900_0000;
 const SECOND: u64 = LOC + 0x1000;
@@ -148,12 +148,7 @@ impl Guest for A64Guest {
             loc: SECOND,
             ..trace_device(true, Some(13))
         };
-        let uart = Device {
-            name: "pl011",
-            loc: UART,
-            severities: None,
-            kind: DeviceKind::Pl011,
-        };
+        let uart = device("pl011", UART);
         let pieces = [piece(PC, Self::images())];
         compiled(&Contents {
             machine: Some(183),

@@ -2,14 +2,14 @@
 //! calls, HLT, a reset, the end.
 
 use super::{Counts, Guest, Machine, Prepared, Registers, dead_at_every_step, dead_twice};
-use crate::fixtures::{LOC, PC, RAM, compiled, contents, piece, trace_device};
+use crate::fixtures::{LOC, PC, RAM, compiled, contents, device, piece, trace_device};
 use guest_access::{AccessWidth, Direction, GuestPhysAddr};
 use shared_ring::mortal;
 use vm_components::{
     ChannelSet, Intent, KeptVmm, Outcome, VcpuIs, Vmm, VmmPorts, X86, X86Exception, X86Exit,
     X86ExitReason, X86Machine,
 };
-use vm_config::{Contents, Device, DeviceKind, RamRange, VmConfig};
+use vm_config::{Contents, Device, RamRange, VmConfig};
 use x86_guest::{Paging, Segment, Situation};
 
 const RAX: usize = 0;
@@ -132,9 +132,7 @@ impl Guest for X86Guest {
     fn config() -> VmConfig<'static> {
         let serial = Device {
             name: "com1",
-            loc: 0x3f8,
-            severities: None,
-            kind: DeviceKind::Ser8250,
+            ..device("ser8250", 0x3f8)
         };
         compiled(&Contents {
             machine: Some(62),
