@@ -617,6 +617,9 @@ mod tests {
         Mc146818::seconds(&mut words, 1);
         memory().for_each(|index| assert_eq!(read(&mut words, index), !index & 0xff));
         (0x40..0x80).for_each(|index| assert_eq!(read(&mut words, index), 0));
+        // Nor does a write there choose another byte.
+        write(&mut words, 0x40, 0x09);
+        assert_eq!(Mc146818::asked(&mut words, 1), 0);
     }
 
     #[test]
@@ -665,6 +668,7 @@ mod tests {
             ([0xc0, 0xff, 0xc1], Some(1)),
             ([0xc0, 0xc0, 0x00], Some(4)),
             ([0xc0, 0x34, 0x00], Some(3544)),
+            ([0xc0, 0x35, 0xc0], Some(4)),
             ([0x00, 0xc0, 0xc0], Some(41_104)),
             ([0x24, 0xc0, 0xc0], None),
             ([0xc0, 0xc0, 0x5a], None),
