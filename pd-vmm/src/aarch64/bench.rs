@@ -63,7 +63,7 @@ impl Answers {
     pub fn answer(&mut self, exit: Exit, machine: &mut impl A64Machine) -> bool {
         use a64_guest::syndrome::{Trap, decode};
         use guest_access::Direction;
-            let Trap::Access(access) = decode(exit.syndrome, exit.address, exit.pc) else {
+        let Trap::Access(access) = decode(exit.syndrome, exit.address, exit.pc) else {
             return false;
         };
         if access.address != LOCATION {

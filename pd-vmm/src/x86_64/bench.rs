@@ -68,7 +68,7 @@ impl Answers {
     #[inline(always)]
     pub fn answer(&mut self, exit: X86Exit, machine: &mut impl X86Machine) -> bool {
         use guest_access::Direction;
-            let X86ExitReason::Access { address, direction } = exit.reason else {
+        let X86ExitReason::Access { address, direction } = exit.reason else {
             return false;
         };
         if address != LOCATION {
@@ -101,7 +101,8 @@ impl Answers {
                 let Some(value) = instruction.execute(0, machine).write else {
                     return false;
                 };
-                self.vdev.write(&mut self.words, register, lane, value as u32);
+                self.vdev
+                    .write(&mut self.words, register, lane, value as u32);
             }
         }
         machine.proceed(exit.rip.wrapping_add(instruction.len.into()));
