@@ -5,6 +5,7 @@ extern crate std;
 use super::*;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
+use std::vec::Vec;
 use vdev_model::{Access, MAX_OPTIONS, MAX_WORDS, Narrow, Read};
 
 fn isolated() -> impl Iterator<Item = Vdev> {
@@ -21,6 +22,32 @@ fn registers() -> impl Iterator<Item = (Vdev, &'static Register)> {
             .iter()
             .map(move |register| (vdev, register))
     })
+}
+
+/// The page's section that builds a device, and the device's file.
+const GUIDE: &str = include_str!("../docs/your-own-vdev.md");
+const BUILT: &str = include_str!("adder.rs");
+
+#[test]
+fn the_guide_s_listing_is_the_file_that_it_builds() {
+    let (_, section) = GUIDE.split_once("\n## The file\n").unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    // A block ends where the file has an empty line.
+    let blocks = section.split("\n```rust\n").skip(1);
+    let blocks: Vec<_> = blocks
+        .map(|block| block.split_once("\n```\n").unwrap().0)
+        .collect();
+    let listing = blocks.join("\n\n") + "\n";
+    for (listed, line) in listing.lines().zip(BUILT.lines()) {
+        assert_eq!(listed, line);
+    }
+    assert!(listing == BUILT, "one of them ends earlier");
+}
+
+#[test]
+fn the_guide_s_device_is_short() {
+    let below_its_header = BUILT.lines().filter(|line| !line.starts_with("//!"));
+    assert!(below_its_header.count() <= 60);
 }
 
 #[test]
@@ -64,7 +91,8 @@ fn registers_lie_in_their_device_and_apart() {
             );
             assert!(
                 offset.is_multiple_of(width_bytes) && offset >= end,
-                "{}",
+                "{} {} at {offset:#x} is not aligned, or not behind the one before it",
+                kind.name,
                 register.name
             );
             end = offset + width_bytes;

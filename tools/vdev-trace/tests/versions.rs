@@ -41,7 +41,7 @@ fn a_dump_of_version_1_gives_its_records() {
          time (s) since before us  event  vm        device    cpu access address    value                    pc             seq epoch
     [   0.004000] +         0.000      -  vm0       no device: 3 times, last W1 0x000003f8 pc 0x201000
     [   0.004500] +       500.000      -  vm0       its VMM misbehaves: 1 times, last the header of its ring is missing, or names another size or purpose
-    [   0.005000] +       500.000      -  vm0       dev0: 3 accesses = 2 reads + 1 writes + 0 refused; 0 logged, 3 traced; counter 100
+    [   0.005000] +       500.000      -  vm0       dev0: 3 accesses = 2 reads + 1 writes + 0 refused; 0 logged, 3 traced
     [   0.005000] +         0.000      -  vm0       lost: 0 not logged, 0 not printed, 0 overwritten in the trace, 0 unrecorded; 3 outside a device, 1 misbehaviour
     [   0.005000] +         0.000      -  vm0       accesses from [   0.001000] to [   0.003000], recorded by [   0.003100]
     [   0.005000] +         0.000      -  vm0       ended: policy abort, unsupported reference to 0x3f8 at pc 0x201000
@@ -102,6 +102,25 @@ fn version_3_tells_which_record_killed_its_reader_and_version_2_is_read_as_befor
     let named =
         "last the record at position 17 of its ring, of which its reader died; its ring is closed";
     assert!(of_3.contains(named), "{of_3}");
+}
+
+#[test]
+fn version_4_tells_what_is_a_vmm_s_word_and_before_it_that_bit_says_nothing() {
+    let mut ring = Ring::new(2, 0, 4);
+    let mut record = read(1_000_000, 1, 7);
+    record[5] |= 1 << 41;
+    ring.push(record);
+    let mut dump = ring.dump();
+    for (version, is_told) in [(4, true), (3, false), (2, false), (1, false)] {
+        set_header(&mut dump, 1, version);
+        let text = said(&vdev_trace(&dump, &["decode", "-", "--ring", "log"]).stdout);
+        assert!(text.contains(" 0xfa000000 7 "), "{text}");
+        assert_eq!(
+            text.contains("(its VMM says)"),
+            is_told,
+            "{version}: {text}"
+        );
+    }
 }
 
 #[test]

@@ -157,6 +157,9 @@ impl<W: Write> Sink for Text<'_, W> {
                 if let Some(function) = self.names.function(stream.vm, record.pc) {
                     write!(out, "  {function}")?;
                 }
+                if record.tag.flags().contains(Flags::OF_VMM) {
+                    write!(out, "  (its VMM says)")?;
+                }
                 writeln!(out, "{remark}{style:#}")
             }
             other => {
