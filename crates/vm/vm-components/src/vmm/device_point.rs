@@ -229,7 +229,8 @@ impl DevicePoint {
         link.kept.unrecorded += 1;
     }
 
-    /// A VMM has died that had come to this number: reads wait until the device domain has, too.
+    /// A VMM has died that had come to this number, or its VM is reset: reads wait until the device domain has
+    /// come as far, too.
     pub(super) fn go_on_from(&mut self, sequence: u64) {
         self.sequence = sequence;
         self.is_behind = true;
