@@ -143,14 +143,15 @@ impl fmt::Display for Event<'_> {
                 if let Some(register) = register {
                     write!(f, " {}", register.name)?;
                 }
-                if tag.flags().contains(Flags::REFUSED) {
+                let is_refused = tag.flags().contains(Flags::REFUSED);
+                if is_refused {
                     f.write_str(" not supported")?;
                 } else if tag.direction() == Direction::Write {
                     write!(f, " = {} -> {value}", record.old)?;
                 } else {
                     write!(f, " = {value}")?;
                 }
-                if let Some(register) = register {
+                if let Some(register) = register.filter(|_| !is_refused) {
                     Fields { record, register }.fmt(f)?;
                 }
                 write!(f, " pc {pc:#x} seq {}", record.sequence)?;

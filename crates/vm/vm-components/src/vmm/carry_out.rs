@@ -148,8 +148,7 @@ impl<A: Isa> Vmm<A> {
         match device_at(address, &mut self.bus, &mut self.ports) {
             Some(Device::Isolated(point)) => {
                 if element.asked.is_none() {
-                    point.sequence += 1;
-                    self.link.kept.unrecorded += 1;
+                    point.leave_unrecorded(&mut self.link);
                 }
                 element.ignore();
             }

@@ -121,6 +121,11 @@ impl DevicePoint {
         }
         let (seen, is_asked) = match self.look(&access, link) {
             Ok(seen) => (seen, false),
+            // A record would change the device once somebody is there, and tell of a value that no guest got.
+            Err(Attempt::Asked) if link.kept.gone => {
+                self.leave_unrecorded(link);
+                return Attempt::Done(element.all_ones() as u32);
+            }
             Err(Attempt::Asked) => (Seen::NOTHING, true),
             Err(attempt) => return attempt,
         };
@@ -178,7 +183,7 @@ impl DevicePoint {
             Direction::Read => {
                 let register = self.kind.register(found);
                 match register.read {
-                    Read::Asked => self.ask(link)?,
+                    Read::Asked => return Err(Attempt::Asked),
                     _ if self.vdev.word_count() == 1 => {
                         self.read_word(register, found.place, link)?
                     }
@@ -218,7 +223,14 @@ impl DevicePoint {
         }
     }
 
-    /// A VMM has died that had come to this number: reads wait until the device domain has, too.
+    /// An access is completed without a record: a gap in the device's numbers.
+    pub(super) fn leave_unrecorded(&mut self, link: &mut TraceLink) {
+        self.sequence += 1;
+        link.kept.unrecorded += 1;
+    }
+
+    /// A VMM has died that had come to this number, or its VM is reset: reads wait until the device domain has
+    /// come as far, too.
     pub(super) fn go_on_from(&mut self, sequence: u64) {
         self.sequence = sequence;
         self.is_behind = true;
@@ -288,14 +300,6 @@ impl DevicePoint {
             return Ok(None);
         }
         self.unapplied.read(register.read, place, state)
-    }
-
-    /// A register that is asked: nobody knows yet, and nobody will if there is nobody to be asked.
-    fn ask(&self, link: &TraceLink) -> Result<(u32, u32), Attempt> {
-        match link.kept.gone {
-            true => Ok((0, u32::MAX)),
-            false => Err(Attempt::Asked),
-        }
     }
 }
 

@@ -23,12 +23,15 @@ pub(crate) struct LocalDevice {
     /// The number of the last access that was told.
     pub(super) sequence: u64,
     pub(super) device: Local,
+    /// As it is when the VM begins.
+    begins: Local,
 }
 
 impl LocalDevice {
     /// The VM's device of this number, if it is one of those.
     pub(super) fn new(instance: u8, device: &Device<'_>) -> Option<Self> {
         let tag = Tag::new(RecordKind::Access).with_instance(instance);
+        let begins = device.vdev.local()?;
         Some(Self {
             instance,
             kind: device.kind(),
@@ -36,8 +39,14 @@ impl LocalDevice {
             tag: tag.with_space(device.space),
             emits: device.emit.logger || device.emit.trace.is_some(),
             sequence: 0,
-            device: device.vdev.local()?,
+            device: begins,
+            begins,
         })
+    }
+
+    /// The VM is reset. The numbering goes on.
+    pub(super) fn reset(&mut self) {
+        self.device = self.begins;
     }
 
     /// The element as an access that the device supports, if it is one.

@@ -15,7 +15,9 @@
 //!                 │ WFI, HLT                               any notification   │
 //!                 ├──────────────► held: Wait ───────────────────────────────┤
 //!                 │ PSCI reset                             its record is out  │
-//!                 ├──────────────► held: Event(Reset) ───────────────────────┘
+//!                 ├──────────────► held: Event(Reset)                        │
+//!                 │                  └─► held: Start ────────────────────────┘
+//!                 │                            the devices are reset
 //!                 │ power off, failure, abort, HLT that nothing ends
 //!                 └──────────────► held: Event(End) ─────────► held: Ended
 //! ```
@@ -134,7 +136,9 @@ enum Held<E> {
         wakes: u32,
     },
     /// A reset is told, and the VM has not started yet.
-    Start,
+    Start {
+        wakes: u32,
+    },
     Ended,
 }
 
@@ -247,7 +251,7 @@ impl<A: Isa> Vmm<A> {
                 record,
                 wakes,
             }) => self.tell(kind, record, wakes + u32::from(clock), machine),
-            Some(Held::Start) => self.start_anew(machine),
+            Some(Held::Start { wakes }) => self.start_anew(wakes + u32::from(clock), machine),
             ended @ Some(Held::Ended) => self.held = ended,
         }
     }

@@ -147,6 +147,16 @@ impl TraceLink {
         self.access.has_room()
     }
 
+    /// Whether all records are carried out, or nobody will ever do that; if not, it is said that this component
+    /// waits.
+    pub(super) fn is_all_carried_out_or_nobody(&mut self) -> bool {
+        if self.kept.gone || self.access.is_all_read() {
+            return true;
+        }
+        self.access.announce_wait();
+        self.access.is_all_read()
+    }
+
     /// Appends a record, or counts it where nobody makes room for it: a gap in the numbers. Returns whether it
     /// was appended.
     pub(super) fn append_or_count(&mut self, record: Record) -> bool {
