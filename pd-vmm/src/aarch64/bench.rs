@@ -6,7 +6,7 @@
 
 use guest_access::GuestPhysAddr;
 #[cfg(feature = "bench-in-vmm")]
-use trace_records::MAX_WORDS;
+use vdev_model::{Lane, Register};
 use vm_components::{A64Machine, Exit};
 use vm_config::VmConfig;
 #[cfg(feature = "bench-in-vmm")]
@@ -42,19 +42,21 @@ impl Answers {
 #[cfg(feature = "bench-in-vmm")]
 pub struct Answers {
     vdev: Vdev,
-    words: [u32; MAX_WORDS],
+    register: &'static Register,
+    word: [u32; 1],
 }
 
 #[cfg(feature = "bench-in-vmm")]
 impl Answers {
-    /// The first device of the VM's configuration, as it begins.
+    /// The first device of the VM's configuration, as it begins, if it is one word.
     pub fn new(config: &VmConfig<'_>) -> Self {
         let device = config.devices().next().expect("a device to measure");
-        let mut words = [0; MAX_WORDS];
-        device.vdev.begin(&mut words, &device.options);
+        let mut word = [0];
+        device.vdev.begin(&mut word, &device.options);
         Self {
             vdev: device.vdev,
-            words,
+            register: device.vdev.word().expect("a device of one word"),
+            word,
         }
     }
 
@@ -62,28 +64,22 @@ impl Answers {
     #[inline(always)]
     pub fn answer(&mut self, exit: Exit, machine: &mut impl A64Machine) -> bool {
         use a64_guest::syndrome::{Trap, decode};
-        use guest_access::Direction;
+        use guest_access::{AccessWidth, Direction};
         let Trap::Access(access) = decode(exit.syndrome, exit.address, exit.pc) else {
             return false;
         };
-        if access.address != LOCATION {
+        if access.address != LOCATION || access.width != AccessWidth::Word {
             return false;
         }
-        let offset = access.address.0 - LOCATION.0;
-        let (width_bytes, direction) = (access.width.bytes(), access.direction);
-        let kind = self.vdev.kind();
-        let Some(found) = kind.find(offset, width_bytes, direction) else {
-            return false;
-        };
-        let (register, lane) = (kind.register(found), found.lane);
-        let read = match direction {
+        let read = match access.direction {
             Direction::Read => {
-                let told = lane.of(self.vdev.told(&self.words, register.offset));
+                let told = self.vdev.told(&self.word, self.register.offset);
                 Some((access.register, access.extend(told.into())))
             }
             Direction::Write => {
                 let value = machine.gpr(access.register) as u32;
-                self.vdev.write(&mut self.words, register, lane, value);
+                let word = &mut self.word;
+                self.vdev.write(word, self.register, Lane::WORD, value);
                 None
             }
         };

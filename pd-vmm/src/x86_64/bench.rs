@@ -6,7 +6,7 @@
 
 use guest_access::GuestPhysAddr;
 #[cfg(feature = "bench-in-vmm")]
-use trace_records::MAX_WORDS;
+use vdev_model::{Lane, Register};
 use vm_components::{X86Exit, X86ExitReason, X86Machine};
 use vm_config::VmConfig;
 #[cfg(feature = "bench-in-vmm")]
@@ -46,20 +46,22 @@ impl Answers {
 #[cfg(feature = "bench-in-vmm")]
 pub struct Answers {
     vdev: Vdev,
-    words: [u32; MAX_WORDS],
+    register: &'static Register,
+    word: [u32; 1],
     cache: x86_guest::AccessCache,
 }
 
 #[cfg(feature = "bench-in-vmm")]
 impl Answers {
-    /// The first device of the VM's configuration, as it begins.
+    /// The first device of the VM's configuration, as it begins, if it is one word.
     pub fn new(config: &VmConfig<'_>) -> Self {
         let device = config.devices().next().expect("a device to measure");
-        let mut words = [0; MAX_WORDS];
-        device.vdev.begin(&mut words, &device.options);
+        let mut word = [0];
+        device.vdev.begin(&mut word, &device.options);
         Self {
             vdev: device.vdev,
-            words,
+            register: device.vdev.word().expect("a device of one word"),
+            word,
             cache: x86_guest::AccessCache::default(),
         }
     }
@@ -67,7 +69,7 @@ impl Answers {
     /// Answers an access; `false` if it is none.
     #[inline(always)]
     pub fn answer(&mut self, exit: X86Exit, machine: &mut impl X86Machine) -> bool {
-        use guest_access::Direction;
+        use guest_access::{AccessWidth, Direction};
         let X86ExitReason::Access { address, direction } = exit.reason else {
             return false;
         };
@@ -83,15 +85,12 @@ impl Answers {
                 _ => return false,
             },
         };
-        let width_bytes = instruction.width.bytes();
-        let kind = self.vdev.kind();
-        let Some(found) = kind.find(0, width_bytes, direction) else {
+        if instruction.width != AccessWidth::Word {
             return false;
-        };
-        let (register, lane) = (kind.register(found), found.lane);
+        }
         match direction {
             Direction::Read => {
-                let told = lane.of(self.vdev.told(&self.words, register.offset));
+                let told = self.vdev.told(&self.word, self.register.offset);
                 let effect = instruction.execute(told.into(), machine);
                 if let Some((number, value)) = effect.register {
                     machine.set_gpr(number, value);
@@ -101,8 +100,9 @@ impl Answers {
                 let Some(value) = instruction.execute(0, machine).write else {
                     return false;
                 };
+                let word = &mut self.word;
                 self.vdev
-                    .write(&mut self.words, register, lane, value as u32);
+                    .write(word, self.register, Lane::WORD, value as u32);
             }
         }
         machine.proceed(exit.rip.wrapping_add(instruction.len.into()));
