@@ -64,7 +64,7 @@ impl Ring {
         let magic = u64::from_le_bytes(*b"VTRACRNG");
         let mut words = vec![
             magic,
-            2,
+            4,
             64,
             self.slots.len() as u64,
             self.kind | self.vm << 8,
