@@ -136,7 +136,7 @@ pub fn life(refused: u64, anew: u64) -> Ring {
         63_625,
         0xfa00_0005,
         0x4008_0004,
-        0xaa | 7 << 32,
+        0xaa07 | 7 << 32,
         1,
         narrow,
         0,
