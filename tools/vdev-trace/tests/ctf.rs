@@ -168,6 +168,28 @@ fn every_record_is_an_event_with_its_number_and_values() {
 }
 
 #[test]
+fn an_access_tells_its_register_if_any_of_its_vm_has_a_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let adder = "counter emit-trace 12\nvdev adder loc 0xfa000004 name adder";
+    let config = config(folder.path(), "one", adder);
+    let mut to_a = tagged(write(2000, 1, 0, 5), 12, 1, 0);
+    to_a[1] = 0xfa00_0004;
+    let ring = Ring::traced(2, [read(1000, 1, 7), to_a]);
+    let test = "an_access_tells_its_register_if_any_of_its_vm_has_a_name";
+    let Some(viewed) = view(test, &ring.dump(), &["--config", &config]) else {
+        return;
+    };
+    viewed.assert_same_accesses();
+    let end = |event: &String| event.split_once("epoch = 0, ").unwrap().1.to_owned();
+    let ends: Vec<_> = viewed.events.iter().map(end).collect();
+    let expected = [
+        "register = \"\", record = 1 }",
+        "register = \"a\", record = 2 }",
+    ];
+    assert_eq!(ends, expected);
+}
+
+#[test]
 fn what_was_overwritten_is_discarded_before_the_first_event() {
     let ring = Ring::traced(
         4,
