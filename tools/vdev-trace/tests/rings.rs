@@ -203,7 +203,7 @@ fn a_record_is_a_line_with_all_that_a_person_needs() {
     insta::assert_snapshot!(text(&life(12, 12).dump()), @"
          time (s) since before us  event  vm        device    cpu access address    value                    pc             seq epoch
     [   0.001000] +         0.000     12  vm0       dev0      0   R4     0xfa000000 7                        0x0040080000     1     0
-    [   0.063125] +     62125.000     13  vm0       dev1      0   W1     0xfa000005 7 -> 170                 0x0040080004     1     0
+    [   0.063125] +     62125.000     13  vm0       dev1      0   W1     0xfa000005 7 -> 43527               0x0040080004     1     0
     [   0.063125] +         0.000     12  vm0       dev0      0   R8     0xfa000000 not supported            0x0040080008     2     0
     [   0.069500] +      6375.000      -  vm0       reset, epoch 1
     [   0.069600] +       100.000     12  vm0       dev0      0   R4     0xfa000000 0                        0x0040080000     3     1

@@ -38,6 +38,11 @@ impl Layout {
         }
     }
 
+    /// Whether systems of this build have it.
+    pub fn is_newest(self) -> bool {
+        Self::of(LAYOUT_VERSION) == Some(self)
+    }
+
     /// The one of the records in frames of this version (`trace_stream::STREAM_VERSION`).
     pub fn of_frames(version: u8) -> Option<Self> {
         match version {

@@ -266,6 +266,14 @@ impl Names {
         devices.map(|device| device.name.as_str())
     }
 
+    /// Whether any registers of a VM's devices have names.
+    pub fn has_registers(&self, vm: u8) -> bool {
+        let devices = self.vms.get(usize::from(vm)).map(|vm| &vm.devices);
+        let kinds = devices.into_iter().flatten().filter_map(|device| device.is);
+        let mut registers = kinds.flat_map(|(kind, _)| kind.registers);
+        registers.any(|register| !register.name.is_empty())
+    }
+
     /// Whether any addresses have names.
     pub fn has_functions(&self) -> bool {
         self.vms.iter().any(|vm| vm.functions.is_some())

@@ -88,25 +88,35 @@ impl<'a> DeviceWords<'a> {
         let register = kind.register_at(record.address.0.wrapping_sub(loc))?;
         Some(register).filter(|register| !register.name.is_empty())
     }
+
+    /// The register of which an access's value is all: one that was read as a whole, or written. Of a narrow
+    /// write in a VMM nobody has told more than the part.
+    pub fn whole_register(&self, record: &Record) -> Option<&'static Register> {
+        let (kind, loc) = self.is?;
+        let (tag, flags) = (record.tag, record.tag.flags());
+        let offset = record.address.0.wrapping_sub(loc);
+        let found = kind.find(offset, tag.width_bytes(), tag.direction())?;
+        let is_merged = tag.direction() == Direction::Write && !flags.contains(Flags::OF_VMM);
+        let is_told = !flags.contains(Flags::REFUSED) && (found.is_whole || is_merged);
+        is_told.then(|| kind.register(found))
+    }
 }
 
-/// What the bits of a register say that have names: ` (EN 1, MODE 3)`; nothing where none have, or where not
-/// all of it was accessed.
-struct Fields<'a> {
-    record: &'a Record,
+/// What the bits of a register say that have names: ` (EN 1, MODE 3)`; nothing where none have.
+struct Fields {
     register: &'static Register,
+    value: u32,
 }
 
-impl fmt::Display for Fields<'_> {
+impl fmt::Display for Fields {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { record, register } = *self;
-        let is_whole = record.tag.width_bytes() == register.width_bytes;
-        let Some((first, rest)) = register.fields.split_first().filter(|_| is_whole) else {
+        let Self { register, value } = *self;
+        let Some((first, rest)) = register.fields.split_first() else {
             return Ok(());
         };
-        write!(f, " ({} {}", first.name, first.of(record.value))?;
+        write!(f, " ({} {}", first.name, first.of(value))?;
         for field in rest {
-            write!(f, ", {} {}", field.name, field.of(record.value))?;
+            write!(f, ", {} {}", field.name, field.of(value))?;
         }
         f.write_str(")")
     }
@@ -139,20 +149,18 @@ impl fmt::Display for Event<'_> {
             _ => {
                 let name = device.name;
                 write!(f, "{name} cpu{} {operation} {address:#010x}", tag.vcpu())?;
-                let register = device.register(record);
-                if let Some(register) = register {
+                if let Some(register) = device.register(record) {
                     write!(f, " {}", register.name)?;
                 }
-                let is_refused = tag.flags().contains(Flags::REFUSED);
-                if is_refused {
+                if tag.flags().contains(Flags::REFUSED) {
                     f.write_str(" not supported")?;
                 } else if tag.direction() == Direction::Write {
                     write!(f, " = {} -> {value}", record.old)?;
                 } else {
                     write!(f, " = {value}")?;
                 }
-                if let Some(register) = register.filter(|_| !is_refused) {
-                    Fields { record, register }.fmt(f)?;
+                if let Some(register) = device.whole_register(record) {
+                    Fields { register, value }.fmt(f)?;
                 }
                 write!(f, " pc {pc:#x} seq {}", record.sequence)?;
                 match tag.flags().contains(Flags::OF_VMM) {
@@ -473,3 +481,6 @@ impl fmt::Display for Reason {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

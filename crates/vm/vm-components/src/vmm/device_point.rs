@@ -36,9 +36,19 @@ pub(crate) struct DevicePoint {
     tag: Tag,
     /// The number of the last access.
     pub(super) sequence: u64,
+    unrecorded: Unrecorded,
     /// Some of its writes may not be applied.
     is_behind: bool,
     unapplied: Unapplied,
+}
+
+/// Accesses in a row that were completed without a record, the last there were.
+#[derive(Default)]
+struct Unrecorded {
+    /// The number behind which they begin.
+    behind: u64,
+    /// The last one's.
+    last: u64,
 }
 
 /// Writes that the device domain may not have applied.
@@ -97,6 +107,7 @@ impl DevicePoint {
             location: device.loc,
             tag: tag.with_space(device.space),
             sequence: 0,
+            unrecorded: Unrecorded::default(),
             is_behind: false,
             unapplied: Unapplied::default(),
         }
@@ -133,12 +144,16 @@ impl DevicePoint {
             Direction::Read => seen.value,
             Direction::Write => element.value() as u32,
         };
-        let has_room = link.access.has_room();
-        if !has_room && !link.kept.gone {
-            return Attempt::Later;
+        if !link.access.has_room() {
+            if !link.kept.gone {
+                return Attempt::Later;
+            }
+            self.leave_unrecorded(link);
+            return Attempt::Done(value);
         }
         let record = self.record(&access, &seen, value, time);
-        if link.append_or_count(record) && is_asked {
+        let appended = link.append(record).is_ok();
+        if appended && is_asked {
             element.asked = Some(record.sequence as u32);
             return Attempt::Later;
         }
@@ -225,18 +240,34 @@ impl DevicePoint {
 
     /// An access is completed without a record: a gap in the device's numbers.
     pub(super) fn leave_unrecorded(&mut self, link: &mut TraceLink) {
+        if self.unrecorded.last != self.sequence {
+            self.unrecorded.behind = self.sequence;
+        }
         self.sequence += 1;
+        self.unrecorded.last = self.sequence;
         link.kept.unrecorded += 1;
     }
 
-    /// A VMM has died that had come to this number, or its VM is reset: reads wait until the device domain has
-    /// come as far, too.
-    pub(super) fn go_on_from(&mut self, sequence: u64) {
+    /// The number of the last access that has a record.
+    pub(super) fn recorded(&self) -> u64 {
+        match self.unrecorded.last == self.sequence {
+            true => self.unrecorded.behind,
+            false => self.sequence,
+        }
+    }
+
+    /// A VMM has died that had come to these numbers, or its VM is reset: reads wait until the device domain has
+    /// come to the last recorded one, too.
+    pub(super) fn go_on_from(&mut self, sequence: u64, recorded: u64) {
         self.sequence = sequence;
+        self.unrecorded = Unrecorded {
+            behind: recorded,
+            last: sequence,
+        };
         self.is_behind = true;
         self.unapplied = Unapplied {
-            newest: sequence as u32,
-            forgotten: Some(sequence as u32),
+            newest: recorded as u32,
+            forgotten: Some(recorded as u32),
             written: [Written::Nothing; REMEMBERED],
         };
     }

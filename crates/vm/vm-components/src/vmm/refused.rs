@@ -56,7 +56,11 @@ impl<A: Isa> Vmm<A> {
             .with_access(direction, width)
             .with_flags(Flags::REFUSED);
         let mut record = self.record(tag, address, pc, machine);
+        let has_room = self.link.access.has_room();
         let told = match device_at(address, &mut self.bus, &mut self.ports) {
+            Some(Device::Isolated(point)) if !has_room => {
+                return point.leave_unrecorded(&mut self.link);
+            }
             Some(Device::Isolated(point)) => Some((point.instance, &mut point.sequence)),
             Some(Device::Local(device)) if device.emits => {
                 Some((device.instance, &mut device.sequence))

@@ -60,6 +60,8 @@ impl<A: Isa> Default for KeptVmm<A> {
 struct KeptDevice {
     /// The number of the last access.
     sequence: u64,
+    /// Of an isolated one, the number of the last that has a record.
+    recorded: u64,
     /// Its state, if it is in the VMM.
     local: Option<Local>,
 }
@@ -102,12 +104,26 @@ impl<A: Isa> Vmm<A> {
     fn state(&self) -> State<A::End> {
         let mut devices = [KeptDevice::default(); MAX_DEVICES];
         for device in self.bus.devices().chain(self.ports.devices()) {
-            let (instance, sequence, local) = match device {
-                Device::Isolated(point) => (point.instance, point.sequence, None),
-                Device::Local(it) => (it.instance, it.sequence, Some(it.device)),
+            let (instance, it) = match device {
+                Device::Isolated(point) => {
+                    let of_point = KeptDevice {
+                        sequence: point.sequence,
+                        recorded: point.recorded(),
+                        local: None,
+                    };
+                    (point.instance, of_point)
+                }
+                Device::Local(device) => {
+                    let of_device = KeptDevice {
+                        sequence: device.sequence,
+                        recorded: 0,
+                        local: Some(device.device),
+                    };
+                    (device.instance, of_device)
+                }
             };
             if let Some(kept) = devices.get_mut(usize::from(instance)) {
-                *kept = KeptDevice { sequence, local };
+                *kept = it;
             }
         }
         State {
@@ -188,10 +204,13 @@ impl<A: Isa> Vmm<A> {
         for device in bus.devices_mut().chain(ports.devices_mut()) {
             match device {
                 Device::Isolated(point) => {
-                    point.go_on_from(devices[usize::from(point.instance)].sequence);
+                    let kept = devices[usize::from(point.instance)];
+                    point.go_on_from(kept.sequence, kept.recorded);
                 }
                 Device::Local(device) => {
-                    let KeptDevice { sequence, local } = devices[usize::from(device.instance)];
+                    let KeptDevice {
+                        sequence, local, ..
+                    } = devices[usize::from(device.instance)];
                     device.sequence = sequence;
                     device.device = local.unwrap_or(device.device);
                 }
@@ -203,7 +222,7 @@ impl<A: Isa> Vmm<A> {
             if record.tag.is(Kind::Access)
                 && let Some(Device::Isolated(point)) = bus.find(record.address)
             {
-                point.go_on_from(record.sequence);
+                point.go_on_from(record.sequence, record.sequence);
             }
         });
     }

@@ -157,12 +157,10 @@ impl TraceLink {
         self.access.is_all_read()
     }
 
-    /// Appends a record, or counts it where nobody makes room for it: a gap in the numbers. Returns whether it
-    /// was appended.
-    pub(super) fn append_or_count(&mut self, record: Record) -> bool {
+    /// Appends a record, or counts it where nobody makes room for it: a gap in the numbers.
+    pub(super) fn append_or_count(&mut self, record: Record) {
         let appended = self.append(record).is_ok();
         self.kept.unrecorded += u64::from(!appended);
-        appended
     }
 
     /// Publishes what was appended, and notifies the trace component if it or somebody here asked

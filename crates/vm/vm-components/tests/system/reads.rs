@@ -174,8 +174,10 @@ fn whoever_is_gone_is_not_asked() {
 /// The word of the state page that stamps the first device, behind its writer's back.
 fn stamp(system: &System) -> &AtomicU64 {
     let first = std::ptr::from_ref(system.memory.state).cast::<AtomicU64>();
-    // SAFETY: the page is `repr(C)` and begins with the heartbeat and the stamps, which are atomic.
-    unsafe { &*first.add(1) }
+    // SAFETY: the page is `repr(C)` and begins with the heartbeat, then the stamps.
+    let stamp = unsafe { first.add(1) };
+    // SAFETY: which are atomic.
+    unsafe { &*stamp }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::fixtures::{
     PC, RAM, VmMemory, compiled, contents, device, leak_mut, only, piece, trace_device,
 };
 use crate::platform::{Platform, RAM_BYTES};
-use guest_access::{Direction, GuestPhysAddr};
+use guest_access::{AccessWidth, Direction, GuestPhysAddr};
 use shared_ring::{Consumer, Observation, Observer};
 use trace_records::{CONSOLE_SLOTS, Entry, Kind, LOG_SLOTS, Record, TRACE_SLOTS};
 use vm_components::{
@@ -32,6 +32,15 @@ pub struct System<const SEES_CODE_SEGMENT: bool = true> {
 }
 
 pub fn config(unsupported: Unsupported, machine: u16) -> VmConfig<'static> {
+    config_with(&[], unsupported, machine)
+}
+
+/// The same with more devices.
+fn config_with(
+    devices: &[Device<'_>],
+    unsupported: Unsupported,
+    machine: u16,
+) -> VmConfig<'static> {
     let serial = Device {
         name: "com1",
         ..device("ser8250", 0x3f8)
@@ -46,7 +55,7 @@ pub fn config(unsupported: Unsupported, machine: u16) -> VmConfig<'static> {
             base: RAM,
             len_bytes: RAM_BYTES as u64,
         }],
-        devices: &[trace_device(false, Some(12)), serial],
+        devices: &[&[trace_device(false, Some(12)), serial], devices].concat(),
         ..contents()
     })
 }
@@ -62,6 +71,11 @@ impl System {
 
     pub fn with(unsupported: Unsupported) -> Self {
         Self::init(config(unsupported, EM_X86_64))
+    }
+
+    /// One with more devices.
+    pub fn with_devices(devices: &[Device<'_>]) -> Self {
+        Self::init(config_with(devices, Unsupported::default(), EM_X86_64))
     }
 }
 
@@ -141,6 +155,20 @@ impl<const SEES_CODE_SEGMENT: bool> System<SEES_CODE_SEGMENT> {
             }
         }
         found
+    }
+
+    /// The guest runs IN or OUT with AL.
+    pub fn port(&mut self, port: u16, direction: Direction) {
+        let code = match direction {
+            Direction::Read => [0xec],
+            Direction::Write => [0xee],
+        };
+        let reason = X86ExitReason::Port {
+            port,
+            direction,
+            width: AccessWidth::Byte,
+        };
+        self.run(&code, reason);
     }
 
     pub fn was_completed(&self, code: &[u8]) -> bool {

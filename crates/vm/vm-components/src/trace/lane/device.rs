@@ -28,6 +28,8 @@ pub(super) struct LaneDevice {
     /// See [`AnyVdev::word`].
     word: Option<&'static Register>,
     words: usize,
+    /// Some of its registers are asked.
+    is_asked: bool,
     stamp: Stamp,
     emits: Emits,
     options: Options,
@@ -76,6 +78,7 @@ impl LaneDevice {
         Some(Self {
             vdev,
             kind: vdev.kind(),
+            is_asked: is_asked(vdev),
             location: device.loc,
             word: vdev.word(),
             words: vdev.word_count(),
@@ -167,7 +170,7 @@ impl LaneDevice {
                 let value = record.value;
                 (record.old, record.value) = vdev.write(words, register, found.lane, value);
             }
-            Direction::Read if register.read == Read::Asked => {
+            Direction::Read if self.is_asked && register.read == Read::Asked => {
                 record.value = found.lane.of(vdev.asked(words, register.offset));
                 self.at.answer = Answer {
                     sequence: record.sequence as u32,
@@ -209,7 +212,7 @@ impl LaneDevice {
     /// Shows the VMM the device's state, and what it has been asked.
     #[inline(always)]
     pub fn publish(&self, instance: usize, page: &StatePage) {
-        if self.at.answer != Answer::default() {
+        if self.is_asked {
             page.publish_answer(instance, self.at.answer);
         }
         if self.words != 0
@@ -267,6 +270,12 @@ impl LaneDevice {
             ..self.at.summary
         }
     }
+}
+
+/// Whether some register of the device, which lives here, is asked.
+fn is_asked(vdev: Vdev) -> bool {
+    let mut registers = vdev.kind().registers.iter();
+    vdev.word_count() != 0 && registers.any(|register| register.read == Read::Asked)
 }
 
 #[cfg(test)]

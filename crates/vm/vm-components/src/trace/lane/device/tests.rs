@@ -17,6 +17,7 @@ fn device_of(vdev: Vdev, emit: Emits) -> LaneDevice {
         location: LOC,
         word: vdev.word(),
         words: vdev.word_count(),
+        is_asked: is_asked(vdev),
         stamp: Stamp::new(3, 12).of_device(AddressSpace::Memory, Flags::NONE),
         emits: emit,
         options: Options::NONE,
