@@ -35,6 +35,10 @@ use std::time::Duration;
 pub const WHO: [Part; 3] = [Part::Trace, Part::Vmm(0), Part::Console];
 /// Instructions between two looks at where the CPU is, at most.
 const PACE: u64 = 400_000;
+/// Looks from there, if the CPU is at no known code, and instructions between two of them, at most: who runs
+/// seldom is mostly in the kernel then, and back in a moment.
+const LOOKS: u64 = 16;
+const CALL: u64 = 500;
 /// Instructions that a domain is stepped before it dies, at most: an emulator likes to halt at some
 /// more than at others.
 const STEPS: u64 = 100;
@@ -44,8 +48,10 @@ const BOOT: u64 = 30_000_000_000;
 const BOOT_PACE: u64 = 20_000_000;
 /// Instructions within which each domain runs, and the guest after a death.
 const PATIENCE: u64 = 2_000_000_000;
-/// Accesses of the guest for each death that is wanted.
+/// Accesses of the guest for each death that is wanted, and besides: it makes them while the next to die is
+/// waited for. On x86_64 the console runs so seldom that it makes 15 000 until then.
 const ACCESSES: u64 = 10_000;
+const RESERVE: u64 = 100_000;
 
 /// What is to be tried.
 #[derive(Debug, Clone, Copy)]
@@ -85,7 +91,7 @@ pub fn try_deaths(platform: &Platform, images: &Path, wanted: Wanted) -> Result<
     let host = |error: io::Error| Failure::Host(error.to_string());
     let work = tempfile::tempdir().map_err(host)?;
     let config = work.path().join("storm.conf");
-    let accesses = (WHO.len() as u64 * (wanted.deaths + wanted.hangs) + 1) * ACCESSES;
+    let accesses = WHO.len() as u64 * (wanted.deaths + wanted.hangs) * ACCESSES + RESERVE;
     let text = format!(
         "system storm\ncpu\nram 0x40000000,2M\nload storm\nlogger info,warn,error,fatal stdout\n\
          cmdline \"trace=0xfa000000 console=0x9000000 n={accesses} op=checked\"\n\
@@ -107,7 +113,7 @@ pub fn try_deaths(platform: &Platform, images: &Path, wanted: Wanted) -> Result<
         &request,
         |machine| {
             let mut debugger = machine.debugger()?;
-            let ran = Experiment::new(&mut *debugger, microkit, work.path(), wanted.seed)
+            let ran = Experiment::new(&mut *debugger, microkit, work.path(), wanted.seed, accesses)
                 .and_then(|begun| begun.run(wanted));
             experiment = Some(ran.map_err(|error| format!("the experiment: {error}"))?);
             debugger.let_go().map_err(|error| error.to_string())
@@ -134,6 +140,8 @@ struct Experiment<'a> {
     codes: [Code; WHO.len()],
     records: Records,
     random: Random,
+    /// How many accesses the guest makes, of which each is recorded.
+    accesses: u64,
 }
 
 type Outages = [Vec<f64>; WHO.len()];
@@ -144,6 +152,7 @@ impl<'a> Experiment<'a> {
         microkit: &Microkit,
         work: &Path,
         seed: u64,
+        accesses: u64,
     ) -> io::Result<Self> {
         let code = |part: Part| {
             let file = microkit.domains.join(part.name());
@@ -158,6 +167,7 @@ impl<'a> Experiment<'a> {
             codes: [code(trace)?, code(vmm)?, code(console)?],
             records: Records::of_ring_at(ring.start),
             random: Random::new(seed),
+            accesses,
         })
     }
 
@@ -209,29 +219,44 @@ impl<'a> Experiment<'a> {
     fn halt_in(&mut self, who: usize) -> io::Result<()> {
         let mut ran = 0;
         while ran < PATIENCE {
-            let instructions = 1 + self.random.below(PACE);
-            self.debugger.run(instructions)?;
-            ran += instructions;
+            ran += self.run_below(PACE)?;
             self.records.follow(self.debugger)?;
-            if !self.is_in(who)? {
-                continue;
-            }
-            for _ in 0..self.random.below(STEPS) {
-                self.debugger.step()?;
-            }
-            // It may have called the kernel.
-            if self.is_in(who)? {
-                return Ok(());
+            self.guest_goes_on()?;
+            for _ in 0..LOOKS {
+                match self.who_runs()? {
+                    Some(it) if it == who => {}
+                    Some(_) => break,
+                    None => {
+                        ran += self.run_below(CALL)?;
+                        continue;
+                    }
+                }
+                for _ in 0..self.random.below(STEPS) {
+                    self.debugger.step()?;
+                }
+                // It may have called the kernel.
+                if self.who_runs()? == Some(who) {
+                    return Ok(());
+                }
             }
         }
         let name = WHO[who].name();
         Err(io::Error::other(format!("{name} does not run any more")))
     }
 
-    fn is_in(&mut self, who: usize) -> io::Result<bool> {
+    /// Lets the machine run for some time, and tells for how many instructions.
+    fn run_below(&mut self, limit: u64) -> io::Result<u64> {
+        let instructions = 1 + self.random.below(limit);
+        self.debugger.run(instructions)?;
+        Ok(instructions)
+    }
+
+    /// In whose code the CPU is.
+    fn who_runs(&mut self) -> io::Result<Option<usize>> {
         let pc = self.debugger.pc()?;
         let found = self.debugger.next_bytes(COMPARED_BYTES)?;
-        Ok(self.codes[who].is_at(pc, &found))
+        let mut codes = self.codes.iter();
+        Ok(codes.position(|code| code.is_at(pc, &found)))
     }
 
     /// The stamp of the guest's first record after a time.
@@ -243,9 +268,21 @@ impl<'a> Experiment<'a> {
             if let Some(next) = self.records.follow_until_after(self.debugger, time)? {
                 return Ok(next);
             }
+            self.guest_goes_on()?;
         }
         Err(io::Error::other(
             "no access of the guest is recorded any more",
         ))
+    }
+
+    /// Fails if the guest has made all its accesses, after which nobody waits for anything.
+    fn guest_goes_on(&self) -> io::Result<()> {
+        match self.records.written() < self.accesses {
+            true => Ok(()),
+            false => Err(io::Error::other(format!(
+                "the guest has made its {} accesses before all have died: it needs more",
+                self.accesses
+            ))),
+        }
     }
 }
