@@ -48,6 +48,8 @@ const BOOT: u64 = 30_000_000_000;
 const BOOT_PACE: u64 = 20_000_000;
 /// Instructions within which each domain runs, and the guest after a death.
 const PATIENCE: u64 = 2_000_000_000;
+/// Looks in a row at which a domain is no more where it hung: it has been started again.
+const GONE: u32 = 25;
 /// Accesses of the guest for each death that is wanted, and besides: it makes them while the next to die is
 /// waited for. On x86_64 the console runs so seldom that it makes 15 000 until then.
 const ACCESSES: u64 = 10_000;
@@ -68,7 +70,7 @@ pub struct Wanted {
 pub struct Seen {
     /// How long it was from each death to the guest's next record, in microseconds, by [`WHO`].
     pub deaths_us: [Vec<f64>; WHO.len()],
-    /// The same for each hang.
+    /// The same for each hang, or until the domain hung no more if that was later.
     pub hangs_us: [Vec<f64>; WHO.len()],
     /// What stood in the trace ring.
     pub records: Records,
@@ -176,17 +178,25 @@ impl<'a> Experiment<'a> {
         self.wait_for_storm()?;
         for _ in 0..wanted.deaths {
             for (who, outages_us) in deaths_us.iter_mut().enumerate() {
-                outages_us.push(self.send_to(who, 0)?);
+                let (began, next) = self.send_to(who, 0)?;
+                outages_us.push(self.us(began, next));
             }
         }
         for _ in 0..wanted.hangs {
             for (who, outages_us) in hangs_us.iter_mut().enumerate() {
                 let place = self.codes[who].branch_to_itself();
                 let place = place.ok_or_else(|| io::Error::other("a program that never hangs"))?;
-                outages_us.push(self.send_to(who, place)?);
+                let (began, next) = self.send_to(who, place)?;
+                // A guest may go on meanwhile, in what a domain's budget leaves of the time.
+                let hung = self.wait_until_gone(who, place)?;
+                outages_us.push(self.us(began, hung.max(next)));
             }
         }
         Ok((deaths_us, hangs_us, self.records))
+    }
+
+    fn us(&self, from: u64, to: u64) -> f64 {
+        (to - from) as f64 * 1e6 / self.records.clock_hz() as f64
     }
 
     /// Lets the system boot.
@@ -202,9 +212,9 @@ impl<'a> Experiment<'a> {
         Err(io::Error::other("the guest makes no access"))
     }
 
-    /// Lets a domain go on somewhere else than where it is, and waits for the guest's next record: how
-    /// long that took, in microseconds.
-    fn send_to(&mut self, who: usize, place: u64) -> io::Result<f64> {
+    /// Lets a domain go on somewhere else than where it is, and waits for the guest's next record: the time
+    /// before, and that of the record.
+    fn send_to(&mut self, who: usize, place: u64) -> io::Result<(u64, u64)> {
         self.halt_in(who)?;
         let began = self.debugger.now(&self.codes[who])?;
         self.debugger.set_pc(place)?;
@@ -212,7 +222,26 @@ impl<'a> Experiment<'a> {
             let name = WHO[who].name();
             io::Error::other(format!("{error}, after {name} was sent to {place:#x}"))
         })?;
-        Ok((next - began) as f64 * 1e6 / self.records.clock_hz() as f64)
+        Ok((began, next))
+    }
+
+    /// Waits until a domain is no longer where it stays for ever: when it was last seen there, or 0.
+    fn wait_until_gone(&mut self, who: usize, place: u64) -> io::Result<u64> {
+        let (mut ran, mut looks, mut last) = (0, 0, 0);
+        while looks < GONE {
+            if ran >= PATIENCE {
+                let name = WHO[who].name();
+                return Err(io::Error::other(format!("{name} hangs for ever")));
+            }
+            self.debugger.run(PACE)?;
+            ran += PACE;
+            looks += 1;
+            self.records.follow(self.debugger)?;
+            if self.debugger.pc()? == place && self.who_runs()? == Some(who) {
+                (last, looks) = (self.debugger.now(&self.codes[who])?, 0);
+            }
+        }
+        Ok(last)
     }
 
     /// Halts the machine at some instruction of a domain.
