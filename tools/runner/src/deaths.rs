@@ -35,6 +35,10 @@ use std::time::Duration;
 pub const WHO: [Part; 3] = [Part::Trace, Part::Vmm(0), Part::Console];
 /// Instructions between two looks at where the CPU is, at most.
 const PACE: u64 = 400_000;
+/// Looks from there, if the CPU is at no known code, and instructions between two of them, at most: who runs
+/// seldom is mostly in the kernel then, and back in a moment.
+const LOOKS: u64 = 16;
+const CALL: u64 = 500;
 /// Instructions that a domain is stepped before it dies, at most: an emulator likes to halt at some
 /// more than at others.
 const STEPS: u64 = 100;
@@ -44,8 +48,12 @@ const BOOT: u64 = 30_000_000_000;
 const BOOT_PACE: u64 = 20_000_000;
 /// Instructions within which each domain runs, and the guest after a death.
 const PATIENCE: u64 = 2_000_000_000;
-/// Accesses of the guest for each death that is wanted.
+/// Looks in a row at which a domain is no more where it hung: it has been started again.
+const GONE: u32 = 25;
+/// Accesses of the guest for each death that is wanted, and besides: it makes them while the next to die is
+/// waited for. On x86_64 the console runs so seldom that it makes 15 000 until then.
 const ACCESSES: u64 = 10_000;
+const RESERVE: u64 = 100_000;
 
 /// What is to be tried.
 #[derive(Debug, Clone, Copy)]
@@ -62,7 +70,7 @@ pub struct Wanted {
 pub struct Seen {
     /// How long it was from each death to the guest's next record, in microseconds, by [`WHO`].
     pub deaths_us: [Vec<f64>; WHO.len()],
-    /// The same for each hang.
+    /// The same for each hang, or until the domain hung no more if that was later.
     pub hangs_us: [Vec<f64>; WHO.len()],
     /// What stood in the trace ring.
     pub records: Records,
@@ -85,7 +93,7 @@ pub fn try_deaths(platform: &Platform, images: &Path, wanted: Wanted) -> Result<
     let host = |error: io::Error| Failure::Host(error.to_string());
     let work = tempfile::tempdir().map_err(host)?;
     let config = work.path().join("storm.conf");
-    let accesses = (WHO.len() as u64 * (wanted.deaths + wanted.hangs) + 1) * ACCESSES;
+    let accesses = WHO.len() as u64 * (wanted.deaths + wanted.hangs) * ACCESSES + RESERVE;
     let text = format!(
         "system storm\ncpu\nram 0x40000000,2M\nload storm\nlogger info,warn,error,fatal stdout\n\
          cmdline \"trace=0xfa000000 console=0x9000000 n={accesses} op=checked\"\n\
@@ -107,7 +115,7 @@ pub fn try_deaths(platform: &Platform, images: &Path, wanted: Wanted) -> Result<
         &request,
         |machine| {
             let mut debugger = machine.debugger()?;
-            let ran = Experiment::new(&mut *debugger, microkit, work.path(), wanted.seed)
+            let ran = Experiment::new(&mut *debugger, microkit, work.path(), wanted.seed, accesses)
                 .and_then(|begun| begun.run(wanted));
             experiment = Some(ran.map_err(|error| format!("the experiment: {error}"))?);
             debugger.let_go().map_err(|error| error.to_string())
@@ -134,6 +142,8 @@ struct Experiment<'a> {
     codes: [Code; WHO.len()],
     records: Records,
     random: Random,
+    /// How many accesses the guest makes, of which each is recorded.
+    accesses: u64,
 }
 
 type Outages = [Vec<f64>; WHO.len()];
@@ -144,6 +154,7 @@ impl<'a> Experiment<'a> {
         microkit: &Microkit,
         work: &Path,
         seed: u64,
+        accesses: u64,
     ) -> io::Result<Self> {
         let code = |part: Part| {
             let file = microkit.domains.join(part.name());
@@ -158,6 +169,7 @@ impl<'a> Experiment<'a> {
             codes: [code(trace)?, code(vmm)?, code(console)?],
             records: Records::of_ring_at(ring.start),
             random: Random::new(seed),
+            accesses,
         })
     }
 
@@ -166,17 +178,25 @@ impl<'a> Experiment<'a> {
         self.wait_for_storm()?;
         for _ in 0..wanted.deaths {
             for (who, outages_us) in deaths_us.iter_mut().enumerate() {
-                outages_us.push(self.send_to(who, 0)?);
+                let (began, next) = self.send_to(who, 0)?;
+                outages_us.push(self.us(began, next));
             }
         }
         for _ in 0..wanted.hangs {
             for (who, outages_us) in hangs_us.iter_mut().enumerate() {
                 let place = self.codes[who].branch_to_itself();
                 let place = place.ok_or_else(|| io::Error::other("a program that never hangs"))?;
-                outages_us.push(self.send_to(who, place)?);
+                let (began, next) = self.send_to(who, place)?;
+                // A guest may go on meanwhile, in what a domain's budget leaves of the time.
+                let hung = self.wait_until_gone(who, place)?;
+                outages_us.push(self.us(began, hung.max(next)));
             }
         }
         Ok((deaths_us, hangs_us, self.records))
+    }
+
+    fn us(&self, from: u64, to: u64) -> f64 {
+        (to - from) as f64 * 1e6 / self.records.clock_hz() as f64
     }
 
     /// Lets the system boot.
@@ -192,9 +212,9 @@ impl<'a> Experiment<'a> {
         Err(io::Error::other("the guest makes no access"))
     }
 
-    /// Lets a domain go on somewhere else than where it is, and waits for the guest's next record: how
-    /// long that took, in microseconds.
-    fn send_to(&mut self, who: usize, place: u64) -> io::Result<f64> {
+    /// Lets a domain go on somewhere else than where it is, and waits for the guest's next record: the time
+    /// before, and that of the record.
+    fn send_to(&mut self, who: usize, place: u64) -> io::Result<(u64, u64)> {
         self.halt_in(who)?;
         let began = self.debugger.now(&self.codes[who])?;
         self.debugger.set_pc(place)?;
@@ -202,36 +222,70 @@ impl<'a> Experiment<'a> {
             let name = WHO[who].name();
             io::Error::other(format!("{error}, after {name} was sent to {place:#x}"))
         })?;
-        Ok((next - began) as f64 * 1e6 / self.records.clock_hz() as f64)
+        Ok((began, next))
+    }
+
+    /// Waits until a domain is no longer where it stays for ever: when it was last seen there, or 0.
+    fn wait_until_gone(&mut self, who: usize, place: u64) -> io::Result<u64> {
+        let (mut ran, mut looks, mut last) = (0, 0, 0);
+        while looks < GONE {
+            if ran >= PATIENCE {
+                let name = WHO[who].name();
+                return Err(io::Error::other(format!("{name} hangs for ever")));
+            }
+            self.debugger.run(PACE)?;
+            ran += PACE;
+            looks += 1;
+            self.records.follow(self.debugger)?;
+            if self.debugger.pc()? == place && self.who_runs()? == Some(who) {
+                (last, looks) = (self.debugger.now(&self.codes[who])?, 0);
+            }
+        }
+        Ok(last)
     }
 
     /// Halts the machine at some instruction of a domain.
     fn halt_in(&mut self, who: usize) -> io::Result<()> {
         let mut ran = 0;
         while ran < PATIENCE {
-            let instructions = 1 + self.random.below(PACE);
-            self.debugger.run(instructions)?;
-            ran += instructions;
+            ran += self.run_below(PACE)?;
             self.records.follow(self.debugger)?;
-            if !self.is_in(who)? {
-                continue;
-            }
-            for _ in 0..self.random.below(STEPS) {
-                self.debugger.step()?;
-            }
-            // It may have called the kernel.
-            if self.is_in(who)? {
-                return Ok(());
+            self.guest_goes_on()?;
+            for _ in 0..LOOKS {
+                match self.who_runs()? {
+                    Some(it) if it == who => {}
+                    Some(_) => break,
+                    None => {
+                        ran += self.run_below(CALL)?;
+                        continue;
+                    }
+                }
+                for _ in 0..self.random.below(STEPS) {
+                    self.debugger.step()?;
+                }
+                // It may have called the kernel.
+                if self.who_runs()? == Some(who) {
+                    return Ok(());
+                }
             }
         }
         let name = WHO[who].name();
         Err(io::Error::other(format!("{name} does not run any more")))
     }
 
-    fn is_in(&mut self, who: usize) -> io::Result<bool> {
+    /// Lets the machine run for some time, and tells for how many instructions.
+    fn run_below(&mut self, limit: u64) -> io::Result<u64> {
+        let instructions = 1 + self.random.below(limit);
+        self.debugger.run(instructions)?;
+        Ok(instructions)
+    }
+
+    /// In whose code the CPU is.
+    fn who_runs(&mut self) -> io::Result<Option<usize>> {
         let pc = self.debugger.pc()?;
         let found = self.debugger.next_bytes(COMPARED_BYTES)?;
-        Ok(self.codes[who].is_at(pc, &found))
+        let mut codes = self.codes.iter();
+        Ok(codes.position(|code| code.is_at(pc, &found)))
     }
 
     /// The stamp of the guest's first record after a time.
@@ -243,9 +297,21 @@ impl<'a> Experiment<'a> {
             if let Some(next) = self.records.follow_until_after(self.debugger, time)? {
                 return Ok(next);
             }
+            self.guest_goes_on()?;
         }
         Err(io::Error::other(
             "no access of the guest is recorded any more",
         ))
+    }
+
+    /// Fails if the guest has made all its accesses, after which nobody waits for anything.
+    fn guest_goes_on(&self) -> io::Result<()> {
+        match self.records.written() < self.accesses {
+            true => Ok(()),
+            false => Err(io::Error::other(format!(
+                "the guest has made its {} accesses before all have died: it needs more",
+                self.accesses
+            ))),
+        }
     }
 }

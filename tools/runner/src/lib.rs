@@ -127,11 +127,14 @@ fn run_meddling(
     let command = format!("$ {}", shell::pasteable(boot.command()));
     show(&Heard::Line(command));
     let mut machine = boot.start()?;
-    meddle(&mut *machine).map_err(Failure::Host)?;
     let mut transcript = Transcript {
         lines: Vec::new(),
         blobs: compiled.iter().map(|vm| vm.blob.clone()).collect(),
     };
+    if let Err(reason) = meddle(&mut *machine) {
+        transcript.lines.extend(outcome::printed(&*machine));
+        return Err(Failure::System { transcript, reason });
+    }
     let ends = Ends {
         report_page,
         until: request.until,

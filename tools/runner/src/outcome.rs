@@ -102,6 +102,15 @@ pub(crate) fn watch(
     }
 }
 
+/// The lines that a machine has printed and that nobody has watched.
+pub(crate) fn printed(machine: &dyn Machine) -> Vec<String> {
+    let line = |heard| match heard {
+        Heard::Line(line) => Some(line),
+        Heard::Beginning(_) => None,
+    };
+    machine.heard().try_iter().filter_map(line).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

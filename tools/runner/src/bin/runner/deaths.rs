@@ -3,7 +3,7 @@
 use crate::arguments::HostArguments;
 use crate::hosts::platform;
 use runner::deaths::{Seen, WHO, Wanted, try_deaths};
-use runner::{Emulator, Failure};
+use runner::{Emulator, Failure, Transcript};
 use std::fs;
 
 /// The longest that the guest may wait for a domain that has died, and half of them; and for one that
@@ -23,7 +23,14 @@ const TRANSCRIPT: &str = "out/deaths.txt";
 pub(crate) fn try_and_print(host: &HostArguments, wanted: Wanted) -> Result<(), Failure> {
     let platform = platform(host, Emulator::of)?;
     println!("{}, seed {}:", platform.name(), wanted.seed);
-    let seen = try_deaths(&platform, &host.images, wanted)?;
+    let seen = match try_deaths(&platform, &host.images, wanted) {
+        Ok(seen) => seen,
+        Err(Failure::System { transcript, reason }) => {
+            let reason = format!("{reason}; {}", leave(&transcript));
+            return Err(Failure::System { transcript, reason });
+        }
+        Err(failure) => return Err(failure),
+    };
     println!("outage, from the death to the guest's next record, in us of the machine's time");
     println!(
         "{:<12} {:>7} {:>9} {:>9} {:>7} {:>9}",
@@ -47,12 +54,17 @@ pub(crate) fn try_and_print(host: &HostArguments, wanted: Wanted) -> Result<(), 
         [] => Ok(()),
         wrong => {
             let what = wrong.join("; ");
-            let left = match fs::write(TRANSCRIPT, seen.transcript.lines.join("\n")) {
-                Ok(()) => format!("what was printed is in {TRANSCRIPT}"),
-                Err(error) => format!("{TRANSCRIPT}: {error}"),
-            };
+            let left = leave(&seen.transcript);
             Err(Failure::Host(format!("{what}; {left}")))
         }
+    }
+}
+
+/// Leaves the console's lines, and tells where.
+fn leave(transcript: &Transcript) -> String {
+    match fs::write(TRANSCRIPT, transcript.lines.join("\n")) {
+        Ok(()) => format!("what was printed is in {TRANSCRIPT}"),
+        Err(error) => format!("{TRANSCRIPT}: {error}"),
     }
 }
 
