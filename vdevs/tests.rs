@@ -5,8 +5,10 @@ extern crate std;
 use super::*;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
+use std::format;
+use std::string::{String, ToString};
 use std::vec::Vec;
-use vdev_model::{Access, MAX_OPTIONS, MAX_WORDS, Narrow, Read};
+use vdev_model::{Access, Interrupt, MAX_OPTIONS, MAX_WORDS, Narrow, OptionKind, OptionType, Read};
 
 fn isolated() -> impl Iterator<Item = Vdev> {
     Vdev::ALL
@@ -21,6 +23,20 @@ fn registers() -> impl Iterator<Item = (Vdev, &'static Register)> {
             .registers
             .iter()
             .map(move |register| (vdev, register))
+    })
+}
+
+fn kinds() -> impl Iterator<Item = &'static Kind> {
+    Vdev::ALL.iter().map(|vdev| vdev.kind())
+}
+
+/// Their registers, each with what a message calls it.
+fn named_registers() -> impl Iterator<Item = (String, &'static Kind, &'static Register)> {
+    kinds().flat_map(|kind| {
+        kind.registers.iter().map(move |register| {
+            let name = format!("{} {} at {:#x}", kind.name, register.name, register.offset);
+            (name, kind, register)
+        })
     })
 }
 
@@ -62,58 +78,169 @@ fn each_has_a_name_of_its_own_that_a_configuration_can_have() {
     }
 }
 
+/// `pub mod` alone makes no device.
 #[test]
-fn registers_lie_in_their_device_and_apart() {
-    for vdev in Vdev::ALL {
-        let kind = vdev.kind();
+fn each_file_is_called_as_a_device_of_the_list() {
+    let files = std::fs::read_dir(env!("CARGO_MANIFEST_DIR")).unwrap();
+    let files = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+    let modules = files.filter_map(|file| Some(file.strip_suffix(".rs")?.to_string()));
+    let modules = modules.filter(|module| !matches!(&**module, "lib" | "tests"));
+    let modules: BTreeSet<_> = modules.collect();
+    let named = Vdev::ALL.iter().map(|vdev| vdev.kind().name);
+    let named: BTreeSet<_> = named.map(|name| name.replace('-', "_")).collect();
+    if let Some(module) = modules.difference(&named).next() {
+        panic!("{module}.rs: no device of the list has this name, with `-` for `_`");
+    }
+    if let Some(name) = named.difference(&modules).next() {
+        panic!("a device's file is called like the device: {name}.rs is missing");
+    }
+}
+
+#[test]
+fn a_kind_has_a_place_and_not_too_much() {
+    for kind in kinds() {
+        let name = kind.name;
+        assert!(kind.len > 0, "{name}: `len` is 0");
+        assert!(kind.align.is_power_of_two(), "{name}: `align`");
+        assert!(!kind.spaces.is_empty(), "{name}: `spaces` is empty");
+        let registers = kind.registers.len();
         assert!(
-            kind.len > 0 && kind.align.is_power_of_two(),
-            "{}",
-            kind.name
+            (1..=256).contains(&registers),
+            "{name}: {registers} registers"
         );
+        let options = kind.options.len();
+        assert!(options <= MAX_OPTIONS, "{name}: {options} options");
+    }
+}
+
+#[test]
+fn registers_are_of_1_2_or_4_bytes_and_aligned() {
+    for (name, _, register) in named_registers() {
+        let width_bytes = register.width_bytes;
         assert!(
-            !kind.spaces.is_empty() && kind.options.len() <= MAX_OPTIONS,
-            "{}",
-            kind.name
+            matches!(width_bytes, 1 | 2 | 4),
+            "{name}: {width_bytes} bytes"
         );
-        let mut end = 0;
-        for register in kind.registers {
-            let Register {
-                offset,
-                width_bytes,
-                ..
-            } = *register;
+        let is_aligned = register.offset.is_multiple_of(width_bytes);
+        assert!(is_aligned, "{name}: not a multiple of {width_bytes}");
+    }
+}
+
+#[test]
+fn registers_stand_in_their_order_and_apart() {
+    for kind in kinds() {
+        for pair in kind.registers.windows(2) {
+            let (before, register) = (&pair[0], &pair[1]);
+            let name = format!("{} {} at {:#x}", kind.name, register.name, register.offset);
+            let (end, before_name) = (before.offset + before.width_bytes, before.name);
+            let is_in_order = register.offset >= before.offset;
             assert!(
-                matches!(width_bytes, 1 | 2 | 4),
-                "{} {}",
-                kind.name,
-                register.name
+                is_in_order,
+                "{name}: stands behind {before_name}, at {:#x}",
+                before.offset
             );
+            let is_apart = register.offset >= end;
             assert!(
-                offset.is_multiple_of(width_bytes) && offset >= end,
-                "{} {} at {offset:#x} is not aligned, or not behind the one before it",
-                kind.name,
-                register.name
+                is_apart,
+                "{name}: overlaps {before_name}, which ends at {end:#x}"
             );
-            end = offset + width_bytes;
-            for field in register.fields {
-                assert!(field.bits >= 1 && field.first_bit + field.bits <= 8 * width_bytes as u32);
+        }
+    }
+}
+
+#[test]
+fn registers_lie_in_their_device() {
+    for (name, kind, register) in named_registers() {
+        let (end, len) = (register.offset + register.width_bytes, kind.len);
+        assert!(
+            end <= len,
+            "{name}: ends at {end:#x}, and `len` is {len:#x}"
+        );
+    }
+}
+
+#[test]
+fn fields_lie_in_their_register() {
+    for (name, _, register) in named_registers() {
+        for field in register.fields {
+            let (first, bits, field) = (field.first_bit, field.bits, field.name);
+            let all = 8 * register.width_bytes as u32;
+            assert!(bits >= 1, "{name}, field {field}: has no bits");
+            assert!(
+                first + bits <= all,
+                "{name}, field {field}: {bits} bits from {first} on, of {all}"
+            );
+        }
+    }
+}
+
+/// Words that an option cannot have, as all devices or VMs have them; the compiler of configurations, which
+/// knows them (`tools/vmconf/src/options.rs`), holds the same of its own.
+const TAKEN: &[&str] = &[
+    "loc",
+    "name",
+    "log",
+    "emit-logger",
+    "emit-trace",
+    "system",
+    "cpu",
+    "ram",
+    "load",
+    "cmdline",
+    "logger",
+    "set",
+    "unsupported",
+    "vdev",
+];
+
+#[test]
+fn an_option_has_a_word_of_its_own_and_an_example() {
+    for kind in kinds() {
+        let mut names = BTreeSet::new();
+        for option in kind.options {
+            let name = format!("{}, option {}", kind.name, option.name);
+            assert!(names.insert(option.name), "{name}: is there twice");
+            assert!(!TAKEN.contains(&option.name), "{name}: all have this word");
+            let first = option.example.split(' ').next();
+            assert_eq!(first, Some(option.name), "{name}: its example");
+            match option.is {
+                OptionType::Number { least, most } => {
+                    assert!(least <= most, "{name}: {least} to {most}");
+                }
+                OptionType::Text { most_bytes } => {
+                    assert!((1..=8).contains(&most_bytes), "{name}: {most_bytes} bytes");
+                }
+                OptionType::Flag | OptionType::Time | OptionType::Interrupt { .. } => {}
             }
         }
-        assert!(end <= kind.len, "{}", kind.name);
+    }
+}
+
+#[test]
+fn an_interrupt_has_an_option_for_its_line() {
+    for kind in kinds() {
+        let is_line = |option: &&OptionKind| matches!(option.is, OptionType::Interrupt { .. });
+        let lines = kind.options.iter().filter(is_line).count();
+        let interrupts = usize::from(kind.interrupt.is_some());
+        assert_eq!(
+            lines, interrupts,
+            "{}: options of the type `Interrupt`, and `interrupt`s",
+            kind.name
+        );
     }
 }
 
 #[test]
 fn a_state_has_a_place_in_the_state_page() {
     for vdev in isolated() {
-        assert!(
-            (1..=MAX_WORDS).contains(&vdev.word_count()),
-            "{}",
-            vdev.kind().name
-        );
-        if let Some(interrupt) = vdev.kind().interrupt {
-            assert!(interrupt.word < vdev.word_count(), "{}", vdev.kind().name);
+        let (count, name) = (vdev.word_count(), vdev.kind().name);
+        assert!((1..=MAX_WORDS).contains(&count), "{name}: {count} words");
+        if let Some(Interrupt { word, mask }) = vdev.kind().interrupt {
+            assert!(
+                word < count,
+                "{name}: `interrupt` is in word {word} of {count}"
+            );
+            assert!(mask != 0, "{name}: no bit raises the interrupt");
         }
     }
 }
@@ -135,11 +262,13 @@ fn nobody_is_asked_for_what_a_vmm_has() {
 
 #[test]
 fn a_part_of_a_register_can_be_stored_only_where_all_of_it_can_be_told() {
-    for (vdev, register) in registers().filter(|(_, register)| register.narrow == Narrow::Merged) {
-        assert!(
-            register.access != Access::WriteOnly && register.read != Read::Asked,
-            "{vdev:?}"
-        );
+    for (name, _, register) in named_registers() {
+        if register.narrow == Narrow::Merged {
+            let is_told = register.access != Access::WriteOnly;
+            assert!(is_told, "{name}: is narrow, and cannot be read");
+            let is_asked = register.read == Read::Asked;
+            assert!(!is_asked, "{name}: is narrow, and reading changes it");
+        }
     }
 }
 
