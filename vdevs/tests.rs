@@ -5,8 +5,12 @@ extern crate std;
 use super::*;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
+use std::fmt::Debug;
 use std::format;
 use std::string::{String, ToString};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
 use std::vec::Vec;
 use vdev_model::{Access, Interrupt, MAX_OPTIONS, MAX_WORDS, Narrow, OptionKind, OptionType, Read};
 
@@ -272,13 +276,79 @@ fn a_part_of_a_register_can_be_stored_only_where_all_of_it_can_be_told() {
     }
 }
 
-proptest! {
-    #[test]
-    fn no_words_and_no_options_make_a_device_panic(
-        words: [u32; MAX_WORDS], options: [Option<u64>; MAX_OPTIONS], value: u32, seconds: u64,
-    ) {
-        let options = Options(options);
-        for (vdev, register) in registers() {
+/// Far more than any device takes on any machine.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Makes calls of a device's functions: in a thread of their own, so that whatever becomes of them, the device
+/// is named.
+fn call(vdev: impl Debug, calls: impl FnOnce() + Send + 'static) {
+    let name = format!("{vdev:?}");
+    let (done, is_done) = channel();
+    let calls = move || {
+        calls();
+        let _ = done.send(());
+    };
+    let thread = thread::Builder::new().name(name.clone()).spawn(calls);
+    let returned = is_done.recv_timeout(DEADLINE);
+    assert!(
+        returned != Err(RecvTimeoutError::Timeout),
+        "a function of {name} has not returned within {DEADLINE:?}: does it loop?"
+    );
+    if let Err(panic) = thread.unwrap().join() {
+        let text = panic.downcast_ref::<String>().map(|text| &**text);
+        let text = text.or(panic.downcast_ref().copied());
+        panic!("{name} panics: {}", text.unwrap_or("see above"));
+    }
+}
+
+/// What happens to a device; registers are named by their places in the table, modulo their number.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Write(usize, u32),
+    Read(usize),
+    Seconds(u64),
+    Reset,
+}
+
+/// As a VM does it: from the beginning on, and each register as its table allows.
+fn live<V: AnyVdev + Debug + Send>(vdev: V, options: Options, steps: Vec<Step>) {
+    call(vdev, move || {
+        let registers = vdev.kind().registers;
+        let register = |place: usize| &registers[place % registers.len()];
+        let mut words = [0; MAX_WORDS];
+        vdev.begin(&mut words, &options);
+        for step in steps {
+            match step {
+                Step::Write(place, value) => {
+                    let register = register(place);
+                    if register.access != Access::ReadOnly {
+                        vdev.write(&mut words, register, register.whole(), value);
+                    }
+                }
+                Step::Read(place) => {
+                    let register = register(place);
+                    match register.read {
+                        Read::Asked => vdev.asked(&mut words, register.offset),
+                        Read::ReadsBack | Read::Follows => vdev.told(&words, register.offset),
+                    };
+                }
+                Step::Seconds(seconds) => vdev.seconds(&mut words, seconds),
+                Step::Reset => vdev.reset(&mut words, &options),
+            }
+        }
+    });
+}
+
+/// Any words, and any of a table's registers.
+fn call_each<V: AnyVdev + Debug + Send>(
+    vdev: V,
+    words: [u32; MAX_WORDS],
+    options: Options,
+    value: u32,
+    seconds: u64,
+) {
+    call(vdev, move || {
+        for register in vdev.kind().registers {
             let mut words = words;
             vdev.told(&words, register.offset);
             vdev.write(&mut words, register, register.whole(), value);
@@ -289,10 +359,129 @@ proptest! {
             vdev.begin(&mut words, &options);
             vdev.told(&words[..0], register.offset);
         }
+    });
+}
+
+#[test]
+fn each_function_returns_however_many_seconds_pass() {
+    let steps = [
+        Step::Seconds(u64::MAX),
+        Step::Reset,
+        Step::Seconds(u64::MAX),
+    ];
+    for vdev in isolated() {
+        for word in [0, 1, u32::MAX] {
+            call_each(vdev, [word; MAX_WORDS], Options::NONE, word, u64::MAX);
+        }
+        live(vdev, Options::NONE, steps.to_vec());
+    }
+}
+
+/// Any number, and often one at which arithmetic goes wrong: small, a power of two or beside one, the largest.
+fn number() -> impl Strategy<Value = u64> {
+    let beside_power = (0..=64, -1..=1i128).prop_map(|(bit, by)| ((1_i128 << bit) + by) as u64);
+    prop_oneof![
+        2 => any::<u64>(),
+        2 => 0..100u64,
+        2 => beside_power,
+        1 => Just(0),
+        1 => Just(1),
+        1 => Just(u64::MAX),
+    ]
+}
+
+fn word() -> impl Strategy<Value = u32> {
+    number().prop_map(|number| number as u32)
+}
+
+fn words() -> impl Strategy<Value = [u32; MAX_WORDS]> {
+    proptest::collection::vec(word(), MAX_WORDS).prop_map(|words| words.try_into().unwrap())
+}
+
+/// As a configuration never has them.
+fn options() -> impl Strategy<Value = Options> {
+    proptest::array::uniform4(proptest::option::of(number())).prop_map(Options)
+}
+
+/// Those, as a configuration can have them: in a range its ends as often as what is between them.
+fn fitting(kind: &Kind, Options(mut values): Options) -> Options {
+    let between = |value: u64, least: u64, most| match value % 3 {
+        0 => least,
+        1 => most,
+        _ => value.clamp(least, most),
+    };
+    for (place, value) in values.iter_mut().enumerate() {
+        let Some(option) = kind.options.get(place) else {
+            *value = None;
+            continue;
+        };
+        *value = value.map(|value| match option.is {
+            OptionType::Flag => 1,
+            OptionType::Time => value,
+            OptionType::Number { least, most } => between(value, least, most),
+            OptionType::Interrupt { most } => between(value, 0, most),
+            OptionType::Text { most_bytes } => {
+                let bytes = value.to_le_bytes().map(|byte| b'!' + byte % 94);
+                let unused = 64 - 8 * (1 + value % most_bytes as u64);
+                u64::from_le_bytes(bytes) << unused >> unused
+            }
+        });
+        assert!(value.is_none_or(|value| option.is.can_be(value)));
+    }
+    Options(values)
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (0..64usize, word()).prop_map(|(place, value)| Step::Write(place, value)),
+        4 => (0..64usize).prop_map(Step::Read),
+        4 => number().prop_map(Step::Seconds),
+        1 => Just(Step::Reset),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        // It would be a file in the root of the repository, as this crate's folder has no `src`.
+        failure_persistence: None,
+        // What does not return takes the deadline each time.
+        max_shrink_time: 30_000,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn no_words_and_no_options_make_a_device_panic(
+        words in words(), options in options(), value in word(), seconds in number(),
+    ) {
+        for vdev in isolated() {
+            call_each(vdev, words, options, value, seconds);
+        }
     }
 
     #[test]
-    fn what_reads_back_is_what_was_written(words: [u32; MAX_WORDS], value: u32) {
+    fn nothing_that_happens_makes_a_device_panic(
+        options in options(), steps in proptest::collection::vec(step(), 1..24),
+    ) {
+        for vdev in isolated() {
+            live(vdev, fitting(vdev.kind(), options), steps.clone());
+            live(vdev, options, steps.clone());
+        }
+    }
+
+    /// Or `.asked()` was forgotten in the table.
+    #[test]
+    fn only_what_is_asked_changes_when_it_is_read(words in words()) {
+        for (vdev, register) in registers().filter(|(_, register)| register.read != Read::Asked) {
+            let mut after = words;
+            let asked = vdev.asked(&mut after, register.offset);
+            prop_assert_eq!(after, words, "{:?} {}", vdev, register.name);
+            let told = vdev.told(&words, register.offset);
+            prop_assert_eq!(asked, told, "{:?} {}", vdev, register.name);
+        }
+    }
+
+    #[test]
+    fn what_reads_back_is_what_was_written(words in words(), value in word()) {
         let reads_back = |(_, register): &(Vdev, &Register)| register.read == Read::ReadsBack;
         for (vdev, register) in registers().filter(reads_back) {
             let mut words = words;
@@ -303,7 +492,7 @@ proptest! {
     }
 
     #[test]
-    fn only_its_own_words_make_a_device(words: [u32; MAX_WORDS], others: [u32; MAX_WORDS]) {
+    fn only_its_own_words_make_a_device(words in words(), others in words()) {
         for (vdev, register) in registers() {
             let count = vdev.word_count();
             let mut mixed = others;
@@ -314,7 +503,7 @@ proptest! {
     }
 
     #[test]
-    fn only_a_store_to_it_and_time_change_what_reads_back(words: [u32; MAX_WORDS], value: u32) {
+    fn only_a_store_to_it_and_time_change_what_reads_back(words in words(), value in word()) {
         for vdev in isolated() {
             let registers = || vdev.kind().registers.iter();
             let back = || registers().filter(|it| it.read == Read::ReadsBack);
