@@ -1,6 +1,8 @@
-//! What holds of every device in the list.
+//! What holds of every device in the list, and of the example in the guide that is not in it.
 
 extern crate std;
+
+mod countdown;
 
 use super::*;
 use proptest::prelude::*;
@@ -13,6 +15,18 @@ use std::thread;
 use std::time::Duration;
 use std::vec::Vec;
 use vdev_model::{Access, Interrupt, MAX_OPTIONS, MAX_WORDS, Narrow, OptionKind, OptionType, Read};
+
+/// The guide's second device, in a list of its own.
+mod example {
+    use super::*;
+
+    devices! {
+        isolated { Countdown = countdown::Countdown, }
+        in_vmm { Pl011 = pl011::Pl011, }
+    }
+}
+
+const EXAMPLE: example::Vdev = example::Vdev::Countdown;
 
 fn isolated() -> impl Iterator<Item = Vdev> {
     Vdev::ALL
@@ -30,8 +44,12 @@ fn registers() -> impl Iterator<Item = (Vdev, &'static Register)> {
     })
 }
 
+/// All kinds, and the guide's.
 fn kinds() -> impl Iterator<Item = &'static Kind> {
-    Vdev::ALL.iter().map(|vdev| vdev.kind())
+    Vdev::ALL
+        .iter()
+        .map(|vdev| vdev.kind())
+        .chain([EXAMPLE.kind()])
 }
 
 /// Their registers, each with what a message calls it.
@@ -44,13 +62,12 @@ fn named_registers() -> impl Iterator<Item = (String, &'static Kind, &'static Re
     })
 }
 
-/// The page's section that builds a device, and the device's file.
 const GUIDE: &str = include_str!("../docs/your-own-vdev.md");
 const BUILT: &str = include_str!("adder.rs");
 
-#[test]
-fn the_guide_s_listing_is_the_file_that_it_builds() {
-    let (_, section) = GUIDE.split_once("\n## The file\n").unwrap();
+/// Holds that the listings in a section of the guide are the file.
+fn is_listed(heading: &str, file: &str) {
+    let (_, section) = GUIDE.split_once(&format!("\n## {heading}\n")).unwrap();
     let section = section.split("\n## ").next().unwrap();
     // A block ends where the file has an empty line.
     let blocks = section.split("\n```rust\n").skip(1);
@@ -58,10 +75,30 @@ fn the_guide_s_listing_is_the_file_that_it_builds() {
         .map(|block| block.split_once("\n```\n").unwrap().0)
         .collect();
     let listing = blocks.join("\n\n") + "\n";
-    for (listed, line) in listing.lines().zip(BUILT.lines()) {
+    for (listed, line) in listing.lines().zip(file.lines()) {
         assert_eq!(listed, line);
     }
-    assert!(listing == BUILT, "one of them ends earlier");
+    assert!(listing == file, "one of them ends earlier");
+}
+
+#[test]
+fn the_guide_s_listings_are_the_files_that_it_builds() {
+    is_listed("The file", BUILT);
+    let example = include_str!("tests/countdown.rs");
+    is_listed("One with options, time and more", example);
+}
+
+#[test]
+fn the_tests_that_the_guide_names_are_here() {
+    let mut named = 0;
+    for after in GUIDE.split("tests::").skip(1) {
+        let is_other = |c: char| !c.is_ascii_alphanumeric() && c != '_';
+        let name = after.split(is_other).next().unwrap();
+        let is_here = include_str!("tests.rs").contains(&format!("fn {name}("));
+        assert!(is_here, "there is no {name}");
+        named += 1;
+    }
+    assert!(named >= 2, "{named}");
 }
 
 #[test]
@@ -456,6 +493,7 @@ proptest! {
         for vdev in isolated() {
             call_each(vdev, words, options, value, seconds);
         }
+        call_each(EXAMPLE, words, options, value, seconds);
     }
 
     #[test]
@@ -466,6 +504,8 @@ proptest! {
             live(vdev, fitting(vdev.kind(), options), steps.clone());
             live(vdev, options, steps.clone());
         }
+        live(EXAMPLE, fitting(EXAMPLE.kind(), options), steps.clone());
+        live(EXAMPLE, options, steps.clone());
     }
 
     /// Or `.asked()` was forgotten in the table.
