@@ -1,7 +1,8 @@
 //! The virtual devices, a file each, and the list of them.
 //!
-//! A new device is a file here and a line in the list (`docs/your-own-vdev.md`); everything else, from the
-//! configuration's words to the host tools, works from the list. A device knows no bus, no ring and no
+//! A new device is a file here and two lines in this one, its `pub mod` and a line in the list
+//! (`docs/your-own-vdev.md`); everything else, from the configuration's words to the host tools, works from
+//! the list. A device knows no bus, no ring and no
 //! clock. Invariants: nothing that a guest or a VMM asks of a device panics; each function of a device is
 //! called by a `match`, which a compiler looks through, so a program has what it uses of each device and
 //! no more.

@@ -55,8 +55,8 @@ struct Parser<'a> {
     words: &'a [Word],
     variables: BTreeMap<String, Variable>,
     context: Context,
-    /// The option before this was a `cmdline`.
-    after_cmdline: bool,
+    /// What to say to whoever has a word behind the option before this that is none.
+    help_behind: Option<String>,
     /// Where in `found` is what is told once with all its places: by its name, what only QNX has.
     told: BTreeMap<&'static str, usize>,
     /// Where in `found` it was told that a VM has one vCPU.
@@ -71,7 +71,7 @@ impl<'a> Parser<'a> {
             words,
             variables: BTreeMap::new(),
             context: Context::Vm,
-            after_cmdline: false,
+            help_behind: None,
             told: BTreeMap::new(),
             second_cpu: None,
             draft: Draft::default(),
@@ -86,7 +86,7 @@ impl<'a> Parser<'a> {
     }
 
     fn option(&mut self, word: &'a Word) {
-        let after_cmdline = std::mem::take(&mut self.after_cmdline);
+        let help = self.help_behind.take();
         if word.broken {
             return self.skip_arguments();
         }
@@ -113,7 +113,7 @@ impl<'a> Parser<'a> {
             && !self.refused_detail(name, word.span)
             && !self.option_of_others(name, word.span)
         {
-            self.unknown_option(name, word.span, after_cmdline);
+            self.unknown_option(name, word.span, help);
         }
     }
 
@@ -130,7 +130,8 @@ impl<'a> Parser<'a> {
                 let what = "the guest's command line";
                 let text = self.argument(option.word(), at, what, "cmdline \"console=none\"");
                 self.once(option.word(), at, text, |draft| &mut draft.cmdline);
-                self.after_cmdline = true;
+                let help = "a command line of several words needs quotes: `cmdline \"a b c\"`";
+                self.help_behind = Some(help.to_owned());
             }
             VmOption::Logger => {
                 if let Some(rule) = self.log_rule(option.word(), at) {
@@ -157,6 +158,11 @@ impl<'a> Parser<'a> {
         });
         let repeated = fill(slot(&mut self.draft), at, value);
         self.report_repeated(option, at, repeated);
+    }
+
+    /// That `flag`, which has been read, is all of the option.
+    fn has_no_value(&mut self, flag: &str) {
+        self.help_behind = Some(format!("`{flag}` takes no value"));
     }
 
     fn report_repeated(&mut self, option: &str, at: Span, first: Option<Span>) {
@@ -210,7 +216,7 @@ impl<'a> Parser<'a> {
         known
     }
 
-    fn unknown_option(&mut self, name: &str, at: Span, after_cmdline: bool) {
+    fn unknown_option(&mut self, name: &str, at: Span, help: Option<String>) {
         let error = Diagnostic::error(at, format!("there is no option {}", quoted(name)));
         let known = match self.context {
             Context::Device(_) => self.known(),
@@ -218,10 +224,7 @@ impl<'a> Parser<'a> {
         };
         self.refuse(match nearest(name, known) {
             Some(near) => error.help(format!("did you mean `{near}`?")),
-            None if after_cmdline => {
-                error.help("a command line of several words needs quotes: `cmdline \"a b c\"`")
-            }
-            None => error,
+            None => help.into_iter().fold(error, Diagnostic::help),
         });
     }
 }

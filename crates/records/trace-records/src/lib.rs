@@ -66,13 +66,14 @@ pub struct Record {
     /// The guest's program counter, guest-virtual.
     pub pc: u64,
     /// What a read returned, in the low bytes of the access's width. For a write, filled in by the
-    /// trace component, the whole register after it: what it told before, with the part that was
-    /// written. With [`Flags::OF_VMM`], in an access ring, and if the device ignores it: only what was
-    /// written, in the low bytes. For [`Kind::Outside`] in a log, how many such accesses there were
-    /// since the last record; for [`Kind::End`], the [`EndReason`].
+    /// trace component, what was written to the whole register: what it told before, with the part
+    /// that was written; not what the device made of that. With [`Flags::OF_VMM`], in an access ring,
+    /// and if the device ignores it: only what was written, in the low bytes. For [`Kind::Outside`] in
+    /// a log, how many such accesses there were since the last record; for [`Kind::End`], the
+    /// [`EndReason`].
     pub value: u32,
-    /// For a write: the whole register before it. Filled in by the trace component, but not with
-    /// [`Flags::OF_VMM`].
+    /// For a write: what the whole register told before it. Filled in by the trace component, but not
+    /// with [`Flags::OF_VMM`].
     pub old: u32,
     /// The access's number in the order in which its device saw it; the first is 1.
     pub sequence: u64,

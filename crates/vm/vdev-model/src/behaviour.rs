@@ -46,15 +46,16 @@ pub trait Isolated {
     fn write(words: &mut Self::Words, register: u64, value: u32);
 
     /// What a register reads in this state. Called in the VMM and in the device domain; also with words
-    /// that no device ever had.
+    /// that no device ever had, and of registers that only can be written, for the log: what they held before.
     fn told(words: &Self::Words, register: u64) -> u32;
 
-    /// The guest reads a register that is [asked](crate::Read::Asked).
+    /// The guest reads a register that is [asked](crate::Read::Asked). Of another it gives what is told and
+    /// changes nothing, so that a test finds what the table has forgotten to say.
     fn asked(words: &mut Self::Words, register: u64) -> u32 {
         Self::told(words, register)
     }
 
-    /// So many seconds have passed.
+    /// So many seconds have passed, up to [`u64::MAX`]; it does not go through them one by one.
     fn seconds(_words: &mut Self::Words, _seconds: u64) {}
 
     /// The VM is reset.

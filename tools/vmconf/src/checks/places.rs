@@ -72,7 +72,11 @@ pub(super) fn devices(draft: &Draft, found: &mut Vec<Diagnostic>) {
             place.clash(&Place::of_ram(range, "the RAM"), found);
         }
         for other in draft.devices.iter().take(index) {
-            if let Some(other) = Place::of(other, "the other") {
+            let which = match other.vdev == device.vdev {
+                true => "the other",
+                false => "the",
+            };
+            if let Some(other) = Place::of(other, which) {
                 place.clash(&other, found);
             }
         }

@@ -65,7 +65,7 @@ impl Parser<'_> {
             DeviceOption::Name => name = self.argument(word, at, "a name", "name first"),
             DeviceOption::Log => rule = self.log_rule(word, at),
             DeviceOption::EmitTrace => number = self.trace_number(at),
-            DeviceOption::EmitLogger => {}
+            DeviceOption::EmitLogger => self.has_no_value(word),
         }
         let Some(device) = self.draft.devices.get_mut(index) else {
             return;

@@ -63,7 +63,10 @@ impl Parser<'_> {
 
     fn own_value(&mut self, option: &OptionKind, at: Span) -> Option<Spanned<u64>> {
         let what = match option.is {
-            OptionType::Flag => return Some(Spanned { value: 1, span: at }),
+            OptionType::Flag => {
+                self.has_no_value(option.name);
+                return Some(Spanned { value: 1, span: at });
+            }
             OptionType::Number { least, most } => format!("a number, {least} to {most}"),
             OptionType::Time => "a time in UTC".to_owned(),
             OptionType::Text { most_bytes } => {
@@ -171,6 +174,22 @@ mod tests {
     #[test]
     fn a_flag_is_the_word_alone() {
         assert_eq!(read(OptionType::Flag, "own 5"), (Some(1), String::new()));
+    }
+
+    #[test]
+    fn a_word_behind_a_flag_is_answered() {
+        let mut found = Vec::new();
+        let mut parser = Parser::new(&[], &mut found);
+        let option = OptionKind {
+            name: "own",
+            is: OptionType::Flag,
+            example: "own",
+        };
+        parser.own_value(&option, Span::new(0, 3));
+        let help = parser.help_behind.take();
+        parser.unknown_option("yes", Span::new(4, 7), help);
+        let told = Diagnostics::new(Source::new("vm.conf", "own yes"), found).to_string();
+        assert!(told.contains("`own` takes no value"), "{told}");
     }
 
     #[test]

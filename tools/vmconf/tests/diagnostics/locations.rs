@@ -130,11 +130,11 @@ fn a_location_inside_ram_is_refused() {
 #[test]
 fn a_trace_device_in_the_page_of_a_pl011_is_refused() {
     assert_snapshot!(with("vdev pl011 loc 0x1c090000\nvdev trace loc 0x1c090ff0\n"), @"
-    error: this `vdev trace` overlaps the other `vdev pl011`
+    error: this `vdev trace` overlaps the `vdev pl011`
      --> vm.conf:5:16
       |
     4 | vdev pl011 loc 0x1c090000
-      |                ---------- the other `vdev pl011` is at 0x1c090000 to 0x1c090fff
+      |                ---------- the `vdev pl011` is at 0x1c090000 to 0x1c090fff
     5 | vdev trace loc 0x1c090ff0
       |                ^^^^^^^^^^ this `vdev trace` is at 0x1c090ff0 to 0x1c090ff3
     ");

@@ -220,6 +220,19 @@ fn a_command_line_without_quotes_is_refused() {
 }
 
 #[test]
+fn a_value_behind_an_option_that_has_none_is_refused() {
+    assert_snapshot!(with("vdev trace loc 0xfa000000 emit-logger yes\n"), @r"
+    error: there is no option `yes`
+     --> vm.conf:4:39
+      |
+    4 | vdev trace loc 0xfa000000 emit-logger yes
+      |                                       ^^^
+      |
+      = help: `emit-logger` takes no value
+    ");
+}
+
+#[test]
 fn emit_trace_without_a_number_is_refused_in_front_of_an_option() {
     assert_snapshot!(with("vdev trace\n\tloc 0xfa000000\n\temit-trace\n\temit-logger\n"), @"
     error: `emit-trace` needs the number of a trace event, 0 to 1023
