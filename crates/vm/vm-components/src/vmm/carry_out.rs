@@ -81,7 +81,7 @@ impl<A: Isa> Vmm<A> {
         machine: &mut impl Machine,
     ) -> Moved {
         let address = element.address();
-        match device_at(address, &mut self.bus, &mut self.ports) {
+        match device_at(address, &mut self.bus) {
             Some(Device::Isolated(point)) => {
                 let (link, now) = (&mut self.link, machine.now());
                 let mut attempt = point.attempt_element(element, pc, now, link);
@@ -145,7 +145,7 @@ impl<A: Isa> Vmm<A> {
     /// is told and was not answered. Reads of an isolated device give all-ones.
     fn leave_unrecorded(&mut self, element: &mut Element, machine: &mut impl Machine) {
         let address = element.address();
-        match device_at(address, &mut self.bus, &mut self.ports) {
+        match device_at(address, &mut self.bus) {
             Some(Device::Isolated(point)) => {
                 if element.asked.is_none() {
                     point.leave_unrecorded(&mut self.link);

@@ -52,7 +52,7 @@ impl<A: Isa> Vmm<A> {
             return;
         }
         self.held = None;
-        for device in self.bus.devices_mut().chain(self.ports.devices_mut()) {
+        for device in self.bus.devices_mut() {
             match device {
                 Device::Isolated(point) => point.go_on_from(point.sequence, point.recorded()),
                 Device::Local(device) => device.reset(),

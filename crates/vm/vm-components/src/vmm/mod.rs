@@ -94,24 +94,23 @@ pub struct Vmm<A: Isa> {
     pub(crate) idle: Option<Idle>,
     pub(crate) config: VmConfig<'static>,
     images: &'static [u8],
-    /// The devices among the I/O ports of x86.
-    ports: DeviceBus,
 }
 
 /// Up to all devices of a VM.
 type DeviceBus = Bus<Device, MAX_DEVICES>;
 
 /// The device at an address, in memory or among the ports.
-fn device_at<'a>(
-    address: Address,
-    memory: &'a mut DeviceBus,
-    ports: &'a mut DeviceBus,
-) -> Option<&'a mut Device> {
-    let bus = match address.space {
-        AddressSpace::Memory => memory,
-        AddressSpace::Ports => ports,
-    };
-    bus.find(GuestPhysAddr(address.number))
+fn device_at(address: Address, bus: &mut DeviceBus) -> Option<&mut Device> {
+    bus.find(on_bus(address))
+}
+
+/// Where an address is on the bus, which the memory and the ports share: no physical address has the highest
+/// bit.
+const fn on_bus(address: Address) -> GuestPhysAddr {
+    match address.space {
+        AddressSpace::Memory => GuestPhysAddr(address.number),
+        AddressSpace::Ports => GuestPhysAddr(address.number | 1 << 63),
+    }
 }
 
 /// A device as a bus knows it.
@@ -161,18 +160,18 @@ impl<A: Isa> Vmm<A> {
         A: Architecture<M>,
     {
         let vm = config.vm();
-        let (mut bus, mut ports_bus) = (Bus::default(), Bus::default());
+        let mut bus = DeviceBus::default();
         for (instance, device) in (0..).zip(config.devices()) {
             let attached = match LocalDevice::new(instance, &device) {
                 Some(local) => Device::Local(local),
                 None => Device::Isolated(DevicePoint::new(instance, &device)),
             };
-            let bus = match device.space {
-                AddressSpace::Memory => &mut bus,
-                AddressSpace::Ports => &mut ports_bus,
-            };
+            let first = on_bus(Address {
+                space: device.space,
+                number: device.loc,
+            });
             // The configuration's reader has refused devices that overlap.
-            let _ = bus.attach(GuestPhysAddr(device.loc), device.len_bytes(), attached);
+            let _ = bus.attach(first, device.len_bytes(), attached);
         }
         let mut vmm = Self {
             config,
@@ -199,7 +198,6 @@ impl<A: Isa> Vmm<A> {
             refusals: Refusals::default(),
             reader_lies: ReaderLies::default(),
             idle: None,
-            ports: ports_bus,
             memory: A::Memory::default(),
         };
         if !vmm.go_on(machine) {

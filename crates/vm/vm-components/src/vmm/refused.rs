@@ -57,7 +57,7 @@ impl<A: Isa> Vmm<A> {
             .with_flags(Flags::REFUSED);
         let mut record = self.record(tag, address, pc, machine);
         let has_room = self.link.access.has_room();
-        let told = match device_at(address, &mut self.bus, &mut self.ports) {
+        let told = match device_at(address, &mut self.bus) {
             Some(Device::Isolated(point)) if !has_room => {
                 return point.leave_unrecorded(&mut self.link);
             }

@@ -103,7 +103,7 @@ impl<A: Isa> Vmm<A> {
 
     fn state(&self) -> State<A::End> {
         let mut devices = [KeptDevice::default(); MAX_DEVICES];
-        for device in self.bus.devices().chain(self.ports.devices()) {
+        for device in self.bus.devices() {
             let (instance, it) = match device {
                 Device::Isolated(point) => {
                     let of_point = KeptDevice {
@@ -200,8 +200,8 @@ impl<A: Isa> Vmm<A> {
         self.refusals = refusals;
         self.reader_lies = reader_lies;
         self.idle = idle;
-        let (bus, ports) = (&mut self.bus, &mut self.ports);
-        for device in bus.devices_mut().chain(ports.devices_mut()) {
+        let bus = &mut self.bus;
+        for device in bus.devices_mut() {
             match device {
                 Device::Isolated(point) => {
                     let kept = devices[usize::from(point.instance)];

@@ -225,8 +225,17 @@ impl VmConsole {
         self.print_conduct(who, misbehaviour, printer);
     }
 
-    fn device(&self, instance: u8) -> DeviceWords<'static> {
+    fn device(&mut self, instance: u8) -> DeviceWords<'static> {
+        match self.last_device {
+            Some((last, device)) if last == instance => device,
+            _ => self.look_up_device(instance),
+        }
+    }
+
+    fn look_up_device(&mut self, instance: u8) -> DeviceWords<'static> {
         let device = self.config.devices().nth(usize::from(instance));
-        device.map_or(DeviceWords::named("?"), |device| DeviceWords::of(&device))
+        let device = device.map_or(DeviceWords::named("?"), |device| DeviceWords::of(&device));
+        self.last_device = Some((instance, device));
+        device
     }
 }
