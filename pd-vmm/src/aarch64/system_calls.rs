@@ -139,9 +139,8 @@ impl SlowRegisters {
     #[inline(always)]
     pub fn write(&mut self, words: &[Word]) {
         for (place, word) in words.iter().enumerate() {
-            // SAFETY: a thread's IPC buffer has 120 message registers and outlives it; see the file's
-            // invariants.
-            unsafe { self.0.add(place).write_volatile(*word) };
+            // SAFETY: the register is this thread's; see the file's invariants.
+            unsafe { self.register(place).write_volatile(*word) };
         }
     }
 
@@ -150,7 +149,14 @@ impl SlowRegisters {
     pub fn read(&self, words: &mut [Word]) {
         for (place, word) in words.iter_mut().enumerate() {
             // SAFETY: as above.
-            *word = unsafe { self.0.add(place).read_volatile() };
+            *word = unsafe { self.register(place).read_volatile() };
         }
+    }
+
+    #[inline(always)]
+    fn register(&self, place: usize) -> NonNull<Word> {
+        // SAFETY: a thread's IPC buffer has 120 message registers and outlives it, and nobody asks for one
+        // beyond.
+        unsafe { self.0.add(place) }
     }
 }

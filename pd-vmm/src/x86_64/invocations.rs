@@ -130,15 +130,21 @@ impl SlowRegisters {
 
     #[inline(always)]
     fn read(&self, place: usize) -> Word {
-        // SAFETY: a thread's IPC buffer has 120 message registers and outlives it, and no `place` here is
-        // beyond; see above.
-        unsafe { self.0.add(place).read_volatile() }
+        // SAFETY: the register is this thread's; see above.
+        unsafe { self.register(place).read_volatile() }
     }
 
     #[inline(always)]
     fn write(&mut self, place: usize, word: Word) {
         // SAFETY: as above.
-        unsafe { self.0.add(place).write_volatile(word) }
+        unsafe { self.register(place).write_volatile(word) }
+    }
+
+    #[inline(always)]
+    fn register(&self, place: usize) -> NonNull<Word> {
+        // SAFETY: a thread's IPC buffer has 120 message registers and outlives it, and no `place` here is
+        // beyond.
+        unsafe { self.0.add(place) }
     }
 }
 
