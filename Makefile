@@ -63,8 +63,8 @@ GUESTS_OF_THE_OTHER = $(shell sed -n 's/.*{ name = "\([a-z0-9-]*\)".*$(OTHER_$(A
 GUESTS = guest-app $(filter-out $(GUESTS_OF_THE_OTHER),$(patsubst guest/test-guests/%.rs,%,$(wildcard guest/test-guests/*.rs)))
 # What is built for bare metal in one go: for x86_64 also the ROM from which Bochs boots.
 ROM_x86_64 := boot-rom
-BARE_METAL_aarch64 := --package unikernel --package hostile-unikernel --package guest --features guest/aarch64-programs
-BARE_METAL_x86_64  := --package unikernel --package hostile-unikernel --package guest --features guest/x86_64-programs --package $(ROM_x86_64)
+BARE_METAL_aarch64 := --package unikernel --package hostile-unikernel --package bare-boot --package guest --features guest/aarch64-programs
+BARE_METAL_x86_64  := --package unikernel --package hostile-unikernel --package bare-boot --package guest --features guest/x86_64-programs --package $(ROM_x86_64)
 
 EMULATED = $(if $(EMULATOR),--emulator $(EMULATOR))
 RUNS = $(IMAGES) $(EMULATED) $(if $(DEADLINE),--deadline $(DEADLINE))
@@ -93,7 +93,7 @@ firmware:
 	@$(BARE_METAL_CARGO) build $(QUIET) $(BARE_METAL_$(ARCH)) \
 	    --profile firmware --target $(TARGET) $(BARE_METAL_FLAGS)
 	@mkdir -p $(FIRMWARE)
-	@cd target/$(TARGET)/firmware && cp -u unikernel $(GUESTS) $(ROM_$(ARCH)) $(CURDIR)/$(FIRMWARE)
+	@cd target/$(TARGET)/firmware && cp -u unikernel bare-boot $(GUESTS) $(ROM_$(ARCH)) $(CURDIR)/$(FIRMWARE)
 	@cp -u target/$(TARGET)/firmware/hostile-unikernel $(FIRMWARE)/unikernel-hostile
 
 # One folder for each board and configuration: the kernel's headers are compiled in.

@@ -1,25 +1,26 @@
-//! The guest's serial port: a PL011 that only prints.
+//! The guest's serial port on aarch64: a PL011 that only prints.
 //!
-//! Owned by the VMM component, which hands it the guest's accesses and takes the characters
-//! away in pieces. Like the trace device it knows no bus and no ring.
-//!
-//! Invariant: registers that matter to printing behave as specified; all others read as
-//! zero and ignore writes, so that a driver may initialise what it likes.
+//! Invariant: registers that matter to printing behave as specified; all others read as zero and ignore
+//! writes, so that a driver may initialise what it likes.
 //!
 //! Specification: ARM PrimeCell UART (PL011) TRM, DDI 0183, chapter 3.
 
-/// Bytes that the device occupies.
-pub const LEN_BYTES: u64 = 0x1000;
-
-/// Offset of the data register: what is written there is printed.
-pub const DATA: u64 = register::DR;
+use vdev_model::{Field, InVmm, Kind, Otherwise, Register, Transmitter};
 
 /// Register offsets, DDI 0183 table 3-1.
 mod register {
-    /// Data.
     pub const DR: u64 = 0x000;
-    /// Flags.
     pub const FR: u64 = 0x018;
+    pub const IBRD: u64 = 0x024;
+    pub const FBRD: u64 = 0x028;
+    pub const LCR_H: u64 = 0x02c;
+    pub const CR: u64 = 0x030;
+    pub const IFLS: u64 = 0x034;
+    pub const IMSC: u64 = 0x038;
+    pub const RIS: u64 = 0x03c;
+    pub const MIS: u64 = 0x040;
+    pub const ICR: u64 = 0x044;
+    pub const DMACR: u64 = 0x048;
     /// First of eight identification registers, PeriphID0–3 and PCellID0–3.
     pub const ID_FIRST: u64 = 0xfe0;
 }
@@ -37,38 +38,43 @@ mod flag {
 /// PeriphID0–3, PCellID0–3 of revision r1p5.
 const IDENTIFICATION: [u32; 8] = [0x11, 0x10, 0x34, 0x00, 0x0d, 0xf0, 0x05, 0xb1];
 
-/// Whether whoever takes the characters away has room for more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Downstream {
-    /// It has: the guest sees an empty transmit FIFO.
-    Ready,
-    /// It has not: the guest sees a full one and is expected to wait.
-    Busy,
-}
+/// `vdev pl011`. It keeps nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Pl011;
 
-/// Characters that wait to be taken away, `N` at most.
-#[derive(Debug, Clone, Copy)]
-pub struct Pl011<const N: usize> {
-    pending: [u8; N],
-    len: usize,
-}
+impl InVmm for Pl011 {
+    const KIND: Kind = Kind {
+        len: 0x1000,
+        align: 0x1000,
+        example: "loc 0x1c090000",
+        registers: &[
+            Register::word("DR", register::DR),
+            Register::word("FR", register::FR).fields(&[
+                Field::bit("RXFE", 4),
+                Field::bit("TXFF", 5),
+                Field::bit("TXFE", 7),
+            ]),
+            Register::word("IBRD", register::IBRD),
+            Register::word("FBRD", register::FBRD),
+            Register::word("LCR_H", register::LCR_H),
+            Register::word("CR", register::CR),
+            Register::word("IFLS", register::IFLS),
+            Register::word("IMSC", register::IMSC),
+            Register::word("RIS", register::RIS),
+            Register::word("MIS", register::MIS),
+            Register::word("ICR", register::ICR),
+            Register::word("DMACR", register::DMACR),
+        ],
+        otherwise: Otherwise::Ignored,
+        ..Kind::new("pl011", "Arm's UART, for the guest's console")
+    };
+    const WHY: &'static str = "what it prints goes from the VMM to the console";
 
-impl<const N: usize> Default for Pl011<N> {
-    fn default() -> Self {
-        Self {
-            pending: [0; N],
-            len: 0,
-        }
-    }
-}
-
-impl<const N: usize> Pl011<N> {
-    /// A read of the register at `offset`.
-    pub fn read(&self, offset: u64, downstream: Downstream) -> u32 {
+    fn read(&mut self, offset: u64, transmitter: Transmitter) -> u32 {
         match offset {
-            register::FR => match downstream {
-                Downstream::Ready => flag::TXFE | flag::RXFE,
-                Downstream::Busy => flag::TXFF | flag::RXFE,
+            register::FR => match transmitter {
+                Transmitter::Ready => flag::TXFE | flag::RXFE,
+                Transmitter::Busy => flag::TXFF | flag::RXFE,
             },
             register::ID_FIRST.. if offset.is_multiple_of(4) => {
                 let index = (offset - register::ID_FIRST) / 4;
@@ -78,28 +84,8 @@ impl<const N: usize> Pl011<N> {
         }
     }
 
-    /// A write to the register at `offset`. Returns whether the pending characters should
-    /// be taken away now: the line is complete, or there is no room for another.
-    pub fn write(&mut self, offset: u64, value: u32) -> bool {
-        if offset != register::DR {
-            return false;
-        }
-        let character = value as u8;
-        if let Some(place) = self.pending.get_mut(self.len) {
-            *place = character;
-            self.len += 1;
-        }
-        character == b'\n' || self.len == N
-    }
-
-    /// Characters not taken away yet.
-    pub fn pending(&self) -> &[u8] {
-        &self.pending[..self.len]
-    }
-
-    /// Forgets the pending characters: they are taken away.
-    pub fn clear(&mut self) {
-        self.len = 0;
+    fn write(&mut self, offset: u64, value: u32) -> Option<u8> {
+        (offset == register::DR).then_some(value as u8)
     }
 }
 
@@ -107,57 +93,33 @@ impl<const N: usize> Pl011<N> {
 mod tests {
     use super::*;
 
-    fn print(uart: &mut Pl011<8>, text: &str) -> bool {
-        text.bytes()
-            .map(|byte| uart.write(0, byte.into()))
-            .last()
-            .unwrap()
-    }
-
     #[test]
-    fn characters_gather_until_the_line_is_complete() {
-        let mut uart = Pl011::<8>::default();
-        assert!(!print(&mut uart, "hi"));
-        assert!(print(&mut uart, "\n"));
-        assert_eq!(uart.pending(), b"hi\n");
-        uart.clear();
-        assert_eq!(uart.pending(), b"");
-    }
-
-    #[test]
-    fn a_full_buffer_asks_to_be_taken_away_and_drops_what_follows() {
-        let mut uart = Pl011::<8>::default();
-        assert!(print(&mut uart, "12345678"));
-        assert!(print(&mut uart, "9"));
-        assert_eq!(uart.pending(), b"12345678");
+    fn what_is_written_to_the_data_register_is_printed() {
+        assert_eq!(Pl011.write(0, 0x141), Some(b'A'));
     }
 
     #[test]
     fn the_flags_follow_the_room_downstream() {
-        let uart = Pl011::<8>::default();
-        assert_eq!(uart.read(0x18, Downstream::Ready), 0x90);
-        assert_eq!(uart.read(0x18, Downstream::Busy), 0x30);
+        assert_eq!(Pl011.read(0x18, Transmitter::Ready), 0x90);
+        assert_eq!(Pl011.read(0x18, Transmitter::Busy), 0x30);
     }
 
     #[test]
     fn it_identifies_as_a_pl011() {
-        let uart = Pl011::<8>::default();
         let id = |first: u64| {
             (0..4).fold(0, |id, index| {
-                id | uart.read(first + 4 * index, Downstream::Ready) << (8 * index)
+                id | Pl011.read(first + 4 * index, Transmitter::Ready) << (8 * index)
             })
         };
-        assert_eq!(id(0xfe0) & 0xf_ffff, 0x4_1011);
+        assert_eq!(id(0xfe0) & 0x000f_ffff, 0x0004_1011);
         assert_eq!(id(0xff0), 0xb105_f00d);
     }
 
     #[test]
-    fn other_registers_read_zero_and_print_nothing() {
-        let mut uart = Pl011::<8>::default();
-        for offset in (4..0xfe0).filter(|offset| *offset != 0x18) {
-            assert_eq!(uart.read(offset, Downstream::Ready), 0);
-            assert!(!uart.write(offset, 65));
+    fn other_registers_read_as_zero_and_ignore_writes() {
+        for offset in [0x4, 0x24, 0x2c, 0x30, 0x38, 0x44, 0xfe1, 0x1000, u64::MAX] {
+            assert_eq!(Pl011.read(offset, Transmitter::Ready), 0);
+            assert_eq!(Pl011.write(offset, 65), None);
         }
-        assert_eq!(uart.pending(), b"");
     }
 }

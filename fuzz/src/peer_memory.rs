@@ -7,12 +7,13 @@ use crate::script::Script;
 use shared_ring::{
     AtomicU64, Cell, ConsumerPage, Ordering, PAYLOAD_WORDS, RingMemory, SLOT_WORDS, header_word,
 };
-use trace_records::{MAX_DEVICES, StatePage};
+use trace_records::{MAX_DEVICES, MAX_WORDS, StatePage};
 
 /// Bytes of a ring before its first slot: the header has a page of its own.
 const HEADER_BYTES: usize = 4096;
-/// The heartbeat and a word for each device.
-const STATE_PAGE_WORDS: usize = 1 + MAX_DEVICES;
+/// The heartbeat, a stamp and an answer for each device, the interrupts' lines, and the devices' words, two in
+/// one. A byte of a script reaches all of the first eleven devices'.
+const STATE_PAGE_WORDS: usize = 1 + 2 * MAX_DEVICES + 1 + MAX_DEVICES * MAX_WORDS / 2;
 
 /// The word of a consumer's page that says how far it has read.
 pub(crate) const TAIL: usize = 0;
@@ -101,6 +102,7 @@ pub(crate) fn page_words<W: AtomicCell>(page: &'static ConsumerPage<W>) -> Words
 
 /// A state page in the hands of the trace component.
 pub(crate) fn state_words(page: &'static StatePage) -> Words {
+    assert!(size_of_val(page) >= STATE_PAGE_WORDS * size_of::<AtomicU64>());
     let first = core::ptr::from_ref(page).cast();
     // SAFETY: a state page is `repr(C)` and starts with these atomic words.
     unsafe { core::slice::from_raw_parts(first, STATE_PAGE_WORDS) }

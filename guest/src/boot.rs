@@ -4,6 +4,8 @@
 
 use core::{panic::PanicInfo, slice};
 
+#[cfg(target_arch = "x86_64")]
+use crate::call;
 use crate::{
     Outcome, Start,
     clock::Clock,
@@ -43,6 +45,8 @@ pub(crate) extern "C" fn start(cmdline: *const u8, cmdline_len_bytes: usize) -> 
 fn prepare(cmdline: &'static [u8]) -> Result<Start, CommandLineError<'static>> {
     let cmdline = CommandLine::new(cmdline)?;
     console::open(&cmdline)?;
+    #[cfg(target_arch = "x86_64")]
+    call::open(&cmdline)?;
     let hz = cmdline.number("hz")?;
     let clock = Clock::start(hz).ok_or(CommandLineError::Unusable {
         key: "hz",

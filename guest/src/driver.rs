@@ -37,6 +37,14 @@ impl TraceLocation {
         Self::new(address)
     }
 
+    /// A further word of the same device, `offset` bytes behind this one, for a device that has several.
+    pub fn further(&self, offset: u64) -> Self {
+        check_fits::<u32>(self.offset_in_page() + offset, PAGE_LEN_BYTES);
+        Self {
+            address: self.address + offset,
+        }
+    }
+
     /// Guest-physical address of the word.
     pub fn address(&self) -> u64 {
         self.address
@@ -204,6 +212,19 @@ mod tests {
         location.write_page(0xffc, 7_u32);
         assert_eq!(page.0[0x3ff], 7);
         assert_eq!(page.0[2], 0x11aa_bbcc);
+    }
+
+    #[test]
+    fn further_words_are_in_the_same_page() {
+        let location = TraceLocation::new(0xfa00_0010).unwrap();
+        assert_eq!(location.further(8).address(), 0xfa00_0018);
+        assert_eq!(location.further(0xfec).address(), 0xfa00_0ffc);
+    }
+
+    #[test]
+    #[should_panic(expected = "no aligned access of 4 bytes at 0x1000")]
+    fn a_word_of_the_next_page_is_a_bug() {
+        TraceLocation::new(0xfa00_0010).unwrap().further(0xff0);
     }
 
     #[test]

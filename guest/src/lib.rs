@@ -25,6 +25,7 @@
 //! | its form | UTF-8 words `key=value`; the last of two equal keys counts | the same |
 //! | `hz=` | appended by the VMM: frequency of the counter CNTVCT_EL0 | of the time stamp counter |
 //! | `console=` | guest-physical address of a PL011, ready to transmit; without it the guest is silent | `io:` and the first port of an 8250 |
+//! | `exit=` | – | only on a bare machine: `io:` and the port of an isa-debug-exit, which ends it instead of a call |
 //! | other keys | the program's; most need `trace=`, the address of a trace device's location | the same |
 //! | success | the line `guest: done`, then PSCI SYSTEM_OFF by HVC | the same by VMMCALL or VMCALL, as the CPU has it, function in EAX, argument in RCX |
 //! | failure | a line with the reason, then the vendor specific hypervisor call 0xC6000000 with a [`FailureCode`](power::FailureCode) in x1; if it returns, PSCI SYSTEM_OFF | the same |
@@ -58,11 +59,11 @@ pub mod register_file;
 pub mod ticks;
 
 pub(crate) use arch::call;
-#[cfg(target_arch = "x86_64")]
-pub use arch::segments;
 #[cfg(target_arch = "aarch64")]
 pub use arch::{aarch32, addressing_forms, debug_registers, paging};
 pub use arch::{access_forms, code, console, cpu, exceptions, page_tables, timer_registers};
+#[cfg(target_arch = "x86_64")]
+pub use arch::{ports, segments};
 
 use clock::Clock;
 use cmdline::{CommandLine, CommandLineError};

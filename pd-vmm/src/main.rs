@@ -37,6 +37,8 @@ fn init() -> VmmDomain {
     };
     let images = guest_images(&config);
     VmmDomain {
+        #[cfg(any(feature = "bench-floor", feature = "bench-in-vmm"))]
+        answers: arch::bench::Answers::new(&config),
         vmm: Vmm::init(config, images, ports, vmm, clock(), &mut machine),
         machine,
     }
@@ -63,6 +65,8 @@ struct KeptDomain {
 }
 
 struct VmmDomain {
+    #[cfg(any(feature = "bench-floor", feature = "bench-in-vmm"))]
+    answers: arch::bench::Answers,
     vmm: Vmm<Instructions>,
     machine: VirtualMachine,
 }
@@ -71,12 +75,10 @@ impl Handler for VmmDomain {
     type Error = Infallible;
 
     fn run(&mut self) -> Result<Never, Infallible> {
-        #[cfg(any(feature = "bench-floor", feature = "bench-in-vmm"))]
-        let mut answers = arch::bench::Answers::new();
         loop {
             match self.machine.next_event() {
                 #[cfg(any(feature = "bench-floor", feature = "bench-in-vmm"))]
-                Event::Exit(exit) if answers.answer(exit, &mut self.machine) => {}
+                Event::Exit(exit) if self.answers.answer(exit, &mut self.machine) => {}
                 Event::Exit(exit) => arch::answer(&mut self.vmm, exit, &mut self.machine),
                 Event::Notified(channels) => {
                     self.vmm.notified(channels, &mut self.machine);

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use vm_components::{
     A64, A64Machine, GuestException, KeptVmm, Machine, StackPointer, Vmm, VmmPorts,
 };
-use vm_config::{DeviceKind, VmConfig};
+use vm_config::{Vdev, VmConfig};
 
 /// Where the serial port is.
 pub(crate) const UART: u64 = 0x0900_0000;
@@ -29,7 +29,7 @@ impl Cpu for A64Cpu {
 
     fn configs() -> &'static [VmConfig<'static>; 3] {
         static CONFIGS: LazyLock<[VmConfig<'static>; 3]> =
-            LazyLock::new(|| configs(UART, DeviceKind::Pl011));
+            LazyLock::new(|| configs(UART, Vdev::Pl011));
         &CONFIGS
     }
 

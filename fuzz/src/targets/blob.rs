@@ -6,8 +6,8 @@ use crate::targets::vm::{GUEST, MachineState, Vm};
 use crc::{CRC_32_ISO_HDLC, Crc};
 use std::sync::LazyLock;
 use vm_config::{
-    BLOB_LEN_BYTES, Contents, Device, DeviceKind, GUEST_PHYS_LIMIT, Image, MAX_DEVICES, MAX_PIECES,
-    Piece, RamRange, SeverityMask, Unsupported, VmConfig, encode,
+    AddressSpace, BLOB_LEN_BYTES, Contents, Device, Image, MAX_DEVICES, MAX_PIECES, Piece,
+    RamRange, SeverityMask, Unsupported, VmConfig, encode,
 };
 
 /// Magic, version and length, as the encoder writes them.
@@ -55,20 +55,26 @@ fn check(bytes: &[u8]) {
     let devices: Vec<Device<'_>> = config.devices().collect();
     assert_eq!(config.cpus(), 1);
     assert!(!ram.is_empty() && devices.len() <= MAX_DEVICES);
-    // A place begins with the limit of its address space, memory or I/O ports.
+    /// Of memory and I/O ports, by their architectures.
+    const LIMITS: [u64; 2] = [1 << 40, 1 << 16];
+    // A place begins with the limit of its address space.
     let mut places: Vec<(u64, u64, u64)> = Vec::new();
     for range in &ram {
         assert!(range.base % 4096 == 0 && range.len_bytes % 4096 == 0);
-        places.push((GUEST_PHYS_LIMIT, range.base, range.len_bytes));
+        places.push((LIMITS[0], range.base, range.len_bytes));
     }
     for device in &devices {
-        let (limit, len_bytes) = match device.kind {
-            DeviceKind::Trace(_) => (GUEST_PHYS_LIMIT, 4),
-            DeviceKind::Pl011 => (GUEST_PHYS_LIMIT, 4096),
-            DeviceKind::Ser8250 => (1 << 16, 8),
+        let kind = device.kind();
+        let limit = match device.space {
+            AddressSpace::Memory => LIMITS[0],
+            AddressSpace::Ports => LIMITS[1],
         };
-        assert!(device.loc % len_bytes == 0);
-        places.push((limit, device.loc, len_bytes));
+        assert!(device.loc % kind.align == 0 && kind.spaces.contains(&device.space));
+        for (place, option) in device.options.0.iter().enumerate() {
+            let is = kind.options.get(place).map(|option| option.is);
+            assert!(option.is_none_or(|value| is.is_some_and(|is| is.can_be(value))));
+        }
+        places.push((limit, device.loc, device.len_bytes()));
     }
     places.sort_unstable();
     assert!(

@@ -2,7 +2,7 @@
 
 use crate::peer_memory::{self, RingPeer, page_words};
 use crate::script::Script;
-use crate::targets::vm::GUEST;
+use crate::targets::vm::{GUEST, silent};
 use shared_ring::{
     ConsumerPage, LAYOUT_VERSION, MAGIC, Ordering, PAYLOAD_WORDS, RingKind, RingMemory, SLOT_BYTES,
     header_word,
@@ -12,9 +12,7 @@ use trace_records::{CONSOLE_SLOTS, LOG_SLOTS, MAX_DEVICES};
 use vm_components::{
     Channel, ChannelSet, Clock, Console, ConsolePort, Host, KeptConsole, Output, channel,
 };
-use vm_config::{
-    Contents, Device, DeviceKind, RamRange, SeverityMask, Unsupported, VmConfig, encode,
-};
+use vm_config::{Contents, RamRange, SeverityMask, Unsupported, Vdev, VmConfig, encode};
 
 const CLOCK: Clock = Clock {
     hz: 1000,
@@ -42,12 +40,7 @@ static CONFIG: LazyLock<VmConfig<'static>> = LazyLock::new(|| {
             base: 0,
             len_bytes: 4096,
         }],
-        devices: &[Device {
-            name: "uart",
-            loc: 4096,
-            severities: None,
-            kind: DeviceKind::Pl011,
-        }],
+        devices: &[silent(Vdev::Pl011, "uart", 4096)],
     };
     let blob = encode(&contents).expect("a configuration that the rules allow");
     VmConfig::parse(Box::leak(Box::new(blob))).expect("it was encoded")

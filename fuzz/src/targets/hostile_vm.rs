@@ -4,7 +4,7 @@
 use crate::peer_memory::{self, page_words, state_words};
 use crate::script::Script;
 use crate::targets::vm::{
-    ACCESS_READER, Cpu, LOC, MachineState, RAM, STATE, TEXT_READER, VirtualMachine, Vm,
+    ACCESS_READER, APART, Cpu, LOC, MachineState, RAM, STATE, TEXT_READER, VirtualMachine, Vm,
 };
 use guest_access::GuestPhysAddr;
 use vm_components::{ChannelSet, Machine, channel};
@@ -49,11 +49,12 @@ pub(crate) fn feed<C: Guest>(mut script: Script<'_>) {
                 peer_memory::poke(page_words(&TEXT_READER), &mut script);
             }
             3 => {
-                // A number, or an address near the device.
+                // A number, or an address near a device.
                 let choice = script.byte();
-                let base = [0, LOC][usize::from(choice >> 7)];
                 let register = usize::from(choice & 0x7f);
                 let gprs = vm.machine.cpu.gprs();
+                let device = LOC + APART * (register / gprs.len()) as u64;
+                let base = [0, device][usize::from(choice >> 7)];
                 gprs[register % gprs.len()] = base.wrapping_add(script.number());
             }
             4 => vm.machine.now = vm.machine.now.saturating_add(script.number()),

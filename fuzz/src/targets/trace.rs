@@ -3,25 +3,26 @@
 
 use crate::peer_memory::{self, RingPeer, page_words, state_words};
 use crate::script::Script;
-use crate::targets::vm::GUEST;
+use crate::targets::vm::{APART, GUEST, LOC, every_kind, silent};
 use guest_access::{AccessWidth, Direction};
 use shared_ring::{
     ConsumerPage, LAYOUT_VERSION, MAGIC, Observation, Observer, Ordering, PAYLOAD_WORDS, RingKind,
     RingMemory, SLOT_BYTES, header_word,
 };
 use std::sync::LazyLock;
-use trace_records::{ACCESS_SLOTS, Entry, Kind, LOG_SLOTS, Record, StatePage, TRACE_SLOTS, Tag};
+use trace_records::{
+    ACCESS_SLOTS, Answer, Entry, Kind, LOG_SLOTS, Record, StatePage, TRACE_SLOTS, Tag,
+};
 use vm_components::{Channel, ChannelSet, Clock, Host, KeptTrace, Trace, TracePort, channel};
 use vm_config::{
-    Contents, Device, DeviceKind, RamRange, SeverityMask, Trace as TraceOptions, TraceNumber,
-    Unsupported, VmConfig, encode,
+    AddressSpace, AnyVdev, Contents, Device, Emit, RamRange, SeverityMask, TraceNumber,
+    Unsupported, Vdev, VmConfig, encode,
 };
 
 const CLOCK: Clock = Clock {
     hz: 1000,
     start_ticks: 10,
 };
-const LOC: u64 = 0xfa00_0000;
 const HOSTILE: u8 = 0;
 const HONEST: u8 = 1;
 const EVENTS: [u16; 2] = [12, 13];
@@ -52,18 +53,17 @@ static MEMORY: [Memory; 2] = [const {
 
 static CONFIGS: LazyLock<[VmConfig<'static>; 2]> = LazyLock::new(|| [HOSTILE, HONEST].map(config));
 
-/// A VM with two trace devices, the second of which has an event ten higher.
+/// A VM with two trace devices, and one of each kind; each has an event ten higher than the one before.
 fn config(vm: u8) -> VmConfig<'static> {
     let event = EVENTS[usize::from(vm)];
     let device = |name, loc, event| Device {
-        name,
-        loc,
-        severities: None,
-        kind: DeviceKind::Trace(TraceOptions {
-            emit_logger: true,
-            emit_trace: TraceNumber::new(event),
-        }),
+        emit: Emit {
+            logger: true,
+            trace: TraceNumber::new(event),
+        },
+        ..silent(Vdev::Trace, name, loc)
     };
+    let devices = [device("a", LOC, event), device("b", LOC + 4, event + 10)];
     let contents = Contents {
         vm,
         name: "vm",
@@ -78,7 +78,7 @@ fn config(vm: u8) -> VmConfig<'static> {
             base: 0,
             len_bytes: 4096,
         }],
-        devices: &[device("a", LOC, event), device("b", LOC + 4, event + 10)],
+        devices: &[&devices[..], &every_kind(event + 20, 10)].concat(),
     };
     let blob = encode(&contents).expect("a configuration that the rules allow");
     VmConfig::parse(Box::leak(Box::new(blob))).expect("it was encoded")
@@ -198,20 +198,41 @@ fn publish(ring: RingPeer) {
 /// A record whose kind exists, at or near a device.
 fn plausible(now: u64, script: &mut Script<'_>) -> [u64; PAYLOAD_WORDS] {
     let [kind, width, direction, place] = [0; 4].map(|_: u8| u64::from(script.byte()));
+    // One of the two trace devices, or one of some kind.
+    let (instance, address) = match width / 16 {
+        0 => (place & 1, LOC + place % 16),
+        number => at_register(number - 1, place),
+    };
     let (kind, width, direction) = (kind % 14, width % 16, direction % 4);
-    let tag = kind | (place & 1) << 16 | width << 32 | direction << 36;
+    let tag = kind | instance << 16 | width << 32 | direction << 36;
     let time = now
         .wrapping_add(script.number())
         .wrapping_sub(script.number());
     [
         time,
-        LOC + place % 16,
+        address,
         0,
         script.number(),
         script.number(),
         tag,
         script.number(),
     ]
+}
+
+/// A device of some kind by its instance, and a register of it or a place near its beginning.
+fn at_register(kind: u64, place: u64) -> (u64, u64) {
+    let number = kind % Vdev::ALL.len() as u64;
+    let vdev = Vdev::ALL[number as usize];
+    let registers = vdev.kind().registers;
+    let offset = match place & 0x80 {
+        0 => registers[place as usize % registers.len()].offset,
+        _ => place & 0x7f,
+    };
+    let base = match vdev.kind().spaces[0] {
+        AddressSpace::Memory => LOC,
+        AddressSpace::Ports => 0,
+    };
+    (2 + number, base + APART * (1 + number) + offset)
 }
 
 /// An honest write of `value`, which is also its number.
@@ -221,9 +242,16 @@ fn write(now: u64, value: u64) -> [u64; PAYLOAD_WORDS] {
 }
 
 fn assert_that_the_honest_vm_is_well(writes: u64) {
-    let state = MEMORY[usize::from(HONEST)].state.read(0);
+    let page = &MEMORY[usize::from(HONEST)].state;
+    let state = page.read(0);
     assert_eq!(u64::from(state.sequence), writes);
     assert_eq!(u64::from(state.value), writes);
+    // Its other devices are as they were, but for the time.
+    for device in 1..2 + Vdev::ALL.len() {
+        assert_eq!(page.read(device).sequence, 0, "{device}");
+        assert_eq!(page.answer(device), Answer::default(), "{device}");
+    }
+    assert_eq!(page.lines(), 0);
 }
 
 /// Every record of a log or trace ring is of that VM.

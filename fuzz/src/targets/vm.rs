@@ -10,8 +10,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use trace_records::{ACCESS_SLOTS, CONSOLE_SLOTS, ConsoleRecord, Kind, Notice, Record, StatePage};
 use vm_components::{Channel, Clock, Host, Machine, VmmPorts};
 use vm_config::{
-    Action, Contents, Device, DeviceKind, Image, RamRange, SeverityMask, Trace as TraceOptions,
-    Unsupported, VmConfig, encode,
+    Action, AddressSpace, AnyVdev, Contents, Device, Emit, Image, Options, RamRange, SeverityMask,
+    TraceNumber, Unsupported, Vdev, VmConfig, encode,
 };
 
 pub(crate) const CLOCK: Clock = Clock {
@@ -20,6 +20,8 @@ pub(crate) const CLOCK: Clock = Clock {
 };
 /// Where the trace device is.
 pub(crate) const LOC: u64 = 0xfa00_0000;
+/// Between the devices of [`every_kind`], of which the first has number 1.
+pub(crate) const APART: u64 = 0x1000;
 pub(crate) const RAM: RamRange = RamRange {
     base: 0x4000_0000,
     len_bytes: 0x8000,
@@ -140,21 +142,53 @@ fn ram_range(address: GuestPhysAddr, len: usize) -> Option<core::ops::Range<usiz
 }
 
 /// A configuration for each action that the policies can have, with this serial port.
-pub(crate) fn configs(port: u64, kind: DeviceKind) -> [VmConfig<'static>; 3] {
-    [Action::Ignore, Action::Fail, Action::Abort].map(|action| config(action, port, kind))
+pub(crate) fn configs(port: u64, serial: Vdev) -> [VmConfig<'static>; 3] {
+    [Action::Ignore, Action::Fail, Action::Abort].map(|action| config(action, port, serial))
 }
 
-fn config(action: Action, port: u64, serial: DeviceKind) -> VmConfig<'static> {
-    let device = |name, loc, kind| Device {
+/// A device of this kind in its usual address space, of whose accesses nobody is told.
+pub(crate) fn silent(vdev: Vdev, name: &str, loc: u64) -> Device<'_> {
+    Device {
         name,
+        vdev,
+        space: vdev.kind().spaces[0],
         loc,
         severities: None,
-        kind,
-    };
-    let trace = DeviceKind::Trace(TraceOptions {
-        emit_logger: true,
-        emit_trace: None,
+        emit: Emit::default(),
+        options: Options::NONE,
+    }
+}
+
+/// A device of each kind in the list, with these and the following events. Number n of them is n times
+/// [`APART`] behind [`LOC`], or behind port 0.
+pub(crate) fn every_kind(first_event: u16, step: u16) -> Vec<Device<'static>> {
+    let devices = (1..).zip(Vdev::ALL).map(|(number, vdev)| {
+        let name = Box::leak(format!("k{number}").into_boxed_str());
+        let base = match vdev.kind().spaces[0] {
+            AddressSpace::Memory => LOC,
+            AddressSpace::Ports => 0,
+        };
+        let event = first_event + step * (number as u16 - 1);
+        Device {
+            emit: Emit {
+                logger: true,
+                trace: TraceNumber::new(event),
+            },
+            ..silent(*vdev, name, base + APART * number)
+        }
     });
+    devices.collect()
+}
+
+fn config(action: Action, port: u64, serial: Vdev) -> VmConfig<'static> {
+    let logged = Device {
+        emit: Emit {
+            logger: true,
+            trace: None,
+        },
+        ..silent(Vdev::Trace, "a", LOC)
+    };
+    let devices = [logged, silent(serial, "uart", port)];
     let contents = Contents {
         vm: 0,
         name: "vm",
@@ -170,7 +204,7 @@ fn config(action: Action, port: u64, serial: DeviceKind) -> VmConfig<'static> {
             register: action,
         },
         ram: &[RAM],
-        devices: &[device("a", LOC, trace), device("uart", port, serial)],
+        devices: &[&devices[..], &every_kind(1, 1)].concat(),
     };
     let blob = encode(&contents).expect("a configuration that the rules allow");
     VmConfig::parse(Box::leak(Box::new(blob))).expect("it was encoded")

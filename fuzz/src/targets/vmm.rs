@@ -3,7 +3,7 @@
 use crate::script::Script;
 use crate::targets::a64_cpu::{A64Cpu, UART};
 use crate::targets::hostile_vm::{Guest, feed};
-use crate::targets::vm::{LOC, RAM, VirtualMachine, Vm};
+use crate::targets::vm::{APART, LOC, RAM, VirtualMachine, Vm};
 use a64_guest::stage1::Regime;
 use guest_access::GuestPhysAddr;
 use vm_components::{ChannelSet, Exit};
@@ -71,7 +71,9 @@ fn exit(pc: u64, script: &mut Script<'_>) -> Exit {
         let fields = script.little_endian(2);
         DESCRIBED | (fields & 0x1ff) << 15 | (fields >> 9 & 1) << 6
     };
-    let base = [LOC, UART, RAM.base, 0][usize::from(script.byte()) % 4];
+    let choice = script.byte();
+    let device = LOC + APART * u64::from(choice >> 2);
+    let base = [device, UART, RAM.base, 0][usize::from(choice) % 4];
     let address = GuestPhysAddr(base.wrapping_add(script.number()));
     let pc = match script.byte() {
         0xff => script.number(),

@@ -5,7 +5,7 @@ use crate::targets::x86_registers::X86Registers;
 use guest_access::GuestPhysAddr;
 use std::sync::LazyLock;
 use vm_components::{KeptVmm, Vmm, VmmPorts, X86, X86Exception, X86Machine};
-use vm_config::{DeviceKind, VmConfig};
+use vm_config::{Vdev, VmConfig};
 use x86_guest::{Mode, Paging, Registers, Segment, Situation};
 
 /// The first I/O port of the serial port.
@@ -33,7 +33,7 @@ impl Cpu for X86Cpu {
 
     fn configs() -> &'static [VmConfig<'static>; 3] {
         static CONFIGS: LazyLock<[VmConfig<'static>; 3]> =
-            LazyLock::new(|| configs(COM1.into(), DeviceKind::Ser8250));
+            LazyLock::new(|| configs(COM1.into(), Vdev::Ser8250));
         &CONFIGS
     }
 

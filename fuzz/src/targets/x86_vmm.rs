@@ -2,7 +2,7 @@
 
 use crate::script::Script;
 use crate::targets::hostile_vm::{Guest, feed};
-use crate::targets::vm::{LOC, RAM, VirtualMachine, Vm};
+use crate::targets::vm::{APART, LOC, RAM, VirtualMachine, Vm};
 use crate::targets::x86_cpu::{COM1, X86Cpu};
 use guest_access::{AccessWidth, Direction, GuestPhysAddr};
 use vm_components::{ChannelSet, X86Exit, X86ExitReason, X86Machine};
@@ -82,10 +82,16 @@ fn exit(machine: &VirtualMachine<X86Cpu>, script: &mut Script<'_>) -> X86Exit {
         5 => {
             const WIDTHS: [AccessWidth; 3] =
                 [AccessWidth::Byte, AccessWidth::Halfword, AccessWidth::Word];
+            let behind = script.number() as u16;
+            let choice = script.byte();
+            let port = match u16::from(choice / 3) {
+                0 => COM1,
+                device => device.wrapping_mul(APART as u16),
+            };
             X86ExitReason::Port {
-                port: COM1.wrapping_add(script.number() as u16),
+                port: port.wrapping_add(behind),
                 direction,
-                width: WIDTHS[usize::from(script.byte() % 3)],
+                width: WIDTHS[usize::from(choice % 3)],
             }
         }
         6 => X86ExitReason::Instruction,

@@ -9,5 +9,6 @@ pub mod cpu;
 mod entry;
 pub mod exceptions;
 pub mod page_tables;
+pub mod ports;
 pub mod segments;
 pub mod timer_registers;

@@ -5,7 +5,12 @@
 //! location is left to the component.
 
 use guest_access::GuestPhysAddr;
+#[cfg(feature = "bench-in-vmm")]
+use vdev_model::{Lane, Register};
 use vm_components::{A64Machine, Exit};
+use vm_config::VmConfig;
+#[cfg(feature = "bench-in-vmm")]
+use vm_config::{AnyVdev, Vdev};
 
 /// Where the benchmark's guest has its device.
 const LOCATION: GuestPhysAddr = GuestPhysAddr(0xfa00_0000);
@@ -17,7 +22,7 @@ pub struct Answers;
 #[cfg(feature = "bench-floor")]
 impl Answers {
     /// Ready for the first access.
-    pub fn new() -> Self {
+    pub fn new(_: &VmConfig<'_>) -> Self {
         Self
     }
 
@@ -36,18 +41,22 @@ impl Answers {
 /// it. No rings, no log, no ticks.
 #[cfg(feature = "bench-in-vmm")]
 pub struct Answers {
-    device: vdevs::trace::TraceDevice,
-    sequence: u64,
+    vdev: Vdev,
+    register: &'static Register,
+    word: [u32; 1],
 }
 
 #[cfg(feature = "bench-in-vmm")]
 impl Answers {
-    /// A device whose counter is zero.
-    pub fn new() -> Self {
-        let emit = vdevs::trace::Emit::default();
+    /// The first device of the VM's configuration, as it begins, if it is one word.
+    pub fn new(config: &VmConfig<'_>) -> Self {
+        let device = config.devices().next().expect("a device to measure");
+        let mut word = [0];
+        device.vdev.begin(&mut word, &device.options);
         Self {
-            device: vdevs::trace::TraceDevice::new(LOCATION, emit),
-            sequence: 0,
+            vdev: device.vdev,
+            register: device.vdev.word().expect("a device of one word"),
+            word,
         }
     }
 
@@ -55,37 +64,26 @@ impl Answers {
     #[inline(always)]
     pub fn answer(&mut self, exit: Exit, machine: &mut impl A64Machine) -> bool {
         use a64_guest::syndrome::{Trap, decode};
-        use guest_access::Direction;
-        use trace_records::{Kind, Record, Tag};
-
+        use guest_access::{AccessWidth, Direction};
         let Trap::Access(access) = decode(exit.syndrome, exit.address, exit.pc) else {
             return false;
         };
-        if access.address != LOCATION {
+        if access.address != LOCATION || access.width != AccessWidth::Word {
             return false;
         }
-        let value = match access.direction {
-            Direction::Read => 0,
-            Direction::Write => machine.gpr(access.register) as u32,
+        let read = match access.direction {
+            Direction::Read => {
+                let told = self.vdev.told(&self.word, self.register.offset);
+                Some((access.register, access.extend(told.into())))
+            }
+            Direction::Write => {
+                let value = machine.gpr(access.register) as u32;
+                let word = &mut self.word;
+                self.vdev.write(word, self.register, Lane::WORD, value);
+                None
+            }
         };
-        self.sequence += 1;
-        let mut record = Record {
-            time: machine.now(),
-            address: access.address,
-            pc: access.pc,
-            value,
-            old: 0,
-            sequence: self.sequence,
-            tag: Tag::new(Kind::Access).with_access(access.direction, Some(access.width)),
-            state_seen: 0,
-            epoch: 0,
-        };
-        if self.device.apply(&mut record).is_err() {
-            return false;
-        }
-        let seen = access.extend(u64::from(self.device.state().value));
-        let read = access.direction == Direction::Read;
-        machine.resume(exit.pc + 4, read.then_some((access.register, seen)));
+        machine.resume(exit.pc + 4, read);
         true
     }
 }

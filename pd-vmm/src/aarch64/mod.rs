@@ -6,6 +6,7 @@
 #[cfg(any(feature = "bench-floor", feature = "bench-in-vmm"))]
 pub mod bench;
 mod registers;
+mod system_calls;
 mod vcpu;
 
 pub use vcpu::{Event, KeptVcpu, VirtualMachine};

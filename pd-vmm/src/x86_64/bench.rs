@@ -5,7 +5,12 @@
 //! location is left to the component.
 
 use guest_access::GuestPhysAddr;
+#[cfg(feature = "bench-in-vmm")]
+use vdev_model::{Lane, Register};
 use vm_components::{X86Exit, X86ExitReason, X86Machine};
+use vm_config::VmConfig;
+#[cfg(feature = "bench-in-vmm")]
+use vm_config::{AnyVdev, Vdev};
 
 /// Where the benchmark's guest has its device.
 const LOCATION: GuestPhysAddr = GuestPhysAddr(0xfa00_0000);
@@ -18,7 +23,7 @@ pub struct Answers;
 #[cfg(feature = "bench-floor")]
 impl Answers {
     /// Ready for the first access.
-    pub fn new() -> Self {
+    pub fn new(_: &VmConfig<'_>) -> Self {
         Self
     }
 
@@ -40,19 +45,23 @@ impl Answers {
 /// it. No rings, no log, no ticks; what was decoded is kept, as in the component.
 #[cfg(feature = "bench-in-vmm")]
 pub struct Answers {
-    device: vdevs::trace::TraceDevice,
-    sequence: u64,
+    vdev: Vdev,
+    register: &'static Register,
+    word: [u32; 1],
     cache: x86_guest::AccessCache,
 }
 
 #[cfg(feature = "bench-in-vmm")]
 impl Answers {
-    /// A device whose counter is zero.
-    pub fn new() -> Self {
-        let emit = vdevs::trace::Emit::default();
+    /// The first device of the VM's configuration, as it begins, if it is one word.
+    pub fn new(config: &VmConfig<'_>) -> Self {
+        let device = config.devices().next().expect("a device to measure");
+        let mut word = [0];
+        device.vdev.begin(&mut word, &device.options);
         Self {
-            device: vdevs::trace::TraceDevice::new(LOCATION, emit),
-            sequence: 0,
+            vdev: device.vdev,
+            register: device.vdev.word().expect("a device of one word"),
+            word,
             cache: x86_guest::AccessCache::default(),
         }
     }
@@ -60,9 +69,7 @@ impl Answers {
     /// Answers an access; `false` if it is none.
     #[inline(always)]
     pub fn answer(&mut self, exit: X86Exit, machine: &mut impl X86Machine) -> bool {
-        use guest_access::Direction;
-        use trace_records::{Kind, Record, Tag};
-
+        use guest_access::{AccessWidth, Direction};
         let X86ExitReason::Access { address, direction } = exit.reason else {
             return false;
         };
@@ -78,32 +85,24 @@ impl Answers {
                 _ => return false,
             },
         };
-        let value = match direction {
-            Direction::Read => 0,
-            Direction::Write => match instruction.execute(0, machine).write {
-                Some(value) => value as u32,
-                None => return false,
-            },
-        };
-        self.sequence += 1;
-        let mut record = Record {
-            time: machine.now(),
-            address,
-            pc: exit.rip,
-            value,
-            old: 0,
-            sequence: self.sequence,
-            tag: Tag::new(Kind::Access).with_access(direction, Some(instruction.width)),
-            state_seen: 0,
-            epoch: 0,
-        };
-        if self.device.apply(&mut record).is_err() {
+        if instruction.width != AccessWidth::Word {
             return false;
         }
-        if direction == Direction::Read {
-            let effect = instruction.execute(self.device.state().value.into(), machine);
-            if let Some((number, value)) = effect.register {
-                machine.set_gpr(number, value);
+        match direction {
+            Direction::Read => {
+                let told = self.vdev.told(&self.word, self.register.offset);
+                let effect = instruction.execute(told.into(), machine);
+                if let Some((number, value)) = effect.register {
+                    machine.set_gpr(number, value);
+                }
+            }
+            Direction::Write => {
+                let Some(value) = instruction.execute(0, machine).write else {
+                    return false;
+                };
+                let word = &mut self.word;
+                self.vdev
+                    .write(word, self.register, Lane::WORD, value as u32);
             }
         }
         machine.proceed(exit.rip.wrapping_add(instruction.len.into()));

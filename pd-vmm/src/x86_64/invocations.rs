@@ -4,14 +4,15 @@
 //! Intel's, and the errors the kernel's.
 //!
 //! Invariant: a call here changes no message register but the first four, except that
-//! [`VCpuInvocations::vcpu_write_registers`] writes those that it passes.
+//! [`send_registers`] writes those that it passes.
 //!
 //! Specification: seL4 reference manual, "X86 VCPU" invocations and `seL4_VMEnter`; the layout
 //! of its answer is libsel4's `sel4/arch/vmenter.h`.
 
 use core::arch::asm;
+use core::ptr::NonNull;
 use sel4::sys::{invocation_label, syscall_id};
-use sel4::{Error, IpcBuffer, MessageInfoBuilder, Result, Word, cap};
+use sel4::{Error, MessageInfoBuilder, Result, Word, cap};
 use vt_x::vmcs::Field;
 
 /// General registers of a guest that the kernel keeps, in its order: RAX, RBX, RCX, RDX, RSI,
@@ -19,6 +20,9 @@ use vt_x::vmcs::Field;
 pub const GENERAL_REGISTERS: usize = 15;
 /// Message registers that a system call passes in registers of the CPU.
 const FAST_REGISTERS: usize = sel4::NUM_FAST_MESSAGE_REGISTERS;
+
+/// Where the label is in `seL4_MessageInfo`, above the length and the capabilities.
+const INFO_LABEL_SHIFT: u32 = 12;
 
 /// What a guest is entered with.
 #[derive(Debug, Clone, Copy)]
@@ -37,13 +41,13 @@ pub enum VmExit {
     /// The bound notification was signalled, with this badge.
     Notified(Word),
     /// The guest was left, for this basic exit reason. The rest is in the IPC buffer: see
-    /// [`exit_message`].
+    /// [`SlowRegisters::exit_message`].
     Fault(Word),
 }
 
 /// What the kernel tells of an exit besides its reason.
 #[derive(Debug, Clone, Copy)]
-pub struct ExitMessage<'a> {
+pub struct ExitMessage {
     /// Exit qualification, of the reasons that have one.
     pub qualification: Word,
     /// VM-exit instruction length, in bytes.
@@ -57,7 +61,7 @@ pub struct ExitMessage<'a> {
     /// CR3.
     pub cr3: Word,
     /// The general registers, in the kernel's order.
-    pub registers: &'a [Word; GENERAL_REGISTERS],
+    pub registers: [Word; GENERAL_REGISTERS],
 }
 
 /// `seL4_VMEnter`: runs the vCPU that is bound to this thread until it leaves the guest or the
@@ -95,30 +99,87 @@ pub fn vm_enter(entry: &mut VmEntry) -> VmExit {
     }
 }
 
-/// The rest of an exit's message, until the next call that passes message registers.
+/// The message registers of this thread that are in memory: from the fifth on.
+///
+/// rust-sel4 has them in a thread-local cell, and moves them by `memcpy`: for each exit and each entry that is
+/// as long as a third of the VMM's own part of an access. The kernel writes them too, so they are only ever
+/// accessed a word at a time, volatile, and while no reference to them exists.
+pub struct SlowRegisters(NonNull<Word>);
+
+impl SlowRegisters {
+    /// Those of this thread.
+    pub fn of_this_thread() -> Self {
+        Self(sel4::with_ipc_buffer_mut(|buffer| {
+            NonNull::from(&mut buffer.msg_regs_mut()[FAST_REGISTERS])
+        }))
+    }
+
+    /// The rest of an exit's message, until the next call that passes message registers.
+    #[inline(always)]
+    pub fn exit_message(&self) -> ExitMessage {
+        ExitMessage {
+            qualification: self.read(0),
+            instruction_len: self.read(1),
+            guest_physical_address: self.read(2),
+            rflags: self.read(3),
+            interruptibility: self.read(4),
+            cr3: self.read(5),
+            registers: core::array::from_fn(|register| self.read(6 + register)),
+        }
+    }
+
+    #[inline(always)]
+    fn read(&self, place: usize) -> Word {
+        // SAFETY: the register is this thread's; see above.
+        unsafe { self.register(place).read_volatile() }
+    }
+
+    #[inline(always)]
+    fn write(&mut self, place: usize, word: Word) {
+        // SAFETY: as above.
+        unsafe { self.register(place).write_volatile(word) }
+    }
+
+    #[inline(always)]
+    fn register(&self, place: usize) -> NonNull<Word> {
+        // SAFETY: a thread's IPC buffer has 120 message registers and outlives it, and no `place` here is
+        // beyond.
+        unsafe { self.0.add(place) }
+    }
+}
+
+/// `seL4_X86_VCPU_WriteRegisters`, sent: of a vCPU's capability there is no error, so nothing is answered.
 #[inline(always)]
-pub fn exit_message(buffer: &IpcBuffer) -> Option<ExitMessage<'_>> {
-    let message = buffer.msg_regs().get(FAST_REGISTERS..)?;
-    let (
-        &[
-            qualification,
-            instruction_len,
-            guest_physical_address,
-            rflags,
-            interruptibility,
-            cr3,
-        ],
-        rest,
-    ) = message.split_first_chunk()?;
-    Some(ExitMessage {
-        qualification,
-        instruction_len,
-        guest_physical_address,
-        rflags,
-        interruptibility,
-        cr3,
-        registers: rest.first_chunk()?,
-    })
+pub fn send_registers(
+    vcpu: cap::VCpu,
+    registers: &[Word; GENERAL_REGISTERS],
+    slow: &mut SlowRegisters,
+) {
+    let [a, b, c, d, rest @ ..] = registers;
+    for (place, word) in rest.iter().enumerate() {
+        slow.write(place, *word);
+    }
+    let label = Word::from(invocation_label::X86VCPUWriteRegisters);
+    let info = label << INFO_LABEL_SHIFT | GENERAL_REGISTERS as Word;
+    // SAFETY: the system call changes the registers that are named here (RCX and R11 by the instruction, RSP
+    // by the kernel, which R14 brings back) and the vCPU's.
+    unsafe {
+        asm!(
+            "mov r14, rsp",
+            "syscall",
+            "mov rsp, r14",
+            in("rdx") syscall_id::Send as isize,
+            inout("rdi") vcpu.bits() => _,
+            inout("rsi") info => _,
+            inout("r10") *a => _,
+            inout("r8") *b => _,
+            inout("r9") *c => _,
+            inout("r15") *d => _,
+            lateout("rcx") _,
+            lateout("r11") _,
+            lateout("r14") _,
+        );
+    }
 }
 
 /// The invocations of a vCPU. Their errors are the kernel's.
@@ -152,13 +213,6 @@ pub trait VCpuInvocations {
     ///
     /// The kernel does not keep this register.
     fn vcpu_write_msr(self, number: u32, value: Word) -> Result<()>;
-
-    /// `seL4_X86_VCPU_WriteRegisters`.
-    ///
-    /// # Errors
-    ///
-    /// None, of a vCPU's capability.
-    fn vcpu_write_registers(self, registers: &[Word; GENERAL_REGISTERS]) -> Result<()>;
 }
 
 impl VCpuInvocations for cap::VCpu {
@@ -180,18 +234,6 @@ impl VCpuInvocations for cap::VCpu {
     fn vcpu_write_msr(self, number: u32, value: Word) -> Result<()> {
         let message = [Word::from(number), value];
         invoke(self, invocation_label::X86VCPUWriteMSR, 2, message).map(drop)
-    }
-
-    #[inline(always)]
-    fn vcpu_write_registers(self, registers: &[Word; GENERAL_REGISTERS]) -> Result<()> {
-        let (&fast, rest) = registers
-            .split_first_chunk::<FAST_REGISTERS>()
-            .ok_or(Error::RangeError)?;
-        sel4::with_ipc_buffer_mut(|buffer| {
-            buffer.msg_regs_mut()[FAST_REGISTERS..][..rest.len()].copy_from_slice(rest);
-        });
-        let label = invocation_label::X86VCPUWriteRegisters;
-        invoke(self, label, GENERAL_REGISTERS, fast).map(drop)
     }
 }
 

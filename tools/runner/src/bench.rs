@@ -9,9 +9,80 @@ use crate::vms::with_console;
 use crate::{Architecture, Failure, Platform, Request, Transcript, run};
 use std::path::Path;
 use std::time::Duration;
+use vdev_model::{Access, AddressSpace, AnyVdev, Read, Register};
+use vdevs::Vdev;
 
-/// Accesses of a run: a second or two of the host's, or half a minute where the emulator is
-/// slower.
+/// Where the device is.
+const LOC: u64 = 0xfa00_0000;
+
+/// What is measured: accesses in a row to a register of a device.
+#[derive(Debug, Clone, Copy)]
+pub struct Storm {
+    /// The device, of which nothing is configured but where its accesses are told: everywhere.
+    pub vdev: Vdev,
+    /// The register.
+    pub register: &'static Register,
+    /// What the guest does: `read`, `write`, `write-read`.
+    pub operation: &'static str,
+}
+
+impl Storm {
+    /// What this does to the first device of the list.
+    pub fn of_first(operation: &'static str) -> Self {
+        let vdev = Vdev::ALL[0];
+        let register = &vdev.kind().registers[0];
+        Self {
+            vdev,
+            register,
+            operation,
+        }
+    }
+
+    /// Reads of each kind that there is, of devices with more than a word: of each way in which a register is
+    /// read, the first in the list.
+    pub fn of_others() -> impl Iterator<Item = Self> {
+        [Read::ReadsBack, Read::Follows, Read::Asked]
+            .into_iter()
+            .filter_map(|read| {
+                let in_memory = |vdev: &&Vdev| vdev.kind().spaces[0] == AddressSpace::Memory;
+                let several = Vdev::ALL.iter().filter(|vdev| vdev.word_count() > 1);
+                several.filter(in_memory).find_map(|&vdev| {
+                    let is_such = |it: &&Register| {
+                        it.read == read && it.width_bytes == 4 && it.access != Access::WriteOnly
+                    };
+                    let register = vdev.kind().registers.iter().find(is_such)?;
+                    let operation = "read";
+                    Some(Self {
+                        vdev,
+                        register,
+                        operation,
+                    })
+                })
+            })
+    }
+
+    /// How it is read, for people.
+    pub fn way(&self) -> &'static str {
+        match self.register.read {
+            Read::ReadsBack => "reads back",
+            Read::Follows => "follows",
+            Read::Asked => "asked",
+        }
+    }
+
+    /// Accesses of a run: a second or two of the host's, or half a minute where the emulator is slower.
+    pub fn accesses(&self, platform: &Platform) -> u64 {
+        let all = accesses(platform);
+        // Each takes two switches to another domain.
+        if self.register.read == Read::Asked {
+            all / 10
+        } else {
+            all
+        }
+    }
+}
+
+/// Accesses of a run of most.
 pub fn accesses(platform: &Platform) -> u64 {
     match (platform, platform.architecture()) {
         (Platform::Microkit(..), Architecture::X86_64) => 100_000,
@@ -35,19 +106,21 @@ pub struct Figures {
     pub console: Option<f64>,
 }
 
-/// Runs the guest `storm` with `operation` (`read`, `write`, `write-read`).
+/// Runs the guest `storm`.
 ///
 /// # Errors
 ///
 /// The run's, or that its lines are not as expected.
-pub fn measure(platform: &Platform, images: &Path, operation: &str) -> Result<Figures, Failure> {
+pub fn measure(platform: &Platform, images: &Path, storm: Storm) -> Result<Figures, Failure> {
     let work = tempfile::tempdir().map_err(|error| Failure::Host(error.to_string()))?;
     let config = work.path().join("bench.conf");
-    let accesses = accesses(platform);
+    let accesses = storm.accesses(platform);
+    let (vdev, operation) = (storm.vdev.kind().name, storm.operation);
+    let address = LOC + storm.register.offset;
     let text = format!(
         "system bench\ncpu\nram 0x40000000,2M\nload storm\nlogger info,error,fatal stdout\n\
-         cmdline \"trace=0xfa000000 console=0x9000000 n={accesses} op={operation}\"\n\
-         vdev trace loc 0xfa000000 emit-logger emit-trace 12\nvdev pl011 loc 0x9000000\n"
+         cmdline \"trace={address:#x} console=0x9000000 n={accesses} op={operation}\"\n\
+         vdev {vdev} loc {LOC:#x} emit-logger emit-trace 12\nvdev pl011 loc 0x9000000\n"
     );
     let text = with_console(platform.architecture(), &text);
     std::fs::write(&config, text).map_err(|error| Failure::Host(error.to_string()))?;

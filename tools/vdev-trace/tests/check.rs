@@ -273,7 +273,7 @@ fn a_compiled_configuration_is_known_whatever_its_version() {
     older[..8].copy_from_slice(b"VMCF\x02\x00\x40\x06");
     let older = file("older.blob", &older);
     let sentence = "older.blob: the compiled VM configuration has layout version 2, and this program \
-                    reads version 3: compile it again, with the tools of the same build\n";
+                    reads version 4: compile it again, with the tools of the same build\n";
     for output in [
         tool(&["check", &older]),
         decode(&one_read(0), &["--config", &older]),
@@ -290,8 +290,16 @@ fn a_compiled_configuration_is_known_whatever_its_version() {
     let mixed = tool(&["decode", old_dump, "--config", blob]);
     assert_eq!(mixed.status.code(), Some(1));
     let told = said(&mixed.stderr);
+    let why = "was compiled for a system of version 4: it is another system's. Give the \
+               configuration's text\n";
+    assert!(told.contains("have layout version 1, and ") && told.contains("vm.blob"));
+    assert!(told.ends_with(why), "{told}");
+    let mut dump = one_read(0);
+    assert!(decode(&dump, &["--config", blob]).status.success());
+    set_header(&mut dump, 1, 3);
+    let told = said(&decode(&dump, &["--config", blob]).stderr);
     assert!(
-        told.contains("have layout version 1, and ") && told.contains("vm.blob"),
+        told.contains("have layout version 3, and ") && told.ends_with(why),
         "{told}"
     );
     assert!(

@@ -2,11 +2,16 @@
 
 mod machine;
 
-use machine::{Ring, TRACE, internal, read, said, tagged, vdev_trace, write};
+use machine::{Ring, TRACE, config, internal, read, said, tagged, vdev_trace, write};
 use serde_json::Value;
 
 fn events(dump: &[u8]) -> Vec<Value> {
-    let output = vdev_trace(dump, &["decode", "-", "--from", "dump", "--json", "-"]);
+    events_of(dump, &[])
+}
+
+fn events_of(dump: &[u8], more: &[&str]) -> Vec<Value> {
+    let arguments = ["decode", "-", "--from", "dump", "--json", "-"];
+    let output = vdev_trace(dump, &[&arguments, more].concat());
     assert!(output.status.success(), "{}", said(&output.stderr));
     let trace: Value = serde_json::from_slice(&output.stdout).unwrap();
     let events = trace["traceEvents"].as_array().unwrap().clone();
@@ -88,52 +93,123 @@ fn an_access_is_an_instant_with_its_arguments_and_a_step_of_its_devices_counter(
     assert_eq!(values, [("dev0", 1000.0, 7), ("dev0", 2500.0, 1000)]);
 }
 
+/// The steps of all counters: whose, and where to.
+fn steps(events: &[Value]) -> Vec<(&str, u64)> {
+    let step = |event: &&'_ Value| event["args"]["counter"].as_u64().unwrap();
+    let counters = of_phase(events, "C").into_iter();
+    counters
+        .map(|event| (event["name"].as_str().unwrap(), step(&event)))
+        .collect()
+}
+
+/// An access of this many bytes; `values` has the register before it in its high half.
+fn access(address: u64, bytes: u64, write: u64, values: u64) -> [u64; 7] {
+    let tag = 1 | bytes << 32 | write << 36 | 12 << 48;
+    [1000, address, 0, values, 1, tag, 0]
+}
+
+const REFUSED: u64 = 1 << 40;
+const OF_VMM: u64 = 1 << 41;
+
+fn flagged(mut record: [u64; 7], flag: u64) -> [u64; 7] {
+    record[5] |= flag;
+    record
+}
+
+/// The values are those of `vm_components`' test `narrow_writes_merge_into_their_little_endian_lane`.
+fn narrow_accesses() -> [[u64; 7]; 5] {
+    [
+        access(0xfa00_0002, 1, 1, 0x1122_3344 << 32 | 0x11aa_3344),
+        access(0xfa00_0002, 2, 1, 0x11aa_3344 << 32 | 0x5566_3344),
+        access(0xfa00_0001, 1, 0, 0x33),
+        flagged(access(0xfa00_0000, 4, 0, 5), REFUSED),
+        access(0xfa00_0003, 2, 1, 0xffff),
+    ]
+}
+
 #[test]
-fn a_narrow_write_changes_its_bytes_of_the_counter_and_what_is_refused_none() {
-    let narrow = |lane: u64, bytes: u64, value: u64| {
-        let tag = 1 | bytes << 32 | 1 << 36 | 12 << 48;
-        [
-            1000,
-            0xfa00_0000 + lane,
-            0,
-            value | 0x1122_3344 << 32,
-            1,
-            tag,
-            0,
-        ]
-    };
-    let narrow_read = [1000, 0xfa00_0001, 0, 0x33, 1, 1 | 1 << 32 | 12 << 48, 0];
-    let refused = [
-        1000,
-        0xfa00_0000,
-        0,
-        5,
-        1,
-        1 | 4 << 32 | 1 << 40 | 12 << 48,
-        0,
-    ];
-    let beyond = narrow(3, 2, 0xffff);
-    let records = [
-        narrow(1, 1, 0xaa),
-        narrow(2, 2, 0xbbcc),
-        narrow_read,
-        refused,
-        beyond,
-    ];
-    let events = events(&Ring::traced(8, records).dump());
-    let counters = of_phase(&events, "C");
-    let values: Vec<_> = counters
-        .iter()
-        .map(|event| event["args"]["counter"].as_u64().unwrap())
-        .collect();
-    assert_eq!(values, [0x1122_aa44, 0xbbcc_3344]);
-    assert_eq!(of_phase(&events, "i").len(), 5);
+fn a_narrow_write_tells_the_whole_counter_and_a_narrow_read_or_what_is_refused_does_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path(), "one", "first emit-trace 12");
+    let dump = Ring::traced(8, narrow_accesses()).dump();
+    let events = events_of(&dump, &["--config", &config]);
     assert_eq!(
-        events
-            .iter()
-            .filter(|event| event["args"]["refused"] == true)
-            .count(),
-        1
+        steps(&events),
+        [("first", 0x11aa_3344), ("first", 0x5566_3344)]
+    );
+    assert_eq!(of_phase(&events, "i").len(), 5);
+    let is_refused = |event: &&Value| event["args"]["refused"] == true;
+    assert_eq!(events.iter().filter(is_refused).count(), 1);
+}
+
+#[test]
+fn without_a_configuration_each_word_has_a_counter_and_parts_have_none() {
+    let words = [
+        access(0xfa00_0004, 4, 0, 1),
+        access(0xfa00_0000, 4, 1, 2),
+        access(0xfa00_0004, 4, 0, 3),
+        tagged(access(0xfa00_0000, 4, 0, 4), 12, 1, 0),
+        // What a VMM was given to write is not what its device holds.
+        flagged(access(0xfa00_0000, 4, 1, 5), OF_VMM),
+        flagged(access(0xfa00_0000, 4, 0, 6), OF_VMM),
+    ];
+    let records = words.into_iter().chain(narrow_accesses());
+    assert_eq!(
+        steps(&events(&Ring::traced(16, records).dump())),
+        [
+            ("dev0", 1),
+            ("dev0 0xfa000000", 2),
+            ("dev0", 3),
+            ("dev1", 4),
+            ("dev0 0xfa000000", 6)
+        ]
+    );
+}
+
+#[test]
+fn each_register_has_a_counter_of_what_it_is_known_to_hold() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(
+        folder.path(),
+        "one",
+        "counter\n\
+         vdev adder loc 0xfa001000 name adder\n\
+         vdev fifo-tester loc 0xfa002000 name fifo\n\
+         vdev pl031 loc 0xfa003000 name clock\n\
+         vdev pl011 loc 0xfa004000 name uart emit-trace 1",
+    );
+    let of = |device, record| tagged(record, 12, device, 0);
+    let records = [
+        of(0, access(0xfa00_0000, 4, 1, 1)),
+        of(1, access(0xfa00_1000, 4, 1, 2)),
+        of(1, access(0xfa00_1004, 4, 1, 3)),
+        of(1, access(0xfa00_1008, 4, 0, 5)),
+        // `data` is taken away by being read; `level` is state.
+        of(2, access(0xfa00_2000, 4, 1, 6)),
+        of(2, access(0xfa00_2000, 4, 0, 6)),
+        of(2, access(0xfa00_2004, 4, 0, 0)),
+        // RTCIMSC has one bit, whatever is written. RTCDR cannot be written.
+        of(3, access(0xfa00_3010, 4, 1, 0xff)),
+        of(3, access(0xfa00_3010, 4, 0, 1)),
+        of(3, access(0xfa00_3000, 4, 1, 9)),
+        of(3, access(0xfa00_3002, 4, 0, 0)),
+        // A character is no state of the UART.
+        of(4, flagged(access(0xfa00_4000, 4, 1, 0x61), OF_VMM)),
+        of(4, flagged(access(0xfa00_4018, 4, 0, 0x90), OF_VMM)),
+    ];
+    let events = events_of(&Ring::traced(16, records).dump(), &["--config", &config]);
+    assert_eq!(of_phase(&events, "i").len(), 13);
+    assert_eq!(
+        steps(&events),
+        [
+            ("counter", 1),
+            ("adder a", 2),
+            ("adder b", 3),
+            ("adder sum", 5),
+            ("fifo level", 0),
+            ("clock RTCIMSC", 1),
+            ("uart FR", 0x90)
+        ]
     );
 }
 

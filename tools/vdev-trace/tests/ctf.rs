@@ -153,7 +153,7 @@ fn every_record_is_an_event_with_its_number_and_values() {
     viewed.assert_same_accesses();
     insta::assert_snapshot!(viewed.events.join("\n"), @r#"
     [00:00:00.001000000] (+?.?????????) trace_12: { device = 0, vcpu = 0, direction = ( "read" : container = 0 ), width = 4, flags = 0, address = 0xFA000000, pc = 0x40080000, value = 7, old = 0, seq = 1, state_seen = 0, epoch = 0, record = 1 }
-    [00:00:00.063125000] (+0.062125000) trace_13: { device = 1, vcpu = 0, direction = ( "write" : container = 1 ), width = 1, flags = 0, address = 0xFA000005, pc = 0x40080004, value = 170, old = 7, seq = 1, state_seen = 0, epoch = 0, record = 2 }
+    [00:00:00.063125000] (+0.062125000) trace_13: { device = 1, vcpu = 0, direction = ( "write" : container = 1 ), width = 1, flags = 0, address = 0xFA000005, pc = 0x40080004, value = 43527, old = 7, seq = 1, state_seen = 0, epoch = 0, record = 2 }
     [00:00:00.063125000] (+0.000000000) trace_1023: { device = 0, vcpu = 0, direction = ( "read" : container = 0 ), width = 8, flags = 1, address = 0xFA000000, pc = 0x40080008, value = 0, old = 0, seq = 2, state_seen = 0, epoch = 0, record = 3 }
     [00:00:00.069500000] (+0.006375000) reset: { epoch = 1, record = 4 }
     [00:00:00.069600000] (+0.000100000) trace_0: { device = 0, vcpu = 0, direction = ( "read" : container = 0 ), width = 4, flags = 0, address = 0xFA000000, pc = 0x40080000, value = 0, old = 0, seq = 3, state_seen = 0, epoch = 1, record = 5 }
@@ -165,6 +165,28 @@ fn every_record_is_an_event_with_its_number_and_values() {
     [00:00:00.089501000] (+0.000001000) unknown: { words = [ [0] = 0x15F91, [1] = 0x0, [2] = 0x0, [3] = 0x0, [4] = 0x0, [5] = 0xFFFF0000000000EE, [6] = 0x0 ], record = 11 }
     "#);
     assert_eq!(viewed.warnings, Vec::<String>::new());
+}
+
+#[test]
+fn an_access_tells_its_register_if_any_of_its_vm_has_a_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let adder = "counter emit-trace 12\nvdev adder loc 0xfa000004 name adder";
+    let config = config(folder.path(), "one", adder);
+    let mut to_a = tagged(write(2000, 1, 0, 5), 12, 1, 0);
+    to_a[1] = 0xfa00_0004;
+    let ring = Ring::traced(2, [read(1000, 1, 7), to_a]);
+    let test = "an_access_tells_its_register_if_any_of_its_vm_has_a_name";
+    let Some(viewed) = view(test, &ring.dump(), &["--config", &config]) else {
+        return;
+    };
+    viewed.assert_same_accesses();
+    let end = |event: &String| event.split_once("epoch = 0, ").unwrap().1.to_owned();
+    let ends: Vec<_> = viewed.events.iter().map(end).collect();
+    let expected = [
+        "register = \"\", record = 1 }",
+        "register = \"a\", record = 2 }",
+    ];
+    assert_eq!(ends, expected);
 }
 
 #[test]

@@ -5,7 +5,8 @@
 
 mod machine;
 
-use machine::{Ring, TRACE, internal, read, said, tagged, vdev_trace, write};
+use machine::{Ring, TRACE, config, internal, read, said, tagged, vdev_trace, write};
+use serde_json::Value;
 use std::io::Write;
 use std::path::Path;
 use std::process::Command;
@@ -205,6 +206,67 @@ fn page_of(folder: &Path, dump: &[u8]) -> String {
     let output = vdev_trace(dump, &["decode", "-", "--html", file.to_str().unwrap()]);
     assert!(output.status.success(), "{}", said(&output.stderr));
     std::fs::read_to_string(file).unwrap()
+}
+
+/// What the script reads.
+fn data(page: &str) -> Value {
+    let (_, data) = page.split_once("id=\"data\">").unwrap();
+    serde_json::from_str(data.split_once("</script").unwrap().0).unwrap()
+}
+
+#[test]
+fn each_register_has_a_curve_and_what_reading_changes_has_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |address, device, mut record: [u64; 7]| {
+        record[1] = address;
+        tagged(record, 12, device, 0)
+    };
+    // A byte of the counter, of which the record tells all.
+    let mut narrow = at(0xfa00_0002, 0, write(1000, 1, 0x1122_3344, 0x11aa_3344));
+    narrow[5] ^= (4 ^ 1) << 32;
+    let dump = Ring::traced(
+        8,
+        [
+            narrow,
+            at(0xfa00_1000, 1, write(2000, 1, 0, 3)),
+            at(0xfa00_1008, 1, read(3000, 2, 4)),
+            at(0xfa00_2000, 2, read(4000, 1, 5)),
+        ],
+    )
+    .dump();
+    let devices = "counter\nvdev adder loc 0xfa001000 name adder\n\
+                   vdev fifo-tester loc 0xfa002000 name fifo";
+    let config = config(folder.path(), "one", devices);
+    let file = folder.path().join("trace.html");
+    let arguments = ["--config", &config, "--html", file.to_str().unwrap()];
+    let output = vdev_trace(&dump, &[&["decode", "-"], &arguments[..]].concat());
+    assert!(output.status.success(), "{}", said(&output.stderr));
+    let data = data(&std::fs::read_to_string(file).unwrap());
+    let curve = |row: &Value| {
+        let name = row[11].as_u64().map(|place| &data["texts"][place as usize]);
+        let name = name.and_then(Value::as_str).map(str::to_owned);
+        (name, row[10].as_u64())
+    };
+    let curves: Vec<_> = data["rows"].as_array().unwrap().iter().map(curve).collect();
+    let point = |name: &str, value| (Some(name.to_owned()), Some(value));
+    assert_eq!(
+        curves,
+        [
+            point("counter", 0x11aa_3344),
+            point("adder a", 3),
+            point("adder sum", 4),
+            (None, None)
+        ]
+    );
+    let test = "each_register_has_a_curve_and_what_reading_changes_has_none";
+    if let Some(document) = shown(test, folder.path(), "") {
+        let (_, legend) = document.split_once("<span id=\"legend\">").unwrap();
+        let (legend, _) = legend.split_once("<label>").unwrap();
+        for name in ["one counter", "one adder a", "one adder sum"] {
+            assert!(legend.contains(name), "{legend}");
+        }
+        assert!(!legend.contains("fifo"), "{legend}");
+    }
 }
 
 #[test]

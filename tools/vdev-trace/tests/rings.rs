@@ -192,7 +192,7 @@ fn a_header_of_another_layout_or_kind_says_what_is_wrong_and_where() {
         set_header(&mut dump, word, value);
         rings(&dump)[0].clone().unwrap_err().to_string()
     };
-    insta::assert_snapshot!(reason(1, 9), @"ring at offset 0x1000: layout version 9, this tool reads 1 to 3; use the tool that was built with the system");
+    insta::assert_snapshot!(reason(1, 9), @"ring at offset 0x1000: layout version 9, this tool reads 1 to 4; use the tool that was built with the system");
     insta::assert_snapshot!(reason(4, 9), @"ring at offset 0x1000: kind 9, of which there is no ring");
     let cut = rings(&overwritten()[..PAGE + 40])[0].clone().unwrap_err();
     insta::assert_snapshot!(cut, @"ring at offset 0x1000: the dump ends inside its header; take the dump again");
@@ -203,12 +203,12 @@ fn a_record_is_a_line_with_all_that_a_person_needs() {
     insta::assert_snapshot!(text(&life(12, 12).dump()), @"
          time (s) since before us  event  vm        device    cpu access address    value                    pc             seq epoch
     [   0.001000] +         0.000     12  vm0       dev0      0   R4     0xfa000000 7                        0x0040080000     1     0
-    [   0.063125] +     62125.000     13  vm0       dev1      0   W1     0xfa000005 7 -> 170                 0x0040080004     1     0
+    [   0.063125] +     62125.000     13  vm0       dev1      0   W1     0xfa000005 7 -> 43527               0x0040080004     1     0
     [   0.063125] +         0.000     12  vm0       dev0      0   R8     0xfa000000 not supported            0x0040080008     2     0
     [   0.069500] +      6375.000      -  vm0       reset, epoch 1
     [   0.069600] +       100.000     12  vm0       dev0      0   R4     0xfa000000 0                        0x0040080000     3     1
     [   0.079500] +      9900.000      -  vm0       no device: 3 times, last R? 0xfb000000 pc 0x4008000c
-    [   0.089500] +     10000.000      -  vm0       dev0: 4 accesses = 3 reads + 1 writes + 0 refused; 4 logged, 5 traced; counter 7
+    [   0.089500] +     10000.000      -  vm0       dev0: 4 accesses = 3 reads + 1 writes + 0 refused; 4 logged, 5 traced
     [   0.089500] +         0.000      -  vm0       lost: 1 not logged, 0 not printed, 2 overwritten in the trace, 4 unrecorded; 3 outside a device, 5 misbehaviour
     [   0.089500] +         0.000      -  vm0       accesses from [   0.001000] to [   0.079500], recorded by [   0.079501]
     [   0.089500] +         0.000      -  vm0       ended: powered off by the guest

@@ -19,7 +19,7 @@ fn old(ring: &str) -> String {
     said(&output.stdout)
 }
 
-/// A dump with a ring of version 2 at 0x1000, and one of version 1 at 0x5000.
+/// A dump with a ring of version 4 at 0x1000, and one of version 1 at 0x5000.
 fn both() -> Vec<u8> {
     let ring = |value| Ring::traced(2, [read(1_000_000, 1, value)]).dump();
     let mut past = ring(666);
@@ -41,7 +41,7 @@ fn a_dump_of_version_1_gives_its_records() {
          time (s) since before us  event  vm        device    cpu access address    value                    pc             seq epoch
     [   0.004000] +         0.000      -  vm0       no device: 3 times, last W1 0x000003f8 pc 0x201000
     [   0.004500] +       500.000      -  vm0       its VMM misbehaves: 1 times, last the header of its ring is missing, or names another size or purpose
-    [   0.005000] +       500.000      -  vm0       dev0: 3 accesses = 2 reads + 1 writes + 0 refused; 0 logged, 3 traced; counter 100
+    [   0.005000] +       500.000      -  vm0       dev0: 3 accesses = 2 reads + 1 writes + 0 refused; 0 logged, 3 traced
     [   0.005000] +         0.000      -  vm0       lost: 0 not logged, 0 not printed, 0 overwritten in the trace, 0 unrecorded; 3 outside a device, 1 misbehaviour
     [   0.005000] +         0.000      -  vm0       accesses from [   0.001000] to [   0.003000], recorded by [   0.003100]
     [   0.005000] +         0.000      -  vm0       ended: policy abort, unsupported reference to 0x3f8 at pc 0x201000
@@ -80,8 +80,9 @@ fn a_port_of_version_2_is_one_and_the_bits_above_it_are_none() {
         text.lines().filter_map(last).collect::<Vec<_>>()
     };
     let [memory, port] = ["R1 0x000003f8 pc 0x40080000", "R1 io:0x3f8 pc 0x40080000"];
-    assert_eq!(decoded(&ring.dump()), [memory, port]);
     let mut past = ring.dump();
+    set_header(&mut past, 1, 2);
+    assert_eq!(decoded(&past), [memory, port]);
     set_header(&mut past, 1, 1);
     assert_eq!(decoded(&past), [memory, memory]);
 }
@@ -94,6 +95,7 @@ fn version_3_tells_which_record_killed_its_reader_and_version_2_is_read_as_befor
     ring.push(internal(10, [2000, 1, 11, 1, 18], 0));
     let mut dump = ring.dump();
     let decoded = |dump: &[u8]| said(&vdev_trace(dump, &["decode", "-", "--ring", "log"]).stdout);
+    set_header(&mut dump, 1, 2);
     let of_2 = decoded(&dump);
     assert!(of_2.contains("its ring has layout version 7"), "{of_2}");
     set_header(&mut dump, 1, 3);
@@ -105,6 +107,25 @@ fn version_3_tells_which_record_killed_its_reader_and_version_2_is_read_as_befor
 }
 
 #[test]
+fn version_4_tells_what_is_a_vmm_s_word_and_before_it_that_bit_says_nothing() {
+    let mut ring = Ring::new(2, 0, 4);
+    let mut record = read(1_000_000, 1, 7);
+    record[5] |= 1 << 41;
+    ring.push(record);
+    let mut dump = ring.dump();
+    for (version, is_told) in [(4, true), (3, false), (2, false), (1, false)] {
+        set_header(&mut dump, 1, version);
+        let text = said(&vdev_trace(&dump, &["decode", "-", "--ring", "log"]).stdout);
+        assert!(text.contains(" 0xfa000000 7 "), "{text}");
+        assert_eq!(
+            text.contains("(its VMM says)"),
+            is_told,
+            "{version}: {text}"
+        );
+    }
+}
+
+#[test]
 fn rings_of_two_versions_in_one_system_are_refused() {
     let refused = |arguments: &[&str]| {
         let output = vdev_trace(&both(), arguments);
@@ -113,13 +134,13 @@ fn rings_of_two_versions_in_one_system_are_refused() {
         said(&output.stderr)
     };
     let told = refused(&["decode", "-", "--rings", "0,0x8000"]);
-    insta::assert_snapshot!(told, @"error: -: rings of two layout versions: 2 at offset 0x1000, 1 at offset 0x5000; parts of different builds do not understand each other. Build all parts of the system together and run it again, or choose a ring by --at");
+    insta::assert_snapshot!(told, @"error: -: rings of two layout versions: 4 at offset 0x1000, 1 at offset 0x5000; parts of different builds do not understand each other. Build all parts of the system together and run it again, or choose a ring by --at");
     let starts = ["--rings", "0x1000,1", "--rings", "0x5000,1"];
     assert_eq!(refused(&[&["stats", "-"][..], &starts].concat()), told);
     let check = vdev_trace(&both(), &["check", "-", "--rings", "0,0x8000"]);
     assert_eq!(check.status.code(), Some(1));
     insta::assert_snapshot!(said(&check.stdout), @"
-    damaged: rings of two layout versions: 2 at offset 0x1000, 1 at offset 0x5000; parts of different builds do not understand each other
+    damaged: rings of two layout versions: 4 at offset 0x1000, 1 at offset 0x5000; parts of different builds do not understand each other
     vm0 Trace: ring at offset 0x1000: whole, 1 records
     vm0 Trace: ring at offset 0x5000: whole, 1 records
     ");
@@ -157,7 +178,7 @@ fn a_guest_that_forges_a_header_of_another_version_takes_no_record_away() {
     assert!(unknown.status.success());
     assert!(said(&unknown.stdout).contains(" 0xfa000000 7 "));
     insta::assert_snapshot!(said(&unknown.stderr), @"
-    warning: rings of two layout versions: 2 at offset 0x1000, 1 at offset 0x5000; no system has both, but a guest can write what looks like one into its RAM. Each is read by its own; --system or --rings says where the system's are
+    warning: rings of two layout versions: 4 at offset 0x1000, 1 at offset 0x5000; no system has both, but a guest can write what looks like one into its RAM. Each is read by its own; --system or --rings says where the system's are
     warning: two Trace rings of VM 0: at offset 0x1000 and at offset 0x5000; a guest can write what looks like one into its RAM. --at chooses
     ");
     // A bare header, before the system's ring, with the version before.

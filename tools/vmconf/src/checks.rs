@@ -8,12 +8,13 @@
 mod places;
 mod texts;
 
+use vdev_model::AnyVdev;
 use vm_config::{
-    Action, DeviceKind, MAX_DEVICES, MAX_IMAGES, MAX_RAM_RANGES, SeverityMask, Trace, Unsupported,
+    Action, Emit, MAX_DEVICES, MAX_IMAGES, MAX_RAM_RANGES, Options, SeverityMask, Unsupported,
 };
 
 use crate::diagnostics::Diagnostic;
-use crate::options::{Destination, Draft, DraftDevice, LogRule, Once, VdevType, Words};
+use crate::options::{Destination, Draft, DraftDevice, LogRule, Once};
 use crate::source::{Source, Spanned};
 use crate::vm::{Vm, VmDevice};
 use places::{devices, ram};
@@ -31,6 +32,7 @@ pub(crate) fn check(source: &Source, mut draft: Draft, found: &mut Vec<Diagnosti
     missing(&draft, found);
     ram(&draft.ram, found);
     devices(&draft, found);
+    fitting(&draft.devices, found);
 
     let logger = logger(&draft.logger);
     let names = device_names(&draft.devices, found);
@@ -74,15 +76,10 @@ fn missing(draft: &Draft, found: &mut Vec<Diagnostic>) {
         .iter()
         .filter(|device| device.loc.at.is_none())
     {
-        let vdev = device.vdev.word();
-        let help = match device.vdev {
-            VdevType::Trace => "for example: `loc 0xfa000000`",
-            VdevType::Pl011 => "for example: `loc 0x1c090000`, where QNX's examples have it",
-            VdevType::Ser8250 => "for example: `loc io:0x3f8`, where PCs have their first",
-        };
-        found.push(
-            Diagnostic::error(device.span, format!("this `vdev {vdev}` has no `loc`")).help(help),
-        );
+        let kind = device.vdev.kind();
+        let title = format!("this `vdev {}` has no `loc`", kind.name);
+        let help = format!("for example: `{}`", kind.example);
+        found.push(Diagnostic::error(device.span, title).help(help));
     }
 }
 
@@ -116,25 +113,46 @@ fn counts(draft: &Draft, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// The kind with its options, as far as they are known.
-fn kind(device: &DraftDevice) -> DeviceKind {
-    match device.vdev {
-        VdevType::Trace => DeviceKind::Trace(Trace {
-            emit_logger: device.emit_logger.at.is_some(),
-            emit_trace: device.emit_trace.value.as_ref().map(|number| number.value),
-        }),
-        VdevType::Pl011 => DeviceKind::Pl011,
-        VdevType::Ser8250 => DeviceKind::Ser8250,
+/// The options that only this kind of device has, if all that are given are known.
+fn own_options(device: &DraftDevice) -> Option<Options> {
+    let mut options = Options::NONE;
+    for (once, option) in device.own.iter().zip(&mut options.0) {
+        *option = once.value.as_ref().map(|value| value.value);
+        if once.at.is_some() && option.is_none() {
+            return None;
+        }
+    }
+    Some(options)
+}
+
+/// Whether each device's own options fit together, as its file says.
+fn fitting(devices: &[DraftDevice], found: &mut Vec<Diagnostic>) {
+    for device in devices {
+        if let Some(options) = own_options(device)
+            && let Err(title) = device.vdev.check(&options)
+        {
+            found.push(Diagnostic::error(device.span, title));
+        }
     }
 }
 
 fn finish(device: &DraftDevice, name: Spanned<String>, logger: SeverityMask) -> Option<VmDevice> {
+    let loc = device.loc.value.as_ref()?;
     Some(VmDevice {
         span: device.span,
         name,
-        loc: device.loc.value.clone()?,
+        vdev: device.vdev,
+        space: loc.value.space,
+        loc: Spanned {
+            value: loc.value.address,
+            span: loc.span,
+        },
         severities: (!device.log.is_empty()).then(|| apply(logger, &device.log)),
-        kind: kind(device),
+        emit: Emit {
+            logger: device.emit_logger.at.is_some(),
+            trace: device.emit_trace.value.as_ref().map(|number| number.value),
+        },
+        options: own_options(device)?,
     })
 }
 

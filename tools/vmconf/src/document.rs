@@ -1,8 +1,9 @@
 //! Holds `docs/vm-conf.md` and the language together: each word of the one is in the other, and its
 //! examples are answered as it says.
 
+use crate::devices;
 use crate::options::{
-    ActionWord, Destination, DeviceOption, SEVERITIES, UnsupportedKind, VdevType, VmOption, Words,
+    ActionWord, Destination, DeviceOption, SEVERITIES, UnsupportedKind, VmOption, Words,
 };
 use crate::parser::variables::MAX_ARGUMENT_BYTES;
 use crate::qnx::{self, Absent, Harm};
@@ -37,7 +38,6 @@ fn words_of(section: &str) -> Vec<&str> {
 #[test]
 fn the_page_has_each_word_of_the_language_and_no_other() {
     assert_eq!(words_of(section("Options of the VM")), VmOption::WORDS);
-    assert_eq!(words_of(section("Devices")), VdevType::WORDS);
     assert_eq!(
         words_of(section("Options of a device")),
         DeviceOption::WORDS
@@ -53,6 +53,25 @@ fn the_page_has_each_word_of_the_language_and_no_other() {
     assert_eq!(words_of(section("What is not supported")), unsupported);
 }
 
+/// Whoever writes a device of his own need not write here about it, so not all of them are on the page.
+#[test]
+fn the_devices_on_the_page_are_there_with_the_options_that_it_says() {
+    let named = words_of(section("Devices"));
+    let known = devices::names().into_iter();
+    let known: Vec<_> = known.filter(|name| named.contains(name)).collect();
+    assert_eq!(named, known);
+    let rows = section("Devices");
+    let rows = rows.lines().filter(|line| line.starts_with("| `"));
+    let columns = rows.map(|row| row.trim_end_matches(" |").rsplit(" | ").next().unwrap());
+    for (name, options) in named.into_iter().zip(columns) {
+        let kind = devices::kinds().find(|kind| kind.name == name).unwrap();
+        let options = options.split('`').skip(1).step_by(2);
+        let options: Vec<_> = options.map(|it| it.split(' ').next().unwrap()).collect();
+        let known: Vec<_> = kind.options.iter().map(|option| option.name).collect();
+        assert_eq!(options, known, "{name}");
+    }
+}
+
 #[test]
 fn the_page_says_of_each_word_that_only_qnx_has_what_the_compiler_says() {
     let row = |absent: &Absent| {
@@ -60,7 +79,8 @@ fn the_page_says_of_each_word_that_only_qnx_has_what_the_compiler_says() {
             Harm::Some => "refused",
             Harm::None => "passed over",
         };
-        let instead = absent.help.unwrap_or("–");
+        let help = absent.help("those [above](#devices)");
+        let instead = help.as_deref().unwrap_or("–");
         format!("| `{}` | {here} | {instead} |", absent.name)
     };
     let lists = [

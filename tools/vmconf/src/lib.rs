@@ -16,7 +16,8 @@
 //!
 //! The words, their meaning and the defaults are those of the QNX hypervisor (*QNX Hypervisor
 //! User's Guide*: "VM configuration syntax", "VM Configuration Reference", "Common vdev
-//! options"; *Virtual Device Developer's Guide*: "vdev trace"). What QNX has and we do not is
+//! options"; *Virtual Device Developer's Guide*: "vdev trace"). What devices there are and what options of
+//! their own they have is what their kinds say ([`vdev_model::Kind`]). What QNX has and we do not is
 //! refused by its name, or, where a guest cannot notice that it is missing, named in a warning and
 //! passed over ([`Diagnostics::strict`] refuses that as well). `#` starts a comment. A file is a sequence of options, each followed
 //! by its arguments; blanks and line ends separate, nothing else depends on them.
@@ -32,15 +33,16 @@
 //! | `logger SEVERITY,… DESTINATION` | what is logged; may be repeated |
 //! | `unsupported KIND ACTION` | `instruction`, `reference` or `register`: `ignore`, `fail` or `abort` |
 //! | `set VARIABLE VALUE` | from here on `$VARIABLE` stands for the value, inside words and strings |
-//! | `vdev trace`, `vdev pl011`, `vdev ser8250` | a device, also by the name of QNX's shared object (`vdev-trace.so`); the options below describe it until the next option above except `set` |
+//! | `vdev DEVICE` | a device of the list (`vdevs`), also by the name of QNX's shared object (`vdev-DEVICE.so`); the options below describe it until the next option above except `set` |
 //!
 //! | option of a device | meaning |
 //! |---|---|
-//! | `loc ADDRESS` | guest-physical address, also `mem:ADDRESS`; for ser8250 its first I/O port, also `io:PORT`; required |
-//! | `name NAME` | 1 to 15 characters; otherwise `trace0`, `trace1`, …, `pl011-0`, …, `ser8250-0`, … |
+//! | `loc ADDRESS` | guest-physical address, `mem:ADDRESS`, or first I/O port, `io:PORT`; the device's usual space may be left out; required |
+//! | `name NAME` | 1 to 15 characters; otherwise the device's with a number |
 //! | `log SEVERITY,… DESTINATION` | adds to or takes from the VM's `logger` for this device |
-//! | `emit-logger` | (trace) a log line for each access |
-//! | `emit-trace NUMBER` | (trace) a trace event of this number, 0 to 1023, for each access |
+//! | `emit-logger` | a log line for each access |
+//! | `emit-trace NUMBER` | a trace event of this number, 0 to 1023, for each access |
+//! | what its kind has besides | a flag, a number, a time in UTC (`2026-01-01T00:00:00Z`), a word, or an interrupt (`34` or `gic:34`) |
 //!
 //! Numbers are decimal, `0x…` or `0d…`, and may end in K, M or G. A word in double quotes may
 //! have blanks, and never is an option; in it `\"`, `\\` and `\$` stand for the character. It may
@@ -59,6 +61,7 @@
 #![forbid(unsafe_code)]
 
 mod checks;
+mod devices;
 mod diagnostics;
 #[cfg(test)]
 mod document;

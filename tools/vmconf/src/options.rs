@@ -1,8 +1,10 @@
 //! The words of the language, each once, and the parser's result. Used by the parser and the
 //! checks.
 //!
-//! Invariant: the tables are complete; what is not in them is not in the language.
+//! Invariant: with the list of devices the tables are complete; what is in neither is not in the language.
 
+use vdev_model::{AddressSpace, MAX_OPTIONS};
+use vdevs::Vdev;
 use vm_config::{Action, RamRange, SeverityMask, TraceNumber};
 
 use crate::source::{Span, Spanned};
@@ -61,22 +63,13 @@ words! {
 }
 
 words! {
-    /// Options of a device.
+    /// Options that every device has.
     DeviceOption {
         "loc" => Loc,
         "name" => Name,
         "log" => Log,
         "emit-logger" => EmitLogger,
         "emit-trace" => EmitTrace,
-    }
-}
-
-words! {
-    /// What follows `vdev`.
-    VdevType {
-        "trace" => Trace,
-        "pl011" => Pl011,
-        "ser8250" => Ser8250,
     }
 }
 
@@ -119,16 +112,6 @@ pub(crate) const SEVERITIES: &[(&str, SeverityMask)] = &[
     ("debug", SeverityMask::DEBUG),
     ("verbose", SeverityMask::VERBOSE),
 ];
-
-impl DeviceOption {
-    /// The only device that has this option, if not all have it.
-    pub fn only_of(self) -> Option<VdevType> {
-        match self {
-            Self::Loc | Self::Name | Self::Log => None,
-            Self::EmitLogger | Self::EmitTrace => Some(VdevType::Trace),
-        }
-    }
-}
 
 impl From<ActionWord> for Action {
     fn from(word: ActionWord) -> Self {
@@ -188,10 +171,34 @@ pub(crate) struct LogRule {
 pub(crate) struct DraftDevice {
     /// `vdev` and its type.
     pub span: Span,
-    pub vdev: VdevType,
-    pub loc: Once<u64>,
+    pub vdev: Vdev,
+    pub loc: Once<Loc>,
     pub name: Once<String>,
     pub log: Vec<LogRule>,
     pub emit_logger: Once<()>,
     pub emit_trace: Once<TraceNumber>,
+    /// The options that its kind has besides, in the order of the kind's list.
+    pub own: [Once<u64>; MAX_OPTIONS],
+}
+
+/// What `loc` says.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Loc {
+    pub space: AddressSpace,
+    pub address: u64,
+}
+
+impl DraftDevice {
+    pub fn new(span: Span, vdev: Vdev) -> Self {
+        Self {
+            span,
+            vdev,
+            loc: Once::default(),
+            name: Once::default(),
+            log: Vec::new(),
+            emit_logger: Once::default(),
+            emit_trace: Once::default(),
+            own: Default::default(),
+        }
+    }
 }

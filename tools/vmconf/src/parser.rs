@@ -11,10 +11,13 @@
 mod argument;
 mod devices;
 mod only_qnx;
+mod own_options;
 pub(crate) mod variables;
 mod vm_options;
 
 use std::collections::BTreeMap;
+
+use vdev_model::AnyVdev;
 
 use crate::diagnostics::{Diagnostic, nearest, quoted};
 use crate::lexer::Word;
@@ -26,16 +29,7 @@ use variables::Variable;
 
 /// What the words say; what is wrong is added to `found`.
 pub(crate) fn parse(words: &[Word], found: &mut Vec<Diagnostic>) -> Draft {
-    let mut parser = Parser {
-        words,
-        variables: BTreeMap::new(),
-        context: Context::Vm,
-        after_cmdline: false,
-        absent: BTreeMap::new(),
-        second_cpu: None,
-        draft: Draft::default(),
-        found,
-    };
+    let mut parser = Parser::new(words, found);
     while let Some(word) = parser.next() {
         parser.option(word);
     }
@@ -61,10 +55,10 @@ struct Parser<'a> {
     words: &'a [Word],
     variables: BTreeMap<String, Variable>,
     context: Context,
-    /// The option before this was a `cmdline`.
-    after_cmdline: bool,
-    /// Where in `found` each name that only QNX has was told.
-    absent: BTreeMap<&'static str, usize>,
+    /// What to say to whoever has a word behind the option before this that is none.
+    help_behind: Option<String>,
+    /// Where in `found` is what is told once with all its places: by its name, what only QNX has.
+    told: BTreeMap<&'static str, usize>,
     /// Where in `found` it was told that a VM has one vCPU.
     second_cpu: Option<usize>,
     draft: Draft,
@@ -72,6 +66,19 @@ struct Parser<'a> {
 }
 
 impl<'a> Parser<'a> {
+    fn new(words: &'a [Word], found: &'a mut Vec<Diagnostic>) -> Self {
+        Self {
+            words,
+            variables: BTreeMap::new(),
+            context: Context::Vm,
+            help_behind: None,
+            told: BTreeMap::new(),
+            second_cpu: None,
+            draft: Draft::default(),
+            found,
+        }
+    }
+
     fn next(&mut self) -> Option<&'a Word> {
         let (word, rest) = self.words.split_first()?;
         self.words = rest;
@@ -79,7 +86,7 @@ impl<'a> Parser<'a> {
     }
 
     fn option(&mut self, word: &'a Word) {
-        let after_cmdline = std::mem::take(&mut self.after_cmdline);
+        let help = self.help_behind.take();
         if word.broken {
             return self.skip_arguments();
         }
@@ -101,9 +108,12 @@ impl<'a> Parser<'a> {
             self.refused_vm_option(name, word.span);
         } else if let Some(option) = DeviceOption::named(name) {
             self.device_option(option, word.span);
-        } else if !self.refused_vm_option(name, word.span) && !self.refused_detail(name, word.span)
+        } else if !self.device_s_own_option(name, word.span)
+            && !self.refused_vm_option(name, word.span)
+            && !self.refused_detail(name, word.span)
+            && !self.option_of_others(name, word.span)
         {
-            self.unknown_option(name, word.span, after_cmdline);
+            self.unknown_option(name, word.span, help);
         }
     }
 
@@ -120,7 +130,8 @@ impl<'a> Parser<'a> {
                 let what = "the guest's command line";
                 let text = self.argument(option.word(), at, what, "cmdline \"console=none\"");
                 self.once(option.word(), at, text, |draft| &mut draft.cmdline);
-                self.after_cmdline = true;
+                let help = "a command line of several words needs quotes: `cmdline \"a b c\"`";
+                self.help_behind = Some(help.to_owned());
             }
             VmOption::Logger => {
                 if let Some(rule) = self.log_rule(option.word(), at) {
@@ -149,6 +160,11 @@ impl<'a> Parser<'a> {
         self.report_repeated(option, at, repeated);
     }
 
+    /// That `flag`, which has been read, is all of the option.
+    fn has_no_value(&mut self, flag: &str) {
+        self.help_behind = Some(format!("`{flag}` takes no value"));
+    }
+
     fn report_repeated(&mut self, option: &str, at: Span, first: Option<Span>) {
         if let Some(first) = first {
             self.found.push(
@@ -170,7 +186,7 @@ impl<'a> Parser<'a> {
         while let Some(word) = self.words.first() {
             if word
                 .bare()
-                .is_some_and(|name| is_option(name) || is_foreign(name) || is_slip(name))
+                .is_some_and(|name| self.is_option(name) || is_foreign(name) || self.is_slip(name))
             {
                 return;
             }
@@ -178,18 +194,37 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn unknown_option(&mut self, name: &str, at: Span, after_cmdline: bool) {
-        let error = Diagnostic::error(at, format!("there is no option {}", quoted(name)));
-        let mut known = VmOption::WORDS.to_vec();
-        if let Context::Device(_) = self.context {
-            known.extend_from_slice(DeviceOption::WORDS);
+    fn is_option(&self, name: &str) -> bool {
+        VmOption::named(name).is_some()
+            || DeviceOption::named(name).is_some()
+            || self.own_option(name).is_some()
+    }
+
+    /// Long enough and close enough to be an option with a slip of the finger in it.
+    fn is_slip(&self, name: &str) -> bool {
+        name.len() >= 5 && nearest(name, self.known()).is_some()
+    }
+
+    /// The options of the VM and of devices, with those of the device that is described.
+    fn known(&self) -> Vec<&'static str> {
+        let mut known = [VmOption::WORDS, DeviceOption::WORDS].concat();
+        if let Context::Device(index) = self.context
+            && let Some(device) = self.draft.devices.get(index)
+        {
+            known.extend(device.vdev.kind().options.iter().map(|option| option.name));
         }
+        known
+    }
+
+    fn unknown_option(&mut self, name: &str, at: Span, help: Option<String>) {
+        let error = Diagnostic::error(at, format!("there is no option {}", quoted(name)));
+        let known = match self.context {
+            Context::Device(_) => self.known(),
+            Context::Vm | Context::Refused => VmOption::WORDS.to_vec(),
+        };
         self.refuse(match nearest(name, known) {
             Some(near) => error.help(format!("did you mean `{near}`?")),
-            None if after_cmdline => {
-                error.help("a command line of several words needs quotes: `cmdline \"a b c\"`")
-            }
-            None => error,
+            None => help.into_iter().fold(error, Diagnostic::help),
         });
     }
 }
@@ -204,16 +239,6 @@ fn fill<T>(slot: &mut Once<T>, at: Span, value: Option<Spanned<T>>) -> Option<Sp
         return None;
     }
     slot.at
-}
-
-fn is_option(name: &str) -> bool {
-    VmOption::named(name).is_some() || DeviceOption::named(name).is_some()
-}
-
-/// Long enough and close enough to be an option with a slip of the finger in it.
-fn is_slip(name: &str) -> bool {
-    let options = VmOption::WORDS.iter().chain(DeviceOption::WORDS);
-    name.len() >= 5 && nearest(name, options.copied()).is_some()
 }
 
 /// Adds the one that was meant, or all there are.

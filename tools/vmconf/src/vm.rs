@@ -6,8 +6,8 @@
 //! number that a VM can have cannot fail.
 
 use vm_config::{
-    ConfigError, Contents, Device, DeviceKind, Image, Piece, RamRange, SeverityMask, Unsupported,
-    encode,
+    AddressSpace, ConfigError, Contents, Device, Emit, Image, Options, Piece, RamRange,
+    SeverityMask, Unsupported, Vdev, encode,
 };
 
 use crate::source::{Source, Span, Spanned};
@@ -82,12 +82,18 @@ pub struct VmDevice {
     pub span: Span,
     /// Its name; with the place of `vdev` if the text gives none.
     pub name: Spanned<String>,
-    /// Guest-physical address of its first byte.
+    /// Which device it is.
+    pub vdev: Vdev,
+    /// What its address is an address in.
+    pub space: AddressSpace,
+    /// Its first address.
     pub loc: Spanned<u64>,
     /// The severities of its own, if the text has a `log` for it.
     pub severities: Option<SeverityMask>,
-    /// Which device, with its options.
-    pub kind: DeviceKind,
+    /// Where its accesses are told.
+    pub emit: Emit,
+    /// The options that only its kind has.
+    pub options: Options,
 }
 
 impl Vm {
@@ -130,9 +136,12 @@ impl VmDevice {
     pub fn device(&self) -> Device<'_> {
         Device {
             name: &self.name.value,
+            vdev: self.vdev,
+            space: self.space,
             loc: self.loc.value,
             severities: self.severities,
-            kind: self.kind,
+            emit: self.emit,
+            options: self.options,
         }
     }
 }

@@ -1,8 +1,8 @@
 //! What a text means: the demo of the documentation, and the defaults.
 
 use vm_config::{
-    Action, ConfigError, Device, DeviceKind, Image, RamRange, SeverityMask, Trace, TraceNumber,
-    Unsupported, VmConfig,
+    Action, AddressSpace, ConfigError, Device, Emit, Image, Options, RamRange, SeverityMask,
+    TraceNumber, Unsupported, Vdev, VmConfig,
 };
 use vmconf::{LaidOut, Vm};
 
@@ -99,26 +99,26 @@ fn the_demo_means_what_it_says() {
         base: 0x4000_0000,
         len_bytes: 2 << 20
     }]));
-    let trace = Trace {
-        emit_logger: true,
-        emit_trace: TraceNumber::new(12),
+    let console = Device {
+        name: "pl011-0",
+        vdev: Vdev::Pl011,
+        space: AddressSpace::Memory,
+        loc: 0x1c09_0000,
+        severities: None,
+        emit: Emit::default(),
+        options: Options::NONE,
     };
-    let kind = DeviceKind::Trace(trace);
-    let severities = None;
-    assert!(config.devices().eq([
-        Device {
-            name: "trace0",
-            loc: 0xfa00_0000,
-            severities,
-            kind
+    let counter = Device {
+        name: "trace0",
+        vdev: Vdev::Trace,
+        loc: 0xfa00_0000,
+        emit: Emit {
+            logger: true,
+            trace: TraceNumber::new(12),
         },
-        Device {
-            name: "pl011-0",
-            loc: 0x1c09_0000,
-            severities,
-            kind: DeviceKind::Pl011
-        },
-    ]));
+        ..console
+    };
+    assert!(config.devices().eq([counter, console]));
 }
 
 #[test]
@@ -213,10 +213,7 @@ fn a_device_may_be_named_by_qnx_s_shared_object() {
         "/proc/boot/vdev-trace.so",
     ] {
         let vm = vm_with(&format!("vdev {object} loc 0xfa000000 emit-logger"));
-        assert!(
-            matches!(vm.devices[0].kind, DeviceKind::Trace(_)),
-            "{object}"
-        );
+        assert_eq!(vm.devices[0].vdev, Vdev::Trace, "{object}");
     }
 }
 
@@ -238,11 +235,11 @@ fn a_string_may_go_over_several_lines() {
 #[test]
 fn a_set_does_not_end_the_description_of_a_device() {
     let vm = vm_with("vdev trace loc 4 set number 12 emit-trace $number");
-    let trace = Trace {
-        emit_logger: false,
-        emit_trace: TraceNumber::new(12),
+    let emit = Emit {
+        logger: false,
+        trace: TraceNumber::new(12),
     };
-    assert_eq!(vm.devices[0].kind, DeviceKind::Trace(trace));
+    assert_eq!(vm.devices[0].emit, emit);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use vm_config::{
-    Action, AddressSpace, DeviceKind, RamRange, SeverityMask, Trace, TraceNumber, Unsupported,
+    Action, AddressSpace, AnyVdev, Emit, RamRange, SeverityMask, TraceNumber, Unsupported, Vdev,
     VmConfig,
 };
 use vmconf::{Colour, LaidOut};
@@ -47,9 +47,11 @@ struct Wanted {
 #[derive(Clone, Debug)]
 struct WantedDevice {
     name: Option<String>,
+    space: AddressSpace,
     loc: u64,
     adds: Option<SeverityMask>,
-    kind: DeviceKind,
+    vdev: Vdev,
+    emit: Emit,
 }
 
 fn masks() -> impl Strategy<Value = SeverityMask> {
@@ -68,42 +70,44 @@ fn actions() -> impl Strategy<Value = Action> {
     select(vec![Action::Ignore, Action::Fail, Action::Abort])
 }
 
-fn kinds() -> impl Strategy<Value = DeviceKind> {
-    let trace = (any::<bool>(), proptest::option::of(0..=1023_u16)).prop_map(|(log, number)| {
-        let emit_trace = number.and_then(TraceNumber::new);
-        DeviceKind::Trace(Trace {
-            emit_logger: log,
-            emit_trace,
-        })
-    });
-    let others = [DeviceKind::Pl011, DeviceKind::Ser8250];
-    prop_oneof![3 => trace, 1 => select(others.to_vec())]
+fn emits() -> impl Strategy<Value = Emit> {
+    let numbers = proptest::option::of(0..=1023_u16);
+    (any::<bool>(), numbers).prop_map(|(logger, number)| Emit {
+        logger,
+        trace: number.and_then(TraceNumber::new),
+    })
 }
 
-/// Devices in slots of a page each, so that they never clash, at any word of it.
+/// Devices in slots of their own, so that they never clash, at any place of it.
 fn devices() -> impl Strategy<Value = Vec<WantedDevice>> {
+    const SLOT: u64 = 0x1000;
     let device = (
-        kinds(),
-        0..1024_u64,
+        select(Vdev::ALL),
+        any::<(Index, Index)>(),
         proptest::option::of(masks()),
+        emits(),
         any::<bool>(),
     );
     proptest::collection::vec(device, 0..=8).prop_map(|devices| {
         let devices = devices.into_iter().enumerate();
         devices
-            .map(|(index, (kind, word, adds, named))| {
-                let page = 0x1_0000_0000 + (index as u64) * 4096;
-                let loc = match kind {
-                    DeviceKind::Trace(_) => page + word * 4,
-                    DeviceKind::Pl011 => page,
-                    DeviceKind::Ser8250 => index as u64 * 0x2000 + word * 8,
+            .map(|(index, (vdev, (place, space), adds, emit, named))| {
+                let kind = vdev.kind();
+                let space = *space.get(kind.spaces);
+                let first = match space {
+                    AddressSpace::Memory => 0x1_0000_0000,
+                    AddressSpace::Ports => 0,
                 };
+                let places = (SLOT - kind.len) / kind.align + 1;
+                let offset = place.index(places as usize) as u64 * kind.align;
                 let name = named.then(|| format!("device#{index}\""));
                 WantedDevice {
                     name,
-                    loc,
+                    space,
+                    loc: first + index as u64 * SLOT + offset,
                     adds,
-                    kind,
+                    vdev,
+                    emit,
                 }
             })
             .collect()
@@ -220,7 +224,7 @@ fn written(wanted: &Wanted, seeds: &[Index]) -> String {
         .map(|ram| format!("ram {:#x},{}\n", ram.base, ram.len_bytes));
     options.push(ram.collect());
     let devices = wanted.devices.iter().map(|device| {
-        let space = match device.kind.space() {
+        let space = match device.space {
             AddressSpace::Memory => "mem",
             AddressSpace::Ports => "io",
         };
@@ -237,12 +241,14 @@ fn written(wanted: &Wanted, seeds: &[Index]) -> String {
                 .iter()
                 .map(|mask| format!("log {} stderr", list(*mask))),
         );
-        if let DeviceKind::Trace(trace) = device.kind {
-            options.extend(trace.emit_logger.then(|| "emit-logger".to_owned()));
-            let number = trace.emit_trace.map(TraceNumber::get);
-            options.extend(number.map(|number| format!("emit-trace {number}")));
-        }
-        format!("vdev {} {}", device.kind.name(), shuffled(options, seeds))
+        options.extend(device.emit.logger.then(|| "emit-logger".to_owned()));
+        let number = device.emit.trace.map(TraceNumber::get);
+        options.extend(number.map(|number| format!("emit-trace {number}")));
+        format!(
+            "vdev {} {}",
+            device.vdev.kind().name,
+            shuffled(options, seeds)
+        )
     });
     options.push(devices.collect());
     shuffled(options, seeds)
@@ -250,7 +256,7 @@ fn written(wanted: &Wanted, seeds: &[Index]) -> String {
 
 /// Texts that are nearly configurations: words of the language and its neighbours at random.
 fn nearly() -> impl Strategy<Value = String> {
-    let words = vec![
+    let mut words = vec![
         "system",
         "cpu",
         "ram",
@@ -260,9 +266,6 @@ fn nearly() -> impl Strategy<Value = String> {
         "set",
         "unsupported",
         "vdev",
-        "trace",
-        "pl011",
-        "ser8250",
         "loc",
         "name",
         "log",
@@ -299,6 +302,12 @@ fn nearly() -> impl Strategy<Value = String> {
         "fail",
         "\"x y\"",
     ];
+    for kind in Vdev::ALL.iter().map(|vdev| vdev.kind()) {
+        words.push(kind.name);
+        for option in kind.options {
+            words.extend(option.example.split(' '));
+        }
+    }
     let separators = select(vec!["", " ", " ", "\n", "\t", "\r\n", "\r"]);
     let parts = proptest::collection::vec((select(words), separators), 0..60);
     parts.prop_map(|parts| {
@@ -376,12 +385,12 @@ proptest! {
         prop_assert!(config.ram().eq(wanted.ram));
         prop_assert_eq!(config.devices().count(), wanted.devices.len());
         for (device, wanted) in config.devices().zip(wanted.devices) {
-            prop_assert_eq!(device.loc, wanted.loc);
-            prop_assert_eq!(device.kind, wanted.kind);
+            prop_assert_eq!((device.space, device.loc), (wanted.space, wanted.loc));
+            prop_assert_eq!((device.vdev, device.emit), (wanted.vdev, wanted.emit));
             prop_assert_eq!(device.severities, wanted.adds.map(|adds| logger | adds));
             match wanted.name {
                 Some(name) => prop_assert_eq!(device.name, &name),
-                None => prop_assert!(device.name.starts_with(device.kind.name())),
+                None => prop_assert!(device.name.starts_with(device.kind().name)),
             }
         }
     }

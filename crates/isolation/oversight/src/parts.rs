@@ -98,7 +98,7 @@ impl Part {
     pub const fn kept_bytes(self) -> usize {
         match self {
             Self::Vmm(_) => 0x4000,
-            Self::Trace => 0x2_0000,
+            Self::Trace => 0x4_0000,
             Self::Console => 0x1_0000,
             Self::Clock | Self::Idle | Self::Monitor | Self::Share(_) => 0,
         }

@@ -17,8 +17,10 @@ pub const MAGIC: u64 = u64::from_le_bytes(*b"VTRACRNG");
 ///
 /// In version 2 a record's tag says whether its address is in memory or a port's, and there are
 /// more reasons why a VM ends, more misdeeds, and more devices in the state page than in version 1. In
-/// version 3 there is one more misdeed. The ring is the same in all.
-pub const LAYOUT_VERSION: u64 = 3;
+/// version 3 there is one more misdeed. In version 4 a device's state in the state page may have several
+/// words, with answers to what was asked beside them, and a record's tag can say that an access is its VMM's
+/// word. The ring is the same in all.
+pub const LAYOUT_VERSION: u64 = 4;
 /// 64-bit words in a slot, its sequence number included.
 pub const SLOT_WORDS: usize = 8;
 /// Bytes in a slot.

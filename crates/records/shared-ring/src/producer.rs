@@ -247,6 +247,12 @@ impl<const SLOTS: usize, W: Word> BoundedProducer<SLOTS, W> {
         self.writer.at.head - self.tail < SLOTS as u64
     }
 
+    /// Whether the consumer has read all that was appended.
+    pub fn is_all_read(&mut self) -> bool {
+        self.refresh_tail();
+        self.tail == self.writer.at.head
+    }
+
     /// Tells the consumer that this producer sleeps until it is notified.
     ///
     /// The caller looks once more at what it waits for *after* this call, then notifies the

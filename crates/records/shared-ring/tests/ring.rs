@@ -74,7 +74,7 @@ fn the_header_describes_the_ring_to_whoever_looks_from_outside() {
     let _ = producer.push(&[1, 2, 3, 4, 5, 6, 7]);
     let word = |index: usize| words(ring)[index].load(Ordering::Relaxed);
     assert_eq!(word(0).to_le_bytes(), *b"VTRACRNG");
-    assert_eq!([word(1), word(2), word(3)], [3, 64, 4]);
+    assert_eq!([word(1), word(2), word(3)], [4, 64, 4]);
     assert_eq!(word(4), 2 | 3 << 8);
     assert_eq!([word(5), word(6), word(7)], [62_500_000, 77, 0]);
     assert_eq!(word(HEAD), 1);
@@ -418,7 +418,7 @@ fn what_was_wrong_has_a_name() {
     assert_eq!(consumer.last_fault(), Some(RingFault::Header));
     words(ring)[0].lie.store(0, Ordering::Relaxed);
     // The version is the header's second word. Of another one the rest of the header is not judged.
-    words(ring)[1].lie.store(3 ^ 7, Ordering::Relaxed);
+    words(ring)[1].lie.store(4 ^ 7, Ordering::Relaxed);
     words(ring)[2].lie.store(1, Ordering::Relaxed);
     assert_eq!(consumer.pop(), None);
     assert_eq!(consumer.last_fault(), Some(RingFault::Version(7)));

@@ -4,19 +4,12 @@
 //! Used by the VMM and whoever reads records. In a record the number has a word of its own and the
 //! space is a bit of the [tag](crate::Tag).
 
-/// Which addresses a number is one of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AddressSpace {
-    /// Guest-physical memory; also of what is no address, such as the code of a failure.
-    Memory,
-    /// The I/O ports of x86.
-    Ports,
-}
+use guest_access::AddressSpace;
 
 /// An address, or another number that belongs to what is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Address {
-    /// Which addresses it is one of.
+    /// Which addresses it is one of; memory also for what is no address, such as the code of a failure.
     pub space: AddressSpace,
     /// Which of them.
     pub number: u64,

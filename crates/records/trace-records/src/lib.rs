@@ -30,10 +30,11 @@ mod state_page;
 mod tag;
 mod verdict;
 
-pub use address::{Address, AddressSpace};
+pub use address::Address;
 pub use console::{ConsoleRecord, Notice, TEXT_BYTES, Text};
+pub use guest_access::AddressSpace;
 pub use misbehaviour::{Misbehaviour, Misdeed, RingFate};
-pub use state_page::{DeviceState, MAX_DEVICES, StatePage};
+pub use state_page::{Answer, DeviceState, MAX_DEVICES, MAX_WORDS, StatePage};
 pub use tag::{EVENT_NONE, Flags, Kind, Stamp, Tag};
 pub use verdict::Verdict;
 
@@ -64,11 +65,15 @@ pub struct Record {
     pub address: GuestPhysAddr,
     /// The guest's program counter, guest-virtual.
     pub pc: u64,
-    /// What a read returned or a write wrote, in the low bytes of the access's width. For
-    /// [`Kind::Outside`] in a log, how many such accesses there were since the last record;
-    /// for [`Kind::End`], the [`EndReason`].
+    /// What a read returned, in the low bytes of the access's width. For a write, filled in by the
+    /// trace component, what was written to the whole register: what it told before, with the part
+    /// that was written; not what the device made of that. With [`Flags::OF_VMM`], in an access ring,
+    /// and if the device ignores it: only what was written, in the low bytes. For [`Kind::Outside`] in
+    /// a log, how many such accesses there were since the last record; for [`Kind::End`], the
+    /// [`EndReason`].
     pub value: u32,
-    /// For a write: the whole word before it. Filled in by the trace component.
+    /// For a write: what the whole register told before it. Filled in by the trace component, but not
+    /// with [`Flags::OF_VMM`].
     pub old: u32,
     /// The access's number in the order in which its device saw it; the first is 1.
     pub sequence: u64,
@@ -120,7 +125,7 @@ impl Record {
     }
 }
 
-/// What a trace device did in its VM's life.
+/// What was done to a device in its VM's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct DeviceSummary {
     /// When it was summed up, in ticks.
@@ -133,7 +138,7 @@ pub struct DeviceSummary {
     pub logged: u64,
     /// Records written to the trace ring.
     pub traced: u64,
-    /// The counter's last value.
+    /// What its first register tells at the end; of a device inside a VMM, 0.
     pub value: u32,
     /// Accesses that the device does not support.
     pub refused: u32,

@@ -9,8 +9,8 @@
 //! └──────────┴───────┴─────┴──┴──┴──────┴──────┴────────┴──────┴──────┘
 //! ```
 //!
-//! P says that the record's address is an I/O port. A device's access is never at one, so the trace
-//! component clears it there instead of asking, along with what has no meaning yet.
+//! P says that the record's address is an I/O port. The trace component knows where a device is, so it sets
+//! it there whatever is claimed, along with what has no meaning yet.
 
 use crate::AddressSpace;
 use guest_access::{AccessWidth, Direction};
@@ -56,6 +56,8 @@ impl Flags {
     pub const NONE: Self = Self(0);
     /// The device does not support this access; the VM's policy answered it.
     pub const REFUSED: Self = Self(1);
+    /// The device is not isolated: what was read is its VMM's word. Said by the trace component.
+    pub const OF_VMM: Self = Self(2);
 
     /// Whether all bits of `other` are set.
     pub const fn contains(self, other: Self) -> bool {
@@ -72,6 +74,12 @@ impl Stamp {
     /// [`EVENT_NONE`].
     pub const fn new(vm: u8, event: u16) -> Self {
         Self((vm as u64) << 8 | (event as u64) << 48)
+    }
+
+    /// The same for accesses to a device in this space, with these marks.
+    pub const fn of_device(self, space: AddressSpace, flags: Flags) -> Self {
+        let tag = Tag(self.0).with_space(space);
+        Self(tag.0 | (flags.0 as u64) << 40)
     }
 }
 
@@ -127,10 +135,10 @@ impl Tag {
         Self(self.0 & Self::UNSTAMPED | stamp.0)
     }
 
-    /// The same for an access to a device, which is in memory whatever is claimed.
+    /// The same for an access to a device, which is in its space whatever is claimed.
     #[inline(always)]
-    pub const fn stamped_in_memory(self, stamp: Stamp) -> Self {
-        Self(self.0 & (Self::UNSTAMPED & !Self::PORT) | stamp.0)
+    pub const fn stamped_at_device(self, stamp: Stamp) -> Self {
+        Self(self.0 & (Self::UNSTAMPED & !Self::PORT & !((Flags::OF_VMM.0 as u64) << 40)) | stamp.0)
     }
 
     /// What the record is about, if it says something that can be.

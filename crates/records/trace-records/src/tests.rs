@@ -34,13 +34,19 @@ fn the_tag_packs_as_its_diagram_says() {
 
 /// What a VMM claims of an access to a device, and the trace component passes on.
 #[test]
-fn a_stamp_leaves_no_bit_that_has_no_meaning_and_no_port_of_a_device() {
+fn a_stamp_leaves_no_bit_that_has_no_meaning_or_is_not_the_vmms_to_claim() {
     let claimed = Tag(u64::MAX);
     let stamp = Stamp::new(3, 7);
     let known =
         7 << 48 | 0xff << 40 | 1 << 36 | 0xf << 32 | 0xff << 24 | 0xff << 16 | 3 << 8 | 0xff;
-    assert_eq!(claimed.stamped_in_memory(stamp).0, known);
+    let of_vmm = 1 << 41;
+    assert_eq!(claimed.stamped_at_device(stamp).0, known & !of_vmm);
     assert_eq!(claimed.stamped(stamp).0, known | 1 << 37);
+    let at_port = stamp.of_device(AddressSpace::Ports, Flags::OF_VMM);
+    assert_eq!(
+        Tag(0).stamped_at_device(at_port).0,
+        7 << 48 | of_vmm | 1 << 37 | 3 << 8
+    );
 }
 
 #[test]
@@ -81,10 +87,26 @@ fn a_state_page_keeps_value_and_number_together() {
         sequence: u32::MAX,
         value: 7,
     };
-    page.publish(2, state);
+    page.publish(2, state.sequence, &[state.value]);
     assert_eq!(page.read(2), state);
     assert_eq!(page.read(1), DeviceState::default());
     assert!(state.includes(u32::MAX) && state.includes(u32::MAX - 5) && !state.includes(0));
+}
+
+#[test]
+fn a_state_of_several_words_is_read_with_its_number_or_not_at_all() {
+    let page = StatePage::new();
+    let mut words = [7; 3];
+    assert_eq!(page.read_several(4, &mut words), Some(0));
+    assert_eq!(words, [0; 3]);
+    page.publish(4, 9, &[1, 2, 3]);
+    page.publish(5, 8, &[4; MAX_WORDS]);
+    assert_eq!(
+        (page.read_several(4, &mut words), words),
+        (Some(9), [1, 2, 3])
+    );
+    assert!(page.read(4).includes(9) && !page.read(4).includes(10));
+    assert_eq!(page.read_several(6, &mut words), Some(0));
 }
 
 #[test]

@@ -46,9 +46,10 @@ use shared_ring::Payload;
 
 /// The version of the frames' layout, and of the records in them: in version 1 these are of version 1
 /// of the rings' layout, in version 2 of its version 2 or 3, between which a trace ring's records do not
-/// differ. The frames are the same in both, but who knows only version 1 would take a port for an
-/// address in memory, so it is to see no frames.
-pub const STREAM_VERSION: u8 = 2;
+/// differ, in version 3 of its version 4. The frames are the same in all, but who knows only version 1 would
+/// take a port for an address in memory, and who knows only version 2 a VMM's word for the trace component's,
+/// so they are to see no frames.
+pub const STREAM_VERSION: u8 = 3;
 /// The oldest version that is decoded.
 pub const OLDEST_VERSION: u8 = 1;
 /// So many records follow an identity before the next one.
@@ -74,7 +75,7 @@ const RECORD: u8 = 2;
 /// What a frame says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Frame {
-    /// The version of the layout of its record: [`OLDEST_VERSION`] to [`STREAM_VERSION`].
+    /// Its version, [`OLDEST_VERSION`] to [`STREAM_VERSION`].
     pub version: u8,
     /// Its number; one sequence for each line, from 0 on, modulo 2^32.
     pub number: u32,

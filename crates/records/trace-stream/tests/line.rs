@@ -50,14 +50,14 @@ fn a_frame_on_the_line_is_as_its_description_says() {
     assert_eq!((bytes[0], bytes[bytes.len() - 1]), (0, 0));
     assert!(bytes[1..bytes.len() - 1].iter().all(|byte| *byte != 0));
     // The first four bytes of the body are not zero, the number behind them is.
-    assert_eq!(bytes[1..6], [5, 2, 2, 3, 1]);
+    assert_eq!(bytes[1..6], [5, 3, 2, 3, 1]);
     let mut body = [0; FRAME_BYTES];
     let report = cobs::decode(&bytes[1..bytes.len() - 1], &mut body).unwrap();
     let body = &body[..report.frame_size()];
     let words = [1, 5, 3, 2, 1, 0, 0, 0, 0, 0x80, 0xff, 0];
-    assert_eq!(body[..8], [2, 2, 3, 1, 0, 0, 0, 0]);
+    assert_eq!(body[..8], [3, 2, 3, 1, 0, 0, 0, 0]);
     assert_eq!(body[8..20], words);
-    assert_eq!(body[20..], 0x4d07_6815_u32.to_le_bytes());
+    assert_eq!(body[20..], 0x2860_5353_u32.to_le_bytes());
 }
 
 #[test]

@@ -12,6 +12,33 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GuestPhysAddr(pub u64);
 
+/// Which addresses a number is one of: an x86 guest has I/O ports beside its memory, with numbers of
+/// their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AddressSpace {
+    /// Guest-physical memory.
+    Memory,
+    /// The I/O ports of x86.
+    Ports,
+}
+
+impl AddressSpace {
+    /// One past its last address.
+    pub const fn limit(self) -> u64 {
+        match self {
+            Self::Memory => GUEST_PHYS_LIMIT,
+            Self::Ports => PORT_LIMIT,
+        }
+    }
+}
+
+/// One past the last guest-physical address that a VM may use: 40 bits, what the smallest
+/// second-stage tables on our platforms cover.
+pub const GUEST_PHYS_LIMIT: u64 = 1 << 40;
+
+/// One past the last I/O port of an x86 guest.
+pub const PORT_LIMIT: u64 = 1 << 16;
+
 /// Whether an access reads or writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {

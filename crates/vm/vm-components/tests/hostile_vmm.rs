@@ -167,7 +167,7 @@ fn what_is_wrong_with_the_ring_itself_is_told_as_well() {
         (HEAD, 1 + ACCESS_SLOTS as u64, Misdeed::Slot),
         (MAGIC, 0, Misdeed::Header),
         (LAYOUT_VERSION, 1, Misdeed::Version(1)),
-        (LAYOUT_VERSION, 4, Misdeed::Version(4)),
+        (LAYOUT_VERSION, 5, Misdeed::Version(5)),
         (SLOT_COUNT, 1 << 40, Misdeed::Header),
     ] {
         let mut system = system();

@@ -3,15 +3,17 @@
 //!
 //! Invariant: what it returns has been read back, so the reader's rules are written once.
 
-use zerocopy::little_endian::U64;
+use vdev_model::{AddressSpace, OptionKind};
 use zerocopy::{FromZeros, IntoBytes};
 
 use crate::error::{ConfigError, TextField};
 use crate::layout::{
     BLOB_LEN_BYTES, Blob, CRC_32, DeviceFlags, MAGIC, MAX_DEVICES, MAX_IMAGES, MAX_PIECES,
-    MAX_RAM_RANGES, RawDevice, RawOption, RawPiece, RawRam, Text, VERSION, option_type,
+    MAX_RAM_RANGES, NOT_GIVEN, RawDevice, RawOption, RawPiece, RawRam, Text, VERSION, type_number,
 };
-use crate::model::{Action, Device, DeviceKind, Image, Piece, RamRange, SeverityMask, Unsupported};
+use crate::model::{
+    Action, Device, Image, Piece, RamRange, SeverityMask, TraceNumber, Unsupported,
+};
 use crate::read::{VmConfig, checksum};
 
 /// What to write: the same things that [`VmConfig`] gives back.
@@ -121,35 +123,33 @@ fn action_number(action: Action) -> u8 {
 
 fn write_device(device: &Device<'_>, raw: &mut RawDevice) -> Result<(), ConfigError> {
     let mut flags = DeviceFlags::empty();
-    raw.loc = U64::new(device.loc);
-    raw.len_bytes = U64::new(device.len_bytes());
-    match device.kind {
-        DeviceKind::Trace(trace) => {
-            let number = trace.emit_trace.map(|number| u64::from(number.get()));
-            let [emit_logger, emit_trace, ..] = &mut raw.options;
-            if trace.emit_logger {
-                *emit_logger = option(option_type::FLAG, 1);
-            }
-            if let Some(number) = number {
-                *emit_trace = option(option_type::NUMBER, number);
-            }
-        }
-        DeviceKind::Pl011 | DeviceKind::Ser8250 => {}
-    }
-    if let Some(severities) = device.severities {
-        flags |= DeviceFlags::OWN_SEVERITIES;
-        raw.severities = severities.bits();
-    }
+    flags.set(DeviceFlags::OWN_SEVERITIES, device.severities.is_some());
+    flags.set(DeviceFlags::EMIT_LOGGER, device.emit.logger);
+    flags.set(DeviceFlags::EMIT_TRACE, device.emit.trace.is_some());
+    flags.set(DeviceFlags::PORTS, device.space == AddressSpace::Ports);
     raw.flags = flags.bits();
-    write_text(TextField::DeviceKind, device.kind.name(), &mut raw.kind)?;
+    raw.loc = device.loc.into();
+    raw.len_bytes = device.len_bytes().into();
+    raw.severities = device.severities.map_or(0, |severities| severities.bits());
+    raw.trace_number = device.emit.trace.map_or(0, TraceNumber::get).into();
+    let kind = device.kind();
+    for (index, raw) in raw.options.iter_mut().enumerate() {
+        *raw = option(kind.options.get(index), device.options.get(index));
+    }
+    write_text(TextField::DeviceKind, kind.name, &mut raw.kind)?;
     write_text(TextField::DeviceName, device.name, &mut raw.name)
 }
 
-fn option(type_number: u8, value: u64) -> RawOption {
+fn option(known: Option<&OptionKind>, value: Option<u64>) -> RawOption {
+    // What is no option of the kind is for the reader to refuse.
+    const UNKNOWN: u8 = u8::MAX;
     RawOption {
-        type_number,
+        type_number: match value {
+            None => NOT_GIVEN,
+            Some(_) => known.map_or(UNKNOWN, |known| type_number(known.is)),
+        },
         unused: [0; 7],
-        value: value.into(),
+        value: value.unwrap_or_default().into(),
     }
 }
 

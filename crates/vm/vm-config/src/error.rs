@@ -4,6 +4,7 @@
 
 use crate::layout::VERSION;
 use thiserror::Error;
+use vdev_model::AddressSpace;
 
 /// The texts in a blob, for [`ConfigError`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -128,33 +129,51 @@ pub enum ConfigError {
     /// Flags that no device has.
     #[error("device flags {0:#04x}")]
     DeviceFlags(u8),
+    /// A device in an address space where its kind is not.
+    #[error("a device at {loc:#x} of {space:?}, where its kind is not")]
+    DeviceSpace {
+        /// The address space.
+        space: AddressSpace,
+        /// The device's first address there.
+        loc: u64,
+    },
     /// An option that this kind of device does not have.
     #[error("option {index} of the device at {loc:#x}, of type {type_number}")]
     DeviceOption {
-        /// The device's guest-physical address.
+        /// The device's first address.
         loc: u64,
         /// Which of its options, counted from 0.
         index: usize,
         /// The type that it claims to be of.
         type_number: u8,
     },
+    /// A value that an option of its type cannot have.
+    #[error("option {index} of the device at {loc:#x} is {value:#x}")]
+    DeviceOptionValue {
+        /// The device's first address.
+        loc: u64,
+        /// Which of its options, counted from 0.
+        index: usize,
+        /// The value.
+        value: u64,
+    },
     /// A device that is unaligned, beyond the address space, or of the wrong length.
     #[error("device of {len_bytes} bytes at {loc:#x}")]
     DeviceLoc {
-        /// Guest-physical address.
+        /// Guest-physical address or port.
         loc: u64,
-        /// Length in bytes.
+        /// Length in bytes or ports.
         len_bytes: u64,
     },
     /// A trace number above 1023.
     #[error("trace number {0}")]
-    TraceNumber(u64),
+    TraceNumber(u16),
     /// Two ranges of RAM or devices, or two pieces of images, have a byte in common.
     #[error("what is at {first:#x} overlaps what is at {second:#x}")]
     Overlap {
-        /// Guest-physical address of the one that comes first in the blob.
+        /// Guest-physical address or port of the one that comes first in the blob.
         first: u64,
-        /// Guest-physical address of the other.
+        /// That of the other.
         second: u64,
     },
     /// Two devices have one name; this is the index of the second.

@@ -1,4 +1,4 @@
-//! The bytes of the blob, version 3. Written by `encode.rs`, read by `read.rs`, nobody else.
+//! The bytes of the blob, version 4. Written by `encode.rs`, read by `read.rs`, nobody else.
 //!
 //! Everything has one fixed place, so that a hex dump can be read with this table. Integers
 //! are little-endian. A text is its length followed by room for its longest value. What is
@@ -7,7 +7,7 @@
 //! | offset | bytes | field |
 //! |-------:|------:|-------|
 //! |    0 |    4 | magic, `VMCF` |
-//! |    4 |    2 | layout version, 3 |
+//! |    4 |    2 | layout version, 4 |
 //! |    6 |    2 | length of the blob in bytes, 5928; the region may be longer |
 //! |    8 |    4 | CRC-32 (ISO-HDLC) of bytes 12..5928 |
 //! |   12 |    2 | ELF's number (`e_machine`) of the CPU that the images are for; 0 if none tells |
@@ -43,16 +43,18 @@
 //!
 //! | offset | bytes | field |
 //! |-------:|------:|-------|
-//! |  0 |  8 | `loc`, guest-physical address, or an I/O port where its kind is there |
-//! |  8 |  8 | length in bytes of what it occupies there |
+//! |  0 |  8 | `loc`, guest-physical address or I/O port |
+//! |  8 |  8 | how many bytes or ports it occupies from there on |
 //! | 16 | 16 | name of its kind, the word after `vdev`: length, then up to 15 bytes |
 //! | 32 | 16 | name: length, then up to 15 bytes |
-//! | 48 |  1 | flags: bit 0 has its own severities |
+//! | 48 |  1 | flags: bit 0 has its own severities, bit 1 `emit-logger`, bit 2 `emit-trace`, bit 3 `loc` is an I/O port |
 //! | 49 |  1 | its own severities (`log`) |
-//! | 50 |  6 | not in use |
-//! | 56 | 64 | 4 options of 16 bytes, in the order of its kind's list ([`DeviceKind::options`](crate::DeviceKind::options)): type (1: 0 not given, 1 flag, 2 number), 7 not in use, value (8) |
+//! | 50 |  2 | number of its trace events, 0..=1023, if it has `emit-trace` |
+//! | 52 |  4 | not in use |
+//! | 56 | 64 | 4 options of 16 bytes, in the order of its kind's list ([`Kind::options`](crate::Kind::options)): type (1: 0 not given, 1 flag, 2 number, 3 time, 4 text, 5 interrupt), 7 not in use, value (8) as [`OptionType`] has it |
 
 use bitflags::bitflags;
+use vdev_model::{MAX_OPTIONS, OptionType};
 use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
@@ -78,21 +80,26 @@ pub const MAX_LOAD_NAME_BYTES: usize = 127;
 pub const MAX_CMDLINE_BYTES: usize = 1023;
 /// Longest name of a device (`name`), and of a kind of device, in bytes.
 pub const MAX_DEVICE_NAME_BYTES: usize = 15;
-/// Most options that only one kind of device has.
-pub const MAX_DEVICE_OPTIONS: usize = 4;
 
 pub(crate) const MAGIC: [u8; 4] = *b"VMCF";
-pub(crate) const VERSION: u16 = 3;
+pub(crate) const VERSION: u16 = 4;
 /// The checksum covers what follows it.
 pub(crate) const CHECKSUMMED_FROM: usize = 12;
 /// CRC-32 as in Ethernet, gzip and PNG; every language has it.
 pub(crate) const CRC_32: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);
 
-/// The types of an option's value.
-pub(crate) mod option_type {
-    pub const NOT_GIVEN: u8 = 0;
-    pub const FLAG: u8 = 1;
-    pub const NUMBER: u8 = 2;
+/// The type of an option that is not given.
+pub(crate) const NOT_GIVEN: u8 = 0;
+
+/// The type of an option that is.
+pub(crate) const fn type_number(is: OptionType) -> u8 {
+    match is {
+        OptionType::Flag => 1,
+        OptionType::Number { .. } => 2,
+        OptionType::Time => 3,
+        OptionType::Text { .. } => 4,
+        OptionType::Interrupt { .. } => 5,
+    }
 }
 
 bitflags! {
@@ -100,6 +107,9 @@ bitflags! {
     #[derive(Clone, Copy)]
     pub(crate) struct DeviceFlags: u8 {
         const OWN_SEVERITIES = 1 << 0;
+        const EMIT_LOGGER = 1 << 1;
+        const EMIT_TRACE = 1 << 2;
+        const PORTS = 1 << 3;
     }
 }
 
@@ -171,8 +181,9 @@ pub(crate) struct RawDevice {
     pub name: Text<MAX_DEVICE_NAME_BYTES>,
     pub flags: u8,
     pub severities: u8,
-    pub unused: [u8; 6],
-    pub options: [RawOption; MAX_DEVICE_OPTIONS],
+    pub trace_number: U16,
+    pub unused: [u8; 4],
+    pub options: [RawOption; MAX_OPTIONS],
 }
 
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
@@ -219,6 +230,7 @@ mod tests {
         assert_eq!(size_of::<RawDevice>(), 120);
         assert_eq!(offset_of!(RawDevice, kind), 16);
         assert_eq!(offset_of!(RawDevice, flags), 48);
+        assert_eq!(offset_of!(RawDevice, trace_number), 50);
         assert_eq!(offset_of!(RawDevice, options), 56);
         assert_eq!(offset_of!(RawOption, value), 8);
     }

@@ -12,9 +12,11 @@
 //! - Texts are printable ASCII; names have no blanks, and device names differ pairwise.
 //! - Images are laid out by whoever compiled the configuration: each piece of them has a place in RAM, no
 //!   two have a byte in common, and the guest starts in RAM.
-//! - A device has the options of its kind, each of its type.
-//! - RAM ranges are whole 4 KiB pages, devices are aligned as their kind says.
-//! - RAM and devices lie below [`GUEST_PHYS_LIMIT`], and no two of them overlap.
+//! - A device is in an address space of its kind's, and aligned as its kind says; it has the options of its
+//!   kind, each with a value of its type.
+//! - RAM ranges are whole 4 KiB pages.
+//! - RAM and devices lie below their address space's [limit](AddressSpace::limit), and no two of them
+//!   overlap.
 //!
 //! The words and their meaning are those of the QNX hypervisor's VM configuration (*QNX
 //! Hypervisor User's Guide*, chapters "VM Configuration Reference" and "Virtual Device
@@ -37,7 +39,9 @@ pub use layout::{
     MAX_LOAD_NAME_BYTES, MAX_NAME_BYTES, MAX_PIECES, MAX_RAM_RANGES, MAX_VMS, REGION_LEN_BYTES,
 };
 pub use model::{
-    Action, AddressSpace, Device, DeviceKind, GUEST_PHYS_LIMIT, Image, OptionType, PAGE_LEN_BYTES,
-    Piece, RamRange, SeverityMask, Trace, TraceNumber, Unsupported,
+    Action, Device, Emit, Image, PAGE_LEN_BYTES, Piece, RamRange, SeverityMask, TraceNumber,
+    Unsupported,
 };
 pub use read::VmConfig;
+pub use vdev_model::{AddressSpace, AnyVdev, Kind, Options};
+pub use vdevs::Vdev;

@@ -5,13 +5,8 @@
 //! for addresses, whose rules need the whole VM and are checked by the reader.
 
 use bitflags::bitflags;
-
-/// One past the last guest-physical address that a VM may use: 40 bits, what the smallest
-/// second-stage tables on our platforms cover.
-pub const GUEST_PHYS_LIMIT: u64 = 1 << 40;
-
-/// One past the last I/O port of an x86 guest.
-pub const PORT_LIMIT: u64 = 1 << 16;
+use vdev_model::{AddressSpace, AnyVdev, Kind, Options};
+use vdevs::Vdev;
 
 /// The unit in which guest-physical memory is mapped, in bytes.
 pub const PAGE_LEN_BYTES: u64 = 4096;
@@ -81,7 +76,7 @@ impl Default for Unsupported {
 
 /// A range of guest-physical memory that is RAM. In a [`VmConfig`](crate::VmConfig) both are
 /// multiples of [`PAGE_LEN_BYTES`], the length is not 0, and the end is not above
-/// [`GUEST_PHYS_LIMIT`].
+/// [`AddressSpace::limit`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RamRange {
     /// Guest-physical address of the first byte.
@@ -143,113 +138,14 @@ impl TraceNumber {
     }
 }
 
-/// The options that only `vdev trace` has (*QNX Virtual Device Developer's Guide*, "vdev
-/// trace"). With neither, the device works in silence.
+/// Where a device's accesses are told (*QNX Virtual Device Developer's Guide*, "vdev trace"; here any device
+/// has these). With neither, it works in silence.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Trace {
+pub struct Emit {
     /// `emit-logger`: each access becomes a log line of severity info.
-    pub emit_logger: bool,
+    pub logger: bool,
     /// `emit-trace`: each access becomes an event of this number in the trace ring.
-    pub emit_trace: Option<TraceNumber>,
-}
-
-/// Which device, with the options that only this kind has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum DeviceKind {
-    /// `vdev trace`: a 32-bit counter that grows by one each second.
-    Trace(Trace),
-    /// `vdev pl011`: the guest's console, an Arm PrimeCell UART (PL011).
-    Pl011,
-    /// `vdev ser8250`: an x86 guest's console, a UART of the 8250 family.
-    Ser8250,
-}
-
-/// What a device's address is an address in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum AddressSpace {
-    /// Guest-physical memory.
-    Memory,
-    /// The I/O ports of x86.
-    Ports,
-}
-
-impl AddressSpace {
-    /// One past its last address.
-    pub const fn limit(self) -> u64 {
-        match self {
-            Self::Memory => GUEST_PHYS_LIMIT,
-            Self::Ports => PORT_LIMIT,
-        }
-    }
-}
-
-/// What type an option has that only one kind of device has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum OptionType {
-    /// It is given or not.
-    Flag,
-    /// It has a number.
-    Number,
-}
-
-impl DeviceKind {
-    /// Every kind, without options.
-    pub const ALL: [Self; 3] = [
-        Self::Trace(Trace {
-            emit_logger: false,
-            emit_trace: None,
-        }),
-        Self::Pl011,
-        Self::Ser8250,
-    ];
-
-    /// The kind of this name, without options.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.name() == name)
-    }
-
-    /// The options that only this kind has, in the order in which a blob has them.
-    pub const fn options(self) -> &'static [(&'static str, OptionType)] {
-        match self {
-            Self::Trace(_) => &[
-                ("emit-logger", OptionType::Flag),
-                ("emit-trace", OptionType::Number),
-            ],
-            Self::Pl011 | Self::Ser8250 => &[],
-        }
-    }
-
-    /// Where devices of this kind are.
-    pub const fn space(self) -> AddressSpace {
-        match self {
-            Self::Trace(_) | Self::Pl011 => AddressSpace::Memory,
-            Self::Ser8250 => AddressSpace::Ports,
-        }
-    }
-
-    /// The word after `vdev`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Trace(_) => "trace",
-            Self::Pl011 => "pl011",
-            Self::Ser8250 => "ser8250",
-        }
-    }
-
-    /// How much of its address space it occupies: one word for the trace device, the whole
-    /// register page for the PL011 (*PL011 TRM*, table 3-1), eight ports for the 8250.
-    pub const fn len_bytes(self) -> u64 {
-        match self {
-            Self::Trace(_) => 4,
-            Self::Pl011 => PAGE_LEN_BYTES,
-            Self::Ser8250 => 8,
-        }
-    }
-
-    /// Its address must be a multiple of this, in bytes.
-    pub const fn align_bytes(self) -> u64 {
-        self.len_bytes()
-    }
+    pub trace: Option<TraceNumber>,
 }
 
 /// One device of the VM.
@@ -257,17 +153,28 @@ impl DeviceKind {
 pub struct Device<'a> {
     /// Its name in log lines: 1 to 15 bytes of printable ASCII without blanks.
     pub name: &'a str,
-    /// Its first address: guest-physical, or a port where [`DeviceKind::space`] says so.
+    /// Which device it is.
+    pub vdev: Vdev,
+    /// Where it is: in one of [`Kind::spaces`].
+    pub space: AddressSpace,
+    /// Its first address there.
     pub loc: u64,
     /// The severities that its messages are logged at, where they differ from the VM's.
     pub severities: Option<SeverityMask>,
-    /// Which device it is.
-    pub kind: DeviceKind,
+    /// Where its accesses are told.
+    pub emit: Emit,
+    /// The options that only its kind has.
+    pub options: Options,
 }
 
 impl Device<'_> {
-    /// How many addresses it occupies from `loc` on.
-    pub const fn len_bytes(&self) -> u64 {
-        self.kind.len_bytes()
+    /// What it is.
+    pub fn kind(&self) -> &'static Kind {
+        self.vdev.kind()
+    }
+
+    /// How many bytes or ports it occupies from `loc` on.
+    pub fn len_bytes(&self) -> u64 {
+        self.kind().len
     }
 }

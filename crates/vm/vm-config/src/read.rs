@@ -5,17 +5,19 @@
 //! been checked; only then is there a [`VmConfig`].
 
 use core::fmt;
+use vdev_model::{AddressSpace, AnyVdev, Kind, Options};
+use vdevs::Vdev;
 use zerocopy::{FromBytes, IntoBytes};
 
 use crate::error::{ConfigError, TextField};
 use crate::layout::{
     BLOB_LEN_BYTES, Blob, CHECKSUMMED_FROM, CRC_32, DeviceFlags, MAGIC, MAX_DEVICES, MAX_IMAGES,
-    MAX_PIECES, MAX_RAM_RANGES, MAX_VMS, RawDevice, RawImage, RawOption, RawPiece, RawRam, Start,
-    Text, VERSION, option_type,
+    MAX_PIECES, MAX_RAM_RANGES, MAX_VMS, NOT_GIVEN, RawDevice, RawImage, RawPiece, RawRam, Start,
+    Text, VERSION, type_number,
 };
 use crate::model::{
-    Action, AddressSpace, Device, DeviceKind, Image, OptionType, PAGE_LEN_BYTES, Piece, RamRange,
-    SeverityMask, TraceNumber, Unsupported,
+    Action, Device, Emit, Image, PAGE_LEN_BYTES, Piece, RamRange, SeverityMask, TraceNumber,
+    Unsupported,
 };
 
 /// A VM configuration that has been checked: the blob, from which everything is read when it is asked
@@ -210,13 +212,13 @@ impl<'a> VmConfig<'a> {
         used(&self.blob.devices, self.blob.device_count)
     }
 
-    /// No two ranges of RAM or devices have a byte in common.
+    /// No two ranges of RAM or devices have a byte or port in common.
     fn check_places(&self) -> Result<(), ConfigError> {
         let places = || {
             let ram = self.ram();
             let ram = ram.map(|range| (AddressSpace::Memory, range.base, range.len_bytes));
             let devices = self.devices();
-            ram.chain(devices.map(|it| (it.kind.space(), it.loc, it.len_bytes())))
+            ram.chain(devices.map(|it| (it.space, it.loc, it.len_bytes())))
         };
         for (index, (space, second, second_len)) in places().enumerate() {
             for (other_space, first, first_len) in places().take(index) {
@@ -382,56 +384,67 @@ fn piece(raw: &RawPiece) -> Piece {
 
 fn device(raw: &RawDevice, index: usize) -> Result<Device<'_>, ConfigError> {
     let flags = DeviceFlags::from_bits(raw.flags).ok_or(ConfigError::DeviceFlags(raw.flags))?;
-    let kind = DeviceKind::named(name(TextField::DeviceKind, &raw.kind)?);
-    let mut kind = kind.ok_or(ConfigError::DeviceKind(index))?;
+    let vdev = Vdev::named(name(TextField::DeviceKind, &raw.kind)?);
+    let vdev = vdev.ok_or(ConfigError::DeviceKind(index))?;
+    let kind = vdev.kind();
     let (loc, len_bytes) = (raw.loc.get(), raw.len_bytes.get());
-    check_options(kind, raw)?;
-    if let (DeviceKind::Trace(trace), [emit_logger, emit_trace, ..]) = (&mut kind, &raw.options) {
-        trace.emit_logger = is_given(emit_logger);
-        if is_given(emit_trace) {
-            trace.emit_trace = Some(trace_number(emit_trace.value.get())?);
-        }
+    let space = match flags.contains(DeviceFlags::PORTS) {
+        true => AddressSpace::Ports,
+        false => AddressSpace::Memory,
+    };
+    if !kind.spaces.contains(&space) {
+        return Err(ConfigError::DeviceSpace { space, loc });
     }
-    let is_placed = is_placed(kind.space(), loc, len_bytes, kind.align_bytes());
-    if len_bytes != kind.len_bytes() || !is_placed {
+    if len_bytes != kind.len || !is_placed(space, loc, len_bytes, kind.align) {
         return Err(ConfigError::DeviceLoc { loc, len_bytes });
     }
     Ok(Device {
         name: name(TextField::DeviceName, &raw.name)?,
+        vdev,
+        space,
         loc,
         severities: match flags.contains(DeviceFlags::OWN_SEVERITIES) {
             true => Some(severities(raw.severities)?),
             false => None,
         },
-        kind,
+        emit: Emit {
+            logger: flags.contains(DeviceFlags::EMIT_LOGGER),
+            trace: match flags.contains(DeviceFlags::EMIT_TRACE) {
+                true => Some(trace_number(raw.trace_number.get())?),
+                false => None,
+            },
+        },
+        options: options(kind, raw)?,
     })
 }
 
 /// Each option that is given is one of its kind's, and of that type.
-fn check_options(kind: DeviceKind, raw: &RawDevice) -> Result<(), ConfigError> {
-    for (index, option) in raw.options.iter().enumerate() {
-        let known = kind.options().get(index).map(|(_, known)| match known {
-            OptionType::Flag => option_type::FLAG,
-            OptionType::Number => option_type::NUMBER,
-        });
-        if is_given(option) && Some(option.type_number) != known {
-            return Err(ConfigError::DeviceOption {
-                loc: raw.loc.get(),
-                index,
-                type_number: option.type_number,
-            });
-        }
+fn options(kind: &Kind, raw: &RawDevice) -> Result<Options, ConfigError> {
+    let loc = raw.loc.get();
+    let mut options = Options::NONE;
+    for (index, (raw, option)) in raw.options.iter().zip(&mut options.0).enumerate() {
+        let is = kind.options.get(index).map(|known| known.is);
+        let value = raw.value.get();
+        *option = match (raw.type_number, is) {
+            (NOT_GIVEN, _) => None,
+            (given, Some(is)) if given == type_number(is) => match is.can_be(value) {
+                true => Some(value),
+                false => return Err(ConfigError::DeviceOptionValue { loc, index, value }),
+            },
+            (type_number, _) => {
+                return Err(ConfigError::DeviceOption {
+                    loc,
+                    index,
+                    type_number,
+                });
+            }
+        };
     }
-    Ok(())
+    Ok(options)
 }
 
-fn is_given(option: &RawOption) -> bool {
-    option.type_number != option_type::NOT_GIVEN
-}
-
-fn trace_number(number: u64) -> Result<TraceNumber, ConfigError> {
-    let small = u16::try_from(number).ok().and_then(TraceNumber::new);
-    small.ok_or(ConfigError::TraceNumber(number))
+fn trace_number(number: u16) -> Result<TraceNumber, ConfigError> {
+    TraceNumber::new(number).ok_or(ConfigError::TraceNumber(number))
 }
 
 fn short_bytes<const N: usize>(field: TextField, text: &Text<N>) -> Result<&[u8], ConfigError> {
@@ -468,4 +481,66 @@ fn ascii(
     }
     // ASCII is UTF-8, so this cannot fail.
     str::from_utf8(bytes).map_err(|_| ConfigError::TextByte { field, byte: 0x80 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vdev_model::{OptionKind, OptionType};
+    use zerocopy::FromZeros;
+
+    const fn option(is: OptionType) -> OptionKind {
+        OptionKind {
+            name: "it",
+            is,
+            example: "it",
+        }
+    }
+
+    const OPTIONS: [OptionKind; 5] = [
+        option(OptionType::Flag),
+        option(OptionType::Number { least: 2, most: 9 }),
+        option(OptionType::Time),
+        option(OptionType::Text { most_bytes: 2 }),
+        option(OptionType::Interrupt { most: 31 }),
+    ];
+
+    /// What is read of the option of this type, that claims to be of type `type_number`.
+    fn read(at: usize, type_number: u8, value: u64) -> Result<Option<u64>, ConfigError> {
+        let mut raw = RawDevice::new_zeroed();
+        raw.options[0].type_number = type_number;
+        raw.options[0].value = value.into();
+        let kind = Kind {
+            options: &OPTIONS[at..=at],
+            ..Kind::new("test", "a test")
+        };
+        options(&kind, &raw).map(|options| options.get(0))
+    }
+
+    #[test]
+    fn each_type_of_option_has_its_number_in_the_table_and_its_values() {
+        let good = [1, 9, u64::MAX, u64::from_le_bytes(*b"ab\0\0\0\0\0\0"), 31];
+        for (at, value) in good.into_iter().enumerate() {
+            let own_type = at as u8 + 1;
+            assert_eq!(read(at, own_type, value), Ok(Some(value)));
+            assert_eq!(read(at, 0, value), Ok(None));
+            for type_number in (1..=6).filter(|other| *other != own_type) {
+                let refused = ConfigError::DeviceOption {
+                    loc: 0,
+                    index: 0,
+                    type_number,
+                };
+                assert_eq!(read(at, type_number, value), Err(refused));
+            }
+        }
+        let bad = [(0, 0), (1, 10), (1, 1), (3, 0), (3, 0x61_6161), (4, 32)];
+        for (at, value) in bad {
+            let refused = ConfigError::DeviceOptionValue {
+                loc: 0,
+                index: 0,
+                value,
+            };
+            assert_eq!(read(at, at as u8 + 1, value), Err(refused));
+        }
+    }
 }

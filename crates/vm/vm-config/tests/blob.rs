@@ -3,8 +3,9 @@
 
 use proptest::prelude::*;
 use vm_config::{
-    Action, BLOB_LEN_BYTES, ConfigError, Contents, Device, DeviceKind, Image, Piece, RamRange,
-    SeverityMask, TextField, Trace, TraceNumber, Unsupported, VmConfig, encode, image_crc32,
+    Action, AddressSpace, AnyVdev, BLOB_LEN_BYTES, ConfigError, Contents, Device, Emit, Image,
+    Options, Piece, RamRange, SeverityMask, TextField, TraceNumber, Unsupported, Vdev, VmConfig,
+    encode, image_crc32,
 };
 
 const RAM: [RamRange; 1] = [RamRange {
@@ -40,23 +41,30 @@ const PIECES: [Piece; 2] = [
 
 const AARCH64: u16 = 183;
 
-fn trace(name: &str, loc: u64) -> Device<'_> {
+fn device(vdev: Vdev, name: &str, loc: u64) -> Device<'_> {
     Device {
         name,
+        vdev,
+        space: vdev.kind().spaces[0],
         loc,
         severities: None,
-        kind: DeviceKind::Trace(Trace::default()),
+        emit: Emit::default(),
+        options: Options::NONE,
     }
 }
 
-fn pl011(name: &str, loc: u64) -> Device<'_> {
-    Device {
-        name,
-        loc,
-        severities: None,
-        kind: DeviceKind::Pl011,
-    }
+fn trace(name: &str, loc: u64) -> Device<'_> {
+    device(Vdev::Trace, name, loc)
 }
+
+fn pl011(name: &str, loc: u64) -> Device<'_> {
+    device(Vdev::Pl011, name, loc)
+}
+
+const TOLD: Emit = Emit {
+    logger: true,
+    trace: TraceNumber::new(12),
+};
 
 fn contents<'a>(devices: &'a [Device<'a>]) -> Contents<'a> {
     Contents {
@@ -82,17 +90,11 @@ fn resealed(mut bytes: [u8; BLOB_LEN_BYTES]) -> [u8; BLOB_LEN_BYTES] {
 }
 
 fn demo() -> [u8; BLOB_LEN_BYTES] {
-    let kind = DeviceKind::Trace(Trace {
-        emit_logger: true,
-        emit_trace: TraceNumber::new(12),
-    });
-    let device = Device {
-        name: "t",
-        loc: 0xfa00_0000,
-        severities: None,
-        kind,
+    let told = Device {
+        emit: TOLD,
+        ..trace("t", 0xfa00_0000)
     };
-    encode(&contents(&[device, pl011("uart", 0x1c09_0000)])).unwrap()
+    encode(&contents(&[told, pl011("uart", 0x1c09_0000)])).unwrap()
 }
 
 fn with(at: usize, bytes: &[u8]) -> [u8; BLOB_LEN_BYTES] {
@@ -127,7 +129,7 @@ fn whoever_reads_a_blob_again_does_not_add_it_up_and_believes_nothing_else() {
 fn a_blob_lies_in_memory_as_the_table_says() {
     let blob = demo();
     assert_eq!(blob.len(), 5928);
-    assert_eq!(&blob[0..8], b"VMCF\x03\x00\x28\x17");
+    assert_eq!(&blob[0..8], b"VMCF\x04\x00\x28\x17");
     assert_eq!(&blob[12..14], &[183, 0]);
     assert_eq!(&blob[14..24], &[0, 1, 1, 2, 2, 2, 0b001_1111, 1, 0, 1]);
     assert_eq!(&blob[24..32], &0x4008_0010_u64.to_le_bytes());
@@ -147,15 +149,8 @@ fn a_blob_lies_in_memory_as_the_table_says() {
     assert_eq!(&blob[1064..1072], &4_u64.to_le_bytes());
     assert_eq!(&blob[1072..1079], b"\x05trace\0");
     assert_eq!(&blob[1088..1091], b"\x01t\0");
-    assert_eq!(&blob[1104..1112], &[0; 8]);
-    assert_eq!(
-        &blob[1112..1128],
-        &[1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]
-    );
-    assert_eq!(
-        &blob[1128..1144],
-        &[2, 0, 0, 0, 0, 0, 0, 0, 12, 0, 0, 0, 0, 0, 0, 0]
-    );
+    assert_eq!(&blob[1104..1112], &[0b0110, 0, 12, 0, 0, 0, 0, 0]);
+    assert_eq!(&blob[1112..1176], &[0; 64]);
     assert_eq!(&blob[1176..1184], &0x1c09_0000_u64.to_le_bytes());
     assert_eq!(&blob[1192..1199], b"\x05pl011\0");
     assert_eq!(&blob[4896..4914], b"\x10\0trace=0xfa000000");
@@ -166,16 +161,18 @@ fn a_blob_lies_in_memory_as_the_table_says() {
 fn what_is_written_is_what_is_read() {
     let devices = [
         Device {
-            name: "first",
-            loc: 0xfa00_0000,
             severities: Some(SeverityMask::INFO),
-            kind: DeviceKind::Trace(Trace {
-                emit_logger: true,
-                emit_trace: TraceNumber::new(0),
-            }),
+            emit: Emit {
+                logger: true,
+                trace: TraceNumber::new(0),
+            },
+            ..trace("first", 0xfa00_0000)
         },
         trace("second", 0xfa00_0004),
-        pl011("uart", 0x1c09_0000),
+        Device {
+            emit: TOLD,
+            ..pl011("uart", 0x1c09_0000)
+        },
     ];
     let unsupported = Unsupported {
         instruction: Action::Ignore,
@@ -239,7 +236,7 @@ fn a_blob_of_another_version_is_called_that_whatever_its_length() {
     assert_eq!(error, ConfigError::Version(2));
     assert_eq!(
         error.to_string(),
-        "the compiled VM configuration has layout version 2, and this program reads version 3: \
+        "the compiled VM configuration has layout version 2, and this program reads version 4: \
          compile it again, with the tools of the same build"
     );
 }
@@ -298,7 +295,7 @@ fn each_rule_is_checked_behind_a_right_checksum_too() {
     assert_eq!(refusal(4896, &[0x00, 0x04]), text(TextField::Cmdline, 1024));
     assert_eq!(refusal(1073, b"T"), ConfigError::DeviceKind(0));
     assert_eq!(refusal(1072, &[0]), text(TextField::DeviceKind, 0));
-    assert_eq!(refusal(1104, &[0x02]), ConfigError::DeviceFlags(0x02));
+    assert_eq!(refusal(1104, &[0x10]), ConfigError::DeviceFlags(0x10));
     assert_eq!(refusal(1104, &[1, 0xff]), ConfigError::Severities(0xff));
     let option = |loc, index, type_number| ConfigError::DeviceOption {
         loc,
@@ -306,14 +303,15 @@ fn each_rule_is_checked_behind_a_right_checksum_too() {
         type_number,
     };
     assert_eq!(refusal(1112, &[2]), option(0xfa00_0000, 0, 2));
-    assert_eq!(refusal(1128, &[1]), option(0xfa00_0000, 1, 1));
-    assert_eq!(refusal(1144, &[2]), option(0xfa00_0000, 2, 2));
-    assert_eq!(refusal(1232, &[1]), option(0x1c09_0000, 0, 1));
-    assert_eq!(refusal(1136, &[0, 4]), ConfigError::TraceNumber(1024));
-    assert_eq!(
-        refusal(1136, &[12, 0, 1]),
-        ConfigError::TraceNumber(0x1_000c)
-    );
+    assert_eq!(refusal(1160, &[1]), option(0xfa00_0000, 3, 1));
+    assert_eq!(refusal(1232, &[6]), option(0x1c09_0000, 0, 6));
+    assert_eq!(refusal(1106, &[0, 4]), ConfigError::TraceNumber(1024));
+    let space = AddressSpace::Ports;
+    let nowhere = ConfigError::DeviceSpace {
+        space,
+        loc: 0xfa00_0000,
+    };
+    assert_eq!(refusal(1104, &[0b1000]), nowhere);
     let device = |loc, len_bytes| ConfigError::DeviceLoc { loc, len_bytes };
     assert_eq!(refusal(1056, &[2]), device(0xfa00_0002, 4));
     assert_eq!(refusal(1064, &[8]), device(0xfa00_0000, 8));
@@ -352,10 +350,7 @@ fn two_trace_devices_may_share_a_page_but_not_a_word() {
 
 #[test]
 fn a_port_is_no_address_in_memory() {
-    let serial = |loc| Device {
-        kind: DeviceKind::Ser8250,
-        ..pl011("serial", loc)
-    };
+    let serial = |loc| device(Vdev::Ser8250, "serial", loc);
     assert!(encode(&contents(&[serial(0x3f8), trace("a", 0x3f8)])).is_ok());
     assert!(encode(&contents(&[serial(0xfff8)])).is_ok());
     for loc in [0x3f9, 0x1_0000] {
@@ -442,8 +437,14 @@ proptest! {
             prop_assert!(config.image_region_len_bytes() <= 1 << 32);
             prop_assert!(config.cmdline().len() <= 1023);
             for device in config.devices() {
-                prop_assert_eq!(device.loc % device.kind.align_bytes(), 0);
-                prop_assert!(device.loc + device.len_bytes() <= 1 << 40);
+                let kind = device.kind();
+                prop_assert_eq!(device.loc % kind.align, 0);
+                prop_assert!(kind.spaces.contains(&device.space));
+                let limit = match device.space {
+                    AddressSpace::Memory => 1 << 40,
+                    AddressSpace::Ports => 0x1_0000,
+                };
+                prop_assert!(device.loc + device.len_bytes() <= limit);
             }
         }
     }
@@ -455,12 +456,31 @@ fn an_image_s_checksum_is_the_common_crc_32() {
 }
 
 #[test]
-fn every_kind_of_device_is_found_by_its_name_and_its_options_have_room() {
-    for kind in DeviceKind::ALL {
-        assert_eq!(DeviceKind::named(kind.name()), Some(kind));
-        assert!(kind.options().len() <= 4 && kind.name().len() <= 15);
+fn every_device_of_the_list_is_read_as_it_was_written_wherever_it_can_be() {
+    for &vdev in Vdev::ALL {
+        let loc = vdev.kind().align.max(0x8000);
+        for &space in vdev.kind().spaces {
+            let written = Device {
+                space,
+                emit: TOLD,
+                ..device(vdev, "one", loc)
+            };
+            let bytes = encode(&contents(&[written])).unwrap();
+            let read = VmConfig::parse(&bytes).unwrap().devices().next();
+            assert_eq!(read, Some(written));
+        }
+        let (index, type_number) = (vdev.kind().options.len(), u8::MAX);
+        let mut too_many = device(vdev, "one", loc);
+        if let Some(option) = too_many.options.0.get_mut(index) {
+            *option = Some(1);
+            let refused = Err(ConfigError::DeviceOption {
+                loc,
+                index,
+                type_number,
+            });
+            assert_eq!(encode(&contents(&[too_many])), refused, "{vdev:?}");
+        }
     }
-    assert_eq!(DeviceKind::named("nothing"), None);
 }
 
 #[test]

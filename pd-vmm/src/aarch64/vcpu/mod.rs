@@ -22,11 +22,12 @@
 mod machine;
 
 use super::registers::{COUNT, PC};
+use super::system_calls::{self, FAST_REGISTERS, MessageInfo, SlowRegisters};
 use crate::guest_ram::GuestRam;
 use guest_access::GuestPhysAddr;
 use pd_runtime::{LifePage, life};
 use sel4::sys::{invocation_label, seL4_Fault_tag};
-use sel4::{MessageInfoBuilder, VCpuReg, Word, cap};
+use sel4::{VCpuReg, Word, cap};
 use shared_ring::{Cell, Ordering};
 use vm_components::{ChannelSet, Exit, channel};
 use vm_config::VmConfig;
@@ -39,8 +40,6 @@ const VCPU: cap::VCpu = sel4::Cap::from_bits(330);
 
 /// Set in the badge of a fault, beside the number of who faulted.
 const FAULT_BADGE: Word = 1 << 62;
-/// Message registers that a system call passes in registers of the CPU.
-const FAST_REGISTERS: usize = 4;
 /// Words before the registers in a message of TCB_WriteRegisters.
 const WRITE_HEADER: usize = 2;
 
@@ -89,6 +88,8 @@ pub struct KeptVcpu {
 pub struct VirtualMachine {
     ram: GuestRam,
     kept: &'static mut KeptVcpu,
+    /// The rest of a message with many registers.
+    slow: SlowRegisters,
     /// Where this protection domain says that it lives, at each event.
     life: &'static LifePage,
     /// How many of the registers are known since the last exit.
@@ -107,6 +108,7 @@ impl VirtualMachine {
         Self {
             ram: GuestRam::new(config),
             kept,
+            slow: SlowRegisters::of_this_thread(),
             life: life(),
             known: 0,
             set: 0,
@@ -119,7 +121,7 @@ impl VirtualMachine {
     pub fn next_event(&mut self) -> Event {
         loop {
             self.take_effect();
-            let received = INPUT.recv_with_mrs(REPLY);
+            let received = system_calls::recv(INPUT.bits(), REPLY.bits());
             self.life.beat();
             let badge = received.badge;
             if badge & FAULT_BADGE == 0 {
@@ -130,7 +132,7 @@ impl VirtualMachine {
                 return Event::Notified(channels);
             }
             (self.known, self.set) = (0, 0);
-            if let Some(exit) = self.exit(received.info.label(), received.msg) {
+            if let Some(exit) = self.exit(received.info.label(), received.message) {
                 return Event::Exit(exit);
             }
         }
@@ -195,27 +197,23 @@ impl VirtualMachine {
         if waiting & FAULT_BADGE != 0 {
             return true;
         }
-        let [pc, ..] = Self::read_registers(1).msg;
+        let [pc, ..] = Self::read_registers(1);
         pc != self.kept.left_at && pc != self.kept.registers[PC]
     }
 
-    /// TCB_WriteRegisters of the first `count` registers.
+    /// TCB_WriteRegisters of the first `count` registers. Nothing is answered: of this capability, and so few
+    /// registers, there is no error.
     #[inline(always)]
     fn write(&mut self, count: usize, resume: Word) {
-        let in_buffer = count.saturating_sub(FAST_REGISTERS - WRITE_HEADER);
-        if in_buffer != 0 {
-            sel4::with_ipc_buffer_mut(|buffer| {
-                buffer.msg_regs_mut()[FAST_REGISTERS..][..in_buffer]
-                    .copy_from_slice(&self.kept.registers[FAST_REGISTERS - WRITE_HEADER..count]);
-            });
+        const IN_MEMORY: usize = FAST_REGISTERS - WRITE_HEADER;
+        let registers = &self.kept.registers;
+        if let Some(in_memory) = registers.get(IN_MEMORY..count) {
+            self.slow.write(in_memory);
         }
-        let info = MessageInfoBuilder::default()
-            .label(Word::from(invocation_label::TCBWriteRegisters))
-            .length(WRITE_HEADER + count)
-            .build();
-        let [first, second, ..] = self.kept.registers;
-        let vcpu = VM_TCB.cast::<sel4::cap_type::Endpoint>();
-        vcpu.call_with_mrs(info, [resume, count as Word, first, second]);
+        let label = Word::from(invocation_label::TCBWriteRegisters);
+        let info = MessageInfo::new(label, WRITE_HEADER + count);
+        let message = [resume, count as Word, registers[0], registers[1]];
+        system_calls::send(VM_TCB.bits(), info, message);
     }
 
     /// What a fault message means; `None` if the vCPU just goes on.
@@ -273,26 +271,22 @@ impl VirtualMachine {
             return;
         }
         let answer = Self::read_registers(count);
-        let fast = count.min(FAST_REGISTERS);
-        self.kept.registers[..fast].copy_from_slice(&answer.msg[..fast]);
-        if count > FAST_REGISTERS {
-            sel4::with_ipc_buffer(|buffer| {
-                self.kept.registers[FAST_REGISTERS..count]
-                    .copy_from_slice(&buffer.msg_regs()[FAST_REGISTERS..count]);
-            });
+        let (fast, slow) = self.kept.registers.split_at_mut(FAST_REGISTERS);
+        fast.copy_from_slice(&answer);
+        if let Some(slow) = slow.get_mut(..count.saturating_sub(FAST_REGISTERS)) {
+            self.slow.read(slow);
         }
         self.known = count;
     }
 
-    /// TCB_ReadRegisters of the first `count` registers.
+    /// TCB_ReadRegisters of the first `count` registers: those that come in the CPU's. The message is longer than
+    /// it need be: of one that could go to a thread the kernel finds out only later that it does not.
     #[inline(always)]
-    fn read_registers(count: usize) -> sel4::CallWithMRs {
-        let info = MessageInfoBuilder::default()
-            .label(Word::from(invocation_label::TCBReadRegisters))
-            .length(2)
-            .build();
-        let vcpu = VM_TCB.cast::<sel4::cap_type::Endpoint>();
-        vcpu.call_with_mrs(info, [0, count as Word])
+    fn read_registers(count: usize) -> [Word; FAST_REGISTERS] {
+        const TOO_LONG_FOR_A_FAST_PATH: usize = FAST_REGISTERS + 1;
+        let label = Word::from(invocation_label::TCBReadRegisters);
+        let info = MessageInfo::new(label, TOO_LONG_FOR_A_FAST_PATH);
+        system_calls::call(VM_TCB.bits(), info, [0, count as Word])
     }
 
     /// SCTLR_EL1 as it is.

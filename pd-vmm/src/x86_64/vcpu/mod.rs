@@ -30,7 +30,7 @@ mod machine;
 mod start;
 
 use super::invocations::{
-    GENERAL_REGISTERS, VCpuInvocations, VmEntry, VmExit, exit_message, vm_enter,
+    GENERAL_REGISTERS, SlowRegisters, VmEntry, VmExit, send_registers, vm_enter,
 };
 use super::own_time::OwnTime;
 use super::vmcs::{VCPU, read_vmcs, require, write_vmcs};
@@ -119,6 +119,8 @@ pub struct KeptVcpu {
 pub struct VirtualMachine {
     pub(super) ram: GuestRam,
     pub(super) kept: &'static mut KeptVcpu,
+    /// The rest of an exit's message.
+    slow: SlowRegisters,
     /// The VMM's part of this thread's time.
     time: OwnTime,
     /// Whether the guest is to run.
@@ -148,6 +150,7 @@ impl VirtualMachine {
         Self {
             ram: GuestRam::new(config),
             kept,
+            slow: SlowRegisters::of_this_thread(),
             time: OwnTime::new(),
             runs: false,
             delivers: false,
@@ -173,11 +176,10 @@ impl VirtualMachine {
             match kept.registers.newer {
                 0 => {}
                 newer::GENERAL => {
-                    // Of a vCPU's capability there is no error.
-                    VCPU.vcpu_write_registers(&kept.registers.general).ok();
+                    send_registers(VCPU, &kept.registers.general, &mut self.slow);
                     kept.registers.newer = 0;
                 }
-                _ => kept.registers.write_newer(),
+                _ => kept.registers.write_newer(&mut self.slow),
             }
             self.delivers = Injected(kept.entry.interruption_info).is_there();
             kept.entry.primary_controls = kept.entered ^ FLIPS;
@@ -206,21 +208,16 @@ impl VirtualMachine {
     /// What an exit means; `None` if the guest just goes on.
     #[inline(always)]
     fn exit(&mut self, reason: Word) -> Option<X86Exit> {
-        let mut address = 0;
-        sel4::with_ipc_buffer(|buffer| {
-            if let Some(message) = exit_message(buffer) {
-                self.qualification = message.qualification;
-                self.instruction_len = message.instruction_len;
-                address = message.guest_physical_address;
-                let registers = &mut self.kept.registers;
-                registers.rflags = message.rflags;
-                registers.interruptibility = message.interruptibility;
-                registers.cr3 = message.cr3;
-                registers.general = *message.registers;
-            }
-        });
+        let message = self.slow.exit_message();
+        self.qualification = message.qualification;
+        self.instruction_len = message.instruction_len;
+        let registers = &mut self.kept.registers;
+        registers.rflags = message.rflags;
+        registers.interruptibility = message.interruptibility;
+        registers.cr3 = message.cr3;
+        registers.general = message.registers;
         if reason == EPT_VIOLATION {
-            return Some(self.ept_violation(GuestPhysAddr(address)));
+            return Some(self.ept_violation(GuestPhysAddr(message.guest_physical_address)));
         }
         self.other_exit(reason)
     }
@@ -376,7 +373,7 @@ impl VirtualMachine {
 
 impl GuestRegisters {
     #[cold]
-    fn write_newer(&mut self) {
+    fn write_newer(&mut self, slow: &mut SlowRegisters) {
         let newer = self.newer;
         for (of, field, value) in [
             (newer::RSP, Field::GUEST_RSP, self.rsp),
@@ -397,8 +394,7 @@ impl GuestRegisters {
             }
         }
         if newer & newer::GENERAL != 0 {
-            // Of a vCPU's capability there is no error.
-            VCPU.vcpu_write_registers(&self.general).ok();
+            send_registers(VCPU, &self.general, slow);
         }
         self.newer = 0;
     }

@@ -1,7 +1,9 @@
 //! What a configuration says of devices: their options, how many they are, and what is beside them.
 
-use crate::everywhere::everywhere;
+use crate::everywhere::{assert_that_the_guest_is_content, everywhere, on, on_architecture};
+use crate::platforms::configs_of;
 use guest_access::Direction;
+use runner::Architecture;
 use trace_records::Record;
 
 #[test]
@@ -74,5 +76,34 @@ fn the_rest_of_the_page_reads_all_ones_and_is_counted() {
                 assert!(traced.iter().any(is_such), "no {direction:?} of {width}");
             }
         }
+    });
+}
+
+#[test]
+fn an_adder_adds_in_any_order_and_refuses_what_it_does_not_have() {
+    everywhere("adder", |outcome| {
+        outcome.assert_guest_is_done();
+        // A byte and a half of each of the three words, read and written, and the sum written.
+        assert_eq!(outcome.number("accesses = ", " refused"), 13);
+    });
+}
+
+#[test]
+fn what_goes_into_a_fifo_comes_out_once_and_in_its_order() {
+    assert_that_the_guest_is_content("fifo-tester");
+}
+
+#[test]
+fn arm_s_clock_is_what_its_manual_says() {
+    assert_that_the_guest_is_content("rtc-pl031");
+}
+
+/// Its ports are a PC's.
+#[test]
+fn the_pc_s_clock_is_what_its_manual_says() {
+    let scenario = "rtc-mc146818";
+    let platforms = on_architecture(scenario, Architecture::X86_64);
+    on(platforms, &configs_of(scenario), None, |outcome| {
+        outcome.assert_guest_is_done();
     });
 }

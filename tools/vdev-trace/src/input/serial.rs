@@ -115,7 +115,7 @@ impl Line {
             }
             Content::Record { sequence, payload } => {
                 // The decoder hands out no frame of another version.
-                let layout = Layout::of(frame.version.into());
+                let layout = Layout::of_frames(frame.version);
                 let payload = layout.map_or(payload, |layout| layout.newest(payload));
                 self.record(frame, sequence, payload, sinks)
             }

@@ -1,12 +1,12 @@
 //! The trace in the Chrome trace event format, which Perfetto and `chrome://tracing` open.
 //!
 //! A process for each VM, a thread for each of its devices; an instant for each access, a
-//! counter for each device, a slice where records are missing. The format: *Trace Event
+//! counter for each register (`curves`), a slice where records are missing. The format: *Trace Event
 //! Format* (the Chromium project): "JSON Object Format", "Instant Events", "Counter Events",
 //! "Complete Events", "Metadata Events". Times are microseconds since the system's start.
 //! `otherData` has what the system itself says of the run, if that is in the dump.
 
-use crate::output::word::word_after;
+use crate::output::curves::Curves;
 use crate::output::words::{Operation, Words};
 use crate::records::meaning::Meaning;
 use crate::records::sink::Sink;
@@ -25,6 +25,7 @@ const VM_THREAD: u32 = 0;
 pub struct Chrome<'a, W> {
     out: W,
     names: &'a Names,
+    curves: Curves<'a>,
     /// For each ring, the time of its last record, and a bit for each device that is named.
     rings: Vec<(u64, [u64; 4])>,
     begun: bool,
@@ -37,6 +38,7 @@ impl<'a, W: Write> Chrome<'a, W> {
         Self {
             out,
             names,
+            curves: Curves::new(names),
             rings: Vec::new(),
             begun: false,
             report: None,
@@ -65,7 +67,7 @@ impl<'a, W: Write> Chrome<'a, W> {
             return Ok(());
         }
         *named |= bit;
-        let name = self.names.device(stream.vm, instance);
+        let name = self.names.device(stream.vm, instance).name;
         self.event(&metadata(
             stream,
             "thread_name",
@@ -96,7 +98,7 @@ impl<'a, W: Write> Chrome<'a, W> {
     fn access(&mut self, stream: &Stream, item: &Item, record: &Record, ts: f64) -> io::Result<()> {
         let tag = record.tag;
         self.name_device(stream, tag.instance())?;
-        let device = Value::from(self.names.device(stream.vm, tag.instance()));
+        let device = Value::from(self.names.device(stream.vm, tag.instance()).name);
         let function = self.names.function(stream.vm, record.pc);
         let function = function.map(|name| Value::from(&*name));
         let (process, thread) = (process(stream), device_thread(tag.instance()));
@@ -133,14 +135,15 @@ impl<'a, W: Write> Chrome<'a, W> {
             write!(out, ",\"function\":{function}")?;
         }
         write!(out, "}}}}")?;
-        let Some(word) = word_after(record) else {
+        let Some(point) = self.curves.point(stream.vm, record) else {
             return Ok(());
         };
+        let (curve, value) = (Value::from(point.curve), point.value);
         self.begin()?;
         write!(
             self.out,
-            "{{\"name\":{device},\"cat\":\"counter\",\"ph\":\"C\",\"ts\":{ts},\
-             \"pid\":{process},\"args\":{{\"counter\":{word}}}}}"
+            "{{\"name\":{curve},\"cat\":\"counter\",\"ph\":\"C\",\"ts\":{ts},\
+             \"pid\":{process},\"args\":{{\"counter\":{value}}}}}"
         )
     }
 }

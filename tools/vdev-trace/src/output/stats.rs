@@ -140,7 +140,7 @@ impl RingSums {
             writeln!(
                 out,
                 "  device    {:<12} {reads} reads, {writes} writes, {refused} refused",
-                names.device(stream.vm, *instance)
+                names.device(stream.vm, *instance).name
             )?;
         }
         let mut places: Vec<_> = self.counters.iter().collect();

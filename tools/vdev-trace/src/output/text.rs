@@ -129,6 +129,8 @@ impl<W: Write> Sink for Text<'_, W> {
             Meaning::Event(Kind::Access, record) => {
                 let event = Number(record.tag.event());
                 let device = self.names.device(stream.vm, record.tag.instance());
+                let register = device.words().register(record);
+                let device = device.name;
                 let style = match record.tag.direction() {
                     _ if record.tag.flags().contains(Flags::REFUSED) => AnsiColor::Red.on_default(),
                     Direction::Write => AnsiColor::Cyan.on_default(),
@@ -149,8 +151,14 @@ impl<W: Write> Sink for Text<'_, W> {
                     record.sequence,
                     record.epoch,
                 )?;
+                if let Some(register) = register {
+                    write!(out, "  {}", register.name)?;
+                }
                 if let Some(function) = self.names.function(stream.vm, record.pc) {
                     write!(out, "  {function}")?;
+                }
+                if record.tag.flags().contains(Flags::OF_VMM) {
+                    write!(out, "  (its VMM says)")?;
                 }
                 writeln!(out, "{remark}{style:#}")
             }

@@ -26,14 +26,14 @@ impl fmt::Display for Words<'_> {
                 Event {
                     kind: *kind,
                     record,
-                    device,
+                    device: device.words(),
                 }
                 .fmt(f)
             }
             Meaning::Device(instance, sums) => {
                 let device = &device(*instance);
                 DeviceSums {
-                    device,
+                    device: device.words(),
                     sums: *sums,
                 }
                 .fmt(f)

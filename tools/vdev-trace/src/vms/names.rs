@@ -12,7 +12,8 @@ use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use trace_records::MAX_VMS;
-use vm_config::{DeviceKind, Image, VmConfig, image_crc32};
+use vm_components::log_lines::DeviceWords;
+use vm_config::{Image, Kind, VmConfig, image_crc32};
 use vmconf::images;
 
 /// The functions of the ELF file at `path`, if that is the one that ran where a configuration
@@ -87,19 +88,34 @@ pub struct Names {
 #[derive(Default)]
 struct VmNames {
     name: Option<String>,
-    /// Each device's name, and its trace number.
-    devices: Vec<(String, Option<u16>)>,
+    devices: Vec<DeviceName>,
     functions: Option<Functions>,
+}
+
+/// What a device is called, and what its registers are.
+#[derive(Clone)]
+pub struct DeviceName {
+    /// Its name.
+    pub name: String,
+    /// What it is and where, if a configuration tells.
+    is: Option<(&'static Kind, u64)>,
+}
+
+impl DeviceName {
+    /// For the words of what was done to it.
+    pub fn words(&self) -> DeviceWords<'_> {
+        DeviceWords {
+            name: &self.name,
+            is: self.is,
+        }
+    }
 }
 
 impl VmNames {
     fn of(config: &VmConfig<'_>) -> Self {
-        let devices = config.devices().map(|device| {
-            let number = match device.kind {
-                DeviceKind::Trace(options) => options.emit_trace.map(|number| number.get()),
-                DeviceKind::Pl011 | DeviceKind::Ser8250 => None,
-            };
-            (device.name.to_owned(), number)
+        let devices = config.devices().map(|device| DeviceName {
+            name: device.name.to_owned(),
+            is: Some((device.kind(), device.loc)),
         });
         Self {
             name: Some(config.name().to_owned()),
@@ -234,17 +250,28 @@ impl Names {
     }
 
     /// A device's name.
-    pub fn device(&self, vm: u8, instance: u8) -> String {
+    pub fn device(&self, vm: u8, instance: u8) -> DeviceName {
         let devices = self.vms.get(usize::from(vm)).map(|vm| &vm.devices);
         let device = devices.and_then(|devices| devices.get(usize::from(instance)));
-        device.map_or_else(|| format!("dev{instance}"), |(name, _)| name.clone())
+        device.cloned().unwrap_or_else(|| DeviceName {
+            name: format!("dev{instance}"),
+            is: None,
+        })
     }
 
     /// The names of all devices of a VM whose configuration is known.
     pub fn devices(&self, vm: u8) -> impl Iterator<Item = &str> {
         let devices = self.vms.get(usize::from(vm)).map(|vm| &vm.devices);
         let devices = devices.into_iter().flatten();
-        devices.map(|(name, _)| name.as_str())
+        devices.map(|device| device.name.as_str())
+    }
+
+    /// Whether any registers of a VM's devices have names.
+    pub fn has_registers(&self, vm: u8) -> bool {
+        let devices = self.vms.get(usize::from(vm)).map(|vm| &vm.devices);
+        let kinds = devices.into_iter().flatten().filter_map(|device| device.is);
+        let mut registers = kinds.flat_map(|(kind, _)| kind.registers);
+        registers.any(|register| !register.name.is_empty())
     }
 
     /// Whether any addresses have names.

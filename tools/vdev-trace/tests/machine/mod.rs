@@ -64,7 +64,7 @@ impl Ring {
         let magic = u64::from_le_bytes(*b"VTRACRNG");
         let mut words = vec![
             magic,
-            2,
+            4,
             64,
             self.slots.len() as u64,
             self.kind | self.vm << 8,
@@ -136,7 +136,7 @@ pub fn life(refused: u64, anew: u64) -> Ring {
         63_625,
         0xfa00_0005,
         0x4008_0004,
-        0xaa | 7 << 32,
+        0xaa07 | 7 << 32,
         1,
         narrow,
         0,

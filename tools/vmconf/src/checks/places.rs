@@ -1,10 +1,10 @@
 //! Where RAM and devices lie: aligned, within reach, and none on another.
 
-use vm_config::{AddressSpace, GUEST_PHYS_LIMIT, PAGE_LEN_BYTES, RamRange};
+use vdev_model::{AddressSpace, AnyVdev, Kind};
+use vm_config::{PAGE_LEN_BYTES, RamRange};
 
-use super::kind;
 use crate::diagnostics::Diagnostic;
-use crate::options::{Draft, DraftDevice, VdevType, Words};
+use crate::options::{Draft, DraftDevice};
 use crate::source::{Span, Spanned};
 
 pub(super) fn ram(ranges: &[Spanned<RamRange>], found: &mut Vec<Diagnostic>) {
@@ -40,23 +40,22 @@ pub(super) fn devices(draft: &Draft, found: &mut Vec<Diagnostic>) {
         let Some(place) = Place::of(device, "this") else {
             continue;
         };
-        let (vdev, align_bytes) = (device.vdev.word(), kind(device).align_bytes());
-        if !place.start.is_multiple_of(align_bytes) {
-            let (unit, down) = match device.vdev {
-                VdevType::Trace => ("words of 4 bytes", place.start & !3),
-                VdevType::Pl011 => ("pages of 4 KiB", place.start & !(PAGE_LEN_BYTES - 1)),
-                VdevType::Ser8250 => ("groups of 8 ports", place.start & !7),
-            };
+        let Kind { name, align, .. } = *device.vdev.kind();
+        if !place.start.is_multiple_of(align) {
             found.push(
                 Diagnostic::error(
                     place.span,
-                    format!("`loc` of a `vdev {vdev}` is not aligned"),
+                    format!("`loc` of a `vdev {name}` is not aligned"),
                 )
                 .label(format!(
-                    "{:#x} is not a multiple of {align_bytes:#x}",
+                    "{:#x} is not a multiple of {align:#x}",
                     place.start
                 ))
-                .help(format!("it occupies whole {unit}; {down:#x} would do")),
+                .help(format!(
+                    "it {}; {:#x} would do",
+                    begins(device.vdev.kind(), place.space),
+                    place.start - place.start % align
+                )),
             );
             continue;
         }
@@ -73,10 +72,31 @@ pub(super) fn devices(draft: &Draft, found: &mut Vec<Diagnostic>) {
             place.clash(&Place::of_ram(range, "the RAM"), found);
         }
         for other in draft.devices.iter().take(index) {
-            if let Some(other) = Place::of(other, "the other") {
+            let which = match other.vdev == device.vdev {
+                true => "the other",
+                false => "the",
+            };
+            if let Some(other) = Place::of(other, which) {
                 place.clash(&other, found);
             }
         }
+    }
+}
+
+/// Where such a device begins, in the units that it is aligned to.
+fn begins(kind: &Kind, space: AddressSpace) -> String {
+    let Kind { align, len, .. } = *kind;
+    let units = match (space, align) {
+        (AddressSpace::Ports, _) => format!("groups of {align} ports"),
+        (AddressSpace::Memory, 4) => "words of 4 bytes".to_owned(),
+        (AddressSpace::Memory, _) if align % PAGE_LEN_BYTES == 0 => {
+            format!("pages of {} KiB", align >> 10)
+        }
+        (AddressSpace::Memory, _) => format!("groups of {align} bytes"),
+    };
+    match len.is_multiple_of(align) {
+        true => format!("occupies whole {units}"),
+        false => format!("begins where {units} do"),
     }
 }
 
@@ -92,12 +112,13 @@ struct Place {
 impl Place {
     fn of(device: &DraftDevice, which: &str) -> Option<Self> {
         let loc = device.loc.value.as_ref()?;
+        let kind = device.vdev.kind();
         Some(Self {
-            space: kind(device).space(),
-            start: loc.value,
-            len_bytes: kind(device).len_bytes(),
+            space: loc.value.space,
+            start: loc.value.address,
+            len_bytes: kind.len,
             span: loc.span,
-            what: format!("{which} `vdev {}`", device.vdev.word()),
+            what: format!("{which} `vdev {}`", kind.name),
         })
     }
 
@@ -152,6 +173,33 @@ fn beyond(span: Span, what: &str, start: u64, len_bytes: u64) -> Diagnostic {
         ))
         .help(format!(
             "guest-physical addresses have 40 bits: up to {:#x}",
-            GUEST_PHYS_LIMIT - 1
+            AddressSpace::Memory.limit() - 1
         ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_a_device_begins_follows_from_its_kind() {
+        let [memory, ports] = [AddressSpace::Memory, AddressSpace::Ports];
+        for (space, align, len, said) in [
+            (memory, 4, 4, "occupies whole words of 4 bytes"),
+            (memory, 4, 12, "occupies whole words of 4 bytes"),
+            (memory, 0x1000, 0x1000, "occupies whole pages of 4 KiB"),
+            (memory, 0x10000, 0x10000, "occupies whole pages of 64 KiB"),
+            (memory, 0x1000, 8, "begins where pages of 4 KiB do"),
+            (memory, 16, 64, "occupies whole groups of 16 bytes"),
+            (ports, 4, 4, "occupies whole groups of 4 ports"),
+            (ports, 8, 5, "begins where groups of 8 ports do"),
+        ] {
+            let kind = Kind {
+                align,
+                len,
+                ..Kind::new("test", "a test")
+            };
+            assert_eq!(begins(&kind, space), said);
+        }
+    }
 }

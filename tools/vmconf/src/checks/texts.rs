@@ -1,10 +1,12 @@
 //! Texts that are copied into the blob, and the devices' names: what they may be made of, how long
 //! they may be, and that no two are one.
 
+use vdev_model::AnyVdev;
 use vm_config::{MAX_CMDLINE_BYTES, MAX_DEVICE_NAME_BYTES, MAX_LOAD_NAME_BYTES, MAX_NAME_BYTES};
 
+use crate::devices;
 use crate::diagnostics::{Diagnostic, quoted};
-use crate::options::{Draft, DraftDevice, Once, VdevType};
+use crate::options::{Draft, DraftDevice, Once};
 use crate::source::Spanned;
 
 /// The texts that are copied into the blob.
@@ -104,12 +106,6 @@ pub(super) fn device_names(
     }
     let mut names: Vec<Spanned<String>> = Vec::new();
     for (index, device) in devices.iter().enumerate() {
-        let (before, separator) = match device.vdev {
-            VdevType::Trace => ("trace", ""),
-            // A kind that ends in a digit needs something between it and the number.
-            VdevType::Pl011 => ("pl011", "-"),
-            VdevType::Ser8250 => ("ser8250", "-"),
-        };
         let rank = devices
             .iter()
             .take(index)
@@ -119,7 +115,8 @@ pub(super) fn device_names(
             !taken.iter().any(|other| other.value == *name)
                 && !names.iter().any(|other| other.value == *name)
         };
-        let mut numbered = (rank..).map(|number| format!("{before}{separator}{number}"));
+        let kind = device.vdev.kind().name;
+        let mut numbered = (rank..).map(|number| devices::numbered(kind, number));
         let name = device.name.value.clone().unwrap_or_else(|| Spanned {
             value: numbered.find(free).unwrap_or_default(),
             span: device.span,

@@ -1,7 +1,7 @@
 //! An argument of an option, and where a part of it stands in the file, so that a mistake in it is
 //! told at its place.
 
-use super::{Parser, is_option};
+use super::Parser;
 use crate::diagnostics::{Diagnostic, quoted};
 use crate::number::{self, NumberError};
 use crate::source::{Span, Spanned};
@@ -63,7 +63,7 @@ impl Parser<'_> {
         example: &str,
     ) -> Option<Argument> {
         let next = self.words.first();
-        match next.filter(|word| word.bare().is_none_or(|name| !is_option(name))) {
+        match next.filter(|word| word.bare().is_none_or(|name| !self.is_option(name))) {
             Some(word) => {
                 self.next();
                 let argument = self.expand(word);

@@ -1,32 +1,29 @@
-//! `vdev`, and the options of the device that it begins.
+//! `vdev`, and the options of the device that it begins which every device has.
 
+use vdev_model::{AddressSpace, AnyVdev, Kind};
+use vdevs::Vdev;
 use vm_config::TraceNumber;
 
+use super::argument::Argument;
 use super::only_qnx::absent_title;
 use super::{Context, Parser, choices, fill};
+use crate::devices;
 use crate::diagnostics::{Diagnostic, quoted};
-use crate::options::{DeviceOption, DraftDevice, Once, VdevType, Words};
+use crate::options::{DeviceOption, DraftDevice, Loc, Words};
 use crate::qnx;
 use crate::source::{Span, Spanned};
 
 impl Parser<'_> {
     pub(super) fn vdev(&mut self, at: Span) {
         self.context = Context::Refused;
-        let Some(kind) = self.argument("vdev", at, "a type", "vdev trace") else {
+        let Some(kind) = self.argument("vdev", at, "a type", &devices::example()) else {
             return;
         };
         let name = device_of_object(&kind.text);
-        if let Some(vdev) = VdevType::named(name) {
+        if let Some(vdev) = Vdev::named(name) {
             self.context = Context::Device(self.draft.devices.len());
-            return self.draft.devices.push(DraftDevice {
-                span: at.to(kind.span),
-                vdev,
-                loc: Once::default(),
-                name: Once::default(),
-                log: Vec::new(),
-                emit_logger: Once::default(),
-                emit_trace: Once::default(),
-            });
+            let device = DraftDevice::new(at.to(kind.span), vdev);
+            return self.draft.devices.push(device);
         }
         self.found.push(match qnx::vdev(name) {
             Some(help) => {
@@ -35,36 +32,28 @@ impl Parser<'_> {
             }
             None => {
                 let error = kind.error(format!("there is no device {}", quoted(&kind.text)));
-                choices(error, &kind.text, VdevType::WORDS)
+                choices(error, &kind.text, &devices::names())
             }
         });
     }
 
     pub(super) fn device_option(&mut self, option: DeviceOption, at: Span) {
-        let Context::Device(index) = self.context else {
-            let title = format!("{} belongs to a device", quoted(option.word()));
-            let error = Diagnostic::error(at, title).label("no `vdev` is described here");
-            let error = match self.draft.devices.last() {
-                Some(device) => error
-                    .also(device.span, "the description of this one has ended")
-                    .help("an option of the VM ends the description; move this in front of it"),
-                None => error.help("for example: `vdev trace loc 0xfa000000`"),
-            };
-            return self.refuse(error);
-        };
-        let Some(device) = self.draft.devices.get(index) else {
-            return;
-        };
-        if let Some(only) = option.only_of()
-            && only != device.vdev
-        {
-            let (option, vdev) = (option.word(), device.vdev.word());
-            let title = format!("`{option}` is an option of `vdev {}` only", only.word());
-            let error =
-                Diagnostic::error(at, title).also(device.span, format!("this is a `vdev {vdev}`"));
-            return self.refuse(error);
+        match self.context {
+            Context::Device(index) => self.option_of(index, option, at),
+            Context::Vm | Context::Refused => self.option_of_none(option.word(), at),
         }
-        self.option_of(index, option, at);
+    }
+
+    /// Refuses an option of a device where no device is described.
+    pub(super) fn option_of_none(&mut self, option: &str, at: Span) {
+        let title = format!("{} belongs to a device", quoted(option));
+        let error = Diagnostic::error(at, title).label("no `vdev` is described here");
+        self.refuse(match self.draft.devices.last() {
+            Some(device) => error
+                .also(device.span, "the description of this one has ended")
+                .help("an option of the VM ends the description; move this in front of it"),
+            None => error.help(format!("for example: `{}`", devices::example())),
+        });
     }
 
     fn option_of(&mut self, index: usize, option: DeviceOption, at: Span) {
@@ -76,7 +65,7 @@ impl Parser<'_> {
             DeviceOption::Name => name = self.argument(word, at, "a name", "name first"),
             DeviceOption::Log => rule = self.log_rule(word, at),
             DeviceOption::EmitTrace => number = self.trace_number(at),
-            DeviceOption::EmitLogger => {}
+            DeviceOption::EmitLogger => self.has_no_value(word),
         }
         let Some(device) = self.draft.devices.get_mut(index) else {
             return;
@@ -107,51 +96,24 @@ impl Parser<'_> {
         self.report_repeated(word, at, repeated);
     }
 
-    fn loc(&mut self, index: usize, at: Span) -> Option<Spanned<u64>> {
-        let vdev = self.draft.devices.get(index)?.vdev;
-        let (own_space, example) = match vdev {
-            VdevType::Trace | VdevType::Pl011 => ("mem", "loc 0xfa000000"),
-            VdevType::Ser8250 => ("io", "loc io:0x3f8"),
+    fn loc(&mut self, index: usize, at: Span) -> Option<Spanned<Loc>> {
+        let kind = self.draft.devices.get(index)?.vdev.kind();
+        let argument = self.argument("loc", at, "an address", kind.example)?;
+        let (space, address) = match argument.text.split_once(':') {
+            Some((word, address)) => (devices::space_named(word).ok_or(word), address),
+            None => (Ok(devices::usual_space(kind)), &*argument.text),
         };
-        let argument = self.argument("loc", at, "an address", example)?;
-        let (space, address) = argument
-            .text
-            .split_once(':')
-            .unwrap_or((own_space, &argument.text));
-        let error = match space {
-            "io" if own_space == "io" && !address.contains(',') => {
-                return self
-                    .number(&argument, address)
-                    .map(|port| argument.with(port));
+        match misplaced(kind, space, address, &argument) {
+            Some(error) => {
+                self.refuse(error);
+                None
             }
-            "mem" | "io" if own_space == "io" => argument
-                .error(format!("`loc` of a `vdev {}` is an I/O port", vdev.word()))
-                .help("give its first port: `loc io:0x3f8`"),
-            "mem" if address.contains(',') => argument
-                .error("`loc` of a device is an address and nothing else")
-                .help("how long it is and who may access it follow from the device"),
-            "mem" => {
-                return self
-                    .number(&argument, address)
-                    .map(|address| argument.with(address));
+            None => {
+                let address = self.number(&argument, address)?;
+                let space = space.ok()?;
+                Some(argument.with(Loc { space, address }))
             }
-            "io" => argument
-                .error(format!(
-                    "a `vdev {}` is in memory, not in I/O space",
-                    vdev.word()
-                ))
-                .label("`io:` is the I/O space of x86")
-                .help("give a guest-physical address: `loc 0xfa000000` or `loc mem:0xfa000000`"),
-            "pci" => argument
-                .error("the devices here are in memory, not on a PCI bus")
-                .help("give a guest-physical address: `loc 0xfa000000` or `loc mem:0xfa000000`"),
-            other => {
-                let error = argument.error(format!("there is no address space {}", quoted(other)));
-                error.help("give a guest-physical address: `loc 0xfa000000`")
-            }
-        };
-        self.refuse(error);
-        None
+        }
     }
 
     fn trace_number(&mut self, at: Span) -> Option<Spanned<TraceNumber>> {
@@ -170,6 +132,40 @@ impl Parser<'_> {
         }
         known.map(|known| argument.with(known))
     }
+}
+
+/// Why a device of this kind cannot be at `address` of a space, or of what was written for one.
+fn misplaced(
+    kind: &Kind,
+    space: Result<AddressSpace, &str>,
+    address: &str,
+    argument: &Argument,
+) -> Option<Diagnostic> {
+    let name = kind.name;
+    let error = match space {
+        Ok(space) if kind.spaces.contains(&space) => {
+            return address.contains(',').then(|| {
+                argument
+                    .error("`loc` of a device is an address and nothing else")
+                    .help("how long it is and who may access it follow from the device")
+            });
+        }
+        Ok(AddressSpace::Memory) => {
+            argument.error(format!("`loc` of a `vdev {name}` is an I/O port"))
+        }
+        Ok(AddressSpace::Ports) => argument
+            .error(format!("a `vdev {name}` is in memory, not in I/O space"))
+            .label("`io:` is the I/O space of x86"),
+        Err("pci") => {
+            let usual = match devices::usual_space(kind) {
+                AddressSpace::Memory => "memory",
+                AddressSpace::Ports => "I/O space",
+            };
+            argument.error(format!("a `vdev {name}` is in {usual}, not on a PCI bus"))
+        }
+        Err(other) => argument.error(format!("there is no address space {}", quoted(other))),
+    };
+    Some(error.help(devices::place_to_give(kind)))
 }
 
 /// The device in the name of one of QNX's shared objects: `vdev-trace.so`, with the place where

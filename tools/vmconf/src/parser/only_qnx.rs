@@ -2,9 +2,11 @@
 //!
 //! Invariant: each is told once, at its first place, with the others.
 
+use vdev_model::AnyVdev;
+
 use super::{Context, Parser};
+use crate::devices;
 use crate::diagnostics::{Diagnostic, quoted};
-use crate::options::VdevType;
 use crate::qnx::{self, Harm};
 use crate::source::Span;
 
@@ -32,9 +34,10 @@ impl Parser<'_> {
     /// Refuses an option of a vCPU or a device that only QNX has, or passes over it where it makes
     /// no difference.
     pub(super) fn refused_detail(&mut self, name: &str, at: Span) -> bool {
+        // What stays inside its VMM are serial ports.
         let is_serial_port = |index: usize| {
             let device = self.draft.devices.get(index);
-            device.is_some_and(|device| device.vdev != VdevType::Trace)
+            device.is_some_and(|device| device.vdev.local().is_some())
         };
         let lists = match self.context {
             Context::Device(index) if is_serial_port(index) => [
@@ -54,11 +57,16 @@ impl Parser<'_> {
             ],
         };
         let absent = lists.into_iter().find_map(|list| qnx::find(list, name));
-        if let Some(absent) = absent {
-            self.absent(absent, at, "an option", None);
-            self.skip_arguments();
+        let Some(absent) = absent else {
+            return false;
+        };
+        // Where it does harm, who has it is told with what no list says.
+        if absent.harm == Harm::Some && !devices::with_option(name).is_empty() {
+            return false;
         }
-        absent.is_some()
+        self.absent(absent, at, "an option", None);
+        self.skip_arguments();
+        true
     }
 
     /// Tells of a name that only QNX has: an error, or a warning where a guest cannot notice that
@@ -70,19 +78,25 @@ impl Parser<'_> {
         what: &str,
         help: Option<&'static str>,
     ) {
-        let told = self.absent.get(absent.name);
-        if let Some(told) = told.and_then(|index| self.found.get_mut(*index)) {
-            return told.repeat(at);
-        }
-        self.absent.insert(absent.name, self.found.len());
         let title = absent_title(absent.name, what);
         let diagnostic = match absent.harm {
             Harm::Some => Diagnostic::error(at, title),
             Harm::None => Diagnostic::warning(at, title).label("passed over"),
         };
-        let helps = absent.help.or(help);
-        self.found
-            .push(helps.into_iter().fold(diagnostic, Diagnostic::help));
+        let devices = devices::listed(&devices::names());
+        let help = absent.help(&devices).or(help.map(str::to_owned));
+        let diagnostic = help.into_iter().fold(diagnostic, Diagnostic::help);
+        self.tell_once(absent.name, at, diagnostic);
+    }
+
+    /// Tells something at its first place, and then of its other places.
+    pub(super) fn tell_once(&mut self, what: &'static str, at: Span, diagnostic: Diagnostic) {
+        let told = self.told.get(what);
+        if let Some(told) = told.and_then(|index| self.found.get_mut(*index)) {
+            return told.repeat(at);
+        }
+        self.told.insert(what, self.found.len());
+        self.found.push(diagnostic);
     }
 }
 
@@ -100,8 +114,12 @@ pub(super) fn is_foreign(name: &str) -> bool {
 }
 
 pub(super) fn absent_title(name: &str, what: &str) -> String {
+    let who = match devices::with_option(name).is_empty() {
+        true => "project",
+        false => "device",
+    };
     format!(
-        "{} is {what} of the QNX hypervisor that this project does not have",
+        "{} is {what} of the QNX hypervisor that this {who} does not have",
         quoted(name)
     )
 }

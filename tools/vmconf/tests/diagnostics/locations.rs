@@ -51,7 +51,7 @@ fn a_port_that_cannot_be_is_refused() {
 #[test]
 fn a_location_on_a_pci_bus_is_refused() {
     assert_snapshot!(with("vdev trace loc pci:0:12.0\n"), @"
-    error: the devices here are in memory, not on a PCI bus
+    error: a `vdev trace` is in memory, not on a PCI bus
      --> vm.conf:4:16
       |
     4 | vdev trace loc pci:0:12.0
@@ -70,7 +70,7 @@ fn a_location_in_an_unknown_space_is_refused() {
     4 | vdev trace loc ram:0xfa000000
       |                ^^^^^^^^^^^^^^
       |
-      = help: give a guest-physical address: `loc 0xfa000000`
+      = help: give a guest-physical address: `loc 0xfa000000` or `loc mem:0xfa000000`
     ");
 }
 
@@ -130,11 +130,11 @@ fn a_location_inside_ram_is_refused() {
 #[test]
 fn a_trace_device_in_the_page_of_a_pl011_is_refused() {
     assert_snapshot!(with("vdev pl011 loc 0x1c090000\nvdev trace loc 0x1c090ff0\n"), @"
-    error: this `vdev trace` overlaps the other `vdev pl011`
+    error: this `vdev trace` overlaps the `vdev pl011`
      --> vm.conf:5:16
       |
     4 | vdev pl011 loc 0x1c090000
-      |                ---------- the other `vdev pl011` is at 0x1c090000 to 0x1c090fff
+      |                ---------- the `vdev pl011` is at 0x1c090000 to 0x1c090fff
     5 | vdev trace loc 0x1c090ff0
       |                ^^^^^^^^^^ this `vdev trace` is at 0x1c090ff0 to 0x1c090ff3
     ");
@@ -189,6 +189,6 @@ fn a_device_without_a_location_is_refused() {
     5 | vdev pl011
       | ^^^^^^^^^^
       |
-      = help: for example: `loc 0x1c090000`, where QNX's examples have it
+      = help: for example: `loc 0x1c090000`
     ");
 }

@@ -1,6 +1,6 @@
 //! Options: unknown, missing, repeated, and where they do not belong.
 
-use crate::told::{of, with};
+use crate::told::{of, warned, with};
 use insta::assert_snapshot;
 
 #[test]
@@ -118,19 +118,6 @@ fn one_device_too_many_is_refused() {
 }
 
 #[test]
-fn an_option_of_another_device_is_refused() {
-    assert_snapshot!(with("vdev pl011 loc 0x1c090000 emit-trace 12\n"), @"
-    error: `emit-trace` is an option of `vdev trace` only
-     --> vm.conf:4:27
-      |
-    4 | vdev pl011 loc 0x1c090000 emit-trace 12
-      | ----------                ^^^^^^^^^^
-      | |
-      | this is a `vdev pl011`
-    ");
-}
-
-#[test]
 fn an_option_of_a_device_without_a_device_is_refused() {
     assert_snapshot!(with("loc 0xfa000000\n"), @"
     error: `loc` belongs to a device
@@ -233,6 +220,19 @@ fn a_command_line_without_quotes_is_refused() {
 }
 
 #[test]
+fn a_value_behind_an_option_that_has_none_is_refused() {
+    assert_snapshot!(with("vdev trace loc 0xfa000000 emit-logger yes\n"), @r"
+    error: there is no option `yes`
+     --> vm.conf:4:39
+      |
+    4 | vdev trace loc 0xfa000000 emit-logger yes
+      |                                       ^^^
+      |
+      = help: `emit-logger` takes no value
+    ");
+}
+
+#[test]
 fn emit_trace_without_a_number_is_refused_in_front_of_an_option() {
     assert_snapshot!(with("vdev trace\n\tloc 0xfa000000\n\temit-trace\n\temit-logger\n"), @"
     error: `emit-trace` needs the number of a trace event, 0 to 1023
@@ -268,5 +268,53 @@ fn emit_trace_1024_is_refused() {
       |                                      ^^^^ the largest number is 1023
       |
       = help: several devices may share a number; the records tell them apart
+    ");
+}
+
+#[test]
+fn options_of_a_device_that_do_not_fit_are_refused_at_the_device() {
+    assert_snapshot!(with("vdev pl031 loc 0x1c170000\n\ttime 2106-02-07T06:28:16Z\n"), @"
+    error: a pl031 counts until 2106-02-07T06:28:15Z
+     --> vm.conf:4:1
+      |
+    4 | vdev pl031 loc 0x1c170000
+      | ^^^^^^^^^^
+    ");
+}
+
+#[test]
+fn an_option_of_a_device_that_cannot_be_is_refused_with_one_that_can() {
+    assert_snapshot!(with("vdev pl031 loc 0x1c170000 time 2026-02-29T00:00:00Z intr gic:1020\n"), @"
+    error: `time` cannot be `2026-02-29T00:00:00Z`
+     --> vm.conf:4:32
+      |
+    4 | vdev pl031 loc 0x1c170000 time 2026-02-29T00:00:00Z intr gic:1020
+      |                                ^^^^^^^^^^^^^^^^^^^^ from 1970 on there is no such time
+      |
+      = help: for example: `time 2026-01-01T00:00:00Z`
+
+    error: `intr` cannot be `gic:1020`
+     --> vm.conf:4:58
+      |
+    4 | vdev pl031 loc 0x1c170000 time 2026-02-29T00:00:00Z intr gic:1020
+      |                                                          ^^^^^^^^ it is the number of an interrupt, 0 to 1019
+      |
+      = help: for example: `intr 34`
+    ");
+}
+
+#[test]
+fn interrupts_that_reach_nobody_are_warned_of_once() {
+    let text = "vdev pl031 loc 0x1c170000 intr gic:34\nvdev mc146818 loc 0x70 intr 8\n";
+    assert_snapshot!(warned(text), @"
+    warning: a VM has no interrupt controller yet
+     --> vm.conf:4:32
+      |
+    4 | vdev pl031 loc 0x1c170000 intr gic:34
+      |                                ^^^^^^ nobody sees this interrupt
+    5 | vdev mc146818 loc 0x70 intr 8
+      |                             - and here
+      |
+      = help: the devices here raise no interrupts; the guest polls them
     ");
 }

@@ -1,5 +1,7 @@
 //! What is told of a text: the set-up of all tests here.
 
+use vdev_model::AnyVdev;
+use vdevs::Vdev;
 use vmconf::{Diagnostic, LaidOut, Load, Spanned, Vm};
 
 /// A VM to which a test adds its mistake, in line 4.
@@ -24,8 +26,16 @@ pub(crate) fn lay_out(
 pub(crate) fn of(text: &str) -> String {
     match vmconf::compile("vm.conf", 0, text, lay_out) {
         Ok(_) => panic!("this compiles:\n{text}"),
-        Err(diagnostics) => diagnostics.to_string(),
+        Err(diagnostics) => without_list(&diagnostics.to_string()),
     }
+}
+
+/// What was told, with `{devices}` for the list of devices, which grows.
+fn without_list(told: &str) -> String {
+    let names = Vdev::ALL.iter().map(|vdev| vdev.kind().name);
+    let names: Vec<String> = names.map(|name| format!("`vdev {name}`")).collect();
+    let (last, others) = names.split_last().unwrap();
+    told.replace(&format!("{} and {last}", others.join(", ")), "{devices}")
 }
 
 /// The warnings of [`VM`] and `text`, which compiles.

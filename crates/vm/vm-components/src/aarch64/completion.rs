@@ -45,10 +45,7 @@ impl Transfer<End> {
         len_bytes: u64,
         machine: &mut impl A64Machine,
     ) -> Self {
-        let place = Place {
-            first: access.address,
-            second_page: None,
-        };
+        let place = Place::memory(access.address);
         let end = End {
             direction: access.direction,
             log2_bytes: access.width.log2(),

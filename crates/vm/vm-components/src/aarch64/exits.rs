@@ -17,6 +17,7 @@ use super::view::Reported;
 use super::{A64, A64Machine, Exit, GuestException};
 use crate::Vmm;
 use crate::vmm::calls::Answer;
+use crate::vmm::device_point::DevicePoint;
 use crate::vmm::transfer::Transfer;
 use a64_guest::exception::EXTERNAL_ABORT;
 use a64_guest::syndrome::{CallInstruction, Trap, decode};
@@ -29,6 +30,9 @@ impl Vmm<A64> {
     /// what was decoded would build it in memory on the hot path.
     #[cold]
     pub fn other_exit(&mut self, exit: Exit, machine: &mut impl A64Machine) {
+        if self.complete(exit, DevicePoint::look, machine) {
+            return;
+        }
         self.begin(machine);
         self.answer(exit, machine);
         self.commit(machine);
@@ -146,7 +150,7 @@ impl Vmm<A64> {
                 len_bytes,
             }) => (status, virtual_address, len_bytes),
         };
-        self.record_refused(address, None, direction, pc, machine);
+        self.record_refused(address.0, None, direction, pc, machine);
         match self.config.unsupported().instruction {
             Action::Ignore if may_step_over(pc, len_bytes, machine) => {
                 step_over(pc, len_bytes, None, machine);

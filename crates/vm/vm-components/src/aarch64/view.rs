@@ -269,7 +269,10 @@ impl<'a, M: A64Machine> View<'a, M> {
                 address: translate(address.wrapping_add(before) & address_mask)?,
             }),
         };
-        Ok(Place { first, second_page })
+        Ok(Place {
+            second_page,
+            ..Place::memory(first)
+        })
     }
 
     /// What a store stores of a register, as bytes in memory; 0 for a load. `None` if the platform

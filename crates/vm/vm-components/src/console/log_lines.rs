@@ -8,10 +8,11 @@ use core::fmt;
 use guest_access::Direction;
 use shared_ring::LAYOUT_VERSION;
 use trace_records::{
-    Address, AddressSpace, DeviceSummary, EndReason, Flags, Kind, Misbehaviour, Misdeed, Notice,
-    Record, RingFate, Span, Tag, VmSummary,
+    Address, AddressSpace, DeviceSummary, EndReason, Flags, Kind as RecordKind, Misbehaviour,
+    Misdeed, Notice, Record, RingFate, Span, Tag, VmSummary,
 };
-use vm_config::SeverityMask;
+use vdev_model::Register;
+use vm_config::{Device, Kind, SeverityMask};
 
 /// A time as seconds and microseconds since the start.
 pub struct Stamp(pub u64, pub Clock);
@@ -40,8 +41,8 @@ impl fmt::LowerHex for AddressText {
 }
 
 /// The severity of an event's line, padded to the longest.
-pub fn severity_of(kind: Kind, record: &Record) -> &'static str {
-    if kind == Kind::Outside || record.tag.flags().contains(Flags::REFUSED) {
+pub fn severity_of(kind: RecordKind, record: &Record) -> &'static str {
+    if kind == RecordKind::Outside || record.tag.flags().contains(Flags::REFUSED) {
         "warn "
     } else {
         "info "
@@ -51,11 +52,74 @@ pub fn severity_of(kind: Kind, record: &Record) -> &'static str {
 /// An access, or another event on its path.
 pub struct Event<'a> {
     /// What kind of event.
-    pub kind: Kind,
+    pub kind: RecordKind,
     /// What happened.
     pub record: &'a Record,
-    /// The name of the device it happened to.
-    pub device: &'a str,
+    /// The device it happened to.
+    pub device: DeviceWords<'a>,
+}
+
+/// What is known of a device when its accesses are told.
+#[derive(Clone, Copy)]
+pub struct DeviceWords<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// What it is, where that is known, and its first address.
+    pub is: Option<(&'static Kind, u64)>,
+}
+
+impl<'a> DeviceWords<'a> {
+    /// Those of a device of a configuration.
+    pub fn of(device: &Device<'a>) -> Self {
+        Self {
+            name: device.name,
+            is: Some((device.kind(), device.loc)),
+        }
+    }
+
+    /// One of which nothing is known but what somebody calls it.
+    pub const fn named(name: &'a str) -> Self {
+        Self { name, is: None }
+    }
+
+    /// The register in which an access begins, if that has a name.
+    pub fn register(&self, record: &Record) -> Option<&'static Register> {
+        let (kind, loc) = self.is?;
+        let register = kind.register_at(record.address.0.wrapping_sub(loc))?;
+        Some(register).filter(|register| !register.name.is_empty())
+    }
+
+    /// The register of which an access's value is all: one that was read as a whole, or written. Of a narrow
+    /// write in a VMM nobody has told more than the part.
+    pub fn whole_register(&self, record: &Record) -> Option<&'static Register> {
+        let (kind, loc) = self.is?;
+        let (tag, flags) = (record.tag, record.tag.flags());
+        let offset = record.address.0.wrapping_sub(loc);
+        let found = kind.find(offset, tag.width_bytes(), tag.direction())?;
+        let is_merged = tag.direction() == Direction::Write && !flags.contains(Flags::OF_VMM);
+        let is_told = !flags.contains(Flags::REFUSED) && (found.is_whole || is_merged);
+        is_told.then(|| kind.register(found))
+    }
+}
+
+/// What the bits of a register say that have names: ` (EN 1, MODE 3)`; nothing where none have.
+struct Fields {
+    register: &'static Register,
+    value: u32,
+}
+
+impl fmt::Display for Fields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { register, value } = *self;
+        let Some((first, rest)) = register.fields.split_first() else {
+            return Ok(());
+        };
+        write!(f, " ({} {}", first.name, first.of(value))?;
+        for field in rest {
+            write!(f, ", {} {}", field.name, field.of(value))?;
+        }
+        f.write_str(")")
+    }
 }
 
 impl fmt::Display for Event<'_> {
@@ -70,12 +134,12 @@ impl fmt::Display for Event<'_> {
         let (pc, value) = (record.pc, record.value);
         let address = AddressText(record.location());
         match kind {
-            Kind::Outside => write!(
+            RecordKind::Outside => write!(
                 f,
                 "no device: {value} times, last {operation} {address:#010x} pc {pc:#x}"
             ),
-            Kind::Reset => write!(f, "reset, epoch {}", record.epoch),
-            Kind::End => match EndReason::from_number(value) {
+            RecordKind::Reset => write!(f, "reset, epoch {}", record.epoch),
+            RecordKind::End => match EndReason::from_number(value) {
                 Some(reason) => {
                     let about = record.location();
                     write!(f, "ended: {}", Reason { reason, about, pc })
@@ -83,7 +147,11 @@ impl fmt::Display for Event<'_> {
                 None => write!(f, "ended: reason {value}"),
             },
             _ => {
-                write!(f, "{device} cpu{} {operation} {address:#010x}", tag.vcpu())?;
+                let name = device.name;
+                write!(f, "{name} cpu{} {operation} {address:#010x}", tag.vcpu())?;
+                if let Some(register) = device.register(record) {
+                    write!(f, " {}", register.name)?;
+                }
                 if tag.flags().contains(Flags::REFUSED) {
                     f.write_str(" not supported")?;
                 } else if tag.direction() == Direction::Write {
@@ -91,7 +159,14 @@ impl fmt::Display for Event<'_> {
                 } else {
                     write!(f, " = {value}")?;
                 }
-                write!(f, " pc {pc:#x} seq {}", record.sequence)
+                if let Some(register) = device.whole_register(record) {
+                    Fields { register, value }.fmt(f)?;
+                }
+                write!(f, " pc {pc:#x} seq {}", record.sequence)?;
+                match tag.flags().contains(Flags::OF_VMM) {
+                    true => f.write_str(" (its VMM says)"),
+                    false => Ok(()),
+                }
             }
         }
     }
@@ -115,8 +190,8 @@ impl fmt::Display for Operation {
 
 /// The sums of a device.
 pub struct DeviceSums<'a> {
-    /// The device's name.
-    pub device: &'a str,
+    /// The device.
+    pub device: DeviceWords<'a>,
     /// Its sums.
     pub sums: DeviceSummary,
 }
@@ -138,9 +213,13 @@ impl fmt::Display for DeviceSums<'_> {
         write!(
             f,
             "{}: {accesses} accesses = {reads} reads + {writes} writes + {refused} refused; \
-             {logged} logged, {traced} traced; counter {value}",
-            self.device
-        )
+             {logged} logged, {traced} traced",
+            self.device.name
+        )?;
+        match self.device.is.and_then(|(kind, _)| kind.sum) {
+            Some(word) => write!(f, "; {word} {value}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -402,3 +481,6 @@ impl fmt::Display for Reason {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

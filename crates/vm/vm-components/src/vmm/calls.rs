@@ -7,8 +7,7 @@ use super::architecture::Architecture;
 use super::psci::{self, Call};
 use super::{Isa, Vmm};
 use crate::Machine;
-use guest_access::GuestPhysAddr;
-use trace_records::{EndReason, Kind, Tag};
+use trace_records::{Address, EndReason, Kind, Tag};
 
 /// What a call returns.
 pub(crate) enum Answer {
@@ -36,7 +35,7 @@ impl<A: Isa> Vmm<A> {
             Call::Failed(code) => self.end(EndReason::GuestFailed, code, pc, machine),
             Call::Reset => {
                 let tag = Tag::new(Kind::Reset);
-                let record = self.record(tag, GuestPhysAddr(0), pc, machine);
+                let record = self.record(tag, Address::NONE, pc, machine);
                 self.tell(Kind::Reset, record, 0, machine);
             }
         }

@@ -7,13 +7,13 @@
 //! the vCPU is held, for three wake-ups of the clock at most.
 
 use super::architecture::Architecture;
+use super::device_point::Attempt;
 use super::trace_link::PATIENCE;
-use super::trace_point::Attempt;
 use super::transfer::{Element, Transfer};
-use super::{Device, Held, Isa, Vmm};
+use super::{Device, Held, Isa, Vmm, device_at};
 use crate::Machine;
-use guest_access::{Direction, GuestPhysAddr};
-use trace_records::EndReason;
+use guest_access::{AddressSpace, GuestPhysAddr};
+use trace_records::{Address, EndReason};
 use vm_config::Action;
 
 /// What became of an element of a load or store.
@@ -23,7 +23,7 @@ enum Moved {
     /// The trace component has to do something first.
     Later,
     /// There is nothing for it at this address: policy `reference`. It is recorded.
-    Refused(GuestPhysAddr),
+    Refused(Address),
 }
 
 impl<A: Isa> Vmm<A> {
@@ -42,7 +42,7 @@ impl<A: Isa> Vmm<A> {
         let pc = transfer.pc;
         while let Some(element) = transfer.next() {
             if wakes >= PATIENCE {
-                self.leave_unrecorded(element);
+                self.leave_unrecorded(element, machine);
             } else {
                 match self.move_element(element, pc, machine) {
                     Moved::Done => {}
@@ -55,12 +55,13 @@ impl<A: Isa> Vmm<A> {
                     Moved::Refused(address) => match self.config.unsupported().reference {
                         Action::Ignore => element.ignore(),
                         Action::Fail => {
-                            let exception = A::unanswered(element, address, pc, machine);
-                            return self.inject(exception, address.0, pc, machine);
+                            let first = GuestPhysAddr(address.number);
+                            let exception = A::unanswered(element, first, pc, machine);
+                            return self.inject(exception, address, pc, machine);
                         }
                         Action::Abort => {
                             let reason = EndReason::UnsupportedReference;
-                            return self.end(reason, address.0, pc, machine);
+                            return self.end(reason, address, pc, machine);
                         }
                     },
                 }
@@ -79,9 +80,9 @@ impl<A: Isa> Vmm<A> {
         pc: u64,
         machine: &mut impl Machine,
     ) -> Moved {
-        let address = element.place.first;
-        match self.bus.find(address) {
-            Some(Device::Trace(point)) => {
+        let address = element.address();
+        match device_at(address, &mut self.bus) {
+            Some(Device::Isolated(point)) => {
                 let (link, now) = (&mut self.link, machine.now());
                 let mut attempt = point.attempt_element(element, pc, now, link);
                 if let Attempt::Later = attempt {
@@ -94,38 +95,69 @@ impl<A: Isa> Vmm<A> {
                         element.set_value(value.into());
                         Moved::Done
                     }
-                    Attempt::Later => Moved::Later,
+                    Attempt::Later | Attempt::Asked => Moved::Later,
                     Attempt::Refused => {
                         self.record_refused(address, Some(element), element.direction, pc, machine);
                         Moved::Refused(address)
                     }
                 }
             }
-            Some(Device::Pl011 { location }) => {
-                let offset = address.0 - location.0;
-                match element.direction {
-                    Direction::Read => element.set_value(self.console.read(offset, machine).into()),
-                    Direction::Write => self.console.write(offset, element.value() as u32, machine),
+            Some(Device::Local(device)) => {
+                let Some(access) = device.supports(element, pc) else {
+                    match device.emits {
+                        true => {
+                            let direction = element.direction;
+                            self.record_refused(address, Some(element), direction, pc, machine);
+                        }
+                        false => self.record_outside(address, element, pc, machine),
+                    }
+                    return Moved::Refused(address);
+                };
+                let link = &mut self.link;
+                if device.emits && !link.has_room_or_nobody() {
+                    return Moved::Later;
+                }
+                device.carry_out(element, &mut self.console, machine);
+                if device.emits {
+                    let record = device.record(&access, element.value() as u32, machine.now());
+                    link.append_or_count(record);
                 }
                 Moved::Done
             }
-            None => match element.move_in_ram(machine) {
-                Ok(()) => Moved::Done,
-                Err(outside) => {
-                    self.record_outside(outside, element, pc, machine);
-                    Moved::Refused(outside)
+            None => match address.space {
+                AddressSpace::Ports => {
+                    self.record_outside(address, element, pc, machine);
+                    Moved::Refused(address)
                 }
+                AddressSpace::Memory => match element.move_in_ram(machine) {
+                    Ok(()) => Moved::Done,
+                    Err(outside) => {
+                        let outside = Address::memory(outside.0);
+                        self.record_outside(outside, element, pc, machine);
+                        Moved::Refused(outside)
+                    }
+                },
             },
         }
     }
 
-    /// Ends an element that the trace component did not take in time: a gap in the device's
-    /// numbers. Reads give all-ones.
-    fn leave_unrecorded(&mut self, element: &mut Element) {
-        if let Some(Device::Trace(point)) = self.bus.find(element.place.first) {
-            point.kept.sequence += 1;
-            self.link.kept.unrecorded += 1;
+    /// Ends an element that the device domain did not take in time: a gap in the device's numbers, unless it
+    /// is told and was not answered. Reads of an isolated device give all-ones.
+    fn leave_unrecorded(&mut self, element: &mut Element, machine: &mut impl Machine) {
+        let address = element.address();
+        match device_at(address, &mut self.bus) {
+            Some(Device::Isolated(point)) => {
+                if element.asked.is_none() {
+                    point.leave_unrecorded(&mut self.link);
+                }
+                element.ignore();
+            }
+            Some(Device::Local(device)) => {
+                device.carry_out(element, &mut self.console, machine);
+                device.sequence += 1;
+                self.link.kept.unrecorded += 1;
+            }
+            None => element.ignore(),
         }
-        element.ignore();
     }
 }

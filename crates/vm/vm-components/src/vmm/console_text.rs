@@ -7,8 +7,7 @@ use crate::Machine;
 use crate::channel;
 use shared_ring::{BoundedProducer, Full, Wake};
 use trace_records::{Address, CONSOLE_SLOTS, ConsoleRecord, Notice, TEXT_BYTES, Text};
-use vdevs::pl011::{Downstream, Pl011};
-use vdevs::ser8250::{Ser8250, Transmitter};
+use vdev_model::Transmitter;
 
 /// Messages of the VMM that wait for room; newer ones replace the last.
 const WAITING_NOTICES: usize = 4;
@@ -25,13 +24,48 @@ pub(crate) struct ConsoleText {
 /// What of it a VMM leaves to the next, the ring's position aside.
 #[derive(Clone, Copy, Default)]
 pub(super) struct KeptText {
-    port: Pl011<TEXT_BYTES>,
-    /// Its characters join those of `port`.
-    serial: Ser8250,
-    /// Characters that the guest wrote while its port was full.
+    characters: Characters,
+    /// Characters that the guest wrote while there was no room.
     lost: u64,
     /// Those that there are come first.
     waiting: [Option<ConsoleRecord>; WAITING_NOTICES],
+}
+
+/// Characters that make a record once their line is complete, or there is no room for another: those of all
+/// serial ports of the guest.
+#[derive(Clone, Copy)]
+struct Characters {
+    bytes: [u8; TEXT_BYTES],
+    len: usize,
+}
+
+impl Default for Characters {
+    fn default() -> Self {
+        Self {
+            bytes: [0; TEXT_BYTES],
+            len: 0,
+        }
+    }
+}
+
+impl Characters {
+    fn all(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+
+    fn is_full(&self) -> bool {
+        self.len == TEXT_BYTES
+    }
+
+    /// Whether there was room.
+    fn push(&mut self, character: u8) -> bool {
+        let Some(place) = self.bytes.get_mut(self.len) else {
+            return false;
+        };
+        *place = character;
+        self.len += 1;
+        true
+    }
 }
 
 impl ConsoleText {
@@ -44,47 +78,23 @@ impl ConsoleText {
         }
     }
 
-    /// The guest reads the register of its PL011 at `offset`.
-    pub fn read(&mut self, offset: u64, machine: &mut impl Machine) -> u32 {
-        let downstream = if self.has_room(machine) {
-            Downstream::Ready
-        } else {
-            Downstream::Busy
-        };
-        self.kept.port.read(offset, downstream)
-    }
-
-    /// The guest reads the register of its 8250 at `offset`.
-    pub fn port_read(&mut self, offset: u16, machine: &mut impl Machine) -> u8 {
-        let transmitter = if self.has_room(machine) {
-            Transmitter::Empty
-        } else {
-            Transmitter::Full
-        };
-        self.kept.serial.read(offset, transmitter)
-    }
-
-    /// The guest writes the register of its 8250 at `offset`.
-    pub fn port_write(&mut self, offset: u16, value: u8, machine: &mut impl Machine) {
-        if let Some(character) = self.kept.serial.write(offset, value) {
-            self.write(vdevs::pl011::DATA, character.into(), machine);
-        }
-    }
-
     /// Whether another character can be taken, after a try to pass on those that are there.
-    fn has_room(&mut self, machine: &mut impl Machine) -> bool {
-        let full = |port: &Pl011<TEXT_BYTES>| port.pending().len() == TEXT_BYTES;
-        if full(&self.kept.port) {
+    pub fn transmitter(&mut self, machine: &mut impl Machine) -> Transmitter {
+        if self.kept.characters.is_full() {
             self.flush(machine);
         }
-        !full(&self.kept.port)
+        match self.kept.characters.is_full() {
+            true => Transmitter::Busy,
+            false => Transmitter::Ready,
+        }
     }
 
-    /// The guest writes the register of its PL011 at `offset`.
-    pub fn write(&mut self, offset: u64, value: u32, machine: &mut impl Machine) {
-        let before = self.kept.port.pending().len();
-        if self.kept.port.write(offset, value) {
-            self.kept.lost += u64::from(before == TEXT_BYTES);
+    /// The guest prints a character.
+    pub fn print(&mut self, character: u8, machine: &mut impl Machine) {
+        if !self.kept.characters.push(character) {
+            self.kept.lost += 1;
+        }
+        if character == b'\n' || self.kept.characters.is_full() {
             self.flush(machine);
         }
     }
@@ -128,10 +138,10 @@ impl ConsoleText {
             self.kept.waiting[0] = None;
             self.kept.waiting.rotate_left(1);
         }
-        if !self.kept.port.pending().is_empty() {
-            let text = Text::new(machine.now(), self.kept.port.pending());
+        if self.kept.characters.len != 0 {
+            let text = Text::new(machine.now(), self.kept.characters.all());
             self.append(ConsoleRecord::Text(text))?;
-            self.kept.port.clear();
+            self.kept.characters = Characters::default();
         }
         if self.kept.lost != 0 {
             let record = ConsoleRecord::Notice {

@@ -3,14 +3,14 @@
 //! Called at `init`, by the calls, and by whatever ends a VM.
 //!
 //! Invariant: a reset or the end is told before it happens, as long as there is hope that somebody
-//! listens: the record is in the ring and what the guest printed is on its way.
+//! listens: the record is in the ring and what the guest printed is on its way. A guest that starts again finds
+//! its devices reset.
 
 use super::architecture::Architecture;
 use super::image::{self, ImageError};
 use super::trace_link::PATIENCE;
-use super::{Held, Isa, Vmm};
+use super::{Device, Held, Isa, Vmm};
 use crate::{Machine, channel};
-use guest_access::GuestPhysAddr;
 use trace_records::{Address, EndReason, Kind, Notice, Record, Tag};
 
 impl<A: Isa> Vmm<A> {
@@ -38,16 +38,26 @@ impl<A: Isa> Vmm<A> {
         self.end(EndReason::BadImage, address, 0, machine);
     }
 
-    /// Starts the VM after a reset that was told. That is committed first: what a reset clears
-    /// cannot be done again from the guest's instruction.
-    pub(super) fn start_anew<M: Machine>(&mut self, machine: &mut M)
+    /// Starts the VM after a reset that was told, once its devices are reset, or there is no hope of that. That
+    /// it is told is committed first: what a reset clears cannot be done again from the guest's instruction.
+    pub(super) fn start_anew<M: Machine>(&mut self, wakes: u32, machine: &mut M)
     where
         A: Architecture<M>,
     {
-        self.held = Some(Held::Start);
+        self.held = Some(Held::Start { wakes });
         self.commit(machine);
         self.begin(machine);
+        if wakes < PATIENCE && !self.link.is_all_carried_out_or_nobody() {
+            self.link.is_wanted = true;
+            return;
+        }
         self.held = None;
+        for device in self.bus.devices_mut() {
+            match device {
+                Device::Isolated(point) => point.go_on_from(point.sequence, point.recorded()),
+                Device::Local(device) => device.reset(),
+            }
+        }
         machine.clear_ram();
         self.boot(machine);
     }
@@ -63,9 +73,7 @@ impl<A: Isa> Vmm<A> {
         A: Architecture<M>,
     {
         self.tell_refusals(machine);
-        let Address { space, number } = about.into();
-        let tag = Tag::new(Kind::End).with_space(space);
-        let mut record = self.record(tag, GuestPhysAddr(number), pc, machine);
+        let mut record = self.record(Tag::new(Kind::End), about, pc, machine);
         record.value = reason.number();
         self.tell(Kind::End, record, 0, machine);
     }
@@ -102,7 +110,7 @@ impl<A: Isa> Vmm<A> {
         let told = self.link.append(record).is_ok();
         self.link.is_wanted = true;
         if kind == Kind::Reset {
-            return self.start_anew(machine);
+            return self.start_anew(0, machine);
         }
         self.held = Some(Held::Ended);
         if (self.link.kept.gone || !told)

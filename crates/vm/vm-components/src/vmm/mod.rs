@@ -15,7 +15,9 @@
 //!                 │ WFI, HLT                               any notification   │
 //!                 ├──────────────► held: Wait ───────────────────────────────┤
 //!                 │ PSCI reset                             its record is out  │
-//!                 ├──────────────► held: Event(Reset) ───────────────────────┘
+//!                 ├──────────────► held: Event(Reset)                        │
+//!                 │                  └─► held: Start ────────────────────────┘
+//!                 │                            the devices are reset
 //!                 │ power off, failure, abort, HLT that nothing ends
 //!                 └──────────────► held: Event(End) ─────────► held: Ended
 //! ```
@@ -26,13 +28,14 @@ pub(crate) mod architecture;
 pub(crate) mod calls;
 mod carry_out;
 mod console_text;
+pub(crate) mod device_point;
 pub(crate) mod image;
 mod life;
+mod local_device;
 mod psci;
 mod refused;
 mod survival;
 pub(crate) mod trace_link;
-pub(crate) mod trace_point;
 pub(crate) mod transfer;
 mod wait_for_interrupt;
 
@@ -40,20 +43,21 @@ use self::architecture::{Architecture, Isa};
 pub use self::survival::KeptVmm;
 
 use self::console_text::ConsoleText;
+use self::device_point::DevicePoint;
+use self::local_device::LocalDevice;
 use self::refused::Refusals;
 use self::trace_link::{ReaderLies, TraceLink};
-use self::trace_point::TracePoint;
 use self::transfer::Transfer;
 use self::wait_for_interrupt::Idle;
 use crate::channel::{self, ChannelSet};
 use crate::{Clock, Machine};
-use guest_access::GuestPhysAddr;
+use guest_access::{AddressSpace, GuestPhysAddr};
 use shared_ring::{BoundedProducer, ConsumerPage, RingKind, RingMemory};
 use trace_records::{
-    ACCESS_SLOTS, CONSOLE_SLOTS, EndReason, Kind, MAX_DEVICES, Record, StatePage, Tag,
+    ACCESS_SLOTS, Address, CONSOLE_SLOTS, EndReason, Kind, MAX_DEVICES, Record, StatePage, Tag,
 };
 use vm_bus::Bus;
-use vm_config::{DeviceKind, VmConfig};
+use vm_config::VmConfig;
 
 /// The memory that connects a VMM with the other components.
 #[derive(Clone, Copy)]
@@ -75,7 +79,7 @@ pub struct VmmPorts {
 #[repr(C)]
 pub struct Vmm<A: Isa> {
     pub(crate) link: TraceLink,
-    pub(crate) bus: Bus<Device, MAX_DEVICES>,
+    pub(crate) bus: DeviceBus,
     pub(crate) memory: A::Memory,
     pub(crate) console: ConsoleText,
     clock_hz: u64,
@@ -90,14 +94,29 @@ pub struct Vmm<A: Isa> {
     pub(crate) idle: Option<Idle>,
     pub(crate) config: VmConfig<'static>,
     images: &'static [u8],
-    /// The first ports of the serial ports among the I/O ports of x86.
-    pub(crate) ports: Bus<u16, MAX_DEVICES>,
 }
 
-/// A device as the bus knows it.
+/// Up to all devices of a VM.
+type DeviceBus = Bus<Device, MAX_DEVICES>;
+
+/// The device at an address, in memory or among the ports.
+fn device_at(address: Address, bus: &mut DeviceBus) -> Option<&mut Device> {
+    bus.find(on_bus(address))
+}
+
+/// Where an address is on the bus, which the memory and the ports share: no physical address has the highest
+/// bit.
+const fn on_bus(address: Address) -> GuestPhysAddr {
+    match address.space {
+        AddressSpace::Memory => GuestPhysAddr(address.number),
+        AddressSpace::Ports => GuestPhysAddr(address.number | 1 << 63),
+    }
+}
+
+/// A device as a bus knows it.
 pub(crate) enum Device {
-    Trace(TracePoint),
-    Pl011 { location: GuestPhysAddr },
+    Isolated(DevicePoint),
+    Local(LocalDevice),
 }
 
 /// Why the vCPU does not run.
@@ -116,7 +135,9 @@ enum Held<E> {
         wakes: u32,
     },
     /// A reset is told, and the VM has not started yet.
-    Start,
+    Start {
+        wakes: u32,
+    },
     Ended,
 }
 
@@ -139,19 +160,18 @@ impl<A: Isa> Vmm<A> {
         A: Architecture<M>,
     {
         let vm = config.vm();
-        let (mut bus, mut ports_bus) = (Bus::default(), Bus::default());
+        let mut bus = DeviceBus::default();
         for (instance, device) in (0..).zip(config.devices()) {
-            let location = GuestPhysAddr(device.loc);
-            let attached = match device.kind {
-                DeviceKind::Trace(_) => Device::Trace(TracePoint::new(instance, location)),
-                DeviceKind::Pl011 => Device::Pl011 { location },
-                DeviceKind::Ser8250 => {
-                    let _ = ports_bus.attach(location, device.len_bytes(), device.loc as u16);
-                    continue;
-                }
+            let attached = match LocalDevice::new(instance, &device) {
+                Some(local) => Device::Local(local),
+                None => Device::Isolated(DevicePoint::new(instance, &device)),
             };
+            let first = on_bus(Address {
+                space: device.space,
+                number: device.loc,
+            });
             // The configuration's reader has refused devices that overlap.
-            let _ = bus.attach(location, device.len_bytes(), attached);
+            let _ = bus.attach(first, device.len_bytes(), attached);
         }
         let mut vmm = Self {
             config,
@@ -178,7 +198,6 @@ impl<A: Isa> Vmm<A> {
             refusals: Refusals::default(),
             reader_lies: ReaderLies::default(),
             idle: None,
-            ports: ports_bus,
             memory: A::Memory::default(),
         };
         if !vmm.go_on(machine) {
@@ -230,7 +249,7 @@ impl<A: Isa> Vmm<A> {
                 record,
                 wakes,
             }) => self.tell(kind, record, wakes + u32::from(clock), machine),
-            Some(Held::Start) => self.start_anew(machine),
+            Some(Held::Start { wakes }) => self.start_anew(wakes + u32::from(clock), machine),
             ended @ Some(Held::Ended) => self.held = ended,
         }
     }
@@ -238,18 +257,19 @@ impl<A: Isa> Vmm<A> {
     pub(crate) fn record(
         &self,
         tag: Tag,
-        address: GuestPhysAddr,
+        about: impl Into<Address>,
         pc: u64,
         machine: &mut impl Machine,
     ) -> Record {
+        let about = about.into();
         Record {
             time: machine.now(),
-            address,
+            address: GuestPhysAddr(about.number),
             pc,
             value: 0,
             old: 0,
             sequence: 0,
-            tag,
+            tag: tag.with_space(about.space),
             state_seen: 0,
             epoch: 0,
         }

@@ -8,9 +8,9 @@
 
 use super::architecture::Architecture;
 use super::transfer::Element;
-use super::{Device, Isa, Vmm};
+use super::{Device, Isa, Vmm, device_at};
 use crate::Machine;
-use guest_access::{Direction, GuestPhysAddr};
+use guest_access::Direction;
 use trace_records::{Address, Flags, Kind, Notice, Tag};
 
 /// Exceptions given to the guest, of which one message a second tells.
@@ -26,7 +26,7 @@ impl<A: Isa> Vmm<A> {
     /// Tells of an access to where there is no device.
     pub(crate) fn record_outside(
         &mut self,
-        address: GuestPhysAddr,
+        address: Address,
         element: &Element,
         pc: u64,
         machine: &mut impl Machine,
@@ -44,26 +44,37 @@ impl<A: Isa> Vmm<A> {
     /// did not describe (`element` is `None`).
     pub(crate) fn record_refused(
         &mut self,
-        address: GuestPhysAddr,
+        address: impl Into<Address>,
         element: Option<&Element>,
         direction: Direction,
         pc: u64,
         machine: &mut impl Machine,
     ) {
+        let address = address.into();
         let width = element.and_then(Element::width);
         let tag = Tag::new(Kind::Access)
             .with_access(direction, width)
             .with_flags(Flags::REFUSED);
         let mut record = self.record(tag, address, pc, machine);
-        if let Some(Device::Trace(point)) = self.bus.find(address) {
-            point.kept.sequence += 1;
-            record.sequence = point.kept.sequence;
-            record.tag = record.tag.with_instance(point.instance);
-            if self.link.append(record).is_err() {
-                self.link.kept.unrecorded += 1;
+        let has_room = self.link.access.has_room();
+        let told = match device_at(address, &mut self.bus) {
+            Some(Device::Isolated(point)) if !has_room => {
+                return point.leave_unrecorded(&mut self.link);
             }
+            Some(Device::Isolated(point)) => Some((point.instance, &mut point.sequence)),
+            Some(Device::Local(device)) if device.emits => {
+                Some((device.instance, &mut device.sequence))
+            }
+            _ => None,
+        };
+        if let Some((instance, sequence)) = told {
+            *sequence += 1;
+            record.sequence = *sequence;
+            record.tag = record.tag.with_instance(instance);
+            self.link.append_or_count(record);
         } else {
-            record.tag = Tag::new(Kind::Outside).with_access(direction, width);
+            let tag = Tag::new(Kind::Outside).with_access(direction, width);
+            record.tag = tag.with_space(address.space);
             self.link.append_outside(record);
         }
     }

@@ -15,7 +15,8 @@
 //! ```
 //!
 //! So of what a VMM knows only this changes on the short way: the last number of each device, its newest
-//! write, the ring's position; and all of it stands in the ring. A ring holds the records since the last
+//! writes, the ring's position; and all of it stands in the ring. (The writes are forgotten: what would have
+//! been read of them waits until they are applied.) A ring holds the records since the last
 //! commit, since the short way ends at the latest when the ring has gone round.
 //!
 //! Used by `vmm` at the beginning and the end of each event. Invariant: what the vCPU is about to do is
@@ -25,13 +26,13 @@ use super::architecture::{Architecture, Isa};
 use super::console_text::KeptText;
 use super::refused::Refusals;
 use super::trace_link::{KeptLink, ReaderLies};
-use super::trace_point::KeptPoint;
 use super::wait_for_interrupt::Idle;
 use super::{Device, Held, Vmm};
 use crate::{Intent, Machine, Outcome, VcpuIs};
 use kept::Kept;
 use shared_ring::WritePosition;
 use trace_records::{EndReason, Kind, MAX_DEVICES, Record};
+use vdevs::Local;
 
 /// An intent of an event: the number that its commit will have. One without is of an access on the
 /// short way: where the access ring's head will be.
@@ -54,6 +55,17 @@ impl<A: Isa> Default for KeptVmm<A> {
     }
 }
 
+/// What of a device a VMM leaves to the next.
+#[derive(Clone, Copy, Default)]
+struct KeptDevice {
+    /// The number of the last access.
+    sequence: u64,
+    /// Of an isolated one, the number of the last that has a record.
+    recorded: u64,
+    /// Its state, if it is in the VMM.
+    local: Option<Local>,
+}
+
 /// All that is not made anew.
 #[derive(Clone, Copy)]
 struct State<E> {
@@ -62,8 +74,8 @@ struct State<E> {
     console: WritePosition,
     link: KeptLink,
     text: KeptText,
-    /// In the order of the devices.
-    points: [KeptPoint; MAX_DEVICES],
+    /// By the devices' numbers.
+    devices: [KeptDevice; MAX_DEVICES],
     held: Option<Held<E>>,
     unheard_end: Option<EndReason>,
     refusals: Refusals,
@@ -90,10 +102,28 @@ impl<A: Isa> Vmm<A> {
     }
 
     fn state(&self) -> State<A::End> {
-        let mut points = [KeptPoint::default(); MAX_DEVICES];
-        for (kept, device) in points.iter_mut().zip(self.bus.devices()) {
-            if let Device::Trace(point) = device {
-                *kept = point.kept;
+        let mut devices = [KeptDevice::default(); MAX_DEVICES];
+        for device in self.bus.devices() {
+            let (instance, it) = match device {
+                Device::Isolated(point) => {
+                    let of_point = KeptDevice {
+                        sequence: point.sequence,
+                        recorded: point.recorded(),
+                        local: None,
+                    };
+                    (point.instance, of_point)
+                }
+                Device::Local(device) => {
+                    let of_device = KeptDevice {
+                        sequence: device.sequence,
+                        recorded: 0,
+                        local: Some(device.device),
+                    };
+                    (device.instance, of_device)
+                }
+            };
+            if let Some(kept) = devices.get_mut(usize::from(instance)) {
+                *kept = it;
             }
         }
         State {
@@ -102,7 +132,7 @@ impl<A: Isa> Vmm<A> {
             console: *self.console.ring.position(),
             link: self.link.kept,
             text: self.console.kept,
-            points,
+            devices,
             held: self.held,
             unheard_end: self.unheard_end,
             refusals: self.refusals,
@@ -153,7 +183,7 @@ impl<A: Isa> Vmm<A> {
             console,
             link,
             text,
-            points,
+            devices,
             held,
             unheard_end,
             refusals,
@@ -170,18 +200,29 @@ impl<A: Isa> Vmm<A> {
         self.refusals = refusals;
         self.reader_lies = reader_lies;
         self.idle = idle;
-        for (device, kept) in self.bus.devices_mut().zip(points) {
-            if let Device::Trace(point) = device {
-                point.kept = kept;
+        let bus = &mut self.bus;
+        for device in bus.devices_mut() {
+            match device {
+                Device::Isolated(point) => {
+                    let kept = devices[usize::from(point.instance)];
+                    point.go_on_from(kept.sequence, kept.recorded);
+                }
+                Device::Local(device) => {
+                    let KeptDevice {
+                        sequence, local, ..
+                    } = devices[usize::from(device.instance)];
+                    device.sequence = sequence;
+                    device.device = local.unwrap_or(device.device);
+                }
             }
         }
-        let bus = &mut self.bus;
+        // Only the short way has published without keeping, and that leads to isolated devices alone.
         self.link.access.catch_up(|words| {
             let record = Record::from_words(words);
             if record.tag.is(Kind::Access)
-                && let Some(Device::Trace(point)) = bus.find(record.address)
+                && let Some(Device::Isolated(point)) = bus.find(record.address)
             {
-                point.catch_up(&record);
+                point.go_on_from(record.sequence, record.sequence);
             }
         });
     }

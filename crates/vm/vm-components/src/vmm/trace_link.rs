@@ -1,6 +1,6 @@
 //! The link to the device domain: the access ring, the state page, and whether anybody is there.
 //!
-//! Used by `trace_point` for each access, and whenever the clock wakes this component.
+//! Used by `device_point` for each access, and whenever the clock wakes this component.
 //!
 //! Invariant: the trace component is notified only if it asked to be; one that does not beat for
 //! three wake-ups of the clock counts as gone, and then no guest waits for it.
@@ -91,10 +91,29 @@ impl TraceLink {
         }
     }
 
-    /// What the state page says of a device.
+    /// What the state page says of a device of one word, or the number alone of one with several.
     #[inline(always)]
     pub(super) fn state(&self, instance: u8) -> DeviceState {
         self.state.read(usize::from(instance))
+    }
+
+    /// The words of a device with several, and the number of the last access applied in them; `None` while
+    /// they are being published.
+    pub(super) fn state_of_several(&self, instance: u8, words: &mut [u32]) -> Option<u32> {
+        self.state.read_several(usize::from(instance), words)
+    }
+
+    /// What the access of this number reads, if it is applied. One that was passed over, or whose answer
+    /// another access's has replaced, reads all-ones.
+    pub(super) fn answer(&self, instance: u8, sequence: u32) -> Option<u32> {
+        if !self.state(instance).includes(sequence) {
+            return None;
+        }
+        let answer = self.state.answer(usize::from(instance));
+        Some(match answer.sequence == sequence {
+            true => answer.value,
+            false => u32::MAX,
+        })
     }
 
     /// What the next record is the commit of.
@@ -116,6 +135,32 @@ impl TraceLink {
     /// Appends a record, which is published with what else is done on account of the event.
     pub(super) fn append(&mut self, record: Record) -> Result<(), Full> {
         self.access.append(&record.to_words())
+    }
+
+    /// Whether a record can be appended, or nobody will ever read one; if not, it is said that this component
+    /// waits.
+    pub(super) fn has_room_or_nobody(&mut self) -> bool {
+        if self.kept.gone || self.access.has_room() {
+            return true;
+        }
+        self.access.announce_wait();
+        self.access.has_room()
+    }
+
+    /// Whether all records are carried out, or nobody will ever do that; if not, it is said that this component
+    /// waits.
+    pub(super) fn is_all_carried_out_or_nobody(&mut self) -> bool {
+        if self.kept.gone || self.access.is_all_read() {
+            return true;
+        }
+        self.access.announce_wait();
+        self.access.is_all_read()
+    }
+
+    /// Appends a record, or counts it where nobody makes room for it: a gap in the numbers.
+    pub(super) fn append_or_count(&mut self, record: Record) {
+        let appended = self.append(record).is_ok();
+        self.kept.unrecorded += u64::from(!appended);
     }
 
     /// Publishes what was appended, and notifies the trace component if it or somebody here asked

@@ -17,7 +17,8 @@
 //! ```
 
 use crate::Machine;
-use guest_access::{Access, AccessWidth, Direction, Extension, Gpr, GuestPhysAddr};
+use guest_access::{Access, AccessWidth, AddressSpace, Direction, Extension, Gpr, GuestPhysAddr};
+use trace_records::Address;
 
 /// The registers of a pair.
 pub(crate) const MAX_ELEMENTS: usize = 2;
@@ -45,16 +46,39 @@ pub struct Element {
     /// What a store stores or a load has loaded: its bytes as they are in memory. (As a u128
     /// it would be aligned to 16 bytes, and the fields of the hot path would move away.)
     bytes: [u8; MAX_BYTES],
+    /// The number (low 32 bits) of its access, once that is recorded and the device domain has to answer.
+    pub asked: Option<u32>,
 }
 
 /// A vector register.
 const MAX_BYTES: usize = 16;
 
-/// Where an element's bytes are. Those on a second page may lie anywhere.
+/// Where an element's bytes are. Those on a second page may lie anywhere; ports have one.
 #[derive(Clone, Copy)]
 pub struct Place {
+    pub space: AddressSpace,
     pub first: GuestPhysAddr,
     pub second_page: Option<SecondPage>,
+}
+
+impl Place {
+    /// In memory, on one page.
+    pub const fn memory(first: GuestPhysAddr) -> Self {
+        Self {
+            space: AddressSpace::Memory,
+            first,
+            second_page: None,
+        }
+    }
+
+    /// An I/O port.
+    pub const fn port(port: u16) -> Self {
+        Self {
+            space: AddressSpace::Ports,
+            first: GuestPhysAddr(port as u64),
+            second_page: None,
+        }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -79,6 +103,15 @@ impl Element {
             direction,
             log2_bytes,
             bytes: value.to_le_bytes(),
+            asked: None,
+        }
+    }
+
+    /// Where it is, as it is told.
+    pub fn address(&self) -> Address {
+        Address {
+            space: self.place.space,
+            number: self.place.first.0,
         }
     }
 

@@ -1,4 +1,4 @@
-//! The short way of an access on x86: one read or write of a trace device by an instruction that was
+//! The short way of an access on x86: one read or write of an isolated device by an instruction that was
 //! decoded before.
 //!
 //! Called by the platform for each exit. Invariant: it does the whole access or nothing; what is in
@@ -7,6 +7,8 @@
 use super::{X86, X86Exit, X86ExitReason, X86Machine};
 use crate::Vmm;
 use crate::vmm::Device;
+use crate::vmm::device_point::{Attempt, DevicePoint, Seen};
+use crate::vmm::trace_link::TraceLink;
 use guest_access::{Access, AccessWidth, Direction, Extension, Gpr, GuestPhysAddr};
 use x86_guest::Recalled;
 
@@ -25,7 +27,7 @@ impl Vmm<X86> {
         }
     }
 
-    /// The short way of [`Self::exit`]: completes one read or write of a trace device that was
+    /// The short way of [`Self::exit`]: completes one read or write of an isolated device that was
     /// made before, if nothing stands against it. Returns whether it did; if not, nothing has
     /// happened.
     #[inline(always)]
@@ -35,7 +37,19 @@ impl Vmm<X86> {
         direction: Direction,
         machine: &mut M,
     ) -> bool {
-        let Some(Device::Trace(point)) = self.bus.find(address) else {
+        self.complete(address, direction, DevicePoint::look_at_word, machine)
+    }
+
+    /// The same, by what a device's point makes of the access.
+    #[inline(always)]
+    pub(super) fn complete<M: X86Machine>(
+        &mut self,
+        address: GuestPhysAddr,
+        direction: Direction,
+        look: impl Fn(&mut DevicePoint, &Access, &TraceLink) -> Result<Seen, Attempt>,
+        machine: &mut M,
+    ) -> bool {
+        let Some(Device::Isolated(point)) = self.bus.find(address) else {
             return false;
         };
         let situation = machine.presumed_situation();
@@ -59,24 +73,24 @@ impl Vmm<X86> {
             return false;
         }
         let access = access(address, instruction.width, direction, situation.rip);
-        let Ok((current, lane)) = point.look(&access, &self.link) else {
+        let Ok(seen) = look(point, &access, &self.link) else {
             return false;
         };
         if !self.link.access.has_known_room() {
             return false;
         }
         let value = match direction {
-            Direction::Read => lane,
+            Direction::Read => seen.value,
             // A store needs no value that was read.
             Direction::Write => match instruction.execute(0, machine).write {
                 Some(value) => value as u32,
                 None => return false,
             },
         };
-        let record = point.record(&access, current, value, machine.now());
+        let record = point.record(&access, &seen, value, machine.now());
         machine.intend(self.link.intent());
         if direction == Direction::Read {
-            let effect = instruction.execute(lane.into(), machine);
+            let effect = instruction.execute(value.into(), machine);
             if let Some((number, value)) = effect.register {
                 machine.set_gpr(number, value);
             }

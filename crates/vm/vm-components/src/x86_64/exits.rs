@@ -15,6 +15,7 @@ use super::instruction::Obstacle;
 use super::{RAX, RCX, RDX, X86, X86Exception, X86Exit, X86ExitReason, X86Machine};
 use crate::Vmm;
 use crate::vmm::calls::Answer;
+use crate::vmm::device_point::DevicePoint;
 use trace_records::{Address, EndReason};
 use vm_config::Action;
 
@@ -25,6 +26,11 @@ impl Vmm<X86> {
     /// Every exit that [`Self::complete_access`] has not handled.
     #[cold]
     pub fn other_exit<M: X86Machine>(&mut self, exit: X86Exit, machine: &mut M) {
+        if let X86ExitReason::Access { address, direction } = exit.reason
+            && self.complete(address, direction, DevicePoint::look, machine)
+        {
+            return;
+        }
         self.begin(machine);
         self.answer(exit, machine);
         self.commit(machine);
@@ -41,13 +47,13 @@ impl Vmm<X86> {
                     Ok(transfer) => self.carry_out(transfer, 0, machine),
                     Err(Obstacle::PageFault(fault)) => machine.inject(fault),
                     Err(Obstacle::Unsupported) => {
-                        self.record_refused(address, None, direction, rip, machine);
+                        self.record_refused(address.0, None, direction, rip, machine);
                         self.refuse_instruction(exit, address.0, machine);
                     }
                 }
             }
             X86ExitReason::OwnAccess { address, direction } => {
-                self.record_refused(address, None, direction, rip, machine);
+                self.record_refused(address.0, None, direction, rip, machine);
                 // There is no instruction to skip or to blame: the VM cannot go on.
                 self.end(EndReason::MemoryError, address.0, rip, machine);
             }

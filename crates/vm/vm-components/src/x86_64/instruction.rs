@@ -98,7 +98,7 @@ impl Vmm<X86> {
         if !is_told || instruction.is_over(machine) {
             return Err(Obstacle::Unsupported);
         }
-        let end = X86End {
+        let end = X86End::Instruction {
             instruction,
             next_rip: situation.next_rip(instruction.len),
         };
@@ -142,19 +142,18 @@ fn place(
     }
     let before = PAGE_BYTES - linear % PAGE_BYTES;
     if before >= instruction.width.bytes() {
-        let second_page = None;
-        return Ok(Place { first, second_page });
+        return Ok(Place::memory(first));
     }
     let second = linear.wrapping_add(before);
     match checked(second) {
         None => Err(page_fault(second, 0)),
         Some((_, false)) => Err(page_fault(second, page_fault::PRESENT)),
         Some((address, true)) => Ok(Place {
-            first,
             second_page: Some(SecondPage {
                 bytes_before: before as usize,
                 address,
             }),
+            ..Place::memory(first)
         }),
     }
 }

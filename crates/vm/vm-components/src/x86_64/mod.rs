@@ -27,16 +27,21 @@ use crate::vmm::transfer::{Element, Transfer};
 use guest_access::GuestPhysAddr;
 use start::START_TABLES_BYTES;
 use vm_config::RamRange;
-use x86_guest::{AccessCache, Instruction};
+use x86_guest::{AccessCache, Instruction, RegisterPart};
 
 /// The x86 instruction set, in all its modes.
 pub enum X86 {}
 
 /// How an x86 instruction ends.
 #[derive(Clone, Copy)]
-pub struct X86End {
-    instruction: Instruction,
-    next_rip: u64,
+pub enum X86End {
+    /// As this one does.
+    Instruction {
+        instruction: Instruction,
+        next_rip: u64,
+    },
+    /// IN or OUT, of this part of RAX.
+    Port { part: RegisterPart, next_rip: u64 },
 }
 
 const RAX: u8 = 0;
@@ -53,9 +58,9 @@ impl Isa for X86 {
 
 impl<M: X86Machine> Architecture<M> for X86 {
     fn advanced(transfer: &mut Transfer<X86End>, machine: &mut M) {
-        let instruction = transfer.end.instruction;
         let read = transfer.first_value() as u64;
-        if instruction.reads()
+        if let X86End::Instruction { instruction, .. } = transfer.end
+            && instruction.reads()
             && let Some(element) = transfer.next()
             && let Some(value) = instruction.execute(read, machine).write
         {
@@ -64,10 +69,15 @@ impl<M: X86Machine> Architecture<M> for X86 {
     }
 
     fn finish(transfer: Transfer<X86End>, machine: &mut M) {
-        let X86End {
-            instruction,
-            next_rip,
-        } = transfer.end;
+        let (instruction, next_rip) = match transfer.end {
+            X86End::Instruction {
+                instruction,
+                next_rip,
+            } => (instruction, next_rip),
+            X86End::Port { part, next_rip } => {
+                return ports::finish(&transfer, part, next_rip, machine);
+            }
+        };
         let effect = instruction.execute(transfer.first_value() as u64, machine);
         let stepped = instruction.stepped(machine);
         let changed = effect.register.into_iter().chain(effect.second_register);

@@ -131,7 +131,7 @@ fn a_component_of_another_build_is_named_with_its_version() {
     let mut system = system(Watch::There);
     let version = header_word::LAYOUT_VERSION;
     set_header_word(system.vms[0].memory.text, version, 1);
-    set_header_word(system.vms[1].memory.log, version, 4);
+    set_header_word(system.vms[1].memory.log, version, 5);
     set_header_word(system.watch_memory.text, version, 1);
     system.text(0, &text(b"of the past\n"));
     system.log(1, &end(EndReason::PoweredOff));
@@ -139,10 +139,10 @@ fn a_component_of_another_build_is_named_with_its_version() {
     for _ in 0..5 {
         system.wake();
     }
-    let tail = "and only 3 is read here; build all parts of the system together";
+    let tail = "and only 4 is read here; build all parts of the system together";
     for (who, version) in [
         ("error hostile: its VMM", 1),
-        ("error honest: the trace component", 4),
+        ("error honest: the trace component", 5),
         ("the monitor", 1),
     ] {
         let line =

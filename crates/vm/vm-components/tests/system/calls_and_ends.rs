@@ -1,7 +1,11 @@
 //! The guest's calls by PSCI, and how a VM ends or starts again by them.
 
-use crate::fixtures::PC;
-use crate::machine::{HZ, MS, System};
+use crate::fixtures::{LOC, PC, device};
+use crate::machine::{HZ, MS, System, TraceIs};
+use vm_config::Unsupported;
+
+/// SYSTEM_RESET.
+const RESET: u64 = 0x8400_0009;
 
 #[test]
 fn a_cpu_that_suspends_itself_waits_and_goes_on_with_success() {
@@ -35,6 +39,38 @@ fn a_reset_clears_the_counter_and_starts_the_guest_again() {
     let last = *system.traced().last().unwrap();
     assert_eq!((last.sequence, last.epoch), (2, 1));
     assert_eq!(system.lines("reset, epoch 1").len(), 1);
+}
+
+#[test]
+fn no_guest_starts_again_on_devices_that_are_not_reset() {
+    for kind in ["trace", "adder"] {
+        let mut system = System::with(&[device(kind, LOC)], Unsupported::default());
+        system.write(55);
+        system.pass(20 * MS);
+        system.write(66);
+        system.trace_is = TraceIs::Stopped;
+        let starts = system.platform.starts.len();
+        assert!(!system.hypercall(RESET, 0));
+        assert_eq!(system.platform.starts.len(), starts, "{kind}");
+        system.trace_is = TraceIs::Alive;
+        system.pass(10 * MS);
+        assert_eq!(system.platform.starts.len(), starts + 1);
+        system.trace_is = TraceIs::Stopped;
+        assert_eq!(system.read(), 0, "{kind}");
+    }
+}
+
+#[test]
+fn a_reset_of_which_nobody_hears_starts_the_guest_all_the_same() {
+    let mut system = System::new();
+    system.trace_is = TraceIs::Stopped;
+    assert!(!system.hypercall(RESET, 0));
+    system.pass(350 * MS);
+    assert!(system.platform.running);
+    // By now it counts as gone.
+    let starts = system.platform.starts.len();
+    assert!(system.hypercall(RESET, 0));
+    assert_eq!(system.platform.starts.len(), starts + 1);
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! Accesses that have to wait for the trace component, and what becomes of the VM where it does not
 //! answer or lies.
 
-use crate::fixtures::{LOC, claim_read};
+use crate::fixtures::{LOC, claim_read, device};
 use crate::machine::{HZ, MS, System, TraceIs};
 use trace_records::ACCESS_SLOTS;
+use vm_config::Unsupported;
 
 #[test]
 fn a_read_after_a_narrow_write_waits_for_the_trace_component() {
@@ -142,4 +143,44 @@ fn an_ended_vm_is_reported_even_without_the_trace_component() {
     system.power_off();
     assert_eq!(system.lines("ended: powered off by the guest").len(), 1);
     assert_eq!(system.lines("verdict: ok").len(), 1);
+}
+
+/// A system with a device whose second word follows from its first, of which the trace component was gone so
+/// long that the ring is full. `unheard` is what the guest does then; after that it is back.
+fn after(unheard: impl FnOnce(&mut System)) -> System {
+    let devices = [device("adder", LOC)];
+    let mut system = System::with(&devices, Unsupported::default());
+    system.trace_is = TraceIs::Stopped;
+    system.pass(HZ);
+    for _ in 0..ACCESS_SLOTS {
+        assert_eq!(system.read(), 0xffff_ffff);
+    }
+    unheard(&mut system);
+    system.trace_is = TraceIs::Alive;
+    system.pass(200 * MS);
+    system
+}
+
+#[test]
+fn a_write_of_which_nobody_heard_keeps_no_later_read_waiting() {
+    let mut system = after(|system| system.write(5));
+    assert!(system.access(LOC + 8, 2, 0, 1), "the sum is known");
+    assert_eq!(system.platform.gprs[1], 0);
+    assert_eq!(system.read(), 0, "it was not carried out");
+}
+
+#[test]
+fn nor_does_what_nobody_heard_of_keep_the_next_vmms_guest_waiting() {
+    let unheard: [fn(&mut System); 3] = [
+        |system| system.write(5),
+        |system| assert_eq!(system.read(), 0xffff_ffff),
+        // Which the device does not support.
+        |system| assert!(system.access(LOC + 8, 2, 1, 2)),
+    ];
+    for unheard in unheard {
+        let mut system = after(unheard);
+        system.replace_vmm();
+        assert!(system.access(LOC + 8, 2, 0, 1), "the sum is known");
+        assert_eq!(system.platform.gprs[1], 0);
+    }
 }

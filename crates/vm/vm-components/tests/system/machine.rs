@@ -5,7 +5,7 @@
 //! only in [`System::pass`].
 
 use crate::fixtures::{
-    LOC, PC, Screen, VmMemory, compiled, contents, leak_mut, only, piece, trace_device,
+    LOC, PC, Screen, VmMemory, compiled, contents, device, leak_mut, only, piece, trace_device,
 };
 use crate::platform::Platform;
 use guest_access::{Direction, GuestPhysAddr};
@@ -15,7 +15,7 @@ use vm_components::{
     A64, Channel, Clock, Console, Exit, GuestException, KeptConsole, KeptTrace, KeptVmm, Trace,
     Vmm, channel,
 };
-use vm_config::{Contents, Device, DeviceKind, Unsupported, VmConfig};
+use vm_config::{Contents, Device, Unsupported, VmConfig};
 
 pub const HZ: u64 = 1_000_000;
 pub const START: u64 = 5_000;
@@ -44,6 +44,10 @@ pub struct System {
     pub trace_is: TraceIs,
     pub next_wake: u64,
     pub wakes: u64,
+    config: VmConfig<'static>,
+    images: &'static [u8],
+    /// By which the VMM survives.
+    kept: *mut KeptVmm<A64>,
 }
 
 pub fn config(devices: &[Device<'_>], unsupported: Unsupported) -> VmConfig<'static> {
@@ -63,12 +67,7 @@ pub fn config_with(
     unsupported: Unsupported,
     others: Contents<'_>,
 ) -> VmConfig<'static> {
-    let uart = Device {
-        name: "pl011",
-        loc: UART,
-        severities: None,
-        kind: DeviceKind::Pl011,
-    };
+    let uart = device("pl011", UART);
     compiled(&Contents {
         cmdline: "trace=0xfa000000",
         unsupported,
@@ -93,6 +92,9 @@ impl System {
     pub fn of(config: VmConfig<'static>, images: &'static [u8]) -> Self {
         let memory = VmMemory::new();
         let mut platform = Platform::at(START);
+        let kept = Box::into_raw(Box::new(KeptVmm::new()));
+        // SAFETY: it was made above, and nobody else has a reference.
+        let lent = unsafe { &mut *kept };
         Self {
             trace: Trace::init(
                 [(memory.trace_port(), config)],
@@ -110,7 +112,7 @@ impl System {
                 config,
                 images,
                 memory.vmm_ports(),
-                leak_mut(KeptVmm::new()),
+                lent,
                 CLOCK,
                 &mut platform,
             ),
@@ -121,7 +123,19 @@ impl System {
             trace_is: TraceIs::Alive,
             next_wake: START + 10 * MS,
             wakes: 0,
+            config,
+            images,
+            kept,
         }
+    }
+
+    /// The VMM dies between two events, and another begins.
+    pub fn replace_vmm(&mut self) {
+        // SAFETY: whoever had a reference does nothing any more.
+        let kept = unsafe { &mut *self.kept };
+        let (config, ports) = (self.config, self.memory.vmm_ports());
+        self.vmm = Vmm::init(config, self.images, ports, kept, CLOCK, &mut self.platform);
+        self.deliver();
     }
 
     pub fn run_trace(&mut self, channel: Channel) {

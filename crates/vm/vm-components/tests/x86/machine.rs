@@ -4,15 +4,17 @@
 //! Invariant: the trace component runs only when the test says.
 
 use crate::code::RDI;
-use crate::fixtures::{PC, RAM, VmMemory, compiled, contents, leak_mut, only, piece, trace_device};
+use crate::fixtures::{
+    PC, RAM, VmMemory, compiled, contents, device, leak_mut, only, piece, trace_device,
+};
 use crate::platform::{Platform, RAM_BYTES};
-use guest_access::{Direction, GuestPhysAddr};
+use guest_access::{AccessWidth, Direction, GuestPhysAddr};
 use shared_ring::{Consumer, Observation, Observer};
 use trace_records::{CONSOLE_SLOTS, Entry, Kind, LOG_SLOTS, Record, TRACE_SLOTS};
 use vm_components::{
     Clock, KeptTrace, KeptVmm, Machine, Trace, Vmm, X86, X86Exit, X86ExitReason, channel,
 };
-use vm_config::{Contents, Device, DeviceKind, RamRange, Unsupported, VmConfig};
+use vm_config::{Contents, Device, RamRange, Unsupported, VmConfig};
 
 pub const CLOCK: Clock = Clock {
     hz: 1_000_000,
@@ -30,11 +32,18 @@ pub struct System<const SEES_CODE_SEGMENT: bool = true> {
 }
 
 pub fn config(unsupported: Unsupported, machine: u16) -> VmConfig<'static> {
+    config_with(&[], unsupported, machine)
+}
+
+/// The same with more devices.
+fn config_with(
+    devices: &[Device<'_>],
+    unsupported: Unsupported,
+    machine: u16,
+) -> VmConfig<'static> {
     let serial = Device {
         name: "com1",
-        loc: 0x3f8,
-        severities: None,
-        kind: DeviceKind::Ser8250,
+        ..device("ser8250", 0x3f8)
     };
     compiled(&Contents {
         machine: Some(machine),
@@ -46,7 +55,7 @@ pub fn config(unsupported: Unsupported, machine: u16) -> VmConfig<'static> {
             base: RAM,
             len_bytes: RAM_BYTES as u64,
         }],
-        devices: &[trace_device(false, Some(12)), serial],
+        devices: &[&[trace_device(false, Some(12)), serial], devices].concat(),
         ..contents()
     })
 }
@@ -62,6 +71,11 @@ impl System {
 
     pub fn with(unsupported: Unsupported) -> Self {
         Self::init(config(unsupported, EM_X86_64))
+    }
+
+    /// One with more devices.
+    pub fn with_devices(devices: &[Device<'_>]) -> Self {
+        Self::init(config_with(devices, Unsupported::default(), EM_X86_64))
     }
 }
 
@@ -141,6 +155,20 @@ impl<const SEES_CODE_SEGMENT: bool> System<SEES_CODE_SEGMENT> {
             }
         }
         found
+    }
+
+    /// The guest runs IN or OUT with AL.
+    pub fn port(&mut self, port: u16, direction: Direction) {
+        let code = match direction {
+            Direction::Read => [0xec],
+            Direction::Write => [0xee],
+        };
+        let reason = X86ExitReason::Port {
+            port,
+            direction,
+            width: AccessWidth::Byte,
+        };
+        self.run(&code, reason);
     }
 
     pub fn was_completed(&self, code: &[u8]) -> bool {

@@ -4,6 +4,7 @@ use crate::arguments::HostArguments;
 use crate::hosts;
 use runner::{Emulator, Failure, Platform, Unikernel, bench};
 use std::path::PathBuf;
+use vdev_model::AnyVdev;
 
 const FLOOR: &str = "floor: the PC moves on";
 
@@ -39,7 +40,10 @@ pub(crate) fn bench_all(
             kernel,
             cpu: None,
         });
-        row(FLOOR, &bench::measure(&floor, &host.images, "read")?);
+        row(
+            FLOOR,
+            &bench::measure(&floor, &host.images, bench::Storm::of_first("read"))?,
+        );
     }
     if let Platform::Microkit(..) = platform {
         let beside = |answer: &str| -> Result<Platform, Failure> {
@@ -54,15 +58,30 @@ pub(crate) fn bench_all(
             Ok(platform)
         };
         let floor = beside("floor")?;
-        row(FLOOR, &bench::measure(&floor, &host.images, "read")?);
+        row(
+            FLOOR,
+            &bench::measure(&floor, &host.images, bench::Storm::of_first("read"))?,
+        );
         let in_vmm = beside("in-vmm")?;
         for (name, operation) in operations {
             let name = format!("device inside the VMM: {name}");
-            row(&name, &bench::measure(&in_vmm, &host.images, operation)?);
+            row(
+                &name,
+                &bench::measure(&in_vmm, &host.images, bench::Storm::of_first(operation))?,
+            );
         }
     }
     for (name, operation) in operations {
-        row(name, &bench::measure(&platform, &host.images, operation)?);
+        row(
+            name,
+            &bench::measure(&platform, &host.images, bench::Storm::of_first(operation))?,
+        );
+    }
+    for storm in bench::Storm::of_others() {
+        let kind = storm.vdev.kind().name;
+        let (register, way) = (storm.register.name, storm.way());
+        let name = format!("reads in a row, {kind}'s {register} ({way})");
+        row(&name, &bench::measure(&platform, &host.images, storm)?);
     }
     Ok(())
 }

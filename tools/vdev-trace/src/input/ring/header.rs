@@ -114,7 +114,7 @@ impl Header {
                 "layout version {version}, this tool reads {} to {}; \
                  use the tool that was built with the system",
                 Layout::One,
-                Layout::Three
+                Layout::Four
             ));
         };
         let kind_and_vm = word(header_word::KIND_AND_VM);

@@ -157,6 +157,11 @@ impl StreamFile {
         fields[37..41].copy_from_slice(&record.state_seen.to_le_bytes());
         fields[41..45].copy_from_slice(&record.epoch.to_le_bytes());
         self.put(&fields);
+        if self.class.has_registers {
+            let device = names.device(vm, tag.instance());
+            let register = device.words().register(record);
+            self.string(register.map_or("", |register| register.name));
+        }
         if self.class.has_functions {
             match names.function(vm, record.pc) {
                 Some(function) => self.string(&function),

@@ -26,6 +26,8 @@ pub struct StreamClass {
     pub clock_hz: u64,
     /// The names of the devices, by their number.
     pub devices: Vec<String>,
+    /// An access tells the register that it was made to.
+    pub has_registers: bool,
     /// An access tells the function that it was made in.
     pub has_functions: bool,
     /// The trace numbers that occur, a bit each.
@@ -115,6 +117,9 @@ impl StreamClass {
             "{device} uint8_t vcpu; {DIRECTION} uint8_t flags; hex64_t address; hex64_t pc; \
              uint32_t value; uint32_t old; uint64_t seq; uint32_t state_seen; uint32_t epoch;"
         );
+        if self.has_registers {
+            access += " string register;";
+        }
         if self.has_functions {
             access += " string function;";
         }

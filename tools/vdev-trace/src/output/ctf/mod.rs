@@ -80,6 +80,7 @@ impl Sink for Ctf<'_> {
             vm_name: self.names.vm(vm),
             clock_hz: stream.clock.hz,
             devices: devices.collect(),
+            has_registers: self.names.has_registers(vm),
             has_functions: self.names.has_functions(),
             trace_numbers: [0; 16],
         };

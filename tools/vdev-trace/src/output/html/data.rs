@@ -1,7 +1,7 @@
 //! What the page's script reads: JSON, in the columns and in the order that `page/trace.js` knows.
 
 use super::{Html, Row};
-use crate::output::word::word_after;
+use crate::output::curves::Curves;
 use crate::output::words::Operation;
 use crate::vms::names::Names;
 use guest_access::Direction;
@@ -32,12 +32,12 @@ impl<W: Write> Html<'_, W> {
     /// What the page's script reads; the order of a row's columns is the one it knows. Rows
     /// are numbers, so that only the texts and what the configuration says need care.
     pub(super) fn write_data(&mut self) -> io::Result<()> {
-        let mut texts = Texts::default();
+        let (mut texts, mut curves) = (Texts::default(), Curves::new(self.names));
         write!(self.out, "{{\"left_out\":{},\"rows\":[", self.left_out)?;
         for (index, row) in self.rows.iter().enumerate() {
             let before = if index == 0 { "" } else { "," };
             let vm = self.vms[row.ring()];
-            let columns = columns(row, vm, self.names, &mut texts);
+            let columns = columns(row, vm, self.names, &mut curves, &mut texts);
             write!(self.out, "{before}\n[")?;
             for (index, column) in columns.into_iter().flatten().enumerate() {
                 let before = if index == 0 { "" } else { "," };
@@ -63,7 +63,7 @@ fn in_script(value: Value) -> String {
 }
 
 /// The columns that no row has more of.
-const MAX_COLUMNS: usize = 18;
+const MAX_COLUMNS: usize = 19;
 
 /// A row's columns: a number, a text's place, or nothing to show. Those that a row does not
 /// have are left out.
@@ -71,6 +71,7 @@ fn columns(
     row: &Row,
     vm: u8,
     names: &Names,
+    curves: &mut Curves<'_>,
     texts: &mut Texts,
 ) -> [Option<Option<u64>>; MAX_COLUMNS] {
     let mut columns = [None; MAX_COLUMNS];
@@ -101,18 +102,20 @@ fn columns(
         } => {
             let tag = record.tag;
             let function = names.function(vm, record.pc);
+            let point = curves.point(vm, record);
             set(&[
                 Some(0),
                 ring,
                 Some(script_time(*nanoseconds)),
-                texts.place(names.device(vm, tag.instance())),
+                texts.place(names.device(vm, tag.instance()).name),
                 texts.place(Operation(record).to_string()),
                 Some(u64::from(tag.direction() == Direction::Write)),
                 Some(u64::from(tag.flags().contains(Flags::REFUSED))),
                 texts.place(format!("{:#010x}", AddressText(record.location()))),
                 Some(record.value.into()),
                 Some(record.old.into()),
-                word_after(record).map(u64::from),
+                point.as_ref().map(|point| point.value.into()),
+                point.and_then(|point| texts.place(point.curve)),
                 texts.place(format!("{:#x}", record.pc)),
                 function.and_then(|name| texts.place(name.to_string())),
                 Some(tag.event())

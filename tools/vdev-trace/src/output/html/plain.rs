@@ -52,7 +52,7 @@ impl<W: Write> Html<'_, W> {
                     let event = Event {
                         kind: Kind::Access,
                         record,
-                        device,
+                        device: device.words(),
                     };
                     (nanoseconds, event.to_string())
                 }

@@ -7,7 +7,7 @@ use super::{Ring, VmConsole};
 use crate::Host;
 use crate::console::line::{BURST_BYTES, BYTES_PER_SECOND, Printer};
 use crate::console::log_lines::{
-    DeviceSums, Event, MisbehaviourText, Reason, SpanText, VmSums, severity_of,
+    DeviceSums, DeviceWords, Event, MisbehaviourText, Reason, SpanText, VmSums, severity_of,
 };
 use crate::console::{Output, Printing};
 use shared_ring::Payload;
@@ -137,7 +137,7 @@ impl VmConsole {
             return self.leave_out();
         }
         self.report_missing_before(words, record.time, printer);
-        let device = self.device_name(record.tag.instance());
+        let device = self.device(record.tag.instance());
         let name = self.config.name();
         let event = Event {
             kind,
@@ -183,7 +183,7 @@ impl VmConsole {
         self.state.told = told;
         match sums {
             Entry::Device(instance, sums) => {
-                let device = self.device_name(instance);
+                let device = self.device(instance);
                 let text = DeviceSums { device, sums };
                 let line = format_args!("info  {name} {text}");
                 self.print(Printing::Line, sums.time, line, printer);
@@ -225,8 +225,17 @@ impl VmConsole {
         self.print_conduct(who, misbehaviour, printer);
     }
 
-    fn device_name(&self, instance: u8) -> &'static str {
+    fn device(&mut self, instance: u8) -> DeviceWords<'static> {
+        match self.last_device {
+            Some((last, device)) if last == instance => device,
+            _ => self.look_up_device(instance),
+        }
+    }
+
+    fn look_up_device(&mut self, instance: u8) -> DeviceWords<'static> {
         let device = self.config.devices().nth(usize::from(instance));
-        device.map_or("?", |device| device.name)
+        let device = device.map_or(DeviceWords::named("?"), |device| DeviceWords::of(&device));
+        self.last_device = Some((instance, device));
+        device
     }
 }

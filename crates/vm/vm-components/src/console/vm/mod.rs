@@ -23,6 +23,7 @@ use super::line::{Line, Printer};
 use super::{Output, Printing, pass};
 use crate::charge::{Account, UnderWay, work_of};
 use crate::conduct::Conduct;
+use crate::console::log_lines::DeviceWords;
 use crate::console::log_lines::{MisbehaviourText, Reason};
 use crate::{ConsolePort, Host};
 use core::fmt;
@@ -44,6 +45,8 @@ const LAST_BYTES: i64 = 2048;
 pub(super) struct VmConsole {
     pub number: u8,
     config: VmConfig<'static>,
+    /// The device that a line named last, by its number: to look it up costs as much as half a line.
+    last_device: Option<(u8, DeviceWords<'static>)>,
     ends: Ends,
     log: Consumer<LOG_SLOTS>,
     text: Consumer<CONSOLE_SLOTS>,
@@ -180,6 +183,7 @@ impl VmConsole {
         Self {
             number,
             config,
+            last_device: None,
             ends,
             log: Consumer::resume(port.log, port.log_reader, RingKind::Log, state.log_at),
             text: Consumer::resume(

@@ -4,6 +4,7 @@
 //! claims that cannot be is told through the log ring, whatever the VM's logger mask: that is the
 //! system's word, not the VM's.
 
+use super::device::LaneDevice;
 use super::{Lane, Signals};
 use guest_access::GuestPhysAddr;
 use trace_records::{
@@ -102,10 +103,10 @@ impl Lane {
         let tag = |kind| Tag::new(kind).stamped(Stamp::new(self.vm, EVENT_NONE));
         let devices = self.devices.iter().zip(0..).filter_map(|(device, number)| {
             let tag = tag(Kind::DeviceSummary).with_instance(number);
-            Some(device.as_ref()?.0.summary(time).to_words(tag))
+            Some(device.as_ref()?.summary(time).to_words(tag))
         });
         let unrecorded = self.devices.iter().flatten();
-        let unrecorded = unrecorded.map(|(device, _)| device.unrecorded());
+        let unrecorded = unrecorded.map(LaneDevice::unrecorded);
         let summary = VmSummary {
             time,
             log_lost: self.log.lost(),

@@ -32,7 +32,7 @@ impl Lane {
             }
             Some(Kind::Access) => {
                 let instance = usize::from(record.tag.instance());
-                if let Some(Some((device, _))) = self.devices.get_mut(instance) {
+                if let Some(Some(device)) = self.devices.get_mut(instance) {
                     // If its number does not follow, nobody waits for it.
                     let _ = device.pass_over(&record);
                 }

@@ -2,6 +2,8 @@
 //!
 //! Invariant: nobody sees what is not committed; what is committed may be published any number of times.
 
+use super::device::{LaneDevice, Progress};
+use super::seconds::Seconds;
 use super::{Course, Lane, Outside};
 use crate::Clock;
 use crate::charge::Account;
@@ -9,9 +11,8 @@ use crate::conduct::Conduct;
 use kept::Kept;
 use shared_ring::{ReadPosition, WritePosition};
 use trace_records::{MAX_DEVICES, Span};
-use vdevs::trace::{Periods, Progress};
 
-/// Memory that outlives a lane. All zero: nothing is kept. The parts are the trace devices' progress.
+/// Memory that outlives a lane. All zero: nothing is kept. The parts are the devices' progress.
 pub(in crate::trace) type KeptLane = Kept<LaneState, Progress, MAX_DEVICES>;
 
 /// A lane, without what its platform gives it, its configuration, and its devices.
@@ -31,7 +32,7 @@ impl LaneState {
             log: WritePosition::default(),
             trace: WritePosition::default(),
             course: Course {
-                periods: Periods::new(now, clock.hz),
+                seconds: Seconds::new(now, clock.hz),
                 last_time: now,
                 span: Span::default(),
                 epoch: 0,
@@ -58,15 +59,18 @@ impl Lane {
         };
         let devices = self.devices[..self.places].iter().flatten();
         self.kept
-            .commit_in_parts(&state, devices.map(|(device, _)| device.progress()));
+            .commit_in_parts(&state, devices.map(LaneDevice::progress));
     }
 
     /// Shows everybody what is kept.
     pub(super) fn publish(&self) {
         for (instance, device) in self.devices[..self.places].iter().enumerate() {
-            if let Some((device, _)) = device {
-                self.state.publish(instance, device.state());
+            if let Some(device) = device {
+                device.publish(instance, self.state);
             }
+        }
+        if self.interrupts {
+            self.publish_lines();
         }
         let epoch = u64::from(self.at.epoch);
         self.log.set_epoch(epoch);
@@ -74,5 +78,14 @@ impl Lane {
         self.trace.set_epoch(epoch);
         self.trace.publish();
         self.access.publish();
+    }
+
+    #[cold]
+    fn publish_lines(&self) {
+        let devices = self.devices[..self.places].iter().zip(0..);
+        let raised =
+            devices.filter(|(device, _)| device.as_ref().is_some_and(LaneDevice::interrupts));
+        self.state
+            .publish_lines(raised.fold(0, |lines, (_, instance)| lines | 1 << instance));
     }
 }

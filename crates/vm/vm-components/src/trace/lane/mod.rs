@@ -2,15 +2,15 @@
 //!
 //! Used by the component alone, a turn at a time.
 //!
-//! Invariant: nothing that a VMM writes into its ring can change another VM's counter, or make a log
+//! Invariant: nothing that a VMM writes into its ring can change another VM's devices, or make a log
 //! or trace record that names another VM. Each field is a claim: the time is clamped to [the VM's
-//! last, now], the rest is judged by the device. What is stamped before a tick is applied before it.
+//! last, now], the rest is judged by `device`. What is stamped before a second ends is applied before that.
 //!
 //! A turn works on a copy, which nobody sees and which is lost with the component. What came of it is
 //! kept by one store, and published after that: exactly once, whoever dies when.
 //!
 //! ```text
-//!   take, apply, append ──► commit ──► publish: counters, log, trace, room in the access ring
+//!   take, apply, append ──► commit ──► publish: states, log, trace, room in the access ring
 //!       up to 64 records     ▲  │
 //!                            │  └─ death here: published again, by the next one's init
 //!        death here: as if nothing had been taken
@@ -18,23 +18,25 @@
 
 mod closing;
 mod deadly;
+mod device;
 mod kept;
+mod seconds;
 
 use super::TracePort;
 use crate::charge::{Account, UnderWay, work_of};
 use crate::conduct::Conduct;
 use crate::{Clock, Host};
 use closing::Closing;
-use guest_access::GuestPhysAddr;
+use device::LaneDevice;
 pub(super) use kept::KeptLane;
 use kept::LaneState;
+use seconds::Seconds;
 use shared_ring::{BoundedProducer, Consumer, Item, OverwritingProducer, Payload, RingKind, Wake};
 use trace_records::{
     ACCESS_SLOTS, EVENT_NONE, EndReason, Kind, LOG_SLOTS, MAX_DEVICES, Misdeed, Record, Span,
     Stamp, StatePage, TRACE_SLOTS,
 };
-use vdevs::trace::{Emit, Misbehaviour, Periods, TraceDevice};
-use vm_config::{DeviceKind, SeverityMask, VmConfig};
+use vm_config::{SeverityMask, VmConfig};
 
 /// What the other components need to hear after a turn.
 #[derive(Default)]
@@ -60,15 +62,17 @@ pub(super) struct Lane {
     under_way: &'static UnderWay,
     pub(super) at: Course,
     kept: &'static mut KeptLane,
+    /// Some of them may interrupt.
+    interrupts: bool,
     /// In their places among the VM's devices, of which there are so many.
     places: usize,
-    devices: [Option<(TraceDevice, Stamp)>; MAX_DEVICES],
+    devices: [Option<LaneDevice>; MAX_DEVICES],
 }
 
 /// What changes in a VM's life, besides the positions in its rings and its devices: plain data, to be kept.
 #[derive(Clone, Copy)]
 pub(super) struct Course {
-    periods: Periods,
+    seconds: Seconds,
     /// The stamp of the VM's last record, or of the last tick; no later one is earlier.
     last_time: u64,
     span: Span,
@@ -117,17 +121,9 @@ impl Lane {
         let identity = |kind| clock.identity(kind, vm);
         let mut devices = [const { None }; MAX_DEVICES];
         for (place, device) in devices.iter_mut().zip(config.devices()) {
-            if let DeviceKind::Trace(options) = device.kind {
-                let logs = config.logger_of(&device).contains(SeverityMask::INFO);
-                let emit = Emit {
-                    logger: options.emit_logger && logs,
-                    trace: options.emit_trace.map(|number| number.get()),
-                };
-                let stamp = Stamp::new(vm, emit.trace.unwrap_or(EVENT_NONE));
-                *place = Some((TraceDevice::new(GuestPhysAddr(device.loc), emit), stamp));
-            }
+            *place = LaneDevice::new(vm, &device, config);
         }
-        for ((device, _), progress) in devices.iter_mut().flatten().zip(kept.parts()) {
+        for (device, progress) in devices.iter_mut().flatten().zip(kept.parts()) {
             device.resume(*progress);
         }
         let before = kept.state().copied();
@@ -148,6 +144,9 @@ impl Lane {
             under_way,
             at: before.course,
             kept,
+            interrupts: config
+                .devices()
+                .any(|device| device.kind().interrupt.is_some()),
             places: config.devices().count().min(MAX_DEVICES),
             devices,
         };
@@ -302,43 +301,39 @@ impl Lane {
     #[inline(always)]
     fn apply(&mut self, record: &mut Record, signals: &mut Signals) -> Result<(), Misdeed> {
         let instance = usize::from(record.tag.instance());
-        let place = self.devices.get_mut(instance).and_then(Option::as_mut);
-        let (device, stamp) = place.ok_or(Misdeed::Device)?;
-        device.apply(record).map_err(|claim| match claim {
-            Misbehaviour::Sequence(_) => Misdeed::Number,
-            Misbehaviour::Location(_) => Misdeed::Location,
-        })?;
+        let device = self.devices.get_mut(instance).and_then(Option::as_mut);
+        let device = device.ok_or(Misdeed::Device)?;
+        device.apply(record)?;
         if self.at.span.first == 0 {
             self.at.span.first = record.time;
         }
         self.at.span.last = record.time;
         record.epoch = self.at.epoch;
-        record.tag = record.tag.stamped_in_memory(*stamp);
         let words = record.to_words();
-        let emit = device.emit();
-        if emit.trace.is_some() {
+        let emits = device.emits();
+        if emits.to_trace {
             self.trace.append(&words);
         }
-        if emit.logger && log(&mut self.log, &words, signals) {
+        if emits.to_log && log(&mut self.log, &words, signals) {
             device.count_logged();
         }
         Ok(())
     }
 
-    /// Lets the periods of the counters that have ended by `time` pass.
+    /// Lets the seconds that have ended by `time` pass.
     #[inline(always)]
     fn pass_time(&mut self, time: u64) {
-        if self.at.periods.is_over(time) {
+        if self.at.seconds.is_over(time) {
             self.tick(time);
         }
     }
 
     #[cold]
     fn tick(&mut self, time: u64) {
-        let periods = self.at.periods.take(time);
-        self.at.last_time = self.at.last_time.max(self.at.periods.last_end());
-        for (device, _) in self.devices.iter_mut().flatten() {
-            device.tick(periods);
+        let seconds = self.at.seconds.take(time);
+        self.at.last_time = self.at.last_time.max(self.at.seconds.last_end());
+        for device in self.devices.iter_mut().flatten() {
+            device.seconds(seconds);
         }
     }
 
@@ -358,7 +353,7 @@ impl Lane {
     #[cold]
     fn reset(&mut self, record: Record, signals: &mut Signals) {
         self.at.epoch = self.at.epoch.wrapping_add(1);
-        for (device, _) in self.devices.iter_mut().flatten() {
+        for device in self.devices.iter_mut().flatten() {
             device.reset();
         }
         let words = self.complete(record).to_words();

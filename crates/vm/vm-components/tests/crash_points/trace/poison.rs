@@ -5,7 +5,7 @@
 //! one in hand, and may die of that.
 
 use super::system::{HZ, Killer, Memory, OfVm, Place, System};
-use super::{KINDS, TALKATIVE};
+use super::{KINDS, TALKATIVE, devices};
 use crate::deaths::Deaths;
 use trace_records::{EndReason, Entry, Kind, Misbehaviour, Misdeed, RingFate};
 use vm_components::log_lines::MisbehaviourText;
@@ -14,7 +14,7 @@ use vm_components::log_lines::MisbehaviourText;
 const EACH_TIME: u32 = 20;
 
 fn memory() -> Memory {
-    Memory::new(KINDS.iter().map(|kind| (kind.device)()).collect())
+    Memory::new(devices())
 }
 
 /// A guest reads a device that tells all.
@@ -95,7 +95,7 @@ fn a_record_that_killed_twice_is_skipped_counted_and_named() {
     // It adds up: three accesses, of which one has no record.
     assert_eq!(vm.unrecorded(), 1);
     // Nobody waits for it.
-    assert_eq!(vm.seen[0][TALKATIVE].sequence, 2);
+    assert_eq!(vm.seen[0].applied(TALKATIVE), 2);
     assert_eq!(vm.ended, Some(EndReason::PoweredOff));
     assert_eq!((logged(&other), other.misdeeds().count()), (vec![1], 0));
 }

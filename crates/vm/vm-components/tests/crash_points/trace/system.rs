@@ -1,11 +1,12 @@
 //! Two VMs, a console, and a trace component that dies.
 //!
-//! The test plays the VMMs, whose guests wait for what comes of a narrow write, and the console. None
-//! of them looks before it is signalled, so that a wake-up that is lost leaves something undone at the
-//! end.
+//! The test plays the VMMs, whose guests wait for what comes of a narrow write and for what is asked, and
+//! the console. None of them looks before it is signalled, so that a wake-up that is lost leaves something
+//! undone at the end.
 
 use crate::deaths::Deaths;
-use crate::fixtures::{self, LOC, VmMemory, compiled, contents, leak, only};
+use crate::fixtures::every_kind::{Answered, OfTable};
+use crate::fixtures::{self, VmMemory, compiled, contents, only};
 use crate::region::Region;
 use guest_access::{AccessWidth, Direction, GuestPhysAddr};
 use shared_ring::mortal::{self, Death};
@@ -16,11 +17,11 @@ use shared_ring::{
 use std::collections::VecDeque;
 use std::panic::resume_unwind;
 use trace_records::{
-    ACCESS_SLOTS, CONSOLE_SLOTS, DeviceState, EndReason, Entry, Flags, Kind, LOG_SLOTS,
-    Misbehaviour, Record, StatePage, TRACE_SLOTS,
+    ACCESS_SLOTS, Answer, CONSOLE_SLOTS, EndReason, Entry, Flags, Kind, LOG_SLOTS, Misbehaviour,
+    Record, StatePage, TRACE_SLOTS,
 };
 use vm_components::{Channel, ChannelSet, Clock, Host, KeptTrace, Trace, channel};
-use vm_config::{Contents, Device, VmConfig};
+use vm_config::{AnyVdev, Contents, Device, VmConfig};
 
 pub const HZ: u64 = 1_000_000;
 const CLOCK: Clock = Clock {
@@ -42,6 +43,8 @@ pub struct Access {
     offset: u64,
     value: u32,
     flags: Flags,
+    /// The device domain has to answer.
+    is_asked: bool,
 }
 
 impl Access {
@@ -52,6 +55,27 @@ impl Access {
             offset,
             value,
             flags: Flags::NONE,
+            is_asked: false,
+        }
+    }
+
+    /// One of those that a kind's tables allow or refuse.
+    pub fn of_table(access: OfTable) -> Self {
+        let OfTable {
+            direction,
+            width,
+            offset,
+            value,
+            is,
+        } = access;
+        let access = Self::new(direction, width, offset, value);
+        match is {
+            Answered::ByDevice => access,
+            Answered::ByItsDomain => Self {
+                is_asked: true,
+                ..access
+            },
+            Answered::Refused => access.refused(),
         }
     }
 
@@ -87,6 +111,7 @@ struct Regions {
 
 /// All memory in which runs begin, and what those know who do not die.
 pub struct Memory {
+    devices: Vec<Device<'static>>,
     configs: [VmConfig<'static>; VMS],
     vms: [Regions; VMS],
     kept: Region<KeptTrace>,
@@ -110,12 +135,8 @@ struct Positions {
 }
 
 impl Memory {
-    /// As the platform gives it first. Each VM has these devices.
-    pub fn new(mut devices: Vec<Device<'static>>) -> Self {
-        for (place, device) in (0..).zip(&mut devices) {
-            device.name = leak(format!("trace{place}"));
-            device.loc = location(place as usize);
-        }
+    /// As the platform gives it first. Each VM has these devices, which are apart.
+    pub fn new(devices: Vec<Device<'static>>) -> Self {
         let vms = [0, 1].map(|vm| {
             compiled(&Contents {
                 vm,
@@ -128,6 +149,7 @@ impl Memory {
             ..Positions::default()
         };
         Self {
+            devices,
             configs: vms,
             vms: [0, 1].map(|_| Regions {
                 access: Region::new(),
@@ -177,19 +199,18 @@ impl Memory {
     }
 }
 
-fn location(device: usize) -> u64 {
-    LOC + 0x1000 * device as u64
-}
-
 /// A VM, as the component sees it.
 struct Vm {
     memory: VmMemory,
     vmm: BoundedProducer<ACCESS_SLOTS>,
     console: Consumer<LOG_SLOTS>,
     numbers: Vec<u64>,
-    to_send: VecDeque<Record>,
-    /// The guest waits for its last access.
-    waits: bool,
+    /// With whether the guest waits for it.
+    to_send: VecDeque<(Record, bool)>,
+    /// The guest waits for its last access, which is this.
+    waits: Option<(Place, Record)>,
+    /// What was read of what is asked.
+    answers: Vec<(Place, Answer)>,
     told: Vec<Item>,
 }
 
@@ -228,7 +249,61 @@ pub struct System<'a> {
     console_is_signalled: bool,
     /// A record instead of which its VMM sends what no VMM sends.
     pub misdeed_at: Option<Place>,
-    seen: Vec<[Vec<DeviceState>; VMS]>,
+    seen: Vec<[Shown; VMS]>,
+}
+
+/// What a VM's state page shows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shown {
+    /// By device: the number of the last access applied, and its words.
+    states: Vec<(u32, Vec<u32>)>,
+    lines: u32,
+}
+
+impl Shown {
+    /// The number of the last access of a device that is applied.
+    pub fn applied(&self, device: usize) -> u32 {
+        self.states[device].0
+    }
+}
+
+impl Vm {
+    /// Whether the guest waits and what it waits for has come.
+    fn goes_on(&mut self) -> bool {
+        let Some((place, record)) = self.waits else {
+            return false;
+        };
+        let (device, number) = (record.tag.instance().into(), record.sequence as u32);
+        // What no VMM sends is applied nowhere.
+        if record.tag.is(Kind::Access) {
+            if !self.memory.state.read(device).includes(number) {
+                self.vmm.announce_wait();
+                return false;
+            }
+            if record.tag.direction() == Direction::Read {
+                self.answers.push((place, self.memory.state.answer(device)));
+            }
+        }
+        self.waits = None;
+        true
+    }
+}
+
+fn shown(devices: &[Device<'_>], page: &StatePage) -> Shown {
+    let states = devices.iter().enumerate().map(|(number, device)| {
+        let mut words = vec![0; device.vdev.word_count()];
+        let state = page.read(number);
+        match &mut words[..] {
+            [] => {}
+            [word] => *word = state.value,
+            words => assert!(page.read_several(number, words).is_some(), "{number}"),
+        }
+        (state.sequence, words)
+    });
+    Shown {
+        states: states.collect(),
+        lines: page.lines(),
+    }
 }
 
 /// The platform of the component.
@@ -288,7 +363,8 @@ impl<'a> System<'a> {
                 memory: shared,
                 numbers: peers.numbers.clone(),
                 to_send: VecDeque::new(),
-                waits: false,
+                waits: None,
+                answers: Vec::new(),
                 told: Vec::new(),
             }
         });
@@ -316,19 +392,30 @@ impl<'a> System<'a> {
             offset,
             value,
             flags,
+            is_asked,
         } = access;
         let time = self.stamp();
         let number = &mut self.vms[vm].numbers[device];
         *number += 1;
         let record = fixtures::access(direction, *number);
         let tag = record.tag.with_access(direction, Some(width));
-        self.vms[vm].to_send.push_back(Record {
+        let tag = tag.with_flags(flags).with_instance(device as u8);
+        let Device {
+            loc, space, vdev, ..
+        } = self.memory.devices[device];
+        let record = Record {
             time,
-            address: GuestPhysAddr(location(device) + offset),
+            address: GuestPhysAddr(loc + offset),
             value,
-            tag: tag.with_flags(flags).with_instance(device as u8),
+            tag: tag.with_space(space),
             ..record
+        };
+        let is_isolated = vdev.local().is_none();
+        let is_narrow = vdev.kind().register_at(offset).is_some_and(|register| {
+            direction == Direction::Write && width.bytes() < register.width_bytes
         });
+        let to_send = &mut self.vms[vm].to_send;
+        to_send.push_back((record, is_isolated && (is_asked || is_narrow)));
     }
 
     /// A VMM sends another record.
@@ -338,7 +425,7 @@ impl<'a> System<'a> {
             value,
             ..fixtures::record(kind)
         };
-        self.vms[vm].to_send.push_back(record);
+        self.vms[vm].to_send.push_back((record, false));
     }
 
     fn stamp(&self) -> u64 {
@@ -359,7 +446,7 @@ impl<'a> System<'a> {
                 self.console_is_signalled |= channel == channel::trace::CONSOLE;
                 for vm in 0..VMS {
                     let vmm = channel::trace::vmm(vm as u8);
-                    if channel == vmm && std::mem::take(&mut self.vms[vm].waits) {
+                    if channel == vmm && self.vms[vm].goes_on() {
                         self.let_vmm_send(vm);
                         channels.insert(vmm);
                     }
@@ -367,26 +454,24 @@ impl<'a> System<'a> {
             }
             self.let_console_run();
         }
-        let states = self.vms.each_ref().map(|vm| {
-            let devices = 0..vm.numbers.len();
-            devices.map(|device| vm.memory.state.read(device)).collect()
-        });
-        self.seen.push(states);
+        let devices = &self.memory.devices;
+        let shown = self
+            .vms
+            .each_ref()
+            .map(|vm| shown(devices, vm.memory.state));
+        self.seen.push(shown);
     }
 
     fn let_vmm_send(&mut self, number: usize) {
         let vm = &mut self.vms[number];
-        while !vm.waits {
-            let Some(mut record) = vm.to_send.pop_front() else {
+        while vm.waits.is_none() {
+            let Some((mut record, waits)) = vm.to_send.pop_front() else {
                 return;
             };
             let place = Place {
                 vm: number as u8,
                 position: vm.vmm.published(),
             };
-            let is_narrow = record.tag.direction() == Direction::Write
-                && record.tag.width_bytes() < 4
-                && record.tag.kind() == Some(Kind::Access);
             if self.misdeed_at == Some(place) {
                 record = Record {
                     time: record.time,
@@ -394,9 +479,9 @@ impl<'a> System<'a> {
                 };
             }
             vm.vmm.push(&record.to_words()).unwrap();
-            if is_narrow {
+            if waits {
                 vm.vmm.announce_wait();
-                vm.waits = true;
+                vm.waits = Some((place, record));
             }
         }
     }
@@ -487,6 +572,7 @@ impl<'a> System<'a> {
                 OfVm {
                     ended: trace.ended(number as u8),
                     seen: seen.iter().map(|seen| seen[number].clone()).collect(),
+                    answers: vm.answers.clone(),
                     told: vm.told.clone(),
                     traced: newest(vm.memory.trace),
                     log_counts: header(vm.memory.log),
@@ -512,8 +598,10 @@ pub struct Outcome {
 #[derive(Debug, PartialEq, Clone)]
 pub struct OfVm {
     pub ended: Option<EndReason>,
-    /// The counters after each turn.
-    pub seen: Vec<Vec<DeviceState>>,
+    /// After each turn.
+    pub seen: Vec<Shown>,
+    /// What guests were told that asked.
+    pub answers: Vec<(Place, Answer)>,
     pub told: Vec<Item>,
     /// The newest slots of the trace ring.
     traced: Vec<[u64; SLOT_WORDS]>,
@@ -571,9 +659,10 @@ impl OfVm {
     }
 
     /// With what tells a record that was skipped from one that no VMM sends left out: what it was, and
-    /// that the guest does not wait for it.
-    pub fn without_words_for_it(&self) -> Self {
+    /// that the guest does not wait for it, or gets nothing by it.
+    pub fn without_words_for_it(&self, skipped: Place) -> Self {
         let mut rest = self.clone();
+        rest.answers.retain(|(place, _)| *place != skipped);
         for item in &mut rest.told {
             match Entry::from_words(&item.payload) {
                 Some(Entry::Misbehaviour(_)) => [item.payload[2], item.payload[4]] = [0; 2],
@@ -581,8 +670,8 @@ impl OfVm {
                 _ => {}
             }
         }
-        for state in rest.seen.iter_mut().flatten() {
-            state.sequence = 0;
+        for (sequence, _) in rest.seen.iter_mut().flat_map(|shown| &mut shown.states) {
+            *sequence = 0;
         }
         rest
     }

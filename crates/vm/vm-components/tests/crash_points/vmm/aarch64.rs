@@ -1,20 +1,34 @@
 //! A guest of aarch64: described accesses, wide, narrow and held; instructions that write back, pairs,
-//! accesses that nothing answers, calls, waits, characters, a reset, the end.
+//! what is asked, accesses that nothing answers, calls, waits, characters, a reset, the end. And one that does
+//! to a device of every kind in the list what its tables say.
 
 use super::{Counts, Guest, Machine, Prepared, Registers, dead_at_every_step, dead_twice};
-use crate::fixtures::{LOC, PC, compiled, contents, piece, trace_device};
+use crate::fixtures::every_kind::{accesses, of_every_kind};
+use crate::fixtures::{LOC, PC, compiled, contents, device, emit, leak, piece, trace_device};
 use a64_guest::pstate::ByteOrder;
 use a64_guest::stage1::Regime;
-use guest_access::{Gpr, GuestPhysAddr};
+use guest_access::{Direction, Gpr, GuestPhysAddr};
 use shared_ring::mortal;
+use std::marker::PhantomData;
+use std::sync::OnceLock;
 use vm_components::{
     A64, A64Machine, ChannelSet, Exit, GuestException, Intent, KeptVmm, Outcome, StackPointer,
     VcpuIs, Vmm, VmmPorts,
 };
-use vm_config::{Contents, Device, DeviceKind, VmConfig};
+use vm_config::{AnyVdev, Contents, Device, VmConfig};
 
 const UART: u64 = 0x0900_0000;
 const SECOND: u64 = LOC + 0x1000;
+/// A device of several words: two that read back, and what follows from them.
+const ADDER: u64 = LOC + 0x2000;
+/// One that is asked.
+const FIFO: u64 = LOC + 0x3000;
+
+/// What a guest does: after its first start, and after the second; and the devices of its VM.
+trait Script: 'static {
+    fn programs() -> [&'static [Instruction]; 2];
+    fn devices() -> Vec<Device<'static>>;
+}
 
 /// An instruction: its code, what the CPU reports when it exits, and what the guest did before it.
 struct Instruction {
@@ -87,6 +101,19 @@ const PROGRAMS: [&[Instruction]; 2] = [
         read(0xfb00_0000, 2),
         access(SECOND, 1, 1, 0xbeef),
         read(SECOND, 2),
+        access(ADDER, 2, 1, 30),
+        access(ADDER + 4, 2, 1, 12),
+        read(ADDER, 2),
+        read(ADDER + 8, 2),
+        access(FIFO, 2, 1, 7),
+        access(FIFO, 2, 1, 8),
+        access(FIFO, 2, 1, 9),
+        read(FIFO, 2),
+        // ldp w1, w7, [x5]: the oldest number, and how many are left.
+        Instruction {
+            address: FIFO,
+            ..undescribed(0x2940_1ca1, 0, (5, FIFO))
+        },
         character(b'h'),
         character(b'i'),
         character(b'\n'),
@@ -130,46 +157,89 @@ impl Registers for Vcpu {
     }
 }
 
-fn at(vcpu: &Vcpu) -> &'static Instruction {
-    let program = PROGRAMS[vcpu.counts.starts - 1];
-    &program[(vcpu.pc - PC) as usize / 4]
-}
+/// [`PROGRAMS`].
+struct Everything;
 
-struct A64Guest;
+impl Script for Everything {
+    fn programs() -> [&'static [Instruction]; 2] {
+        PROGRAMS
+    }
 
-impl Guest for A64Guest {
-    type Registers = Vcpu;
-    type Vmm = Vmm<A64>;
-    type Kept = KeptVmm<A64>;
-
-    fn config() -> VmConfig<'static> {
+    fn devices() -> Vec<Device<'static>> {
         let second = Device {
             name: "trace1",
             loc: SECOND,
             ..trace_device(true, Some(13))
         };
-        let uart = Device {
-            name: "pl011",
-            loc: UART,
-            severities: None,
-            kind: DeviceKind::Pl011,
+        let emits = |device, event| Device {
+            emit: emit(true, Some(event)),
+            ..device
         };
+        vec![
+            trace_device(true, Some(12)),
+            second,
+            emits(device("adder", ADDER), 14),
+            emits(device("fifo-tester", FIFO), 15),
+            emits(device("pl011", UART), 16),
+        ]
+    }
+}
+
+/// What the tables of the kinds in memory allow and refuse, then SYSTEM_RESET; and SYSTEM_OFF.
+struct EveryKind;
+
+impl Script for EveryKind {
+    fn programs() -> [&'static [Instruction]; 2] {
+        static ALL: OnceLock<Vec<Instruction>> = OnceLock::new();
+        let all = ALL.get_or_init(|| {
+            let of_device = |device: Device<'_>| {
+                let accesses = accesses(device.vdev.kind()).into_iter();
+                accesses.map(move |it| {
+                    let write = u64::from(it.direction == Direction::Write);
+                    let log2 = it.width.log2().into();
+                    access(device.loc + it.offset, log2, write, it.value.into())
+                })
+            };
+            let devices = Self::devices().into_iter();
+            devices
+                .flat_map(of_device)
+                .chain([call(0x8400_0009)])
+                .collect()
+        });
+        [all, const { &[call(0x8400_0008)] }]
+    }
+
+    fn devices() -> Vec<Device<'static>> {
+        of_every_kind(LOC, None)
+    }
+}
+
+fn at<S: Script>(vcpu: &Vcpu) -> &'static Instruction {
+    let program = S::programs()[vcpu.counts.starts - 1];
+    &program[(vcpu.pc - PC) as usize / 4]
+}
+
+struct A64Guest<S>(PhantomData<S>);
+
+impl<S: Script> Guest for A64Guest<S> {
+    type Registers = Vcpu;
+    type Vmm = Vmm<A64>;
+    type Kept = KeptVmm<A64>;
+
+    fn config() -> VmConfig<'static> {
         let pieces = [piece(PC, Self::images())];
         compiled(&Contents {
             machine: Some(183),
             pieces: &pieces,
             entry: PC,
-            devices: &[trace_device(true, Some(12)), second, uart],
+            devices: &S::devices(),
             ..contents()
         })
     }
 
     fn images() -> &'static [u8] {
-        static CODE: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
-        CODE.get_or_init(|| {
-            let words = PROGRAMS[0].iter().map(|instruction| instruction.code);
-            words.flat_map(u32::to_le_bytes).collect()
-        })
+        let words = S::programs()[0].iter().map(|instruction| instruction.code);
+        leak(words.flat_map(u32::to_le_bytes).collect::<Vec<_>>())
     }
 
     fn init(
@@ -186,7 +256,7 @@ impl Guest for A64Guest {
     }
 
     fn exit(vmm: &mut Vmm<A64>, machine: &mut Machine<Vcpu>) {
-        let instruction = at(&machine.vcpu);
+        let instruction = at::<S>(&machine.vcpu);
         // The CPU is behind an HVC when that exits.
         let is_call = instruction.syndrome == 0x16 << 26;
         let exit = Exit {
@@ -198,7 +268,7 @@ impl Guest for A64Guest {
     }
 
     fn before(machine: &mut Machine<Vcpu>) -> Option<u64> {
-        let instruction = at(&machine.vcpu);
+        let instruction = at::<S>(&machine.vcpu);
         let (register, value) = instruction.set;
         machine.vcpu.gprs[register] = value;
         machine.vcpu.stack_pointers[1] = LOC;
@@ -206,7 +276,7 @@ impl Guest for A64Guest {
     }
 
     fn waits(registers: &Vcpu) -> bool {
-        let Instruction { syndrome, set, .. } = at(registers);
+        let Instruction { syndrome, set, .. } = at::<S>(registers);
         // WFI, CPU_SUSPEND, and SYSTEM_OFF, after which nothing comes.
         *syndrome == WFI || [(0, 0x8400_0001), (0, 0x8400_0008)].contains(set)
     }
@@ -352,7 +422,7 @@ impl A64Machine for Machine<Vcpu> {
 
 #[test]
 fn a_dead_vmm_of_aarch64_costs_its_guest_nothing() {
-    let (seen, steps) = dead_at_every_step::<A64Guest>();
+    let (seen, steps) = dead_at_every_step::<A64Guest<Everything>>();
     assert!(steps > 500, "{steps} steps");
     // It did what it was made for.
     let instructions = PROGRAMS.map(<[_]>::len).iter().sum::<usize>();
@@ -363,10 +433,26 @@ fn a_dead_vmm_of_aarch64_costs_its_guest_nothing() {
     );
     assert_eq!(seen.counts.starts, 2);
     assert_eq!(seen.printed, "hi\n!?");
-    assert_eq!(seen.state, [5, 0]);
+    assert_eq!(seen.state[..3], [vec![5], vec![0], vec![0; 3]]);
+    let got = |address, register: usize| {
+        let of = |instruction: &&Instruction| instruction.address == address;
+        let place = PROGRAMS[0].iter().rposition(|it| of(&it)).unwrap();
+        seen.instructions[place].1[register]
+    };
+    assert_eq!([got(ADDER, 2), got(ADDER + 8, 2)], [30, 42]);
+    assert_eq!([got(FIFO, 1), got(FIFO, 7)], [8, 1]);
+}
+
+#[test]
+fn nor_does_it_whatever_kind_its_devices_are_of() {
+    let (seen, _) = dead_at_every_step::<A64Guest<EveryKind>>();
+    let [all, _] = EveryKind::programs();
+    assert_eq!(seen.instructions.len(), all.len());
+    assert_eq!((seen.counts.starts, seen.helped), (2, 0));
 }
 
 #[test]
 fn a_vmm_of_aarch64_may_die_twice() {
-    dead_twice::<A64Guest>();
+    dead_twice::<A64Guest<Everything>>();
+    dead_twice::<A64Guest<EveryKind>>();
 }

@@ -17,7 +17,7 @@ use trace_records::{ConsoleRecord, Entry, Notice, StatePage};
 use vm_components::{
     Channel, ChannelSet, Clock, Host, Intent, KeptTrace, Outcome, Trace, VcpuIs, VmmPorts, channel,
 };
-use vm_config::VmConfig;
+use vm_config::{AnyVdev, VmConfig};
 
 const CLOCK: Clock = Clock {
     hz: 1_000_000,
@@ -185,7 +185,8 @@ struct Seen {
     trace: Vec<Entry>,
     printed: String,
     notices: Vec<(Notice, u64)>,
-    state: Vec<u32>,
+    /// The words of each device's state.
+    state: Vec<Vec<u32>>,
     counts: Counts,
     /// Wake-ups of the clock without which it would have stood still.
     helped: u32,
@@ -346,12 +347,12 @@ fn run<G: Guest>(
     drop(unsafe { Box::from_raw(of_vmm) });
     // SAFETY: and so is the trace component.
     drop(unsafe { Box::from_raw(of_trace) });
-    look(memory, &mut seen);
+    look(memory, &config, &mut seen);
     seen
 }
 
 /// Reads what has come of the run.
-fn look(memory: &VmMemory, seen: &mut Seen) {
+fn look(memory: &VmMemory, config: &VmConfig<'_>, seen: &mut Seen) {
     let entry = |words: &_| {
         let mut entry = Entry::from_words(words).expect("a record");
         if let Entry::Event(_, record) = &mut entry {
@@ -384,7 +385,16 @@ fn look(memory: &VmMemory, seen: &mut Seen) {
         }
     }
     let state: &StatePage = memory.state;
-    seen.state = (0..2).map(|device| state.read(device).value).collect();
+    let words = config.devices().enumerate().map(|(number, device)| {
+        let mut words = vec![0; device.vdev.word_count()];
+        match &mut words[..] {
+            [] => {}
+            [word] => *word = state.read(number).value,
+            words => assert!(state.read_several(number, words).is_some(), "{number}"),
+        }
+        words
+    });
+    seen.state = words.collect();
 }
 
 fn memory() -> (&'static VmMemory, &'static std::cell::RefCell<Vec<u8>>) {

@@ -1,15 +1,19 @@
 //! A guest of x86: loads and stores, decoded and recalled, read-modify-write, a string, a push, ports,
-//! calls, HLT, a reset, the end.
+//! calls, HLT, a reset, the end. And one with devices that are asked, in memory and among the ports, and with a
+//! device of every kind that is among those, to which it does what their tables say.
 
 use super::{Counts, Guest, Machine, Prepared, Registers, dead_at_every_step, dead_twice};
-use crate::fixtures::{LOC, PC, RAM, compiled, contents, piece, trace_device};
+use crate::fixtures::every_kind::{accesses, of_every_kind};
+use crate::fixtures::{LOC, PC, RAM, compiled, contents, device, emit, leak, piece, trace_device};
 use guest_access::{AccessWidth, Direction, GuestPhysAddr};
 use shared_ring::mortal;
+use std::marker::PhantomData;
+use std::sync::OnceLock;
 use vm_components::{
     ChannelSet, Intent, KeptVmm, Outcome, VcpuIs, Vmm, VmmPorts, X86, X86Exception, X86Exit,
     X86ExitReason, X86Machine,
 };
-use vm_config::{Contents, Device, DeviceKind, RamRange, VmConfig};
+use vm_config::{AddressSpace, AnyVdev, Contents, Device, RamRange, VmConfig};
 use x86_guest::{Paging, Segment, Situation};
 
 const RAX: usize = 0;
@@ -83,19 +87,146 @@ const REST: &[Instruction] = &[
 /// What it does after the second start: SYSTEM_OFF, at the same place.
 const END: Instruction = (&[], X86ExitReason::Call, &[(RAX, 0x8400_0008)]);
 
-fn program() -> impl Iterator<Item = (u64, &'static Instruction)> {
+/// What a guest does after its first start: twice, and then once; and the devices of its VM.
+trait Script: 'static {
+    fn round() -> &'static [Instruction];
+    fn rest() -> &'static [Instruction];
+    fn devices() -> Vec<Device<'static>>;
+}
+
+/// [`ROUND`] and [`REST`].
+struct Everything;
+
+impl Script for Everything {
+    fn round() -> &'static [Instruction] {
+        ROUND
+    }
+
+    fn rest() -> &'static [Instruction] {
+        REST
+    }
+
+    fn devices() -> Vec<Device<'static>> {
+        let serial = Device {
+            name: "com1",
+            ..device("ser8250", 0x3f8)
+        };
+        vec![trace_device(true, Some(12)), serial]
+    }
+}
+
+/// What is asked, in memory, what follows from two registers that read back, and the kinds among the ports.
+struct Asked;
+
+const ADDER: u64 = LOC + 0x1000;
+const FIFO: u64 = LOC;
+/// Where the first device among the ports is.
+const PORTS: u64 = 0x1000;
+
+impl Script for Asked {
+    fn round() -> &'static [Instruction] {
+        const {
+            &[
+                // mov [rdi], eax, three times; mov eax, [rdi]
+                (&[0x89, 0x07], WRITE, &[(RDI, FIFO), (RAX, 7)]),
+                (&[0x89, 0x07], WRITE, &[(RDI, FIFO), (RAX, 8)]),
+                (&[0x89, 0x07], WRITE, &[(RDI, FIFO), (RAX, 9)]),
+                (&[0x8b, 0x07], READ, &[(RDI, FIFO), (RAX, 0)]),
+                // add [rdi], eax: the next number comes back, larger by 100.
+                (&[0x01, 0x07], WRITE, &[(RDI, FIFO), (RAX, 100)]),
+            ]
+        }
+    }
+
+    fn rest() -> &'static [Instruction] {
+        static ALL: OnceLock<Vec<Instruction>> = OnceLock::new();
+        const ADDS: &[Instruction] = &[
+            // mov [rdi], eax, and four further; mov eax, [rdi], and eight further
+            (
+                &[0x89, 0x07],
+                at_adder(Direction::Write, 0),
+                &[(RDI, ADDER), (RAX, 30)],
+            ),
+            (
+                &[0x89, 0x47, 4],
+                at_adder(Direction::Write, 4),
+                &[(RDI, ADDER), (RAX, 12)],
+            ),
+            (
+                &[0x8b, 0x07],
+                at_adder(Direction::Read, 0),
+                &[(RDI, ADDER), (RAX, 0)],
+            ),
+            (
+                &[0x8b, 0x47, 8],
+                at_adder(Direction::Read, 8),
+                &[(RDI, ADDER), (RAX, 0)],
+            ),
+        ];
+        ALL.get_or_init(|| {
+            let in_ports = |device: &Device<'_>| device.space == AddressSpace::Ports;
+            let ports = Self::devices().into_iter().filter(in_ports);
+            let accesses = ports.flat_map(|device| {
+                let of_device = accesses(device.vdev.kind()).into_iter();
+                of_device
+                    .map(move |it| port(device.loc + it.offset, it.direction, it.width, it.value))
+            });
+            let reset = REST.iter().copied().rev().take(1);
+            ADDS.iter().copied().chain(accesses).chain(reset).collect()
+        })
+    }
+
+    fn devices() -> Vec<Device<'static>> {
+        let emits = |device, event| Device {
+            emit: emit(true, Some(event)),
+            ..device
+        };
+        let mut devices = of_every_kind(LOC, Some(PORTS));
+        devices.retain(|device| device.space == AddressSpace::Ports);
+        devices.push(emits(device("fifo-tester", FIFO), 14));
+        devices.push(emits(device("adder", ADDER), 15));
+        devices
+    }
+}
+
+const fn at_adder(direction: Direction, offset: u64) -> X86ExitReason {
+    X86ExitReason::Access {
+        address: GuestPhysAddr(ADDER + offset),
+        direction,
+    }
+}
+
+/// IN or OUT, at the port in DX. None is as wide as the widest access there is.
+fn port(port: u64, direction: Direction, width: AccessWidth, value: u32) -> Instruction {
+    let (width, code): (_, &[u8]) = match (width, direction) {
+        (AccessWidth::Byte, Direction::Read) => (width, &[0xec]),
+        (AccessWidth::Byte, Direction::Write) => (width, &[0xee]),
+        (AccessWidth::Halfword, Direction::Read) => (width, &[0x66, 0xed]),
+        (AccessWidth::Halfword, Direction::Write) => (width, &[0x66, 0xef]),
+        (_, Direction::Read) => (AccessWidth::Word, &[0xed]),
+        (_, Direction::Write) => (AccessWidth::Word, &[0xef]),
+    };
+    let reason = X86ExitReason::Port {
+        port: port as u16,
+        direction,
+        width,
+    };
+    (code, reason, leak([(RAX, value.into())]))
+}
+
+fn program<S: Script>() -> impl Iterator<Item = (u64, &'static Instruction)> {
     let mut rip = PC;
-    ROUND.iter().chain(REST).map(move |instruction| {
+    S::round().iter().chain(S::rest()).map(move |instruction| {
         let at = rip;
         rip += instruction.0.len() as u64;
         (at, instruction)
     })
 }
 
-fn at(vcpu: &Vcpu) -> &'static Instruction {
+fn at<S: Script>(vcpu: &Vcpu) -> &'static Instruction {
     match vcpu.counts.starts {
         1 => {
-            let mut program = program();
+            let mut program = program::<S>();
             let found = program.find(|(rip, _)| *rip == vcpu.rip);
             found.expect("the guest is in its program").1
         }
@@ -109,6 +240,8 @@ pub struct Vcpu {
     rflags: u64,
     rip: u64,
     page_tables: u64,
+    /// How long the instruction at RIP is, for whoever handles its exception.
+    len_bytes: u64,
     counts: Counts,
 }
 
@@ -122,20 +255,14 @@ impl Registers for Vcpu {
     }
 }
 
-struct X86Guest;
+struct X86Guest<S>(PhantomData<S>);
 
-impl Guest for X86Guest {
+impl<S: Script> Guest for X86Guest<S> {
     type Registers = Vcpu;
     type Vmm = Vmm<X86>;
     type Kept = KeptVmm<X86>;
 
     fn config() -> VmConfig<'static> {
-        let serial = Device {
-            name: "com1",
-            loc: 0x3f8,
-            severities: None,
-            kind: DeviceKind::Ser8250,
-        };
         compiled(&Contents {
             machine: Some(62),
             pieces: &[piece(PC, Self::images())],
@@ -144,19 +271,14 @@ impl Guest for X86Guest {
                 base: RAM,
                 len_bytes: 0x20_0000,
             }],
-            devices: &[trace_device(true, Some(12)), serial],
+            devices: &S::devices(),
             ..contents()
         })
     }
 
     fn images() -> &'static [u8] {
-        static CODE: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
-        CODE.get_or_init(|| {
-            program()
-                .flat_map(|(_, (code, ..))| *code)
-                .copied()
-                .collect()
-        })
+        let code = program::<S>().flat_map(|(_, (code, ..))| *code);
+        leak(code.copied().collect::<Vec<_>>())
     }
 
     fn init(
@@ -173,7 +295,7 @@ impl Guest for X86Guest {
     }
 
     fn exit(vmm: &mut Vmm<X86>, machine: &mut Machine<Vcpu>) {
-        let (_, reason, _) = at(&machine.vcpu);
+        let (_, reason, _) = at::<S>(&machine.vcpu);
         let exit = X86Exit {
             rip: machine.vcpu.rip,
             next_rip: None,
@@ -183,7 +305,9 @@ impl Guest for X86Guest {
     }
 
     fn before(machine: &mut Machine<Vcpu>) -> Option<u64> {
-        for (register, value) in at(&machine.vcpu).2 {
+        let (code, _, set) = at::<S>(&machine.vcpu);
+        machine.vcpu.len_bytes = code.len() as u64;
+        for (register, value) in *set {
             machine.vcpu.gprs[*register] = *value;
         }
         // Interrupts are on, or HLT would be for ever.
@@ -192,7 +316,7 @@ impl Guest for X86Guest {
     }
 
     fn waits(registers: &Vcpu) -> bool {
-        let (_, reason, set) = at(registers);
+        let (_, reason, set) = at::<S>(registers);
         // HLT, CPU_SUSPEND, and SYSTEM_OFF, after which nothing comes.
         let calls = [(RAX, 0x8400_0001), (RAX, 0x8400_0008)];
         *reason == X86ExitReason::Halt || set.first().is_some_and(|set| calls.contains(set))
@@ -200,7 +324,7 @@ impl Guest for X86Guest {
 
     fn after(vcpu: &mut Vcpu) {
         let round_ends = PC
-            + ROUND
+            + S::round()
                 .iter()
                 .map(|(code, ..)| code.len() as u64)
                 .sum::<u64>();
@@ -307,9 +431,8 @@ impl X86Machine for Machine<Vcpu> {
 
     fn inject(&mut self, _: X86Exception) {
         // Its handler skips the instruction.
-        let (code, ..) = at(&self.vcpu);
         self.image.counts.exceptions = self.vcpu.counts.exceptions + 1;
-        self.image.rip = self.vcpu.rip + code.len() as u64;
+        self.image.rip = self.vcpu.rip + self.vcpu.len_bytes;
         self.prepare(Prepared::Run);
     }
 
@@ -333,7 +456,7 @@ impl X86Machine for Machine<Vcpu> {
 
 #[test]
 fn a_dead_vmm_of_x86_costs_its_guest_nothing() {
-    let (seen, steps) = dead_at_every_step::<X86Guest>();
+    let (seen, steps) = dead_at_every_step::<X86Guest<Everything>>();
     assert!(steps > 500, "{steps} steps");
     // It did what it was made for.
     assert_eq!(
@@ -347,5 +470,17 @@ fn a_dead_vmm_of_x86_costs_its_guest_nothing() {
 
 #[test]
 fn a_vmm_of_x86_may_die_twice() {
-    dead_twice::<X86Guest>();
+    dead_twice::<X86Guest<Everything>>();
+}
+
+#[test]
+fn nor_does_it_where_devices_are_asked_and_among_the_ports() {
+    let (seen, _) = dead_at_every_step::<X86Guest<Asked>>();
+    let [round, rest] = [Asked::round(), Asked::rest()];
+    assert_eq!(seen.instructions.len(), 2 * round.len() + rest.len());
+    assert_eq!((seen.counts.starts, seen.helped), (2, 0));
+    let rax = |place: usize| seen.instructions[place].1[RAX];
+    // Of the first round 9 and 108 are left.
+    assert_eq!([rax(3), rax(3 + round.len())], [7, 9]);
+    assert_eq!(rax(2 * round.len() + 3), 42);
 }

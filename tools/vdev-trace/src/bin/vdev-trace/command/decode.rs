@@ -6,6 +6,7 @@ use super::arguments::{self, Colour, InputArguments, OutputArguments};
 use super::live::Live;
 use super::{Failure, STANDARD_OUTPUT, cannot, failure_of, input, progress, refused};
 use anstream::{AutoStream, ColorChoice};
+use shared_ring::LAYOUT_VERSION;
 use std::fs::Metadata;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -204,15 +205,18 @@ fn refuse_other_build(
     path: &Path,
     compiled: Option<&Path>,
 ) -> Result<(), Failure> {
-    let is_old = memory.rings.iter().all(|ring| ring.layout == Layout::One);
-    match compiled.filter(|_| is_old) {
-        Some(compiled) => Err(Failure::Told(format!(
-            "error: the rings in {} have layout version 1, and {} was compiled for a system of \
-             version 2: it is another system's. Give the configuration's text\n",
-            shown(path),
-            shown(compiled)
-        ))),
-        None => Ok(()),
+    let versions = || memory.rings.iter().map(|ring| ring.layout);
+    match (versions().next(), compiled) {
+        (Some(version), Some(compiled)) if !versions().any(Layout::is_newest) => {
+            Err(Failure::Told(format!(
+                "error: the rings in {} have layout version {version}, and {} was compiled for a \
+                 system of version {LAYOUT_VERSION}: it is another system's. Give the \
+                 configuration's text\n",
+                shown(path),
+                shown(compiled)
+            )))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -1,6 +1,7 @@
-// Draws the trace. Data: rings, rows, and texts that rows share (see html.rs). A row is
-// [0, ring, ns, device, access, isWrite, isRefused, address, value, old, word, pc, function,
-//  event, seq, epoch, record, wrong stamp in ns], [1, ring, ns, text] or [2, ring, ns, lost records].
+// Draws the trace. Data: rings, rows, and texts that rows share (see data.rs). A row is
+// [0, ring, ns, device, access, isWrite, isRefused, address, value, old, what a register holds, that
+//  register's curve, pc, function, event, seq, epoch, record, wrong stamp in ns], [1, ring, ns, text] or
+// [2, ring, ns, lost records].
 "use strict";
 (() => {
   document.documentElement.classList.add("scripted");
@@ -23,12 +24,13 @@
     if (what === OTHER) return Object.assign(one, { text: text(row[3]) });
     return Object.assign(one, {
       device: text(row[3]), access: text(row[4]), write: row[5] === 1, refused: row[6] === 1,
-      address: text(row[7]), value: row[8], old: row[9], word: row[10], pc: text(row[11]),
-      function: text(row[12]), event: row[13], seq: row[14], epoch: row[15], number: row[16], wrong: row[17],
+      address: text(row[7]), value: row[8], old: row[9], word: row[10], curve: text(row[11]),
+      pc: text(row[12]), function: text(row[13]), event: row[14], seq: row[15], epoch: row[16], number: row[17],
+      wrong: row[18],
     });
   });
   const vmName = (ring) => rings[ring].vm;
-  const series = (row) => `${vmName(row.ring)} ${row.device}`;
+  const series = (row) => `${vmName(row.ring)} ${row.curve || row.device}`;
 
   // --- words ---
   const seconds = (ns, digits = 6) => (ns / 1e9).toFixed(digits);
@@ -179,7 +181,7 @@
   $("notes").hidden = !notes.length;
   $("notes").textContent = notes.join("; ");
 
-  const allSeries = [...tally(series).keys()].sort();
+  const allSeries = [...new Set(accesses.filter((row) => row.word !== null).map(series))].sort();
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const seriesColour = (name) => colour(`--s${allSeries.indexOf(name) % 4}`);
   const isDashed = (name) => allSeries.indexOf(name) % 8 >= 4;
@@ -322,7 +324,7 @@
     const crowded = all.length > (width - left - RIGHT) / 10;
     $("counter").dataset.marks = crowded ? "below" : "on the line";
     for (const [name, list] of points) {
-      // The counter is known where it was accessed; between, it holds its last known value.
+      // A register is known where it was accessed; between, the curve holds its last known value.
       pen.strokeStyle = seriesColour(name);
       pen.setLineDash(isDashed(name) ? [6, 3] : []);
       pen.lineWidth = 1.8;

@@ -1,12 +1,51 @@
+//! What is true of any device's numbers, claims and sums; what a device does is tested in its file.
+
 use super::*;
-use guest_access::AccessWidth;
+use guest_access::{AccessWidth, AddressSpace, GuestPhysAddr};
 use proptest::prelude::*;
-use trace_records::{Kind, Tag};
+use trace_records::{DeviceState, Kind as RecordKind, Tag};
+extern crate std;
 
 const LOC: u64 = 0xfa00_0000;
 
-fn device() -> TraceDevice {
-    TraceDevice::new(GuestPhysAddr(LOC), Emit::default())
+fn device_of(vdev: Vdev, emit: Emits) -> LaneDevice {
+    let mut words = [0; MAX_WORDS];
+    vdev.begin(&mut words, &Options::NONE);
+    LaneDevice {
+        vdev,
+        kind: vdev.kind(),
+        location: LOC,
+        word: vdev.word(),
+        words: vdev.word_count(),
+        is_asked: is_asked(vdev),
+        stamp: Stamp::new(3, 12).of_device(AddressSpace::Memory, Flags::NONE),
+        emits: emit,
+        options: Options::NONE,
+        at: Progress {
+            sequence: 0,
+            unrecorded: 0,
+            summary: DeviceSummary::default(),
+            answer: Answer::default(),
+            words,
+        },
+    }
+}
+
+const SILENT: Emits = Emits {
+    to_log: false,
+    to_trace: false,
+};
+
+fn device() -> LaneDevice {
+    device_of(Vdev::Trace, SILENT)
+}
+
+impl LaneDevice {
+    fn state(&self) -> DeviceState {
+        let page = StatePage::new();
+        self.publish(0, &page);
+        page.read(0)
+    }
 }
 
 fn claim(
@@ -23,13 +62,13 @@ fn claim(
         value,
         old: 0,
         sequence,
-        tag: Tag::new(Kind::Access).with_access(direction, Some(width)),
+        tag: Tag::new(RecordKind::Access).with_access(direction, Some(width)),
         state_seen: 0,
         epoch: 0,
     }
 }
 
-fn write(device: &mut TraceDevice, address: u64, width: AccessWidth, value: u32) -> Record {
+fn write(device: &mut LaneDevice, address: u64, width: AccessWidth, value: u32) -> Record {
     let sequence = u64::from(device.state().sequence) + 1;
     let mut record = claim(sequence, Direction::Write, address, width, value);
     device.apply(&mut record).unwrap();
@@ -37,23 +76,9 @@ fn write(device: &mut TraceDevice, address: u64, width: AccessWidth, value: u32)
 }
 
 #[test]
-fn the_counter_grows_by_one_each_second_and_wraps() {
-    let mut device = device();
-    device.tick(1);
-    assert_eq!(device.state().value, 1);
-    device.tick(2);
-    assert_eq!(device.state().value, 3);
-    write(&mut device, LOC, AccessWidth::Word, u32::MAX);
-    device.tick(1);
-    assert_eq!(device.state().value, 0);
-    device.tick((1 << 32) + 5);
-    assert_eq!(device.state().value, 5);
-}
-
-#[test]
 fn a_write_sets_the_counter_and_tells_old_and_new() {
     let mut device = device();
-    device.tick(7);
+    device.seconds(7);
     let record = write(&mut device, LOC, AccessWidth::Word, 1000);
     assert_eq!((record.old, record.value), (7, 1000));
     assert_eq!(
@@ -63,7 +88,7 @@ fn a_write_sets_the_counter_and_tells_old_and_new() {
             value: 1000
         }
     );
-    device.tick(1);
+    device.seconds(1);
     assert_eq!(device.state().value, 1001);
 }
 
@@ -79,44 +104,6 @@ fn narrow_writes_merge_into_their_little_endian_lane() {
 }
 
 #[test]
-fn narrow_reads_see_their_lane() {
-    let read = |offset, width: AccessWidth| {
-        read_lane(
-            GuestPhysAddr(LOC),
-            GuestPhysAddr(LOC + offset),
-            width.bytes(),
-            0x1122_3344,
-        )
-    };
-    assert_eq!(read(0, AccessWidth::Word), Some(0x1122_3344));
-    assert_eq!(read(0, AccessWidth::Byte), Some(0x44));
-    assert_eq!(read(3, AccessWidth::Byte), Some(0x11));
-    assert_eq!(read(2, AccessWidth::Halfword), Some(0x1122));
-}
-
-#[test]
-fn unaligned_wide_and_crossing_accesses_are_not_supported() {
-    let read = |offset: u64, width: AccessWidth| {
-        read_lane(
-            GuestPhysAddr(LOC),
-            GuestPhysAddr(LOC.wrapping_add(offset)),
-            width.bytes(),
-            0,
-        )
-    };
-    for (offset, width) in [
-        (0, AccessWidth::Doubleword),
-        (1, AccessWidth::Halfword),
-        (3, AccessWidth::Halfword),
-        (2, AccessWidth::Word),
-        (4, AccessWidth::Byte),
-        (u64::MAX, AccessWidth::Byte),
-    ] {
-        assert_eq!(read(offset, width), None, "{offset} {width:?}");
-    }
-}
-
-#[test]
 fn a_number_that_goes_back_or_repeats_is_misbehaviour_and_changes_nothing() {
     let mut device = device();
     for _ in 0..5 {
@@ -124,10 +111,7 @@ fn a_number_that_goes_back_or_repeats_is_misbehaviour_and_changes_nothing() {
     }
     for sequence in [0, 4, 5, u64::MAX, 5 + (1 << 41)] {
         let mut record = claim(sequence, Direction::Write, LOC, AccessWidth::Word, 1);
-        assert_eq!(
-            device.apply(&mut record),
-            Err(Misbehaviour::Sequence(sequence))
-        );
+        assert_eq!(device.apply(&mut record), Err(Misdeed::Number));
     }
     assert_eq!(
         device.state(),
@@ -151,8 +135,7 @@ fn a_jump_ahead_counts_the_accesses_that_went_unrecorded() {
 fn a_location_that_is_not_ours_is_misbehaviour() {
     let mut device = device();
     let mut record = claim(1, Direction::Write, LOC + 4, AccessWidth::Word, 1);
-    let refused = Misbehaviour::Location(GuestPhysAddr(LOC + 4));
-    assert_eq!(device.apply(&mut record), Err(refused));
+    assert_eq!(device.apply(&mut record), Err(Misdeed::Location));
     assert_eq!(device.state(), DeviceState::default());
 }
 
@@ -175,12 +158,12 @@ fn a_refused_access_is_numbered_but_changes_nothing() {
 
 #[test]
 fn the_summary_counts_each_kind_of_access_and_what_was_told_of_it() {
-    let emit = Emit {
-        logger: true,
-        trace: Some(12),
+    let emits = Emits {
+        to_log: true,
+        to_trace: true,
     };
-    let mut device = TraceDevice::new(GuestPhysAddr(LOC), emit);
-    assert_eq!(device.emit(), emit);
+    let mut device = device_of(Vdev::Trace, emits);
+    assert_eq!(device.emits(), emits);
     let mut refused = claim(1, Direction::Read, LOC, AccessWidth::Doubleword, 0);
     refused.tag = refused.tag.with_flags(Flags::REFUSED);
     device.apply(&mut refused).unwrap();
@@ -207,14 +190,6 @@ fn the_summary_counts_each_kind_of_access_and_what_was_told_of_it() {
 }
 
 #[test]
-fn what_has_no_trace_number_is_not_traced() {
-    let mut device = device();
-    assert_eq!(device.emit(), Emit::default());
-    write(&mut device, LOC, AccessWidth::Word, 1);
-    assert_eq!(device.summary(0).traced, 0);
-}
-
-#[test]
 fn a_gap_of_two_to_the_fortieth_is_believed_and_a_longer_one_is_not() {
     let jump = |sequence| {
         let mut device = device();
@@ -224,7 +199,7 @@ fn a_gap_of_two_to_the_fortieth_is_believed_and_a_longer_one_is_not() {
     let longest = (1 << 40) + 1;
     assert_eq!(jump(longest), Ok(1 << 40));
     let longer = longest + 1;
-    assert_eq!(jump(longer), Err(Misbehaviour::Sequence(longer)));
+    assert_eq!(jump(longer), Err(Misdeed::Number));
 }
 
 #[test]
@@ -232,8 +207,7 @@ fn numbers_do_not_start_again_behind_the_last_one() {
     let mut device = device();
     device.at.sequence = u64::MAX - 1;
     let mut record = claim(3, Direction::Read, LOC, AccessWidth::Word, 0);
-    let refused = Misbehaviour::Sequence(3);
-    assert_eq!(device.apply(&mut record), Err(refused));
+    assert_eq!(device.apply(&mut record), Err(Misdeed::Number));
     record.sequence = u64::MAX;
     assert_eq!(device.apply(&mut record), Ok(()));
 }
@@ -259,7 +233,7 @@ fn a_device_that_is_made_anew_goes_on_where_the_one_before_was() {
         write(&mut before, LOC, AccessWidth::Word, value);
         before.count_logged();
     }
-    before.tick(5);
+    before.seconds(5);
     let mut after = device();
     after.resume(before.progress());
     assert_eq!(after.summary(9), before.summary(9));
@@ -284,26 +258,6 @@ fn an_access_that_is_passed_over_changes_nothing_and_is_one_without_a_record() {
     assert_eq!((device.unrecorded(), device.state().sequence), (3, 4));
 }
 
-#[test]
-fn periods_do_not_drift_however_late_they_are_asked() {
-    let mut periods = Periods::new(500, 1000);
-    assert_eq!(periods.take(1499), 0);
-    assert!(!periods.is_over(1499) && periods.is_over(1500));
-    assert_eq!(periods.take(1510), 1);
-    assert_eq!(periods.last_end(), 1500);
-    assert_eq!(periods.take(4999), 3);
-    assert_eq!(periods.take(5499), 0);
-    assert_eq!(periods.take(5500), 1);
-}
-
-#[test]
-fn a_clock_of_no_frequency_counts_as_one_of_a_hertz() {
-    let mut periods = Periods::new(10, 0);
-    assert_eq!(periods.take(10), 0);
-    assert_eq!(periods.take(13), 3);
-    assert_eq!(periods.last_end(), 13);
-}
-
 proptest! {
     #[test]
     fn no_claim_panics_and_the_numbers_only_grow(
@@ -323,15 +277,48 @@ proptest! {
             }
         }
     }
+}
 
-    #[test]
-    fn periods_add_up(start in 0u64..1 << 50, hz in 1u64..1 << 32, steps in prop::collection::vec(0u64..1 << 34, 1..50)) {
-        let mut periods = Periods::new(start, hz);
-        let (mut now, mut total) = (start, 0);
-        for step in steps {
-            now += step;
-            total += periods.take(now);
+#[test]
+fn what_has_no_trace_number_is_not_traced() {
+    let mut device = device();
+    write(&mut device, LOC, AccessWidth::Word, 1);
+    assert_eq!(device.summary(0).traced, 0);
+}
+
+#[test]
+fn every_kind_refuses_what_is_beside_it_and_takes_what_its_registers_allow() {
+    for vdev in Vdev::ALL {
+        let kind = vdev.kind();
+        let mut device = device_of(*vdev, SILENT);
+        let mut number = 0;
+        for register in kind.registers {
+            for (direction, log2) in [Direction::Read, Direction::Write]
+                .into_iter()
+                .flat_map(|direction| (0..4).map(move |log2| (direction, log2)))
+            {
+                let width = AccessWidth::from_log2(log2);
+                let (at, bytes) = (register.offset, width.bytes());
+                let is_fine = register.lane(at, bytes).is_some() && register.allows(direction)
+                    || kind.ignores(at, bytes);
+                let mut record = claim(number + 1, direction, LOC + at, width, 0x5a5a_5a5a);
+                let applied = device.apply(&mut record);
+                let name = (kind.name, register.name, direction, bytes);
+                assert_eq!(applied.is_ok(), is_fine, "{name:?}");
+                number += u64::from(is_fine);
+            }
         }
-        prop_assert_eq!(total, (now - start) / hz);
+        for address in [LOC - 1, LOC + kind.len, LOC + kind.len - 1, u64::MAX] {
+            let width = AccessWidth::Doubleword;
+            let mut record = claim(number + 1, Direction::Write, address, width, 1);
+            assert_eq!(
+                device.apply(&mut record),
+                Err(Misdeed::Location),
+                "{}",
+                kind.name
+            );
+        }
+        let summary = device.summary(0);
+        assert_eq!(summary.reads + summary.writes, number, "{}", kind.name);
     }
 }

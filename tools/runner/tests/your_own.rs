@@ -1,5 +1,5 @@
-//! `docs/your-own-guest.md`: what stands there is built by the commands that stand there, runs, and
-//! prints what stands there.
+//! `docs/your-own-guest.md` and `docs/your-own-vdev.md`: what stands there is built by the commands that
+//! stand there, runs, and prints what stands there.
 //!
 //! On the unikernel, and on seL4 when `MICROKIT_SDK` is set. A guest whose compiler is missing is
 //! left out by its name.
@@ -18,6 +18,9 @@ use std::time::Duration;
 use vdev_trace::vms::names::Names;
 use vdev_trace::whole_dump::write_rings;
 
+/// Where a run leaves the machine's memory.
+const DUMP: &str = "memory.dump";
+
 /// What stands between two fences.
 struct Block {
     /// After the first fence.
@@ -27,9 +30,12 @@ struct Block {
     text: String,
 }
 
-/// The blocks of the page's section with this heading.
-fn blocks(heading: &str) -> Vec<Block> {
-    let page = std::fs::read_to_string(root().join("docs/your-own-guest.md")).unwrap();
+const GUEST: &str = "docs/your-own-guest.md";
+const VDEV: &str = "docs/your-own-vdev.md";
+
+/// The blocks of a page's section with this heading.
+fn blocks(page: &str, heading: &str) -> Vec<Block> {
+    let page = std::fs::read_to_string(root().join(page)).unwrap();
     let (_, section) = page.split_once(&format!("\n## {heading}\n")).unwrap();
     let section = section.split("\n## ").next().unwrap();
     let named = Regex::new(r"`([a-z.]+)`:\n\n$").unwrap();
@@ -61,7 +67,7 @@ struct Page {
 }
 
 fn page(architecture: Architecture) -> Page {
-    let mut blocks = blocks(&format!("On {}", architecture.name())).into_iter();
+    let mut blocks = blocks(GUEST, &format!("On {}", architecture.name())).into_iter();
     let mut next = |language: &str| {
         let block = blocks.next().unwrap();
         assert_eq!(block.language, language);
@@ -160,37 +166,38 @@ fn platforms(name: &str, architecture: Architecture) -> Vec<Platform> {
         .collect()
 }
 
-fn boot(name: &str, platform: &Platform, folder: &Path, output: &str) {
-    let work = tempfile::tempdir().unwrap();
-    let dump = work.path().join("memory.dump");
+/// Boots a configuration, and holds what it prints against `output`. The memory is left in `work`.
+fn boot(name: &str, platform: &Platform, config: &Path, work: &Path, output: &str) {
     let request = Request {
-        configs: &[folder.join("hello.conf")],
+        configs: &[config.to_owned()],
         images: &guests(platform),
-        work: work.path(),
+        work,
         platform,
         icount: Some(instruction_ns_log2(platform)),
-        dump: Some(dump.clone()),
+        dump: Some(work.join(DUMP)),
         until: None,
         deadline: Some(Duration::from_secs(600)),
     };
-    let name = format!("{name}, {}", platform.name());
     let ran = Ran {
         result: run(&request, |_| {}),
-        platform: name.clone(),
+        platform: name.to_owned(),
     };
     assert_eq!(
         timeless(&of_the_vm(&ran.lines().join("\n"))),
         timeless(&of_the_vm(output)),
         "{name}"
     );
+}
 
-    let blobs = [work.path().join("vm.blob")];
+/// Holds the trace that a run left in `work` against the page's.
+fn look_at_the_trace(name: &str, platform: &Platform, folder: &Path, work: &Path) {
+    let blobs = [work.join("vm.blob")];
     let names = Names::load(&blobs, &[], folder, |text| panic!("{name}: {text}")).unwrap();
     let rings = (RingKind::Trace, &platform.ring_places());
     let warn = |text: &dyn Display| panic!("{name}: {text}");
-    let (memory, mut trace) = (std::fs::read(&dump).unwrap(), Vec::new());
+    let (memory, mut trace) = (std::fs::read(work.join(DUMP)).unwrap(), Vec::new());
     assert!(write_rings(&mut trace, &memory, rings, &names, warn).unwrap());
-    let wanted = blocks("The trace").remove(0).text;
+    let wanted = blocks(GUEST, "The trace").remove(0).text;
     let trace = String::from_utf8(trace).unwrap();
     assert_eq!(timeless(&trace), timeless(&wanted), "{name}");
 }
@@ -204,10 +211,14 @@ fn all_of(architecture: Architecture) {
             architecture.name()
         );
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("hello.conf"), &page.config.text).unwrap();
+        let config = folder.path().join("hello.conf");
+        std::fs::write(&config, &page.config.text).unwrap();
         if build(&name, guest, folder.path()) {
             for platform in platforms(&name, architecture) {
-                boot(&name, &platform, folder.path(), &page.output);
+                let work = tempfile::tempdir().unwrap();
+                let name = format!("{name}, {}", platform.name());
+                boot(&name, &platform, &config, work.path(), &page.output);
+                look_at_the_trace(&name, &platform, folder.path(), work.path());
             }
         }
     }
@@ -221,4 +232,31 @@ fn the_guests_for_aarch64_are_built_and_run_as_the_page_says() {
 #[test]
 fn the_guests_for_x86_64_are_built_and_run_as_the_page_says() {
     all_of(Architecture::X86_64);
+}
+
+#[test]
+fn the_guest_that_uses_the_vdev_is_built_and_runs_as_the_page_says() {
+    let mut blocks = blocks(VDEV, "A guest that uses it").into_iter();
+    let mut next = |language: &str| {
+        let block = blocks.next().unwrap();
+        assert_eq!(block.language, language);
+        block
+    };
+    let (config, listing) = (next("conf"), next("asm"));
+    let (commands, output) = (next("sh").text, next("text").text);
+    let guest = Guest {
+        language: "asm",
+        listing,
+        commands,
+    };
+    let (name, folder) = ("your own vdev", tempfile::tempdir().unwrap());
+    let path = folder.path().join(config.file.unwrap());
+    std::fs::write(&path, &config.text).unwrap();
+    if build(name, &guest, folder.path()) {
+        for platform in platforms(name, Architecture::Aarch64) {
+            let work = tempfile::tempdir().unwrap();
+            let name = format!("{name}, {}", platform.name());
+            boot(&name, &platform, &path, work.path(), &output);
+        }
+    }
 }
