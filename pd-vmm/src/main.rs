@@ -13,6 +13,7 @@ mod arch;
 #[path = "x86_64/mod.rs"]
 mod arch;
 mod guest_ram;
+mod slow_registers;
 
 use arch::{Event, Instructions, KeptVcpu, VirtualMachine};
 use pd_runtime::{

@@ -9,15 +9,13 @@
 //!   out        badge        info   message 0 … 3
 //! ```
 //!
-//! Invariants: all other registers are as they were; message registers from the fifth on are in the IPC buffer,
-//! which the kernel writes too: it is only ever accessed a word at a time, volatile, and no reference to it
-//! exists meanwhile.
+//! Invariant: all other registers are as they were. Message registers from the fifth on are in memory
+//! ([`SlowRegisters`](crate::slow_registers::SlowRegisters)).
 //!
 //! Specification: seL4 reference manual, "System Calls"; libsel4's `sel4/arch_include` and
 //! `shared_types.bf` (`seL4_MessageInfo`).
 
 use core::arch::asm;
-use core::ptr::NonNull;
 use sel4::Word;
 use sel4::sys::syscall_id;
 
@@ -121,42 +119,5 @@ pub fn send(capability: Word, info: MessageInfo, message: [Word; FAST_REGISTERS]
             in("x7") syscall_id::Send as isize,
             options(nostack),
         );
-    }
-}
-
-/// The message registers of this thread that are in memory: from the fifth on.
-pub struct SlowRegisters(NonNull<Word>);
-
-impl SlowRegisters {
-    /// Those of this thread.
-    pub fn of_this_thread() -> Self {
-        Self(sel4::with_ipc_buffer_mut(|buffer| {
-            NonNull::from(&mut buffer.msg_regs_mut()[FAST_REGISTERS])
-        }))
-    }
-
-    /// Writes the fifth and those behind it: as many as there are words, at most 116.
-    #[inline(always)]
-    pub fn write(&mut self, words: &[Word]) {
-        for (place, word) in words.iter().enumerate() {
-            // SAFETY: the register is this thread's; see the file's invariants.
-            unsafe { self.register(place).write_volatile(*word) };
-        }
-    }
-
-    /// Reads as many, likewise.
-    #[inline(always)]
-    pub fn read(&self, words: &mut [Word]) {
-        for (place, word) in words.iter_mut().enumerate() {
-            // SAFETY: as above.
-            *word = unsafe { self.register(place).read_volatile() };
-        }
-    }
-
-    #[inline(always)]
-    fn register(&self, place: usize) -> NonNull<Word> {
-        // SAFETY: a thread's IPC buffer has 120 message registers and outlives it, and nobody asks for one
-        // beyond.
-        unsafe { self.0.add(place) }
     }
 }

@@ -9,8 +9,8 @@
 //! Specification: seL4 reference manual, "X86 VCPU" invocations and `seL4_VMEnter`; the layout
 //! of its answer is libsel4's `sel4/arch/vmenter.h`.
 
+use crate::slow_registers::SlowRegisters;
 use core::arch::asm;
-use core::ptr::NonNull;
 use sel4::sys::{invocation_label, syscall_id};
 use sel4::{Error, MessageInfoBuilder, Result, Word, cap};
 use vt_x::vmcs::Field;
@@ -18,8 +18,6 @@ use vt_x::vmcs::Field;
 /// General registers of a guest that the kernel keeps, in its order: RAX, RBX, RCX, RDX, RSI,
 /// RDI, RBP, R8 to R15. RSP is in the VMCS.
 pub const GENERAL_REGISTERS: usize = 15;
-/// Message registers that a system call passes in registers of the CPU.
-const FAST_REGISTERS: usize = sel4::NUM_FAST_MESSAGE_REGISTERS;
 
 /// Where the label is in `seL4_MessageInfo`, above the length and the capabilities.
 const INFO_LABEL_SHIFT: u32 = 12;
@@ -41,7 +39,7 @@ pub enum VmExit {
     /// The bound notification was signalled, with this badge.
     Notified(Word),
     /// The guest was left, for this basic exit reason. The rest is in the IPC buffer: see
-    /// [`SlowRegisters::exit_message`].
+    /// [`exit_message`].
     Fault(Word),
 }
 
@@ -99,52 +97,17 @@ pub fn vm_enter(entry: &mut VmEntry) -> VmExit {
     }
 }
 
-/// The message registers of this thread that are in memory: from the fifth on.
-///
-/// rust-sel4 has them in a thread-local cell, and moves them by `memcpy`: for each exit and each entry that is
-/// as long as a third of the VMM's own part of an access. The kernel writes them too, so they are only ever
-/// accessed a word at a time, volatile, and while no reference to them exists.
-pub struct SlowRegisters(NonNull<Word>);
-
-impl SlowRegisters {
-    /// Those of this thread.
-    pub fn of_this_thread() -> Self {
-        Self(sel4::with_ipc_buffer_mut(|buffer| {
-            NonNull::from(&mut buffer.msg_regs_mut()[FAST_REGISTERS])
-        }))
-    }
-
-    /// The rest of an exit's message, until the next call that passes message registers.
-    #[inline(always)]
-    pub fn exit_message(&self) -> ExitMessage {
-        ExitMessage {
-            qualification: self.read(0),
-            instruction_len: self.read(1),
-            guest_physical_address: self.read(2),
-            rflags: self.read(3),
-            interruptibility: self.read(4),
-            cr3: self.read(5),
-            registers: core::array::from_fn(|register| self.read(6 + register)),
-        }
-    }
-
-    #[inline(always)]
-    fn read(&self, place: usize) -> Word {
-        // SAFETY: the register is this thread's; see above.
-        unsafe { self.register(place).read_volatile() }
-    }
-
-    #[inline(always)]
-    fn write(&mut self, place: usize, word: Word) {
-        // SAFETY: as above.
-        unsafe { self.register(place).write_volatile(word) }
-    }
-
-    #[inline(always)]
-    fn register(&self, place: usize) -> NonNull<Word> {
-        // SAFETY: a thread's IPC buffer has 120 message registers and outlives it, and no `place` here is
-        // beyond.
-        unsafe { self.0.add(place) }
+/// The rest of an exit's message, until the next call that passes message registers.
+#[inline(always)]
+pub fn exit_message(slow: &SlowRegisters) -> ExitMessage {
+    ExitMessage {
+        qualification: slow.read(0),
+        instruction_len: slow.read(1),
+        guest_physical_address: slow.read(2),
+        rflags: slow.read(3),
+        interruptibility: slow.read(4),
+        cr3: slow.read(5),
+        registers: core::array::from_fn(|register| slow.read(6 + register)),
     }
 }
 
@@ -156,9 +119,7 @@ pub fn send_registers(
     slow: &mut SlowRegisters,
 ) {
     let [a, b, c, d, rest @ ..] = registers;
-    for (place, word) in rest.iter().enumerate() {
-        slow.write(place, *word);
-    }
+    slow.write(rest);
     let label = Word::from(invocation_label::X86VCPUWriteRegisters);
     let info = label << INFO_LABEL_SHIFT | GENERAL_REGISTERS as Word;
     // SAFETY: the system call changes the registers that are named here (RCX and R11 by the instruction, RSP

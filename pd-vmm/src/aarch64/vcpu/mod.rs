@@ -22,8 +22,9 @@
 mod machine;
 
 use super::registers::{COUNT, PC};
-use super::system_calls::{self, FAST_REGISTERS, MessageInfo, SlowRegisters};
+use super::system_calls::{self, FAST_REGISTERS, MessageInfo};
 use crate::guest_ram::GuestRam;
+use crate::slow_registers::SlowRegisters;
 use guest_access::GuestPhysAddr;
 use pd_runtime::{LifePage, life};
 use sel4::sys::{invocation_label, seL4_Fault_tag};
@@ -274,7 +275,9 @@ impl VirtualMachine {
         let (fast, slow) = self.kept.registers.split_at_mut(FAST_REGISTERS);
         fast.copy_from_slice(&answer);
         if let Some(slow) = slow.get_mut(..count.saturating_sub(FAST_REGISTERS)) {
-            self.slow.read(slow);
+            for (place, word) in slow.iter_mut().enumerate() {
+                *word = self.slow.read(place);
+            }
         }
         self.known = count;
     }

@@ -30,11 +30,12 @@ mod machine;
 mod start;
 
 use super::invocations::{
-    GENERAL_REGISTERS, SlowRegisters, VmEntry, VmExit, send_registers, vm_enter,
+    GENERAL_REGISTERS, VmEntry, VmExit, exit_message, send_registers, vm_enter,
 };
 use super::own_time::OwnTime;
 use super::vmcs::{VCPU, read_vmcs, require, write_vmcs};
 use crate::guest_ram::GuestRam;
+use crate::slow_registers::SlowRegisters;
 use core::cell::Cell;
 use guest_access::GuestPhysAddr;
 use kept::Kept;
@@ -208,7 +209,7 @@ impl VirtualMachine {
     /// What an exit means; `None` if the guest just goes on.
     #[inline(always)]
     fn exit(&mut self, reason: Word) -> Option<X86Exit> {
-        let message = self.slow.exit_message();
+        let message = exit_message(&self.slow);
         self.qualification = message.qualification;
         self.instruction_len = message.instruction_len;
         let registers = &mut self.kept.registers;

@@ -15,6 +15,10 @@ mod hands;
 mod invocations;
 mod kernel;
 mod places;
+#[cfg(target_arch = "x86_64")]
+#[path = "../../../../pd-vmm/src/slow_registers.rs"]
+#[allow(dead_code, reason = "as above")]
+mod slow_registers;
 
 pub use vm_components::*;
 
