@@ -129,11 +129,7 @@ impl Isolated for Mc146818 {
         ],
         otherwise: Otherwise::Refused,
         options: &[
-            OptionKind {
-                name: "time",
-                is: OptionType::Time,
-                example: "time 2026-01-01T00:00:00Z",
-            },
+            OptionKind::TIME,
             OptionKind {
                 name: "intr",
                 is: OptionType::Interrupt { most: 15 },

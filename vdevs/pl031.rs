@@ -92,11 +92,7 @@ impl Isolated for Pl031 {
         ],
         otherwise: Otherwise::Ignored,
         options: &[
-            OptionKind {
-                name: "time",
-                is: OptionType::Time,
-                example: "time 2026-01-01T00:00:00Z",
-            },
+            OptionKind::TIME,
             OptionKind {
                 name: "intr",
                 is: OptionType::Interrupt { most: 1019 },

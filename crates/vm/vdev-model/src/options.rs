@@ -17,6 +17,15 @@ pub struct OptionKind {
     pub example: &'static str,
 }
 
+impl OptionKind {
+    /// When a clock begins: `time`.
+    pub const TIME: Self = Self {
+        name: "time",
+        is: OptionType::Time,
+        example: "time 2026-01-01T00:00:00Z",
+    };
+}
+
 /// What an option is, and what becomes of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OptionType {
