@@ -38,7 +38,7 @@ pub use state_page::{Answer, DeviceState, MAX_DEVICES, MAX_WORDS, StatePage};
 pub use tag::{EVENT_NONE, Flags, Kind, Stamp, Tag};
 pub use verdict::Verdict;
 
-use guest_access::GuestPhysAddr;
+use guest_access::{Access, GuestPhysAddr};
 use shared_ring::Payload;
 
 /// Slots of an access ring.
@@ -86,6 +86,24 @@ pub struct Record {
 }
 
 impl Record {
+    /// The record of an access at `time` that read or writes `value`, the one of this number of its device;
+    /// `tag` is what all accesses to that have in common. What the trace component fills in is 0, and so is
+    /// the state that was seen.
+    #[inline(always)]
+    pub fn of_access(access: &Access, tag: Tag, sequence: u64, value: u32, time: u64) -> Self {
+        Self {
+            time,
+            address: access.address,
+            pc: access.pc,
+            value,
+            old: 0,
+            sequence,
+            tag: tag.with_access(access.direction, Some(access.width)),
+            state_seen: 0,
+            epoch: 0,
+        }
+    }
+
     /// The record as it stands in a slot.
     #[inline(always)]
     pub fn to_words(self) -> Payload {

@@ -20,6 +20,8 @@
 
 // The state page has a place for every device that a configuration can have.
 const _: () = assert!(trace_records::MAX_DEVICES == vm_config::MAX_DEVICES);
+// And a place for all words of every device that there can be.
+const _: () = assert!(trace_records::MAX_WORDS == vdev_model::MAX_WORDS);
 // Every VM that a configuration can have a number for is served.
 const _: () = assert!(trace_records::MAX_VMS == vm_config::MAX_VMS);
 

@@ -226,15 +226,8 @@ impl DevicePoint {
             self.unapplied.write(found, sequence as u32, value);
         }
         Record {
-            time,
-            address: access.address,
-            pc: access.pc,
-            value,
-            old: 0,
-            sequence,
-            tag: self.tag.with_access(access.direction, Some(access.width)),
             state_seen: seen.sequence,
-            epoch: 0,
+            ..Record::of_access(access, self.tag, sequence, value, time)
         }
     }
 
@@ -281,15 +274,10 @@ impl DevicePoint {
         place: u8,
         link: &TraceLink,
     ) -> Result<(u32, u32), Attempt> {
-        if link.kept.gone {
-            return Ok((0, u32::MAX));
-        }
-        let state = link.state(self.instance);
-        if let Some(seen) = self.read_unapplied(register, place, state)? {
-            return Ok(seen);
-        }
-        let told = self.vdev.told(&[state.value], register.offset);
-        Ok((state.sequence, told))
+        self.read(register, place, link, |point, state| {
+            let told = point.vdev.told(&[state.value], register.offset);
+            Ok((state.sequence, told))
+        })
     }
 
     /// The same of a device with several words.
@@ -299,19 +287,32 @@ impl DevicePoint {
         place: u8,
         link: &TraceLink,
     ) -> Result<(u32, u32), Attempt> {
+        self.read(register, place, link, |point, _| {
+            let mut words = [0; MAX_WORDS];
+            let words = &mut words[..point.vdev.word_count()];
+            let sequence = link.state_of_several(point.instance, words);
+            let sequence = sequence.ok_or(Attempt::Later)?;
+            Ok((sequence, point.vdev.told(words, register.offset)))
+        })
+    }
+
+    /// What a read sees; `published` gives what the state page tells, where nothing newer is on its way.
+    #[inline(always)]
+    fn read(
+        &mut self,
+        register: &Register,
+        place: u8,
+        link: &TraceLink,
+        published: impl FnOnce(&Self, DeviceState) -> Result<(u32, u32), Attempt>,
+    ) -> Result<(u32, u32), Attempt> {
         if link.kept.gone {
             return Ok((0, u32::MAX));
         }
         let state = link.state(self.instance);
-        if let Some(seen) = self.read_unapplied(register, place, state)? {
-            return Ok(seen);
+        match self.read_unapplied(register, place, state)? {
+            Some(seen) => Ok(seen),
+            None => published(self, state),
         }
-        let mut words = [0; MAX_WORDS];
-        let words = &mut words[..self.vdev.word_count()];
-        let sequence = link
-            .state_of_several(self.instance, words)
-            .ok_or(Attempt::Later)?;
-        Ok((sequence, self.vdev.told(words, register.offset)))
     }
 
     /// What a read sees of the writes that are not applied, if one matters to it.

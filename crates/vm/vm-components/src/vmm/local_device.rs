@@ -82,17 +82,7 @@ impl LocalDevice {
     /// The record of an access that was carried out.
     pub(super) fn record(&mut self, access: &Access, value: u32, time: u64) -> Record {
         self.sequence += 1;
-        Record {
-            time,
-            address: access.address,
-            pc: access.pc,
-            value,
-            old: 0,
-            sequence: self.sequence,
-            tag: self.tag.with_access(access.direction, Some(access.width)),
-            state_seen: 0,
-            epoch: 0,
-        }
+        Record::of_access(access, self.tag, self.sequence, value, time)
     }
 
     fn offset(&self, element: &Element) -> u64 {

@@ -73,18 +73,24 @@ impl LaneDevice {
             false => Flags::OF_VMM,
         };
         let event = emit.trace.map_or(EVENT_NONE, |number| number.get());
+        let stamp = Stamp::new(vm, event).of_device(device.space, flags);
+        Some(Self::begin(vdev, device.loc, device.options, stamp, emits))
+    }
+
+    /// A device as it is when its VM begins.
+    fn begin(vdev: Vdev, location: u64, options: Options, stamp: Stamp, emits: Emits) -> Self {
         let mut words = [0; MAX_WORDS];
-        vdev.begin(&mut words, &device.options);
-        Some(Self {
+        vdev.begin(&mut words, &options);
+        Self {
             vdev,
             kind: vdev.kind(),
-            is_asked: is_asked(vdev),
-            location: device.loc,
+            location,
             word: vdev.word(),
             words: vdev.word_count(),
-            stamp: Stamp::new(vm, event).of_device(device.space, flags),
+            is_asked: is_asked(vdev),
+            stamp,
             emits,
-            options: device.options,
+            options,
             at: Progress {
                 sequence: 0,
                 unrecorded: 0,
@@ -92,7 +98,7 @@ impl LaneDevice {
                 answer: Answer::default(),
                 words,
             },
-        })
+        }
     }
 
     /// Goes on where another, which is no more, was.

@@ -8,27 +8,9 @@ extern crate std;
 
 const LOC: u64 = 0xfa00_0000;
 
-fn device_of(vdev: Vdev, emit: Emits) -> LaneDevice {
-    let mut words = [0; MAX_WORDS];
-    vdev.begin(&mut words, &Options::NONE);
-    LaneDevice {
-        vdev,
-        kind: vdev.kind(),
-        location: LOC,
-        word: vdev.word(),
-        words: vdev.word_count(),
-        is_asked: is_asked(vdev),
-        stamp: Stamp::new(3, 12).of_device(AddressSpace::Memory, Flags::NONE),
-        emits: emit,
-        options: Options::NONE,
-        at: Progress {
-            sequence: 0,
-            unrecorded: 0,
-            summary: DeviceSummary::default(),
-            answer: Answer::default(),
-            words,
-        },
-    }
+fn device_of(vdev: Vdev, emits: Emits) -> LaneDevice {
+    let stamp = Stamp::new(3, 12).of_device(AddressSpace::Memory, Flags::NONE);
+    LaneDevice::begin(vdev, LOC, Options::NONE, stamp, emits)
 }
 
 const SILENT: Emits = Emits {
