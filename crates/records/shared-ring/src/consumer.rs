@@ -108,25 +108,22 @@ impl<const SLOTS: usize, W: Word> Consumer<SLOTS, W> {
         if self.at.tail == self.at.head && !self.refresh_head() {
             return None;
         }
-        match self.ring.read(self.at.tail) {
-            Some((sequence, payload)) if sequence > self.at.sequence => {
-                self.at.tail += 1;
-                let lost_before = sequence - self.at.sequence - 1;
-                self.at.sequence = sequence;
-                if lost_before != 0 {
-                    self.at.lost = self.at.lost.saturating_add(lost_before);
-                }
-                Some(Item {
-                    sequence,
-                    lost_before,
-                    payload,
-                })
-            }
-            _ => {
-                self.reject_claim();
-                None
-            }
+        let (sequence, payload) = self.ring.read(self.at.tail);
+        if sequence <= self.at.sequence {
+            self.reject_claim();
+            return None;
         }
+        self.at.tail += 1;
+        let lost_before = sequence - self.at.sequence - 1;
+        self.at.sequence = sequence;
+        if lost_before != 0 {
+            self.at.lost = self.at.lost.saturating_add(lost_before);
+        }
+        Some(Item {
+            sequence,
+            lost_before,
+            payload,
+        })
     }
 
     /// Goes on behind all that was claimed. To stay would be to look at the same slot for ever.
@@ -242,7 +239,7 @@ impl<const SLOTS: usize, W: Word> Observer<SLOTS, W> {
             self.position += lost;
             return Some(Observation::Lost(lost));
         }
-        let read = self.ring.read(self.position);
+        let read = self.ring.observe(self.position);
         self.position += 1;
         // An overwriting ring's numbers follow its positions: any other is a later lap's.
         Some(match read {

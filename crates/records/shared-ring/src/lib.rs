@@ -15,15 +15,17 @@
 //!        head: position after the newest record      tail: position read next
 //! ```
 //!
-//! Writing a slot: sequence number := 0, release fence, payload, sequence number := n with
-//! release. Reading it: load the number with acquire, copy, acquire fence, load it again;
-//! zero or changed means the copy is torn and is thrown away. Only the copy is ever looked
-//! at. Numbers start at 1 and never repeat, so a gap between two records *is* the loss. A
-//! consumer that finds no new record where the head says that there is one throws away all that
-//! was claimed with it: an honest producer moves the head behind what it has written.
+//! Numbers start at 1 and never repeat, so a gap between two records *is* the loss. A consumer that finds no
+//! new record where the head says that there is one throws away all that was claimed with it: an honest
+//! producer moves the head behind what it has written.
 //!
-//! Two producers write the same layout: [`BoundedProducer`] respects the consumer and says
-//! when there is no room; [`OverwritingProducer`] never waits and overwrites the oldest.
+//! Two producers write the same layout. [`BoundedProducer`] respects its consumer and says when there is no
+//! room: what stands between tail and head stands still, and whoever has loaded the head with acquire just
+//! copies it. (Where the producer is not honest the copy may be torn: one more record that it has made up.)
+//! [`OverwritingProducer`] never waits and goes over the oldest, which somebody may be reading: number := 0,
+//! release fence, payload, number := n with release. Its [`Observer`] loads the number with acquire, copies,
+//! acquire fence, loads it again; zero or changed means that the copy is torn and is thrown away. Either
+//! way only the copy is ever looked at.
 //!
 //! Waking is by request: a consumer that is about to sleep names the position whose record
 //! shall wake it ([`Consumer::sleep_until`]), and the producer notifies when it publishes

@@ -202,9 +202,20 @@ impl<const SLOTS: usize, W: Word> RingMemory<SLOTS, W> {
         fits.then_some(()).ok_or(RingFault::Header)
     }
 
-    /// Writes one record and its sequence number, in the order that lets a reader notice.
+    /// Writes one record and its sequence number into a place that nobody reads: before the head is moved
+    /// behind it, nobody may.
     #[inline(always)]
     pub(crate) fn write(&self, position: u64, sequence: u64, payload: &Payload) {
+        let [number, cells @ ..] = self.slot(position);
+        for (cell, value) in cells.iter().zip(payload) {
+            cell.store(*value, Ordering::Relaxed);
+        }
+        number.store(sequence, Ordering::Relaxed);
+    }
+
+    /// The same where somebody may be reading another record, in the order that lets a reader notice.
+    #[inline(always)]
+    pub(crate) fn overwrite(&self, position: u64, sequence: u64, payload: &Payload) {
         let [number, cells @ ..] = self.slot(position);
         number.store(0, Ordering::Relaxed);
         W::fence(Ordering::Release);
@@ -214,9 +225,19 @@ impl<const SLOTS: usize, W: Word> RingMemory<SLOTS, W> {
         number.store(sequence, Ordering::Release);
     }
 
-    /// Copies one record, or nothing if it was being written meanwhile.
+    /// Copies one record that stands behind a head which was loaded with acquire, and its number. An honest
+    /// producer leaves both as they are until the place is given back; what another makes of them is
+    /// some record of its own.
     #[inline(always)]
-    pub(crate) fn read(&self, position: u64) -> Option<(u64, Payload)> {
+    pub(crate) fn read(&self, position: u64) -> (u64, Payload) {
+        let [number, cells @ ..] = self.slot(position);
+        let payload = core::array::from_fn(|word| cells[word].load(Ordering::Relaxed));
+        (number.load(Ordering::Relaxed), payload)
+    }
+
+    /// Copies one record, or nothing if it was being overwritten meanwhile.
+    #[inline(always)]
+    pub(crate) fn observe(&self, position: u64) -> Option<(u64, Payload)> {
         let [number, cells @ ..] = self.slot(position);
         let sequence = number.load(Ordering::Acquire);
         let mut payload = [0; PAYLOAD_WORDS];

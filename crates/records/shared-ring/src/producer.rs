@@ -32,7 +32,7 @@ struct Writer<const SLOTS: usize, W: 'static> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct WritePosition {
     head: u64,
-    sequence: u64,
+    /// Records dropped, whose numbers no record has.
     lost: u64,
     /// Positions that the consumer claimed that cannot be.
     misbehaviour: u64,
@@ -42,13 +42,6 @@ impl<const SLOTS: usize, W: Word> Writer<SLOTS, W> {
     fn new(ring: &'static RingMemory<SLOTS, W>, identity: Identity, at: WritePosition) -> Self {
         ring.publish_identity(identity);
         Self { ring, at }
-    }
-
-    #[inline(always)]
-    fn append(&mut self, payload: &Payload) {
-        self.at.sequence += 1;
-        self.ring.write(self.at.head, self.at.sequence, payload);
-        self.at.head += 1;
     }
 
     #[inline(always)]
@@ -147,8 +140,15 @@ impl<const SLOTS: usize, W: Word> BoundedProducer<SLOTS, W> {
         if !self.has_room() {
             return Err(Full);
         }
-        self.writer.append(payload);
+        self.append_into_room(payload);
         Ok(())
+    }
+
+    #[inline(always)]
+    fn append_into_room(&mut self, payload: &Payload) {
+        let WritePosition { head, lost, .. } = self.writer.at;
+        self.writer.ring.write(head, head + lost + 1, payload);
+        self.writer.at.head = head + 1;
     }
 
     /// Appends a record, or drops it, counts it, and leaves a gap in the sequence numbers. The
@@ -161,7 +161,6 @@ impl<const SLOTS: usize, W: Word> BoundedProducer<SLOTS, W> {
     pub fn append_or_lose(&mut self, payload: &Payload) -> Result<(), Full> {
         let appended = self.append(payload);
         if appended.is_err() {
-            self.writer.at.sequence += 1;
             self.writer.at.lost += 1;
         }
         appended
@@ -186,12 +185,19 @@ impl<const SLOTS: usize, W: Word> BoundedProducer<SLOTS, W> {
         self.writer.at.head - self.tail < SLOTS as u64
     }
 
-    /// As [`Self::push`], where there is [room](Self::has_known_room).
+    /// As [`Self::push`] and [`Self::take_wake`], where there is [room](Self::has_known_room). Of records before
+    /// this one it is not asked again who wanted to be woken by them.
     #[inline(always)]
-    pub fn push_into_room(&mut self, payload: &Payload) {
+    pub fn push_into_room(&mut self, payload: &Payload) -> Wake {
         debug_assert!(self.has_known_room());
-        self.writer.append(payload);
+        let position = self.writer.at.head;
+        self.append_into_room(payload);
         self.writer.publish_head();
+        W::fence(Ordering::SeqCst);
+        match self.peer.wake_at.load(Ordering::Relaxed) == position {
+            true => Wake::Asked,
+            false => Wake::NotAsked,
+        }
     }
 
     /// Goes on behind what the one before has published after it had kept its position, and gives
@@ -201,10 +207,7 @@ impl<const SLOTS: usize, W: Word> BoundedProducer<SLOTS, W> {
         // The ring is this producer's own memory, so this is no claim.
         let head = ring.header(header_word::HEAD).load(Ordering::Relaxed);
         while self.writer.at.head < head {
-            if let Some((sequence, payload)) = ring.read(self.writer.at.head) {
-                self.writer.at.sequence = sequence;
-                published(&payload);
-            }
+            published(&ring.read(self.writer.at.head).1);
             self.writer.at.head += 1;
         }
         self.wake_checked = self.writer.at.head;
@@ -329,7 +332,9 @@ impl<const SLOTS: usize, W: Word> OverwritingProducer<SLOTS, W> {
     /// record that it goes over is gone.
     #[inline(always)]
     pub fn append(&mut self, payload: &Payload) {
-        self.writer.append(payload);
+        let head = self.writer.at.head;
+        self.writer.ring.overwrite(head, head + 1, payload);
+        self.writer.at.head = head + 1;
     }
 
     /// Shows all that was appended, and how much was overwritten.

@@ -113,19 +113,17 @@ fn an_observer_of_overwritten_slots_never_accepts_a_torn_record() {
     });
 }
 
-#[test]
-fn a_consumer_that_goes_to_sleep_is_woken() {
-    model(|| {
+/// One record is pushed in this way while the consumer goes to sleep.
+fn a_push_while_the_consumer_goes_to_sleep(
+    push: impl Fn(&mut BoundedProducer<2, LoomWord>) -> Wake + Copy + Sync + Send + 'static,
+) {
+    model(move || {
         let (ring, page) = (ring::<2>(), page());
         let mut producer = BoundedProducer::new(ring, page, IDENTITY);
         let mut consumer = Consumer::new(ring, page, RingKind::Access);
-        assert!(producer.push(&[1; 7]).is_ok());
+        assert_eq!(push(&mut producer), Wake::Asked);
         assert!(consumer.pop().is_some());
-        assert_eq!(producer.take_wake(), Wake::Asked);
-        let writer = loom::thread::spawn(move || {
-            assert!(producer.push(&[2; 7]).is_ok());
-            producer.take_wake() == Wake::Asked
-        });
+        let writer = loom::thread::spawn(move || push(&mut producer) == Wake::Asked);
         let sleeps = consumer.sleep_until(1);
         let woken = writer.join().unwrap();
         assert!(
@@ -133,6 +131,19 @@ fn a_consumer_that_goes_to_sleep_is_woken() {
             "the consumer sleeps on a record nobody announces"
         );
     });
+}
+
+#[test]
+fn a_consumer_that_goes_to_sleep_is_woken() {
+    a_push_while_the_consumer_goes_to_sleep(|producer| {
+        assert!(producer.push(&[1; 7]).is_ok());
+        producer.take_wake()
+    });
+}
+
+#[test]
+fn a_consumer_that_goes_to_sleep_is_woken_by_a_push_into_known_room() {
+    a_push_while_the_consumer_goes_to_sleep(|producer| producer.push_into_room(&[1; 7]));
 }
 
 #[test]

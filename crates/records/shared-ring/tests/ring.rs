@@ -164,6 +164,16 @@ fn a_wake_up_asked_for_in_the_middle_of_a_batch_is_noticed_after_it() {
 }
 
 #[test]
+fn a_push_into_known_room_tells_of_its_own_record_only() {
+    let (ring, page) = memory::<8>();
+    let mut producer = BoundedProducer::new(ring, page, IDENTITY);
+    let mut consumer = Consumer::new(ring, page, RingKind::Access);
+    assert!(consumer.sleep_until(2));
+    let woken: Vec<_> = (0..3).map(|_| producer.push_into_room(&[1; 7])).collect();
+    assert_eq!(woken, [Wake::NotAsked, Wake::Asked, Wake::NotAsked]);
+}
+
+#[test]
 fn a_waiting_producer_is_noticed_once_each_time() {
     let (ring, page) = memory::<2>();
     let mut producer = BoundedProducer::new(ring, page, IDENTITY);

@@ -126,8 +126,7 @@ impl TraceLink {
     /// trace component if it asked for that.
     #[inline(always)]
     pub(crate) fn push(&mut self, record: Record, machine: &mut impl Machine) {
-        self.access.push_into_room(&record.to_words());
-        if self.access.take_wake() == Wake::Asked {
+        if self.access.push_into_room(&record.to_words()) == Wake::Asked {
             machine.notify(channel::vmm::TRACE);
         }
     }
