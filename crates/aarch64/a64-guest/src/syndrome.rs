@@ -153,6 +153,16 @@ pub fn decode(syndrome: u64, address: GuestPhysAddr, pc: u64) -> Trap {
     }
 }
 
+/// What a data abort's access does (WnR). Of another exit it says nothing.
+#[inline]
+pub const fn direction(syndrome: u64) -> Direction {
+    if syndrome & data_abort::WNR != 0 {
+        Direction::Write
+    } else {
+        Direction::Read
+    }
+}
+
 /// How long an AArch32 instruction that was trapped is, in bytes: 2 or 4. (IL; those of A64 have
 /// 4, whatever a syndrome says.) It is set as well where the syndrome describes no instruction.
 pub const fn aarch32_instruction_bytes(syndrome: u64) -> u64 {
@@ -178,11 +188,7 @@ fn decode_data_abort(iss: u64, address: GuestPhysAddr, pc: u64) -> Trap {
             status: status as u8,
         };
     }
-    let direction = if iss & data_abort::WNR != 0 {
-        Direction::Write
-    } else {
-        Direction::Read
-    };
+    let direction = direction(iss);
     let of_an_instruction = iss & (data_abort::CM | data_abort::S1PTW) == 0;
     if !of_an_instruction || iss & data_abort::ISV == 0 {
         return if iss & data_abort::S1PTW != 0 {

@@ -98,6 +98,13 @@ impl Tag {
         Self(kind as u64 | (EVENT_NONE as u64) << 48)
     }
 
+    /// What the tags of all accesses to a device have in common, as its VMM says it.
+    pub const fn of_device(instance: u8, space: AddressSpace) -> Self {
+        Self::new(Kind::Access)
+            .with_instance(instance)
+            .with_space(space)
+    }
+
     /// The same for another device of the VM.
     #[inline(always)]
     pub const fn with_instance(self, instance: u8) -> Self {
@@ -113,6 +120,18 @@ impl Tag {
             Direction::Write => Self::WRITE,
         };
         Self(self.0 & !(0x1f << 32) | bytes << 32 | write)
+    }
+
+    /// The same with another access's direction.
+    #[inline(always)]
+    pub const fn with_direction_of(self, other: Self) -> Self {
+        Self(self.0 & !Self::WRITE | other.0 & Self::WRITE)
+    }
+
+    /// Whether it is the other, if the direction does not count.
+    #[inline(always)]
+    pub const fn is_but_for_its_direction(self, other: Self) -> bool {
+        (self.0 ^ other.0) & !Self::WRITE == 0
     }
 
     /// The same with marks.

@@ -123,6 +123,12 @@ pub struct Extension {
 }
 
 impl Extension {
+    /// What fills a W register.
+    pub const ZERO: Self = Self {
+        signed: false,
+        to_64_bits: false,
+    };
+
     /// What a register holds after a load of `value` from `width` bytes.
     #[inline]
     pub fn apply(self, width: AccessWidth, value: u64) -> u64 {

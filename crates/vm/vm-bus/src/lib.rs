@@ -83,6 +83,19 @@ impl<D, const N: usize> Bus<D, N> {
         self.windows.iter_mut().map(|window| &mut window.device)
     }
 
+    /// The place of the device at `address`, which stays its own.
+    #[inline(always)]
+    pub fn place_of(&self, address: GuestPhysAddr) -> Option<usize> {
+        let mut windows = self.windows.iter();
+        windows.position(|window| address.0.wrapping_sub(window.first) < window.len_bytes)
+    }
+
+    /// The device in this [place](Self::place_of).
+    #[inline(always)]
+    pub fn at(&mut self, place: usize) -> Option<&mut D> {
+        self.windows.get_mut(place).map(|window| &mut window.device)
+    }
+
     /// The device at `address`.
     #[inline(always)]
     pub fn find(&mut self, address: GuestPhysAddr) -> Option<&mut D> {

@@ -2,13 +2,13 @@
 //! device.
 //!
 //! Called by the platform for each exit. Invariant: it does the whole access or nothing; what is in
-//! its way is handled by `exits`.
+//! its way is handled by `exits`. What an exit means is `described`'s.
 
 use super::step::INSTRUCTION_BYTES;
 use super::{A64, A64Machine, Exit};
 use crate::Vmm;
 use crate::vmm::Device;
-use crate::vmm::device_point::{Attempt, DevicePoint, Seen};
+use crate::vmm::device_point::{DevicePoint, Seen};
 use crate::vmm::trace_link::TraceLink;
 use a64_guest::syndrome::{Trap, decode};
 use guest_access::{Access, Direction, Gpr};
@@ -27,35 +27,54 @@ impl Vmm<A64> {
     /// nothing has happened, and [`Self::other_exit`] handles the exit.
     #[inline(always)]
     pub fn complete_access(&mut self, exit: Exit, machine: &mut impl A64Machine) -> bool {
-        self.complete(exit, DevicePoint::look_at_word, machine)
+        if let Some((access, place)) = self.memory.recall(exit, &mut self.bus)
+            && machine.is_ordinary(access.register)
+            && let Some(Device::Isolated(point)) = self.bus.at(place)
+            && let Ok(seen) = point.look_at_word(access.direction, &self.link)
+            && self.link.access.has_known_room()
+        {
+            complete(&access, point, &seen, &mut self.link, machine);
+            return true;
+        }
+        false
     }
 
-    /// The same, by what a device's point makes of the access.
-    #[inline(always)]
-    pub(super) fn complete(
+    /// The same of registers that are not all of their device's state.
+    pub(super) fn complete_access_to_one_of_several(
         &mut self,
         exit: Exit,
-        look: impl Fn(&mut DevicePoint, &Access, &TraceLink) -> Result<Seen, Attempt>,
         machine: &mut impl A64Machine,
     ) -> bool {
         if let Trap::Access(access) = decode(exit.syndrome, exit.address, exit.pc)
             && machine.is_ordinary(access.register)
             && let Some(Device::Isolated(point)) = self.bus.find(access.address)
-            && let Ok(seen) = look(point, &access, &self.link)
+            && let Ok(seen) = point.look(&access, &self.link)
             && self.link.access.has_known_room()
         {
-            let value = match access.direction {
-                Direction::Read => seen.value,
-                Direction::Write => register(&access, machine) as u32,
-            };
-            let record = point.record(&access, &seen, value, machine.now());
-            machine.intend(self.link.intent());
-            end(&access, u64::from(value), machine);
-            self.link.push(record, machine);
+            complete(&access, point, &seen, &mut self.link, machine);
             return true;
         }
         false
     }
+}
+
+/// Carries out an access that sees this: there is room for its record.
+#[inline(always)]
+fn complete(
+    access: &Access,
+    point: &mut DevicePoint,
+    seen: &Seen,
+    link: &mut TraceLink,
+    machine: &mut impl A64Machine,
+) {
+    let value = match access.direction {
+        Direction::Read => seen.value,
+        Direction::Write => register(access, machine) as u32,
+    };
+    let record = point.record(access, seen, value, machine.now());
+    machine.intend(link.intent());
+    end(access, u64::from(value), machine);
+    link.push(record, machine);
 }
 
 /// What a store stores.

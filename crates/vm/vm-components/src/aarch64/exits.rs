@@ -17,7 +17,6 @@ use super::view::Reported;
 use super::{A64, A64Machine, Exit, GuestException};
 use crate::Vmm;
 use crate::vmm::calls::Answer;
-use crate::vmm::device_point::DevicePoint;
 use crate::vmm::transfer::Transfer;
 use a64_guest::exception::EXTERNAL_ABORT;
 use a64_guest::syndrome::{CallInstruction, Trap, decode};
@@ -30,7 +29,7 @@ impl Vmm<A64> {
     /// what was decoded would build it in memory on the hot path.
     #[cold]
     pub fn other_exit(&mut self, exit: Exit, machine: &mut impl A64Machine) {
-        if self.complete(exit, DevicePoint::look, machine) {
+        if self.complete_access_to_one_of_several(exit, machine) {
             return;
         }
         self.begin(machine);

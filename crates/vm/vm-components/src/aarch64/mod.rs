@@ -1,12 +1,13 @@
 //! aarch64 in the work of a VMM.
 //!
-//! `access` is the short way of an access, `exits` all other exits, of which
+//! `access` is the short way of an access, `described` what the hardware says of one, `exits` all other exits, of which
 //! `halt` tells whether the guest has stopped for good; where the syndrome does not
 //! describe an access, `instruction` reads it off the guest's code; `completion` and `step` change
 //! the guest's registers.
 
 mod access;
 mod completion;
+mod described;
 mod exits;
 mod halt;
 mod instruction;
@@ -22,6 +23,7 @@ use crate::vmm::image::{COMMAND_LINE_AREA, Start};
 use crate::vmm::transfer::{Element, Transfer};
 use a64_guest::exception::EXTERNAL_ABORT;
 use completion::End;
+use described::LastDescribed;
 use guest_access::GuestPhysAddr;
 use view::Reported;
 use vm_config::RamRange;
@@ -32,7 +34,7 @@ pub enum A64 {}
 impl Isa for A64 {
     type End = End;
     type Exception = GuestException;
-    type Memory = ();
+    type Memory = LastDescribed;
     const ELF_MACHINE: u16 = 183;
     const START_AREA_BYTES: u64 = COMMAND_LINE_AREA;
 }

@@ -16,7 +16,7 @@
 use super::trace_link::TraceLink;
 use super::transfer::Element;
 use guest_access::{Access, AccessWidth, Direction};
-use trace_records::{DeviceState, Kind as RecordKind, MAX_WORDS, Record, Tag};
+use trace_records::{DeviceState, MAX_WORDS, Record, Tag};
 use vdev_model::{AnyVdev, Found, Kind, Read, Register};
 use vdevs::Vdev;
 use vm_config::Device;
@@ -98,14 +98,13 @@ pub(crate) enum Attempt {
 impl DevicePoint {
     /// The VM's device of this number.
     pub(super) fn new(instance: u8, device: &Device<'_>) -> Self {
-        let tag = Tag::new(RecordKind::Access).with_instance(instance);
         Self {
             instance,
             word: device.vdev.word(),
             vdev: device.vdev,
             kind: device.kind(),
             location: device.loc,
-            tag: tag.with_space(device.space),
+            tag: Tag::of_device(instance, device.space),
             sequence: 0,
             unrecorded: Unrecorded::default(),
             is_behind: false,
@@ -160,20 +159,23 @@ impl DevicePoint {
         Attempt::Done(value)
     }
 
-    /// What an access sees, if it is one to all of the register of a device of one word, and known at once.
-    /// The rest is left to [`Self::look`]: a short way with a call in it is no short way.
+    /// Whether the access is one to all of the word that the device's state is.
+    #[inline(always)]
+    pub(crate) fn is_its_word(&self, access: &Access) -> bool {
+        let is_all = access.address.0 == self.location && access.width == AccessWidth::Word;
+        is_all && self.word.is_some()
+    }
+
+    /// What an access to [all of its word](Self::is_its_word) sees, if that is known at once. The rest is left
+    /// to [`Self::look`]: a short way with a call in it is no short way.
     #[inline(always)]
     pub(crate) fn look_at_word(
         &mut self,
-        access: &Access,
+        direction: Direction,
         link: &TraceLink,
     ) -> Result<Seen, Attempt> {
-        let offset = access.address.0.wrapping_sub(self.location);
         let register = self.word.ok_or(Attempt::Later)?;
-        if offset != 0 || access.width != AccessWidth::Word {
-            return Err(Attempt::Later);
-        }
-        let (sequence, value) = match access.direction {
+        let (sequence, value) = match direction {
             Direction::Read => self.read_word(register, 0, link)?,
             Direction::Write => (0, 0),
         };

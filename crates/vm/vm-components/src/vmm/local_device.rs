@@ -7,7 +7,7 @@ use super::console_text::ConsoleText;
 use super::transfer::Element;
 use crate::Machine;
 use guest_access::{Access, Direction};
-use trace_records::{Kind as RecordKind, Record, Tag};
+use trace_records::{Record, Tag};
 use vdev_model::{AnyInVmm, AnyVdev, Kind};
 use vdevs::Local;
 use vm_config::Device;
@@ -30,13 +30,12 @@ pub(crate) struct LocalDevice {
 impl LocalDevice {
     /// The VM's device of this number, if it is one of those.
     pub(super) fn new(instance: u8, device: &Device<'_>) -> Option<Self> {
-        let tag = Tag::new(RecordKind::Access).with_instance(instance);
         let begins = device.vdev.local()?;
         Some(Self {
             instance,
             kind: device.kind(),
             location: device.loc,
-            tag: tag.with_space(device.space),
+            tag: Tag::of_device(instance, device.space),
             emits: device.emit.logger || device.emit.trace.is_some(),
             sequence: 0,
             device: begins,

@@ -97,7 +97,7 @@ pub struct Vmm<A: Isa> {
 }
 
 /// Up to all devices of a VM.
-type DeviceBus = Bus<Device, MAX_DEVICES>;
+pub(crate) type DeviceBus = Bus<Device, MAX_DEVICES>;
 
 /// The device at an address, in memory or among the ports.
 fn device_at(address: Address, bus: &mut DeviceBus) -> Option<&mut Device> {

@@ -37,7 +37,13 @@ impl Vmm<X86> {
         direction: Direction,
         machine: &mut M,
     ) -> bool {
-        self.complete(address, direction, DevicePoint::look_at_word, machine)
+        let look = |point: &mut DevicePoint, access: &Access, link: &TraceLink| {
+            if !point.is_its_word(access) {
+                return Err(Attempt::Later);
+            }
+            point.look_at_word(direction, link)
+        };
+        self.complete(address, direction, look, machine)
     }
 
     /// The same, by what a device's point makes of the access.
