@@ -7,11 +7,12 @@
 //! Invariant: [`LaneDevice::apply`] is the only thing that a guest can cause here; it judges every field of the
 //! claim that it is given, and the sequence numbers that it accepts only grow.
 
-use guest_access::Direction;
+use guest_access::{AccessWidth, Direction};
+use shared_ring::Payload;
 use trace_records::{
-    Answer, DeviceSummary, EVENT_NONE, Flags, MAX_WORDS, Misdeed, Record, Stamp, StatePage,
+    Answer, DeviceSummary, EVENT_NONE, Flags, MAX_WORDS, Misdeed, Record, Stamp, StatePage, Tag,
 };
-use vdev_model::{AnyVdev, Kind, Lane, Options, Read, Register, WORD_BYTES};
+use vdev_model::{AnyVdev, Kind, Lane, Options, Read, Register};
 use vdevs::Vdev;
 use vm_config::{Device, SeverityMask, VmConfig};
 
@@ -25,8 +26,7 @@ pub(super) struct LaneDevice {
     vdev: Vdev,
     kind: &'static Kind,
     location: u64,
-    /// See [`AnyVdev::word`].
-    word: Option<&'static Register>,
+    word: Option<Word>,
     words: usize,
     /// Some of its registers are asked.
     is_asked: bool,
@@ -34,6 +34,34 @@ pub(super) struct LaneDevice {
     emits: Emits,
     options: Options,
     at: Progress,
+}
+
+/// The word that is all of a device ([`AnyVdev::word`]), and how accesses to all of it are told.
+#[derive(Clone, Copy)]
+struct Word {
+    register: &'static Register,
+    /// The tag of a read, by its VMM.
+    claimed: Tag,
+    /// The same with what only this domain has a say in.
+    told: Tag,
+}
+
+impl Word {
+    fn of(vdev: Vdev, claimed: Tag, stamp: Stamp) -> Option<Self> {
+        let claimed = claimed.with_access(Direction::Read, Some(AccessWidth::Word));
+        Some(Self {
+            register: vdev.word()?,
+            claimed,
+            told: claimed.stamped_at_device(stamp),
+        })
+    }
+
+    /// Whether the record is of an access to all of the word, which is there, and says of it what an honest
+    /// VMM says.
+    #[inline(always)]
+    fn is_all_of(&self, record: &Record, location: u64) -> bool {
+        record.address.0 == location && record.tag.is_but_for_its_direction(self.claimed)
+    }
 }
 
 /// Where a device's accesses are told.
@@ -57,7 +85,7 @@ pub(in crate::trace) struct Progress {
 impl LaneDevice {
     /// The device of a VM's configuration, as it is when the VM begins; `None` if its VMM has it and nobody
     /// wants to know.
-    pub fn new(vm: u8, device: &Device<'_>, config: &VmConfig<'_>) -> Option<Self> {
+    pub fn new(vm: u8, instance: u8, device: &Device<'_>, config: &VmConfig<'_>) -> Option<Self> {
         let Device { vdev, emit, .. } = *device;
         let is_isolated = vdev.local().is_none();
         let logs = config.logger_of(device).contains(SeverityMask::INFO);
@@ -74,18 +102,27 @@ impl LaneDevice {
         };
         let event = emit.trace.map_or(EVENT_NONE, |number| number.get());
         let stamp = Stamp::new(vm, event).of_device(device.space, flags);
-        Some(Self::begin(vdev, device.loc, device.options, stamp, emits))
+        let claimed = Tag::of_device(instance, device.space);
+        let (loc, options) = (device.loc, device.options);
+        Some(Self::begin(vdev, loc, options, claimed, stamp, emits))
     }
 
     /// A device as it is when its VM begins.
-    fn begin(vdev: Vdev, location: u64, options: Options, stamp: Stamp, emits: Emits) -> Self {
+    fn begin(
+        vdev: Vdev,
+        location: u64,
+        options: Options,
+        claimed: Tag,
+        stamp: Stamp,
+        emits: Emits,
+    ) -> Self {
         let mut words = [0; MAX_WORDS];
         vdev.begin(&mut words, &options);
         Self {
             vdev,
             kind: vdev.kind(),
             location,
-            word: vdev.word(),
+            word: Word::of(vdev, claimed, stamp),
             words: vdev.word_count(),
             is_asked: is_asked(vdev),
             stamp,
@@ -129,40 +166,55 @@ impl LaneDevice {
     ///
     /// What its VMM has claimed that cannot be; the device stays as it was.
     #[inline(always)]
-    pub fn apply(&mut self, record: &mut Record) -> Result<(), Misdeed> {
-        let ahead = self.ahead(record)?;
+    pub fn apply(&mut self, mut record: Record) -> Result<Record, Misdeed> {
+        let is_next = self.at.sequence.checked_add(1) == Some(record.sequence);
+        match self.word {
+            Some(word) if is_next && word.is_all_of(&record, self.location) => {
+                let direction = record.tag.direction();
+                if direction == Direction::Write {
+                    let it = &mut self.at.words[..1];
+                    let written = self.vdev.write(it, word.register, Lane::WORD, record.value);
+                    (record.old, record.value) = written;
+                }
+                record.tag = word.told.with_direction_of(record.tag);
+                self.count(direction);
+                self.at.sequence = record.sequence;
+                Ok(record)
+            }
+            // The words and not the record, which otherwise would be in memory for the sake of this call.
+            _ => self.apply_other(&record.to_words()),
+        }
+    }
+
+    #[inline(always)]
+    fn count(&mut self, direction: Direction) {
+        match direction {
+            Direction::Read => self.at.summary.reads += 1,
+            Direction::Write => self.at.summary.writes += 1,
+        }
+    }
+
+    /// [`Self::apply`], of any access.
+    #[inline(never)]
+    fn apply_other(&mut self, words: &Payload) -> Result<Record, Misdeed> {
+        let mut record = Record::from_words(words);
+        let ahead = self.ahead(&record)?;
         if record.tag.flags().contains(Flags::REFUSED) {
             self.at.summary.refused = self.at.summary.refused.saturating_add(1);
         } else {
-            let (direction, width_bytes) = (record.tag.direction(), record.tag.width_bytes());
-            let offset = record.address.0.wrapping_sub(self.location);
-            match self.word {
-                Some(register) if offset == 0 && width_bytes == WORD_BYTES => {
-                    if direction == Direction::Write {
-                        let word = &mut self.at.words[..1];
-                        let written = self.vdev.write(word, register, Lane::WORD, record.value);
-                        (record.old, record.value) = written;
-                    }
-                }
-                _ => self.carry_out(offset, record)?,
-            }
-            match direction {
-                Direction::Read => self.at.summary.reads += 1,
-                Direction::Write => self.at.summary.writes += 1,
-            }
+            self.carry_out(&mut record)?;
+            self.count(record.tag.direction());
         }
-        if ahead != 1 {
-            self.at.unrecorded = self.at.unrecorded.saturating_add(ahead - 1);
-        }
+        self.at.unrecorded = self.at.unrecorded.saturating_add(ahead - 1);
         self.at.sequence = record.sequence;
         record.tag = record.tag.stamped_at_device(self.stamp);
-        Ok(())
+        Ok(record)
     }
 
     /// Lets an access do what it does to the device, if it is one of the device's.
-    #[inline(never)]
-    fn carry_out(&mut self, offset: u64, record: &mut Record) -> Result<(), Misdeed> {
+    fn carry_out(&mut self, record: &mut Record) -> Result<(), Misdeed> {
         let (direction, width_bytes) = (record.tag.direction(), record.tag.width_bytes());
+        let offset = record.address.0.wrapping_sub(self.location);
         let Some(found) = self.kind.find(offset, width_bytes, direction) else {
             return match self.kind.ignores(offset, width_bytes) {
                 true => Ok(()),
@@ -189,7 +241,6 @@ impl LaneDevice {
     }
 
     /// How far the number of a record is ahead of the last one.
-    #[inline(always)]
     fn ahead(&self, record: &Record) -> Result<u64, Misdeed> {
         let ahead = record.sequence.wrapping_sub(self.at.sequence);
         if ahead.wrapping_sub(1) > MAX_GAP || record.sequence < self.at.sequence {

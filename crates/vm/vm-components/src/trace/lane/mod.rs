@@ -47,7 +47,7 @@ pub(super) struct Signals {
 
 /// Records that are taken before what came of them is kept and published: the VMM waits for their
 /// places no longer than for so many, and what it costs to keep a state is shared by them.
-const RUN: u64 = 64;
+const RUN: u64 = 256;
 
 /// All that belongs to one VM. What is large comes last: the rest is within reach of one instruction.
 #[repr(C)]
@@ -120,8 +120,8 @@ impl Lane {
     ) -> Self {
         let identity = |kind| clock.identity(kind, vm);
         let mut devices = [const { None }; MAX_DEVICES];
-        for (place, device) in devices.iter_mut().zip(config.devices()) {
-            *place = LaneDevice::new(vm, &device, config);
+        for ((place, device), instance) in devices.iter_mut().zip(config.devices()).zip(0..) {
+            *place = LaneDevice::new(vm, instance, &device, config);
         }
         for (device, progress) in devices.iter_mut().flatten().zip(kept.parts()) {
             device.resume(*progress);
@@ -240,13 +240,21 @@ impl Lane {
             return Goes::Ends;
         };
         let mut record = Record::from_words(&item.payload);
-        if record.time > *now {
-            *now = host.now();
+        if record.time < self.at.last_time || record.time > *now {
+            record.time = self.clamp(record.time, now, host);
         }
-        record.time = record.time.min(*now).max(self.at.last_time);
         self.pass_time(record.time);
         self.at.last_time = record.time;
         self.take(record, &item, signals)
+    }
+
+    /// The nearest time to this that can be: [the last of this VM, now].
+    #[cold]
+    fn clamp(&self, time: u64, now: &mut u64, host: &mut impl Host) -> u64 {
+        if time > *now {
+            *now = host.now();
+        }
+        time.min(*now).max(self.at.last_time)
     }
 
     /// Whether it is safe to sleep until the VMM has written half a ring. Nothing in a closed
@@ -256,15 +264,15 @@ impl Lane {
     }
 
     #[inline(always)]
-    fn take(&mut self, mut record: Record, item: &Item, signals: &mut Signals) -> Goes {
+    fn take(&mut self, record: Record, item: &Item, signals: &mut Signals) -> Goes {
         // An honest VMM never leaves a gap in its ring: it waits.
         if item.lost_before != 0 {
             self.at.conduct.note(Misdeed::Gap);
         }
         if !record.tag.is(Kind::Access) {
-            return self.take_other(record, signals);
+            return self.take_other(&record.to_words(), signals);
         }
-        match self.apply(&mut record, signals) {
+        match self.apply(record, signals) {
             Ok(()) => Goes::On,
             Err(misdeed) => self.misbehaved(misdeed),
         }
@@ -272,7 +280,8 @@ impl Lane {
 
     /// Takes what is no access.
     #[cold]
-    fn take_other(&mut self, record: Record, signals: &mut Signals) -> Goes {
+    fn take_other(&mut self, words: &Payload, signals: &mut Signals) -> Goes {
+        let record = Record::from_words(words);
         if !record.location().can_be() {
             return self.misbehaved(Misdeed::Location);
         }
@@ -299,11 +308,11 @@ impl Lane {
 
     /// Carries out an access and tells those who asked.
     #[inline(always)]
-    fn apply(&mut self, record: &mut Record, signals: &mut Signals) -> Result<(), Misdeed> {
+    fn apply(&mut self, record: Record, signals: &mut Signals) -> Result<(), Misdeed> {
         let instance = usize::from(record.tag.instance());
         let device = self.devices.get_mut(instance).and_then(Option::as_mut);
         let device = device.ok_or(Misdeed::Device)?;
-        device.apply(record)?;
+        let mut record = device.apply(record)?;
         if self.at.span.first == 0 {
             self.at.span.first = record.time;
         }

@@ -10,7 +10,8 @@ const LOC: u64 = 0xfa00_0000;
 
 fn device_of(vdev: Vdev, emits: Emits) -> LaneDevice {
     let stamp = Stamp::new(3, 12).of_device(AddressSpace::Memory, Flags::NONE);
-    LaneDevice::begin(vdev, LOC, Options::NONE, stamp, emits)
+    let claimed = Tag::of_device(0, AddressSpace::Memory);
+    LaneDevice::begin(vdev, LOC, Options::NONE, claimed, stamp, emits)
 }
 
 const SILENT: Emits = Emits {
@@ -23,6 +24,12 @@ fn device() -> LaneDevice {
 }
 
 impl LaneDevice {
+    /// Applies an access and completes its record.
+    fn carry(&mut self, record: &mut Record) -> Result<(), Misdeed> {
+        *record = self.apply(*record)?;
+        Ok(())
+    }
+
     fn state(&self) -> DeviceState {
         let page = StatePage::new();
         self.publish(0, &page);
@@ -52,9 +59,8 @@ fn claim(
 
 fn write(device: &mut LaneDevice, address: u64, width: AccessWidth, value: u32) -> Record {
     let sequence = u64::from(device.state().sequence) + 1;
-    let mut record = claim(sequence, Direction::Write, address, width, value);
-    device.apply(&mut record).unwrap();
-    record
+    let record = claim(sequence, Direction::Write, address, width, value);
+    device.apply(record).unwrap()
 }
 
 #[test]
@@ -93,7 +99,7 @@ fn a_number_that_goes_back_or_repeats_is_misbehaviour_and_changes_nothing() {
     }
     for sequence in [0, 4, 5, u64::MAX, 5 + (1 << 41)] {
         let mut record = claim(sequence, Direction::Write, LOC, AccessWidth::Word, 1);
-        assert_eq!(device.apply(&mut record), Err(Misdeed::Number));
+        assert_eq!(device.carry(&mut record), Err(Misdeed::Number));
     }
     assert_eq!(
         device.state(),
@@ -108,7 +114,7 @@ fn a_number_that_goes_back_or_repeats_is_misbehaviour_and_changes_nothing() {
 fn a_jump_ahead_counts_the_accesses_that_went_unrecorded() {
     let mut device = device();
     let mut record = claim(4, Direction::Read, LOC, AccessWidth::Word, 0);
-    device.apply(&mut record).unwrap();
+    device.carry(&mut record).unwrap();
     assert_eq!(device.unrecorded(), 3);
     assert_eq!(device.summary(0).reads, 1);
 }
@@ -117,7 +123,7 @@ fn a_jump_ahead_counts_the_accesses_that_went_unrecorded() {
 fn a_location_that_is_not_ours_is_misbehaviour() {
     let mut device = device();
     let mut record = claim(1, Direction::Write, LOC + 4, AccessWidth::Word, 1);
-    assert_eq!(device.apply(&mut record), Err(Misdeed::Location));
+    assert_eq!(device.carry(&mut record), Err(Misdeed::Location));
     assert_eq!(device.state(), DeviceState::default());
 }
 
@@ -126,7 +132,7 @@ fn a_refused_access_is_numbered_but_changes_nothing() {
     let mut device = device();
     let mut record = claim(1, Direction::Write, LOC, AccessWidth::Doubleword, 1);
     record.tag = record.tag.with_flags(Flags::REFUSED);
-    device.apply(&mut record).unwrap();
+    device.carry(&mut record).unwrap();
     assert_eq!(
         device.state(),
         DeviceState {
@@ -148,10 +154,10 @@ fn the_summary_counts_each_kind_of_access_and_what_was_told_of_it() {
     assert_eq!(device.emits(), emits);
     let mut refused = claim(1, Direction::Read, LOC, AccessWidth::Doubleword, 0);
     refused.tag = refused.tag.with_flags(Flags::REFUSED);
-    device.apply(&mut refused).unwrap();
+    device.carry(&mut refused).unwrap();
     for sequence in 2..=5 {
         let mut read = claim(sequence, Direction::Read, LOC, AccessWidth::Word, 0);
-        device.apply(&mut read).unwrap();
+        device.carry(&mut read).unwrap();
     }
     for value in [7, 8] {
         write(&mut device, LOC, AccessWidth::Word, value);
@@ -176,7 +182,7 @@ fn a_gap_of_two_to_the_fortieth_is_believed_and_a_longer_one_is_not() {
     let jump = |sequence| {
         let mut device = device();
         let mut record = claim(sequence, Direction::Read, LOC, AccessWidth::Word, 0);
-        device.apply(&mut record).map(|()| device.unrecorded())
+        device.carry(&mut record).map(|()| device.unrecorded())
     };
     let longest = (1 << 40) + 1;
     assert_eq!(jump(longest), Ok(1 << 40));
@@ -189,9 +195,9 @@ fn numbers_do_not_start_again_behind_the_last_one() {
     let mut device = device();
     device.at.sequence = u64::MAX - 1;
     let mut record = claim(3, Direction::Read, LOC, AccessWidth::Word, 0);
-    assert_eq!(device.apply(&mut record), Err(Misdeed::Number));
+    assert_eq!(device.carry(&mut record), Err(Misdeed::Number));
     record.sequence = u64::MAX;
-    assert_eq!(device.apply(&mut record), Ok(()));
+    assert_eq!(device.carry(&mut record), Ok(()));
 }
 
 #[test]
@@ -253,7 +259,7 @@ proptest! {
                 record.sequence = u64::from(device.state().sequence) + step;
                 record.address = GuestPhysAddr(LOC + step);
             }
-            if device.apply(&mut record).is_ok() {
+            if device.carry(&mut record).is_ok() {
                 prop_assert!(record.sequence > last);
                 last = record.sequence;
             }
@@ -284,7 +290,7 @@ fn every_kind_refuses_what_is_beside_it_and_takes_what_its_registers_allow() {
                 let is_fine = register.lane(at, bytes).is_some() && register.allows(direction)
                     || kind.ignores(at, bytes);
                 let mut record = claim(number + 1, direction, LOC + at, width, 0x5a5a_5a5a);
-                let applied = device.apply(&mut record);
+                let applied = device.carry(&mut record);
                 let name = (kind.name, register.name, direction, bytes);
                 assert_eq!(applied.is_ok(), is_fine, "{name:?}");
                 number += u64::from(is_fine);
@@ -294,7 +300,7 @@ fn every_kind_refuses_what_is_beside_it_and_takes_what_its_registers_allow() {
             let width = AccessWidth::Doubleword;
             let mut record = claim(number + 1, Direction::Write, address, width, 1);
             assert_eq!(
-                device.apply(&mut record),
+                device.carry(&mut record),
                 Err(Misdeed::Location),
                 "{}",
                 kind.name
