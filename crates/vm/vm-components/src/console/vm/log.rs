@@ -46,9 +46,12 @@ impl VmConsole {
         printer: &mut Printer<'_, impl Host, impl Output>,
     ) {
         for _ in 0..LOG_SLOTS {
-            let waits = no_room == NoRoom::Waits && !self.has_budget(printer);
-            if waits || self.state.trace.is_closed() {
+            let has_budget = self.has_budget(printer);
+            if !has_budget && no_room == NoRoom::Waits || self.state.trace.is_closed() {
                 return;
+            }
+            if !has_budget && !self.state.told.end {
+                self.leave_out_accesses();
             }
             let Some(words) = self.next_log() else {
                 return;
@@ -68,6 +71,28 @@ impl VmConsole {
                 None => self.state.trace.note(Misdeed::Kind),
             }
         }
+    }
+
+    /// Leaves out what there are of accesses before another record, which is the next: of those that come while
+    /// the line is full nothing is looked at but that they are accesses.
+    fn leave_out_accesses(&mut self) {
+        if self.state.next_log.is_some() {
+            return;
+        }
+        let (mut left_out, mut lost) = (0, 0_u64);
+        while left_out < LOG_SLOTS as u64
+            && let Some(item) = self.log.take()
+        {
+            lost = lost.saturating_add(item.lost_before);
+            if !Record::from_words(&item.payload).tag.is(Kind::Access) {
+                self.state.next_log = Some(item.payload);
+                break;
+            }
+            left_out += 1;
+        }
+        self.state.trace.note_ring(&self.log);
+        self.state.missing = self.state.missing.saturating_add(lost);
+        self.leave_out(left_out);
     }
 
     /// The next record of the log ring, if there is one.
@@ -100,7 +125,7 @@ impl VmConsole {
     /// Leaves out a record over which the console has died. Without its end a VM is given up.
     #[cold]
     fn skip(&mut self, words: &Payload) {
-        self.leave_out();
+        self.leave_out(1);
         let misdeed = Misdeed::Deadly(Some(self.log.position().taken() - 1));
         if Record::from_words(words).tag.kind() == Some(Kind::End) {
             self.state.is_given_up = true;
@@ -134,7 +159,7 @@ impl VmConsole {
         let since = record.time.max(self.state.behind_since);
         if !self.has_budget(printer) || printer.look_at_clock().saturating_sub(since) > burst_ticks
         {
-            return self.leave_out();
+            return self.leave_out(1);
         }
         self.report_missing_before(words, record.time, printer);
         let device = self.device(record.tag.instance());
@@ -149,10 +174,10 @@ impl VmConsole {
         self.print(Printing::Event, record.time, line, printer);
     }
 
-    /// Counts a record that is not printed.
-    fn leave_out(&mut self) {
-        self.state.missing = self.state.missing.saturating_add(1);
-        self.state.unprinted = self.state.unprinted.saturating_add(1);
+    /// Counts records that are not printed.
+    fn leave_out(&mut self, records: u64) {
+        self.state.missing = self.state.missing.saturating_add(records);
+        self.state.unprinted = self.state.unprinted.saturating_add(records);
     }
 
     /// Prints sums, whatever the budget: each once.
@@ -218,7 +243,7 @@ impl VmConsole {
             return self.state.trace.note(Misdeed::AfterEnd);
         }
         if !is_last && now < self.state.told.next_misbehaviour && !self.has_budget(printer) {
-            return self.leave_out();
+            return self.leave_out(1);
         }
         self.state.told.next_misbehaviour = now.saturating_add(printer.clock.hz);
         let who = MisbehaviourText::who(misbehaviour.last);
