@@ -217,8 +217,9 @@ domains-unlimited-restarts: setup
 
 # Bochs counts instructions, KVM does not.
 bench: EMULATOR := bochs
-bench: build bench-beside ## instructions for an access, counted by the emulator
-	@$(RUNNER) bench $(IMAGES) $(if $(filter unikernel,$(PLATFORM)),--floor-kernel $(FIRMWARE)/unikernel-floor)
+bench: build bench-beside ## instructions for an access, counted by the emulator; JSON=1 for programs
+	@cargo build $(QUIET) --package block-counter
+	@$(RUNNER) bench $(IMAGES) $(if $(filter unikernel,$(PLATFORM)),--floor-kernel $(FIRMWARE)/unikernel-floor) $(if $(JSON),--json)
 
 # What is measured beside the isolated device.
 bench-beside: setup

@@ -5,9 +5,12 @@
 //! access until the trace component is through with the last one, divided by their number,
 //! without what the console took meanwhile.
 
+pub mod blocks;
+pub mod shares;
+
 use crate::vms::with_console;
 use crate::{Architecture, Failure, Platform, Request, Transcript, run};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use vdev_model::{Access, AddressSpace, AnyVdev, Read, Register};
 use vdevs::Vdev;
@@ -104,6 +107,8 @@ pub struct Figures {
     pub total: f64,
     /// The console's part, where the platform tells it.
     pub console: Option<f64>,
+    /// The trace component's, likewise.
+    pub trace: Option<f64>,
 }
 
 /// Runs the guest `storm`.
@@ -112,9 +117,25 @@ pub struct Figures {
 ///
 /// The run's, or that its lines are not as expected.
 pub fn measure(platform: &Platform, images: &Path, storm: Storm) -> Result<Figures, Failure> {
+    let accesses = storm.accesses(platform);
+    let transcript = run_storm(platform, images, storm, accesses, None)?;
+    figures(&transcript, accesses as f64).ok_or_else(|| {
+        let reason = "it does not say when its accesses were".into();
+        Failure::System { transcript, reason }
+    })
+}
+
+/// Runs the guest `storm` with so many accesses. How often QEMU executes what goes to `blocks`, if that is
+/// some file.
+fn run_storm(
+    platform: &Platform,
+    images: &Path,
+    storm: Storm,
+    accesses: u64,
+    blocks: Option<PathBuf>,
+) -> Result<Transcript, Failure> {
     let work = tempfile::tempdir().map_err(|error| Failure::Host(error.to_string()))?;
     let config = work.path().join("bench.conf");
-    let accesses = storm.accesses(platform);
     let (vdev, operation) = (storm.vdev.kind().name, storm.operation);
     let address = LOC + storm.register.offset;
     let text = format!(
@@ -131,14 +152,11 @@ pub fn measure(platform: &Platform, images: &Path, storm: Storm) -> Result<Figur
         platform,
         icount: Some(0),
         dump: None,
+        blocks,
         until: None,
         deadline: Some(Duration::from_secs(600)),
     };
-    let transcript = run(&request, |_| {})?;
-    figures(&transcript, accesses as f64).ok_or_else(|| {
-        let reason = "it does not say when its accesses were".into();
-        Failure::System { transcript, reason }
-    })
+    run(&request, |_| {})
 }
 
 fn figures(transcript: &Transcript, accesses: f64) -> Option<Figures> {
@@ -158,11 +176,15 @@ fn figures(transcript: &Transcript, accesses: f64) -> Option<Figures> {
     };
     // "unikernel: trace ran 114444 ticks, console 483821 ticks, of 62500000 Hz"; the
     // Microkit's line begins with the console.
-    let console = find(" ticks, of ")
-        .and_then(|line| Some(number(line, "console ")? / number(line, " of ")? * 1e9 / accesses));
+    let ticks = find(" ticks, of ");
+    let share = |who| {
+        let line = ticks?;
+        Some(number(line, who)? / number(line, " of ")? * 1e9 / accesses)
+    };
     Some(Figures {
         total: nanoseconds / accesses,
-        console,
+        console: share("console "),
+        trace: share("trace ran "),
     })
 }
 

@@ -49,6 +49,8 @@ pub struct Request<'a> {
     pub icount: Option<u32>,
     /// Where to put a dump of the machine's memory, taken at the verdict.
     pub dump: Option<PathBuf>,
+    /// Where QEMU is to write how often it executes each block of instructions (`bench::blocks`).
+    pub blocks: Option<PathBuf>,
     /// A part of a line that ends the run well, of a guest that does not end.
     pub until: Option<&'a str>,
     /// How long the run may take, if not as long as it likes.

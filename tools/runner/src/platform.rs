@@ -4,11 +4,12 @@
 //! and in `microkit` and `emulator`.
 
 use crate::Request;
+use crate::bench::shares::Part;
 use crate::emulator::Emulator;
 use crate::machine::Boot;
 use crate::microkit::Microkit;
 use crate::unikernel::Unikernel;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use system_description::Architecture;
 use vdev_trace::input::places::Places;
 use vdev_trace::vms::compile::Compiled;
@@ -74,6 +75,24 @@ impl Platform {
             Self::Unikernel(unikernel) => Ok(unikernel.report_page()),
             Self::Microkit(microkit, _) => microkit.report_page(work),
         }
+    }
+
+    /// The programs of its parts, where each has one and QEMU executes them.
+    pub(crate) fn programs(&self) -> Option<[(Part, PathBuf); 4]> {
+        let Self::Microkit(microkit, Emulator::Qemu(_)) = self else {
+            return None;
+        };
+        let Microkit {
+            board_name, config, ..
+        } = microkit;
+        let kernel = format!("board/{board_name}/{config}/elf/sel4.elf");
+        let domain = |name: &str| microkit.domains.join(name);
+        Some([
+            (Part::Kernel, microkit.sdk.join(kernel)),
+            (Part::Vmm, domain("pd-vmm")),
+            (Part::Trace, domain("pd-trace")),
+            (Part::Console, domain("pd-console")),
+        ])
     }
 
     /// What its guests are built for.

@@ -43,6 +43,16 @@ impl Code {
         })
     }
 
+    /// Such code, for tests.
+    #[cfg(test)]
+    pub(crate) fn of(base: u64, bytes: &[u8]) -> Self {
+        Self {
+            base,
+            bytes: bytes.to_vec(),
+            architecture: Architecture::Aarch64,
+        }
+    }
+
     /// Whether it is this that a CPU executes that is here and finds these bytes.
     pub(crate) fn is_at(&self, pc: u64, found: &[u8]) -> bool {
         let offset = pc

@@ -6,7 +6,7 @@
 use super::gdb::Gdb;
 use super::qmp::Qmp;
 use super::{Debugger, Heard, Look, Machine, listen, send_lines};
-use crate::{Failure, Request};
+use crate::{Failure, Request, bench};
 use oversight::{Report, ReportPage};
 use std::fs::File;
 use std::io;
@@ -29,6 +29,11 @@ impl Boot {
     pub(crate) fn prepare(request: &Request<'_>, mut command: Command) -> Self {
         if let Some(shift) = request.icount {
             command.args(["-icount", &format!("shift={shift},sleep=off")]);
+        }
+        if let Some(counts) = &request.blocks {
+            let plugin = option_value(&bench::blocks::plugin());
+            let counts = option_value(counts);
+            command.args(["-plugin", &format!("{plugin},counts={counts}")]);
         }
         let socket = request.work.join("qmp.sock");
         // The machine stays when it switches itself off, so that it can be looked at.

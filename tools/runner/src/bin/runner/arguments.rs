@@ -47,6 +47,9 @@ pub(crate) enum Command {
         /// A unikernel that only moves the PC on
         #[arg(long)]
         floor_kernel: Option<PathBuf>,
+        /// Print one JSON document instead of a table
+        #[arg(long)]
+        json: bool,
     },
 }
 

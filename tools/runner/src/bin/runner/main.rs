@@ -36,7 +36,11 @@ fn main() -> ExitCode {
                 seed,
             },
         ),
-        Command::Bench { host, floor_kernel } => bench::bench_all(&host, floor_kernel),
+        Command::Bench {
+            host,
+            floor_kernel,
+            json,
+        } => bench::bench_all(&host, floor_kernel, json),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
