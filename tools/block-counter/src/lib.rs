@@ -1,4 +1,4 @@
-//! A plugin of QEMU's translator that counts how often each block of instructions is executed.
+//! A plugin of QEMU's translator that counts how many instructions of each block are executed.
 //!
 //! Loaded by QEMU (`-plugin libblock_counter.so,counts=FILE`) for `make bench`, which makes shares of what
 //! it counts (`tools/runner/src/bench/shares.rs`). FILE grows by an entry for each block that is translated, and
@@ -7,7 +7,7 @@
 //! ```text
 //!   entry, 64 bytes, little-endian
 //!   0   u64  virtual address of the first instruction
-//!   8   u64  how often the block was entered
+//!   8   u64  how many of its instructions were executed: a block may be left in its middle
 //!   16  u32  instructions in it
 //!   20  u32  how many of the bytes that follow count
 //!   24  [u8; 40]  its first instructions: several programs have code at the same address
@@ -46,8 +46,8 @@ struct Instruction([u8; 0]);
 
 unsafe extern "C" {
     fn qemu_plugin_register_vcpu_tb_trans_cb(id: u64, callback: extern "C" fn(u64, *mut Block));
-    fn qemu_plugin_register_vcpu_tb_exec_inline(
-        block: *mut Block,
+    fn qemu_plugin_register_vcpu_insn_exec_inline(
+        instruction: *mut Instruction,
         operation: c_uint,
         counter: *mut c_void,
         immediate: u64,
@@ -132,8 +132,12 @@ extern "C" fn translated(_id: u64, block: *mut Block) {
     head[16..20].copy_from_slice(&(instructions as u32).to_le_bytes());
     head[20..24].copy_from_slice(&(len as u32).to_le_bytes());
     let counter = head[8..].as_mut_ptr().cast::<c_void>();
-    // SAFETY: the block lives as long as this call, and the counter, 8 bytes that are aligned, as long as QEMU.
-    unsafe { qemu_plugin_register_vcpu_tb_exec_inline(block, ADD_U64, counter, 1) };
+    for index in 0..instructions {
+        // SAFETY: the block lives as long as this call, and has so many instructions.
+        let instruction = unsafe { qemu_plugin_tb_get_insn(block, index) };
+        // SAFETY: as above, and the counter, 8 bytes that are aligned, lives as long as QEMU.
+        unsafe { qemu_plugin_register_vcpu_insn_exec_inline(instruction, ADD_U64, counter, 1) };
+    }
 }
 
 /// Copies as many whole instructions as there is room for; returns how many bytes.

@@ -49,7 +49,7 @@ pub struct Request<'a> {
     pub icount: Option<u32>,
     /// Where to put a dump of the machine's memory, taken at the verdict.
     pub dump: Option<PathBuf>,
-    /// Where QEMU is to write how often it executes each block of instructions (`bench::blocks`).
+    /// Where QEMU is to write how many instructions of each block it executes (`bench::blocks`).
     pub blocks: Option<PathBuf>,
     /// A part of a line that ends the run well, of a guest that does not end.
     pub until: Option<&'a str>,

@@ -126,6 +126,11 @@ impl<const SLOTS: usize, W: Word> Consumer<SLOTS, W> {
         })
     }
 
+    /// Whether there are records, by what is known of the producer; it is asked when there seem to be none.
+    pub fn has_more(&self) -> bool {
+        self.at.tail != self.at.head
+    }
+
     /// Goes on behind all that was claimed. To stay would be to look at the same slot for ever.
     #[cold]
     fn reject_claim(&mut self) {

@@ -1,4 +1,4 @@
-//! How often QEMU has executed each block of instructions.
+//! How many instructions of each block QEMU has executed.
 //!
 //! Counted by a plugin of QEMU's, `tools/block-counter`, which says what stands in its file; read by `shares`.
 //! Invariant: what a counter says is of one program, whatever others have code at the same addresses.
@@ -16,15 +16,13 @@ pub(crate) fn plugin() -> PathBuf {
     program.with_file_name("libblock_counter.so")
 }
 
-/// A block of instructions, and how often it was entered.
+/// A block of instructions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Block {
     /// The virtual address of its first instruction.
     pub address: u64,
-    /// How often it was entered.
-    pub entered: u64,
-    /// Instructions in it.
-    pub instructions: u64,
+    /// How many of its instructions were executed.
+    pub executed: u64,
     /// The first of them.
     pub code: Vec<u8>,
 }
@@ -43,15 +41,16 @@ fn parse(bytes: &[u8]) -> Vec<Block> {
     let blocks = entries.map(|entry| {
         let word = |at: usize| u64::from_le_bytes(core::array::from_fn(|byte| entry[at + byte]));
         let len = (word(16) >> 32) as usize;
-        Block {
+        let block = Block {
             address: word(0),
-            entered: word(8),
-            instructions: word(16) & 0xffff_ffff,
+            executed: word(8),
             code: entry[CODE..].iter().copied().take(len).collect(),
-        }
+        };
+        (word(16) as u32, block)
     });
     // The file has its full length from the beginning.
-    blocks.take_while(|block| block.instructions != 0).collect()
+    let there = blocks.take_while(|(instructions, _)| *instructions != 0);
+    there.map(|(_, block)| block).collect()
 }
 
 #[cfg(test)]
@@ -70,8 +69,7 @@ mod tests {
         file[2 * ENTRY..2 * ENTRY + 8].copy_from_slice(&[1; 8]);
         let block = Block {
             address: 0x20_0000,
-            entered: 7,
-            instructions: 3,
+            executed: 7,
             code: b"instructions".to_vec(),
         };
         assert_eq!(parse(&file), [block]);

@@ -1,6 +1,6 @@
 //! Whose the instructions of an access are: the kernel's, the VMM's, the trace component's, the console's.
 //!
-//! Used by `bench`. On seL4 QEMU counts how often it executes each block of instructions; two runs of different
+//! Used by `bench`. On seL4 QEMU counts the instructions of each block that it executes; two runs of different
 //! length are subtracted, so that what happens once falls out, and each block is its program's whose file has
 //! the same bytes at its address. The unikernel is one program: what it says of its components itself is what
 //! there is.
@@ -86,7 +86,7 @@ fn attribute(short: &[Block], long: &[Block], programs: &[(Part, Code)]) -> Shar
                 Some(Part::Console) => &mut shares.console,
                 None => &mut shares.others,
             };
-            *share += sign * (block.entered * block.instructions) as f64 / MORE as f64;
+            *share += sign * block.executed as f64 / MORE as f64;
         }
     }
     shares
@@ -96,12 +96,11 @@ fn attribute(short: &[Block], long: &[Block], programs: &[(Part, Code)]) -> Shar
 mod tests {
     use super::*;
 
-    fn block(address: u64, entered: u64, instructions: u64, code: &[u8]) -> Block {
+    fn block(address: u64, executed: u64, code: &[u8]) -> Block {
         let code = code.to_vec();
         Block {
             address,
-            entered,
-            instructions,
+            executed,
             code,
         }
     }
@@ -114,11 +113,12 @@ mod tests {
         ];
         let blocks = |accesses| {
             [
-                block(0x20_0008, 2 * accesses, 3, b"vmm"),
-                block(0x20_0008, 7 + accesses, 5, b"trace"),
-                block(0x20_0008, accesses, 1, b"guest"),
-                block(0x20_0000, accesses, 1, b"shared"),
-                block(0x30_0000, 1000, 1000, b"once"),
+                block(0x20_0008, 4 * accesses, b"vmm"),
+                block(0x20_0008, 7 + 5 * accesses, b"trace"),
+                block(0x20_0008, 2 * accesses, b"vmm"),
+                block(0x20_0008, accesses, b"guest"),
+                block(0x20_0000, accesses, b"shared"),
+                block(0x30_0000, 1000, b"once"),
             ]
         };
         let shares = attribute(&blocks(SHORT), &blocks(SHORT + MORE), &programs);

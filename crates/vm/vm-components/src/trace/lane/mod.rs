@@ -45,9 +45,10 @@ pub(super) struct Signals {
     pub(super) vmm: bool,
 }
 
-/// Records that are taken before what came of them is kept and published: the VMM waits for their
-/// places no longer than for so many, and what it costs to keep a state is shared by them.
-const RUN: u64 = 256;
+/// Records that are taken before what came of them is kept and published: what it costs to keep a state, as much
+/// as to take eight of them, is shared by so many. As many wake this component ([`Lane::sleep`]), so a VMM
+/// that never stops has the other half of its ring meanwhile.
+const RUN: u64 = ACCESS_SLOTS as u64 / 2;
 
 /// All that belongs to one VM. What is large comes last: the rest is within reach of one instruction.
 #[repr(C)]
@@ -190,7 +191,10 @@ impl Lane {
         let until = self.access.position().taken() + ACCESS_SLOTS as u64;
         loop {
             let left = until.saturating_sub(self.access.position().taken());
-            if left == 0 || self.take_run(left.min(RUN), now, signals, host) == Goes::Ends {
+            if left == 0
+                || self.take_run(left.min(RUN), now, signals, host) == Goes::Ends
+                || !self.access.has_more()
+            {
                 return;
             }
             self.commit();
@@ -260,7 +264,7 @@ impl Lane {
     /// Whether it is safe to sleep until the VMM has written half a ring. Nothing in a closed
     /// ring keeps anybody awake.
     pub(super) fn sleep(&mut self) -> bool {
-        self.at.conduct.is_closed() || self.access.sleep_until(ACCESS_SLOTS as u64 / 2)
+        self.at.conduct.is_closed() || self.access.sleep_until(RUN)
     }
 
     #[inline(always)]
