@@ -92,6 +92,10 @@ impl Distributor {
         true
     }
 
+    pub fn level(&self, intid: u8) -> bool {
+        self.level.has(intid)
+    }
+
     pub fn is_enabled(&self, intid: u8) -> bool {
         let index = usize::from(intid) / 32;
         (self.enabled.word(index) & self.in_enabled_group(index)) >> (intid % 32) & 1 != 0

@@ -142,6 +142,11 @@ impl Gic {
         }
     }
 
+    /// The level of the line with this INTID, as it was given last.
+    pub fn level(&self, intid: u8) -> bool {
+        self.distributor.level(intid)
+    }
+
     /// Whether an interrupt with this INTID could ever be given as things are: it is enabled, and so is its
     /// group.
     pub fn is_enabled(&self, intid: u8) -> bool {

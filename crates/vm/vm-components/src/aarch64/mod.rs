@@ -10,10 +10,12 @@ mod completion;
 mod exits;
 mod halt;
 mod instruction;
+mod interrupts;
 mod machine;
 mod step;
 mod view;
 
+pub use interrupts::{GIC_CPU_INTERFACE, GIC_DISTRIBUTOR};
 pub use machine::{A64Machine, Exit, GuestException, StackPointer};
 
 use crate::ImageError;
@@ -22,6 +24,7 @@ use crate::vmm::image::{COMMAND_LINE_AREA, Start};
 use crate::vmm::transfer::{Element, Transfer};
 use a64_guest::exception::EXTERNAL_ABORT;
 use completion::End;
+use gic_v2::Gic;
 use guest_access::GuestPhysAddr;
 use view::Reported;
 use vm_config::RamRange;
@@ -33,6 +36,7 @@ impl Isa for A64 {
     type End = End;
     type Exception = GuestException;
     type Memory = ();
+    type Interrupts = Gic;
     const ELF_MACHINE: u16 = 183;
     const START_AREA_BYTES: u64 = COMMAND_LINE_AREA;
 }
@@ -62,6 +66,18 @@ impl<M: A64Machine> Architecture<M> for A64 {
                 .virtual_address_of(address)
                 .unwrap_or_else(|| instruction::virtual_address(reported, machine)),
         }
+    }
+
+    fn sample_timer(interrupts: &mut Gic, machine: &mut M) {
+        Self::sample(interrupts, machine);
+    }
+
+    fn deliver(interrupts: &mut Gic, machine: &mut M) -> bool {
+        Self::give(interrupts, machine)
+    }
+
+    fn deadline(interrupts: &Gic, machine: &mut M) -> Option<u64> {
+        Self::next_deadline(interrupts, machine)
     }
 
     fn inject(exception: GuestException, machine: &mut M) {

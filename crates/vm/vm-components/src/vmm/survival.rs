@@ -40,7 +40,7 @@ const OF_EVENT: u64 = 1 << 63;
 
 /// The memory by which a VMM survives. All zero: there was none.
 #[repr(transparent)]
-pub struct KeptVmm<A: Isa>(Kept<State<A::End>>);
+pub struct KeptVmm<A: Isa>(Kept<State<A::End, A::Interrupts>>);
 
 impl<A: Isa> KeptVmm<A> {
     /// Memory that no VMM has had.
@@ -68,7 +68,7 @@ struct KeptDevice {
 
 /// All that is not made anew.
 #[derive(Clone, Copy)]
-struct State<E> {
+struct State<E, I> {
     commits: u64,
     access: WritePosition,
     console: WritePosition,
@@ -81,6 +81,7 @@ struct State<E> {
     refusals: Refusals,
     reader_lies: ReaderLies,
     idle: Option<Idle>,
+    interrupts: I,
 }
 
 impl<A: Isa> Vmm<A> {
@@ -101,7 +102,7 @@ impl<A: Isa> Vmm<A> {
         self.console.publish(machine);
     }
 
-    fn state(&self) -> State<A::End> {
+    fn state(&self) -> State<A::End, A::Interrupts> {
         let mut devices = [KeptDevice::default(); MAX_DEVICES];
         for device in self.bus.devices() {
             let (instance, it) = match device {
@@ -138,6 +139,7 @@ impl<A: Isa> Vmm<A> {
             refusals: self.refusals,
             reader_lies: self.reader_lies,
             idle: self.idle,
+            interrupts: self.interrupts,
         }
     }
 
@@ -170,13 +172,16 @@ impl<A: Isa> Vmm<A> {
         } else {
             machine.recover(outcome, VcpuIs::Held);
             self.begin(machine);
-            self.try_again(false, machine);
+            self.sample_lines(machine);
+            let wakes = self.deliver(machine);
+            self.try_again(false, wakes, machine);
+            self.deliver(machine);
             self.commit(machine);
         }
         true
     }
 
-    fn restore(&mut self, state: &State<A::End>) {
+    fn restore(&mut self, state: &State<A::End, A::Interrupts>) {
         let State {
             commits,
             access,
@@ -189,6 +194,7 @@ impl<A: Isa> Vmm<A> {
             refusals,
             reader_lies,
             idle,
+            interrupts,
         } = *state;
         self.commits = commits;
         self.link.access.go_on_from(access);
@@ -200,6 +206,7 @@ impl<A: Isa> Vmm<A> {
         self.refusals = refusals;
         self.reader_lies = reader_lies;
         self.idle = idle;
+        self.interrupts = interrupts;
         let bus = &mut self.bus;
         for device in bus.devices_mut() {
             match device {
