@@ -46,8 +46,8 @@ pub use aarch64::{
 pub use channel::{Channel, ChannelSet};
 pub use conduct::MOST_MISDEEDS;
 pub use console::{Console, ConsolePort, KeptConsole, Output, SystemPort, log_lines};
-pub use host::{Clock, Host, Intent, Machine, Outcome, VcpuIs};
 pub use gic_v2::{Group, Handed, Output as InterruptOutput};
+pub use host::{Clock, Host, Intent, Machine, Outcome, VcpuIs};
 pub use mapped_ram::{MappedRam, MappedRange};
 pub use trace::{KeptTrace, Trace, TracePort};
 pub use trace_records::{MAX_VMS, Verdict};

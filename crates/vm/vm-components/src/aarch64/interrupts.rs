@@ -9,9 +9,7 @@
 
 use super::{A64, A64Machine};
 use crate::vmm::interrupts::InterruptController;
-use gic_v2::{
-    CPU_INTERFACE_LEN_BYTES, DISTRIBUTOR_LEN_BYTES, Gic, VIRTUAL_TIMER, Width,
-};
+use gic_v2::{CPU_INTERFACE_LEN_BYTES, DISTRIBUTOR_LEN_BYTES, Gic, VIRTUAL_TIMER, Width};
 use guest_access::GuestPhysAddr;
 
 /// Where the distributor is.

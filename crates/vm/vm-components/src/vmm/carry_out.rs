@@ -8,9 +8,9 @@
 
 use super::architecture::Architecture;
 use super::device_point::Attempt;
+use super::interrupts::InterruptController;
 use super::trace_link::PATIENCE;
 use super::transfer::{Element, Transfer};
-use super::interrupts::InterruptController;
 use super::{Device, Held, Isa, Vmm, device_at};
 use crate::Machine;
 use guest_access::{AddressSpace, GuestPhysAddr};

@@ -85,10 +85,6 @@ impl Lines {
         Self(lines)
     }
 
-    fn is_empty(&self) -> bool {
-        self.0.iter().all(Option::is_none)
-    }
-
     fn of_device(&self, instance: u8) -> Option<u8> {
         self.0.get(usize::from(instance)).copied().flatten()
     }
@@ -100,14 +96,14 @@ impl<A: Isa> Vmm<A> {
     where
         A: Architecture<M>,
     {
+        if !self.uses_interrupts {
+            return;
+        }
         self.sample_devices();
         A::sample_timer(&mut self.interrupts, machine);
     }
 
     fn sample_devices(&mut self) {
-        if self.lines.is_empty() {
-            return;
-        }
         let levels = self.link.levels();
         for device in self.bus.devices() {
             let (instance, is_high) = match device {
@@ -128,7 +124,7 @@ impl<A: Isa> Vmm<A> {
     where
         A: Architecture<M>,
     {
-        A::deliver(&mut self.interrupts, machine)
+        self.uses_interrupts && A::deliver(&mut self.interrupts, machine)
     }
 
     /// The guest accesses the interrupt controller. An interrupt whose device has not done yet what the guest
@@ -159,6 +155,7 @@ impl<A: Isa> Vmm<A> {
 
     /// The same, whatever its devices have done; `None` if there is no such register.
     pub(super) fn move_at_once(&mut self, element: &mut Element) -> Option<()> {
+        self.uses_interrupts = true;
         self.sample_devices();
         let (address, width_bytes) = (element.place.first, element.width_bytes() as u64);
         match element.direction {
@@ -179,7 +176,8 @@ impl<A: Isa> Vmm<A> {
         !self.link.kept.gone
             && self.bus.devices().any(|device| match device {
                 Device::Isolated(point) => {
-                    self.lines.of_device(point.instance) == Some(line) && point.is_behind(&self.link)
+                    self.lines.of_device(point.instance) == Some(line)
+                        && point.is_behind(&self.link)
                 }
                 Device::Local(_) => false,
             })

@@ -95,6 +95,8 @@ pub struct Vmm<A: Isa> {
     reader_lies: ReaderLies,
     pub(crate) idle: Option<Idle>,
     pub(crate) interrupts: A::Interrupts,
+    /// The guest has accessed its controller. Before, that is as it was out of reset, and is not looked at.
+    uses_interrupts: bool,
     lines: Lines,
     pub(crate) config: VmConfig<'static>,
     images: &'static [u8],
@@ -180,6 +182,7 @@ impl<A: Isa> Vmm<A> {
         let mut vmm = Self {
             lines: Lines::of(&config),
             interrupts: A::Interrupts::RESET,
+            uses_interrupts: false,
             config,
             images,
             clock_hz: clock.hz,

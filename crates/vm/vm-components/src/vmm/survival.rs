@@ -38,14 +38,15 @@ use vdevs::Local;
 /// short way: where the access ring's head will be.
 const OF_EVENT: u64 = 1 << 63;
 
-/// The memory by which a VMM survives. All zero: there was none.
+/// The memory by which a VMM survives. All zero: there was none. The part is the interrupt controller, once the
+/// guest has used it.
 #[repr(transparent)]
-pub struct KeptVmm<A: Isa>(Kept<State<A::End, A::Interrupts>>);
+pub struct KeptVmm<A: Isa>(Kept<State<A::End>, A::Interrupts, 1>);
 
 impl<A: Isa> KeptVmm<A> {
     /// Memory that no VMM has had.
     pub const fn new() -> Self {
-        Self(Kept::new())
+        Self(Kept::in_parts())
     }
 }
 
@@ -68,7 +69,7 @@ struct KeptDevice {
 
 /// All that is not made anew.
 #[derive(Clone, Copy)]
-struct State<E, I> {
+struct State<E> {
     commits: u64,
     access: WritePosition,
     console: WritePosition,
@@ -81,7 +82,6 @@ struct State<E, I> {
     refusals: Refusals,
     reader_lies: ReaderLies,
     idle: Option<Idle>,
-    interrupts: I,
 }
 
 impl<A: Isa> Vmm<A> {
@@ -97,12 +97,13 @@ impl<A: Isa> Vmm<A> {
     {
         self.commits += 1;
         let state = self.state();
-        self.kept.0.commit(&state);
+        let interrupts = self.uses_interrupts.then_some(self.interrupts);
+        self.kept.0.commit_in_parts(&state, interrupts);
         self.link.publish(machine);
         self.console.publish(machine);
     }
 
-    fn state(&self) -> State<A::End, A::Interrupts> {
+    fn state(&self) -> State<A::End> {
         let mut devices = [KeptDevice::default(); MAX_DEVICES];
         for device in self.bus.devices() {
             let (instance, it) = match device {
@@ -139,7 +140,6 @@ impl<A: Isa> Vmm<A> {
             refusals: self.refusals,
             reader_lies: self.reader_lies,
             idle: self.idle,
-            interrupts: self.interrupts,
         }
     }
 
@@ -152,6 +152,10 @@ impl<A: Isa> Vmm<A> {
         let Some(state) = self.kept.0.state().copied() else {
             return false;
         };
+        if let [interrupts] = self.kept.0.parts() {
+            self.interrupts = *interrupts;
+            self.uses_interrupts = true;
+        }
         self.restore(&state);
         let head = self.link.access.published();
         let stands = match machine.intent().0 {
@@ -181,7 +185,7 @@ impl<A: Isa> Vmm<A> {
         true
     }
 
-    fn restore(&mut self, state: &State<A::End, A::Interrupts>) {
+    fn restore(&mut self, state: &State<A::End>) {
         let State {
             commits,
             access,
@@ -194,7 +198,6 @@ impl<A: Isa> Vmm<A> {
             refusals,
             reader_lies,
             idle,
-            interrupts,
         } = *state;
         self.commits = commits;
         self.link.access.go_on_from(access);
@@ -206,7 +209,6 @@ impl<A: Isa> Vmm<A> {
         self.refusals = refusals;
         self.reader_lies = reader_lies;
         self.idle = idle;
-        self.interrupts = interrupts;
         let bus = &mut self.bus;
         for device in bus.devices_mut() {
             match device {

@@ -168,7 +168,8 @@ impl A64Machine for Platform {
     }
 
     fn sample_timer(&mut self, _: bool) -> bool {
-        self.timer_deadline().is_some_and(|deadline| deadline <= self.now)
+        self.timer_deadline()
+            .is_some_and(|deadline| deadline <= self.now)
     }
 
     fn timer_deadline(&mut self) -> Option<u64> {

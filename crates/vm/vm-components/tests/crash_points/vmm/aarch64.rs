@@ -12,8 +12,8 @@ use shared_ring::mortal;
 use std::marker::PhantomData;
 use std::sync::OnceLock;
 use vm_components::{
-    A64, A64Machine, ChannelSet, Exit, GuestException, Intent, InterruptOutput, KeptVmm, Outcome, StackPointer,
-    VcpuIs, Vmm, VmmPorts,
+    A64, A64Machine, ChannelSet, Exit, GuestException, Intent, InterruptOutput, KeptVmm, Outcome,
+    StackPointer, VcpuIs, Vmm, VmmPorts,
 };
 use vm_config::{AnyVdev, Contents, Device, VmConfig};
 
