@@ -41,7 +41,8 @@ mod x86_64;
 use vmm::architecture::Isa;
 
 pub use aarch64::{
-    A64, A64Machine, Exit, GIC_CPU_INTERFACE, GIC_DISTRIBUTOR, GuestException, StackPointer,
+    A64, A64Machine, Exit, GIC_CPU_INTERFACE, GIC_DISTRIBUTOR, GIC_LINES, GIC_PLACES,
+    GuestException, StackPointer,
 };
 pub use channel::{Channel, ChannelSet};
 pub use conduct::MOST_MISDEEDS;

@@ -9,13 +9,22 @@
 
 use super::{A64, A64Machine};
 use crate::vmm::interrupts::InterruptController;
-use gic_v2::{CPU_INTERFACE_LEN_BYTES, DISTRIBUTOR_LEN_BYTES, Gic, VIRTUAL_TIMER, Width};
+use core::ops::RangeInclusive;
+use gic_v2::{CPU_INTERFACE_LEN_BYTES, DISTRIBUTOR_LEN_BYTES, Gic, INTIDS, VIRTUAL_TIMER, Width};
 use guest_access::GuestPhysAddr;
 
 /// Where the distributor is.
 pub const GIC_DISTRIBUTOR: u64 = 0x0800_0000;
 /// Where the CPU interface is.
 pub const GIC_CPU_INTERFACE: u64 = 0x0801_0000;
+
+/// Both, with their names and lengths in bytes.
+pub const GIC_PLACES: [(&str, u64, u64); 2] = [
+    ("distributor", GIC_DISTRIBUTOR, DISTRIBUTOR_LEN_BYTES),
+    ("CPU interface", GIC_CPU_INTERFACE, CPU_INTERFACE_LEN_BYTES),
+];
+/// The INTIDs of lines for devices: those of SPIs.
+pub const GIC_LINES: RangeInclusive<u64> = 32..=INTIDS as u64 - 1;
 
 /// A register of the GIC, by its offset.
 enum Half {

@@ -15,7 +15,7 @@ mod machine;
 mod step;
 mod view;
 
-pub use interrupts::{GIC_CPU_INTERFACE, GIC_DISTRIBUTOR};
+pub use interrupts::{GIC_CPU_INTERFACE, GIC_DISTRIBUTOR, GIC_LINES, GIC_PLACES};
 pub use machine::{A64Machine, Exit, GuestException, StackPointer};
 
 use crate::ImageError;
