@@ -77,6 +77,10 @@ impl InterruptController for Gic {
         }
     }
 
+    fn ended(&mut self, slot: usize) {
+        Self::ended(self, slot);
+    }
+
     fn set_level(&mut self, line: u8, is_high: bool) {
         Self::set_level(self, line, is_high);
     }

@@ -39,6 +39,9 @@ pub trait InterruptController: Copy {
     /// The line whose interrupt a store ends: its level counts from then on.
     fn ended_by(&self, address: GuestPhysAddr, value: u32) -> Option<u8>;
 
+    /// The interrupt in this list register of the CPU has ended.
+    fn ended(&mut self, slot: usize);
+
     /// The level of a line.
     fn set_level(&mut self, line: u8, is_high: bool);
 
@@ -65,6 +68,8 @@ impl InterruptController for () {
     fn ended_by(&self, _: GuestPhysAddr, _: u32) -> Option<u8> {
         None
     }
+
+    fn ended(&mut self, _: usize) {}
 
     fn set_level(&mut self, _: u8, _: bool) {}
 
@@ -125,6 +130,18 @@ impl<A: Isa> Vmm<A> {
         A: Architecture<M>,
     {
         self.uses_interrupts && A::deliver(&mut self.interrupts, machine)
+    }
+
+    /// The CPU says that the interrupt in this list register has ended: its line counts again.
+    pub fn interrupt_ended<M: Machine>(&mut self, slot: usize, machine: &mut M)
+    where
+        A: Architecture<M>,
+    {
+        self.begin(machine);
+        self.interrupts.ended(slot);
+        self.sample_lines(machine);
+        self.deliver(machine);
+        self.commit(machine);
     }
 
     /// The guest accesses the interrupt controller. An interrupt whose device has not done yet what the guest
