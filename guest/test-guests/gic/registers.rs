@@ -20,7 +20,7 @@ pub(crate) fn check(is_modelled: bool, has_aliases: bool) -> Bits {
     priorities();
     configuration();
     sgis_pending(is_modelled);
-    cpu_interface()
+    cpu_interface(is_modelled)
 }
 
 fn identification() {
@@ -207,7 +207,7 @@ fn sgis_pending(is_modelled: bool) {
     }
 }
 
-fn cpu_interface() -> Bits {
+fn cpu_interface(is_modelled: bool) -> Bits {
     // EnableGrp0 and 1, AckCtl, FIQEn, CBPR, EOImode.
     for value in [0x21f, 0x201, 0x00a, 0] {
         gic::set_cpu(gicc::CTLR, value);
@@ -230,8 +230,10 @@ fn cpu_interface() -> Bits {
         *least = gic::cpu(register);
     }
     let [least_binary_point, aliased] = least;
+    // QEMU's virtual interface counts both from what its physical one has.
+    let is_aliased = !is_modelled || aliased == least_binary_point + 1;
     check!(
-        least_binary_point <= 3 && aliased == least_binary_point + 1,
+        least_binary_point <= 3 && is_aliased,
         "the least binary points are {least:?}"
     );
     for register in [gicc::APR, gicc::NSAPR] {

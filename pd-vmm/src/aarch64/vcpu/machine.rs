@@ -14,8 +14,11 @@ use sel4::VCpuReg;
 use shared_ring::Ordering;
 use vm_components::{
     A64Machine, Channel, Group, GuestException, Handed, Host, Intent, InterruptOutput, Machine,
-    Outcome, StackPointer, VcpuIs,
+    Outcome, StackPointer, VcpuIs, channel,
 };
+
+/// `pd-clock` wakes a VMM so often.
+const CLOCK_HZ: u64 = 10;
 
 /// PPI 27.
 const VIRTUAL_TIMER: sel4::Word = 27;
@@ -39,6 +42,18 @@ impl Machine for VirtualMachine {
 
     fn hold(&mut self) {
         self.kept.prepared.store(HOLD | self.set, Ordering::Release);
+    }
+
+    /// The kernel tells of no timer of a vCPU that does not run. The clock's next wake-up is not far either, so
+    /// nobody is asked for another before it.
+    fn wake_at(&mut self, deadline: Option<u64>) {
+        self.timer = Timer::Masked;
+        let until_clock = Counter::hz() / CLOCK_HZ;
+        let is_near = |deadline| deadline <= Counter::now().saturating_add(until_clock);
+        if deadline.is_some_and(is_near) && !self.is_alarm_set {
+            self.is_alarm_set = true;
+            Signals.notify(channel::vmm::TIMER);
+        }
     }
 
     #[inline(always)]

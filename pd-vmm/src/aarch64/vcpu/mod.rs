@@ -107,6 +107,8 @@ pub struct VirtualMachine {
     /// take the short way, and, once this is set, at every access.
     may_be_big_endian: bool,
     timer: Timer,
+    /// `pd-alarm` was asked for a wake-up, and has not answered yet.
+    is_alarm_set: bool,
 }
 
 /// What is known of the guest's virtual timer, whose interrupt the kernel delivers once: it is masked from
@@ -131,6 +133,7 @@ impl VirtualMachine {
             set: 0,
             may_be_big_endian: false,
             timer: Timer::Masked,
+            is_alarm_set: false,
         }
     }
 
@@ -146,6 +149,9 @@ impl VirtualMachine {
                 let channels = ChannelSet::from_bits(badge);
                 if channels.contains(channel::vmm::CLOCK) {
                     self.sctlr();
+                }
+                if channels.contains(channel::vmm::TIMER) {
+                    self.is_alarm_set = false;
                 }
                 return Event::Notified(channels);
             }
