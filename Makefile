@@ -105,7 +105,7 @@ domains:
 	@$(call BUILDING,the protection domains)
 	@cd sel4 && $(DOMAINS_CARGO) build $(QUIET) $(DOMAINS_FLAGS)
 	@mkdir -p $(DOMAINS)/$(BOARD)/$(CONFIG)
-	@cd $(DOMAINS_BUILT) && cp -u pd-monitor pd-vmm pd-trace pd-console pd-clock pd-idle pd-share $(CURDIR)/$(DOMAINS)/$(BOARD)/$(CONFIG)
+	@cd $(DOMAINS_BUILT) && cp -u pd-monitor pd-vmm pd-trace pd-console pd-clock pd-alarm pd-idle pd-share $(CURDIR)/$(DOMAINS)/$(BOARD)/$(CONFIG)
 	@cd $(DOMAINS_BUILT) && cp -u hostile-vmm hostile-trace hostile-console $(CURDIR)/$(DOMAINS)/$(BOARD)/$(CONFIG)
 
 # A panic names its place in the project, wherever that is. The Microkit loads a program where
@@ -213,7 +213,7 @@ deaths-here: build domains-unlimited-restarts
 domains-unlimited-restarts: setup
 	@cd sel4 && $(DOMAINS_CARGO) build $(QUIET) $(DOMAINS_FLAGS) --features pd-runtime/unlimited-restarts
 	@mkdir -p $(DOMAINS)/$(BOARD)/$(CONFIG)-unlimited-restarts
-	@cd $(DOMAINS_BUILT) && cp pd-monitor pd-vmm pd-trace pd-console pd-clock pd-idle pd-share $(CURDIR)/$(DOMAINS)/$(BOARD)/$(CONFIG)-unlimited-restarts
+	@cd $(DOMAINS_BUILT) && cp pd-monitor pd-vmm pd-trace pd-console pd-clock pd-alarm pd-idle pd-share $(CURDIR)/$(DOMAINS)/$(BOARD)/$(CONFIG)-unlimited-restarts
 
 # Bochs counts instructions, KVM does not.
 bench: EMULATOR := bochs

@@ -60,7 +60,9 @@ pub mod ticks;
 
 pub(crate) use arch::call;
 #[cfg(target_arch = "aarch64")]
-pub use arch::{aarch32, addressing_forms, debug_registers, paging};
+pub use arch::{
+    aarch32, addressing_forms, debug_registers, gic, interrupts, paging, virtual_timer,
+};
 pub use arch::{access_forms, code, console, cpu, exceptions, page_tables, timer_registers};
 #[cfg(target_arch = "x86_64")]
 pub use arch::{ports, segments};

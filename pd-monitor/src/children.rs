@@ -61,7 +61,7 @@ impl Children {
                 Part::Console => child(true, Some(region!(life_console: LifePage))),
                 Part::Clock | Part::Monitor => child(true, None),
                 // Where a guest runs on its VMM's time nobody needs it.
-                Part::Idle => child(cfg!(target_arch = "aarch64"), None),
+                Part::Idle | Part::Alarm => child(cfg!(target_arch = "aarch64"), None),
                 Part::Share(vm) => child(share_channels::renewed(vm).is_some(), None),
             };
         }

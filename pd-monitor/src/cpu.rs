@@ -33,7 +33,10 @@ impl CpuTime {
             vms: children.vms(),
             trace_us: children.consumed_us(Part::Trace),
             console_us: children.consumed_us(Part::Console),
-            others_us: children.consumed_us(Part::Clock) + children.consumed_us(Part::Monitor),
+            others_us: [Part::Clock, Part::Alarm, Part::Monitor]
+                .map(|part| children.consumed_us(part))
+                .iter()
+                .sum(),
             idle_us: cfg!(target_arch = "aarch64").then(|| children.consumed_us(Part::Idle)),
             ..Accounts::default()
         };

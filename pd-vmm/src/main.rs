@@ -81,6 +81,10 @@ impl Handler for VmmDomain {
                 #[cfg(any(feature = "bench-floor", feature = "bench-in-vmm"))]
                 Event::Exit(exit) if self.answers.answer(exit, &mut self.machine) => {}
                 Event::Exit(exit) => arch::answer(&mut self.vmm, exit, &mut self.machine),
+                #[cfg(target_arch = "aarch64")]
+                Event::InterruptEnded(slot) => {
+                    self.vmm.interrupt_ended(slot, &mut self.machine);
+                }
                 Event::Notified(channels) => {
                     self.vmm.notified(channels, &mut self.machine);
                     if let Some(reason) = self.vmm.unheard_end() {

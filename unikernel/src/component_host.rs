@@ -13,6 +13,10 @@
 //!      0       the guests         take turns, which end with a wake-up of the clock
 //! ```
 //!
+//! A guest that waits for its timer is woken at that time, in the middle of another one's turn: for a
+//! millisecond at most, and once in a millisecond; then the other's turn goes on. So nobody is late by more, and
+//! nobody gets more by sleeping.
+//!
 //! One VM at a time is in the CPU, and its VMM and RAM are `ComponentHost`'s own; a VMM runs only
 //! while its VM is there. So the path of an access knows one VM, however many there are.
 //!
@@ -34,6 +38,9 @@ use vm_config::VmConfig;
 
 /// The clock wakes the components other than `Trace` at every so many of its wake-ups.
 const SLOW_WAKEUPS: u64 = 100 / clock::WAKEUP_PERIOD_MS;
+
+/// How often in a second a guest that sleeps may interrupt another one's turn, and for how long.
+const INTERRUPTIONS_HZ: u64 = 1000;
 
 static VCPU: ExclusiveCell<Vcpu> = ExclusiveCell::new(Vcpu::new());
 static HOST: ExclusiveCell<Option<ComponentHost>> = ExclusiveCell::new(None);
@@ -70,6 +77,10 @@ pub struct Vm {
     number: u8,
     pub(crate) ram: GuestRam,
     pub(crate) guest: GuestIs,
+    /// When the guest, if it is held, wants to be woken.
+    wake_at: Option<u64>,
+    /// When it may interrupt another one's turn again.
+    may_interrupt_from: u64,
 }
 
 /// Which guest may run.
@@ -77,6 +88,40 @@ struct Turn {
     vm: u8,
     began: u64,
     is_over: bool,
+    /// Of a guest that was woken by its timer: when it is over, and whose turn that has interrupted.
+    interrupts: Option<Interrupted>,
+}
+
+/// A turn that goes on when the one is over which has interrupted it.
+#[derive(Clone, Copy)]
+struct Interrupted {
+    until: u64,
+    vm: u8,
+    began: u64,
+}
+
+impl Vm {
+    /// When its guest, which waits, is to be woken.
+    fn alarm(&self) -> Option<u64> {
+        let at = self.wake_at.filter(|_| self.guest == GuestIs::Held)?;
+        Some(at.max(self.may_interrupt_from))
+    }
+}
+
+/// A VM's timer has fired, or may have.
+fn tell(pending: &mut Pending, vm: u8) {
+    if let Some(channels) = pending.vmm.get_mut(usize::from(vm)) {
+        channels.insert(channel::vmm::TIMER);
+    }
+}
+
+/// What interrupts said, to the host.
+#[derive(Clone, Copy, Default)]
+pub struct Woken {
+    /// A period of the clock is over.
+    pub by_clock: bool,
+    /// The timer of the guest in the CPU has fired.
+    pub by_guest_timer: bool,
 }
 
 /// What the VMM in the CPU can reach of the machine, the vCPU aside, and what it and the other
@@ -188,7 +233,12 @@ impl Machine for VmmHost<'_> {
         self.platform.vm.guest = GuestIs::Runnable;
     }
 
+    fn wake_at(&mut self, deadline: Option<u64>) {
+        self.platform.vm.wake_at = deadline;
+    }
+
     fn hold(&mut self) {
+        self.platform.vm.wake_at = None;
         self.platform.vm.guest = GuestIs::Held;
         self.platform.unsettled = true;
     }
@@ -241,6 +291,8 @@ impl ComponentHost {
                 number: config.vm(),
                 ram,
                 guest: GuestIs::Held,
+                wake_at: None,
+                may_interrupt_from: 0,
             };
             let mut platform = Platform {
                 vm,
@@ -286,6 +338,7 @@ impl ComponentHost {
                 vm: 0,
                 began: clock.start_ticks,
                 is_over: false,
+                interrupts: None,
             },
             wakeups: 0,
             laps,
@@ -324,11 +377,13 @@ impl ComponentHost {
             } else if let Some(number) = self.whose_turn() {
                 self.switch_to(number, vcpu);
                 self.platform.unsettled = false;
+                clock::wake_by(self.next_alarm());
                 let now = clock::now();
                 self.laps.lap(Spender::Others, now);
                 vcpu.begin_exit(now);
                 return;
             } else {
+                clock::wake_by(self.next_alarm());
                 wait_for_interrupt();
                 self.laps.lap(Spender::Idle, clock::now());
                 self.wake_up();
@@ -339,6 +394,14 @@ impl ComponentHost {
     /// The VM that may run: the one whose turn it is, or else the next that wants to.
     fn whose_turn(&mut self) -> Option<u8> {
         if self.turn.is_over || !self.is_runnable(self.turn.vm) {
+            if let Some(interrupted) = self.turn.interrupts.take()
+                && self.is_runnable(interrupted.vm)
+            {
+                self.turn.vm = interrupted.vm;
+                self.turn.began = interrupted.began;
+                self.turn.is_over = false;
+                return Some(self.turn.vm);
+            }
             let vms = self.waiting.len() as u8 + 1;
             let mut others = (1..=vms).map(|step| (self.turn.vm + step) % vms);
             let next = others.find(|&vm| self.is_runnable(vm))?;
@@ -346,6 +409,7 @@ impl ComponentHost {
                 vm: next,
                 began: clock::now(),
                 is_over: false,
+                interrupts: None,
             };
         }
         Some(self.turn.vm)
@@ -374,10 +438,20 @@ impl ComponentHost {
         }
     }
 
-    /// The clock: signals the components whose time has come, and ends the guest's turn. A
-    /// turn that began late, because the components were busy, goes on until the next time.
+    /// When the clock has to wake the host, if not at the end of the period: a guest's time has come, or a turn
+    /// is over that has interrupted another.
+    fn next_alarm(&self) -> Option<u64> {
+        let guests = self.vms().filter_map(Vm::alarm);
+        guests.chain(self.turn.interrupts.map(|it| it.until)).min()
+    }
+
+    /// An interrupt: wakes the guests whose time has come; with the clock's, signals the components whose time
+    /// has come, and ends the guest's turn. A turn that began late, because the components were busy, goes on
+    /// until the next time.
     pub(crate) fn wake_up(&mut self) {
-        if !acknowledge_wakeup() {
+        let woken = acknowledge_wakeup();
+        self.wake_guests(woken.by_guest_timer);
+        if !woken.by_clock {
             return;
         }
         self.platform.unsettled = true;
@@ -390,6 +464,44 @@ impl ComponentHost {
             // One for each VM, from 0 on without a gap.
             for channels in pending.vmm.iter_mut().take(self.waiting.len() + 1) {
                 channels.insert(channel::vmm::CLOCK);
+            }
+        }
+    }
+
+    /// Tells the VMMs of timers that have fired.
+    fn wake_guests(&mut self, by_guest_timer: bool) {
+        let now = clock::now();
+        let Platform {
+            vm,
+            pending,
+            unsettled,
+        } = &mut self.platform;
+        if by_guest_timer {
+            tell(pending, vm.number);
+            *unsettled = true;
+        }
+        if self.turn.interrupts.is_some_and(|turn| turn.until <= now) {
+            self.turn.is_over = true;
+            *unsettled = true;
+        }
+        let waiting = self.waiting.iter_mut().map(|waiting| &mut waiting.vm);
+        for vm in core::iter::once(vm).chain(waiting) {
+            if vm.alarm().is_none_or(|alarm| alarm > now) {
+                continue;
+            }
+            vm.wake_at = None;
+            tell(pending, vm.number);
+            *unsettled = true;
+            let turn = &mut self.turn;
+            if turn.vm != vm.number && turn.interrupts.is_none() {
+                let until = now + clock::frequency_hz() / INTERRUPTIONS_HZ;
+                vm.may_interrupt_from = until;
+                turn.interrupts = Some(Interrupted {
+                    until,
+                    vm: core::mem::replace(&mut turn.vm, vm.number),
+                    began: core::mem::replace(&mut turn.began, now),
+                });
+                turn.is_over = false;
             }
         }
     }

@@ -6,7 +6,7 @@ use a64_guest::stage1::Regime;
 use guest_access::Gpr;
 use std::sync::LazyLock;
 use vm_components::{
-    A64, A64Machine, GuestException, KeptVmm, Machine, StackPointer, Vmm, VmmPorts,
+    A64, A64Machine, GuestException, InterruptOutput, KeptVmm, Machine, StackPointer, Vmm, VmmPorts,
 };
 use vm_config::{Vdev, VmConfig};
 
@@ -124,6 +124,19 @@ impl A64Machine for VirtualMachine<A64Cpu> {
 
     fn inject(&mut self, _: GuestException) {
         self.state = MachineState::Running;
+    }
+
+    /// A guest sets it as it likes: here by two of its registers.
+    fn sample_timer(&mut self, _: bool) -> bool {
+        self.cpu.gprs[30] & 1 != 0
+    }
+
+    fn timer_deadline(&mut self) -> Option<u64> {
+        Some(self.cpu.gprs[29])
+    }
+
+    fn signal(&mut self, output: InterruptOutput) {
+        assert!(!(output.irq && output.fiq), "two interrupts at once");
     }
 
     fn start(&mut self, entry: u64, _: u64, _: u64) {

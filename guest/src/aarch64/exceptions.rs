@@ -10,6 +10,8 @@ use core::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
+#[cfg(target_os = "none")]
+use super::interrupts::{self, Input};
 use crate::addressing_forms::Registers;
 #[cfg(target_os = "none")]
 use crate::{
@@ -142,6 +144,18 @@ pub(crate) extern "C" fn taken(vector: u64) {
     const INSTRUCTION_LEN_BYTES: u64 = 4;
     const EL1H_MASKED: u64 = 0x3c5;
 
+    /// IRQ and FIQ, from the current level with SP_ELx.
+    const OWN_IRQ: u64 = 5;
+    const OWN_FIQ: u64 = 6;
+
+    let is_handled = match vector {
+        OWN_IRQ => interrupts::taken(Input::Irq),
+        OWN_FIQ => interrupts::taken(Input::Fiq),
+        _ => false,
+    };
+    if is_handled {
+        return;
+    }
     let (esr, elr, far) = (ESR_EL1.get(), ELR_EL1.get(), FAR_EL1.get());
     let user_return = USER_RETURN.load(Ordering::Relaxed);
     let recovery = RECOVERY.load(Ordering::Relaxed);

@@ -11,6 +11,9 @@ pub mod debug_registers;
 #[cfg(target_os = "none")]
 mod entry;
 pub mod exceptions;
+pub mod gic;
+pub mod interrupts;
 pub mod page_tables;
 pub mod paging;
 pub mod timer_registers;
+pub mod virtual_timer;

@@ -126,6 +126,8 @@ fn describe<'a>(document: &'a Document<'_>, file: &str) -> Vec<Described<'a>> {
             ram: machine
                 .children()
                 .filter(|node| node.has_tag_name("map"))
+                // A device's registers are no RAM.
+                .filter(|map| map.attribute("cached") != Some("false"))
                 .filter_map(|map| {
                     let base = number(map.attribute("vaddr")?)?;
                     let len_bytes = len_of(map.attribute("mr")?)?;

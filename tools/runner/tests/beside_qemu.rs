@@ -131,3 +131,13 @@ fn an_mc146818_of_qemu_is_what_the_guest_wants_of_ours() {
     let told = "rtc=io:0x70 date=0x20260101 weekday=5";
     PC.assert_that_the_guest_is_content("rtc-mc146818", told);
 }
+
+#[test]
+fn a_gic_of_qemu_is_what_the_guest_wants_of_ours() {
+    VIRT.assert_that_the_guest_is_content("gic", "rtc=0x9010000 aliased=no");
+}
+
+#[test]
+fn the_timer_of_a_bare_machine_does_what_the_guests_want_of_ours() {
+    VIRT.assert_that_the_guest_is_content("sleeps", "mean_us=1100");
+}

@@ -19,6 +19,8 @@ pub struct Board {
     pub observed_at: u64,
     /// Where the console prints.
     pub uart: Uart,
+    /// Its interrupt controller, if its guests get their interrupts through that: those of aarch64 do.
+    pub gic: Option<Gic>,
     /// How QEMU emulates it, if QEMU does.
     pub qemu: Option<Qemu>,
 }
@@ -71,6 +73,23 @@ pub enum Uart {
     },
 }
 
+/// A board's interrupt controller: what its kernel is built for.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(tag = "version", deny_unknown_fields)]
+pub enum Gic {
+    /// A GICv2.
+    #[serde(rename = "2")]
+    V2 {
+        /// The physical address of its virtual CPU interface, GICV: two pages, in which a guest has its own GIC's
+        /// CPU interface.
+        virtual_cpu_interface: u64,
+    },
+    /// A GICv3, whose virtual interface is one of system registers: there is nothing that a guest for a GICv2 could
+    /// be given.
+    #[serde(rename = "3")]
+    V3,
+}
+
 /// How QEMU emulates a board.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -96,7 +115,17 @@ impl Board {
                 file.display()
             )
         })?;
-        toml::from_str(&text).map_err(|error| format!("{}: {error}", file.display()))
+        let board: Self =
+            toml::from_str(&text).map_err(|error| format!("{}: {error}", file.display()))?;
+        let is_fit = match (board.architecture, board.gic) {
+            (Architecture::Aarch64, None) => Err("it says nothing of the board's `gic`"),
+            (Architecture::Aarch64, Some(Gic::V3)) => Err(
+                "the board has a GICv3, and an aarch64 VM gets its interrupts through a GICv2's virtual CPU \
+                 interface",
+            ),
+            _ => Ok(board),
+        };
+        is_fit.map_err(|why| format!("{}: {why}", file.display()))
     }
 }
 

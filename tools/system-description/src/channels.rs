@@ -5,7 +5,7 @@ use crate::{System, of_vm};
 use oversight::Part;
 use vm_components::{Channel, channel};
 
-/// The numbers in `pd-clock`, `pd-monitor`, `pd-trace` and `pd-share` that are theirs alone.
+/// The numbers in `pd-alarm`, `pd-clock`, `pd-monitor`, `pd-trace` and `pd-share` that are theirs alone.
 mod own {
     use vm_components::Channel;
 
@@ -20,6 +20,10 @@ mod own {
 
     pub(super) const fn clock_to_vmm(vm: u8) -> Channel {
         Channel(2 + vm)
+    }
+
+    pub(super) const fn alarm_of_vmm(vm: u8) -> Channel {
+        Channel(vm)
     }
 
     pub(super) const fn monitor_from_share(vm: u8) -> Channel {
@@ -57,7 +61,7 @@ enum Way {
 }
 
 pub(crate) fn write(xml: &mut Xml, system: &System<'_>) {
-    use Part::{Clock, Console, Monitor, Share, Trace, Vmm};
+    use Part::{Alarm, Clock, Console, Monitor, Share, Trace, Vmm};
     let to_trace = end(Trace, channel::trace::CLOCK);
     write_one(xml, end(Clock, own::CLOCK_TO_TRACE), Way::One, to_trace);
     let to_console = end(Console, channel::console::CLOCK);
@@ -91,6 +95,10 @@ pub(crate) fn write(xml: &mut Xml, system: &System<'_>) {
         write_one(xml, end(Vmm(vm), channel::vmm::TRACE), Way::Both, trace);
         let console = end(Console, channel::console::vmm(number));
         write_one(xml, end(Vmm(vm), channel::vmm::CONSOLE), Way::One, console);
+        if !system.is_pc() {
+            let alarm = end(Alarm, own::alarm_of_vmm(number));
+            write_one(xml, end(Vmm(vm), channel::vmm::TIMER), Way::Both, alarm);
+        }
         if system.has_shares() {
             let monitor = end(Monitor, own::monitor_from_share(number)).told("share", vm);
             write_one(

@@ -12,6 +12,7 @@ use crate::xml::{Attribute, Xml};
 use crate::{System, Uart, of_vm};
 use oversight::Part;
 use std::fmt::Display;
+use vm_components::GIC_CPU_INTERFACE;
 
 /// Where the first region of a domain is mapped, and of each further VM's in a domain that serves
 /// all.
@@ -50,6 +51,8 @@ fn time(system: &System<'_>, part: Part) -> Time {
         Part::Monitor => at(250),
         // Most of its period, though it uses next to nothing of it: `pd-clock` says why.
         Part::Clock => every(240, 9000, 10_000),
+        // For the same reason; it runs once when it is asked to.
+        Part::Alarm => every(240, 900, 1000),
         Part::Trace => at(if has_shares { 150 } else { 230 }),
         // The period is the time in which the line sends what a port's FIFO holds, 16 characters:
         // while the console waits, the guest runs.
@@ -93,7 +96,7 @@ fn others(system: &System<'_>) -> Vec<Part> {
         others.extend(system.numbers().map(Part::Share));
     }
     if !system.is_pc() {
-        others.push(Part::Idle);
+        others.extend([Part::Alarm, Part::Idle]);
     }
     others
 }
@@ -197,6 +200,10 @@ fn vmm(xml: &mut Xml, system: &System<'_>, vm: usize) {
     xml.leaf("vcpu", &[("id", &0)]);
     for (range, number) in ram.iter().zip(0..) {
         Mapper::new(xml, 0).map_with(range.base, &ram_name(vm, number), "rwx", &[]);
+    }
+    if system.virtual_cpu_interface().is_some() {
+        let of_a_device: [Attribute<'_>; 1] = [("cached", &"false")];
+        Mapper::new(xml, 0).map_with(GIC_CPU_INTERFACE, "gic_cpu", "rw", &of_a_device);
     }
     xml.close();
 }

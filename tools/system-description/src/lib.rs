@@ -13,7 +13,7 @@ mod domains;
 mod regions;
 mod xml;
 
-pub use board::{Architecture, Board, Qemu, Uart, names};
+pub use board::{Architecture, Board, Gic, Qemu, Uart, names};
 
 use vm_config::RamRange;
 use xml::Xml;
@@ -42,6 +42,16 @@ impl System<'_> {
     /// Whether its VMMs have shares of the CPU: one alone has all of it.
     fn has_shares(&self) -> bool {
         !self.is_pc() && self.vms.len() > 1
+    }
+
+    /// Where the board has the CPU interface that its guests are given.
+    fn virtual_cpu_interface(&self) -> Option<u64> {
+        match self.board.gic {
+            Some(Gic::V2 {
+                virtual_cpu_interface,
+            }) => Some(virtual_cpu_interface),
+            _ => None,
+        }
     }
 
     /// The numbers of its VMs.

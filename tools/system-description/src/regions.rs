@@ -90,6 +90,9 @@ pub(crate) fn write(xml: &mut Xml, system: &System<'_>) {
         }
         Uart::Ports { .. } => {}
     }
+    if let Some(at) = system.virtual_cpu_interface() {
+        region(xml, "gic_cpu", 2 * PAGE, &[("phys_addr", &hex(at))]);
+    }
     if system.is_pc() {
         region(xml, "clock_page", PAGE, &[]);
     }

@@ -5,6 +5,7 @@
 //! [`vm_config`]'s page. The rules are written a second time there because a blob has no
 //! places to point at; a property test holds the two together.
 
+mod interrupts;
 mod places;
 mod texts;
 
@@ -17,6 +18,7 @@ use crate::diagnostics::Diagnostic;
 use crate::options::{Destination, Draft, DraftDevice, LogRule, Once};
 use crate::source::{Source, Spanned};
 use crate::vm::{Vm, VmDevice};
+use interrupts::{interrupt, interrupts};
 use places::{devices, ram};
 use texts::{device_names, texts};
 
@@ -33,6 +35,7 @@ pub(crate) fn check(source: &Source, mut draft: Draft, found: &mut Vec<Diagnosti
     ram(&draft.ram, found);
     devices(&draft, found);
     fitting(&draft.devices, found);
+    interrupts(&draft.devices, found);
 
     let logger = logger(&draft.logger);
     let names = device_names(&draft.devices, found);
@@ -153,6 +156,7 @@ fn finish(device: &DraftDevice, name: Spanned<String>, logger: SeverityMask) -> 
             trace: device.emit_trace.value.as_ref().map(|number| number.value),
         },
         options: own_options(device)?,
+        interrupt: interrupt(device).cloned(),
     })
 }
 

@@ -59,7 +59,12 @@ const AT_AN_ADDRESS: &str = "`load ADDRESS,FILE` puts any file into the RAM, wha
 const SCHEDULED: &str = "where and when a VM runs is decided in the system description";
 const OF_QVM: &str = "it is about QNX's own process, of which there is none here";
 const NO_PASS: &str = "a guest gets virtual devices only; that is what keeps it away from others";
-pub(crate) const NO_INTERRUPTS: &str = "the devices here raise no interrupts; the guest polls them";
+const NO_INTERRUPT: &str = "this device raises no interrupt; the guest polls it";
+const NO_OTHER_INTERRUPTS: &str =
+    "a device's interrupt goes where its `intr` says, and nowhere else";
+pub(crate) const NO_CONTROLLER: &str =
+    "an x86_64 VM has no interrupt controller yet; the guest polls its devices";
+const OWN_GIC: &str = "an aarch64 VM has a GICv2 without being told to, at 0x8000000 and 0x8010000";
 const CONSOLE: &str = "what the guest writes to its serial port appears on the system's console";
 const DEVICES: &str = "{devices}";
 const ONLY_THESE: &str = "the devices here are {devices}";
@@ -108,7 +113,7 @@ pub(crate) const SERIAL_PORT_OPTIONS: &[Absent] = &[
     harmless("batch", CONSOLE),
     harmless("delayed", CONSOLE),
     harmless("hostdev", CONSOLE),
-    harmless("intr", NO_INTERRUPTS),
+    harmless("intr", NO_INTERRUPT),
 ];
 
 /// The same options where there is no serial port.
@@ -116,24 +121,24 @@ pub(crate) const SERIAL_PORT_OPTIONS_ELSEWHERE: &[Absent] = &[
     instead("batch", CONSOLE),
     instead("delayed", CONSOLE),
     instead("hostdev", CONSOLE),
-    instead("intr", NO_INTERRUPTS),
+    instead("intr", NO_INTERRUPT),
 ];
 
 /// Options of devices.
 pub(crate) const VDEV_OPTIONS: &[Absent] = &[
     absent("allow"),
-    instead("hostvector", NO_INTERRUPTS),
-    instead("intrmap", NO_INTERRUPTS),
+    instead("hostvector", NO_OTHER_INTERRUPTS),
+    instead("intrmap", NO_OTHER_INTERRUPTS),
     absent("peer"),
     absent("version"),
 ];
 
 /// Kinds of devices.
 pub(crate) const VDEVS: &[Absent] = &[
-    instead("8259", NO_INTERRUPTS),
-    instead("gic", NO_INTERRUPTS),
+    instead("8259", NO_CONTROLLER),
+    instead("gic", OWN_GIC),
     absent("hpet"),
-    instead("ioapic", NO_INTERRUPTS),
+    instead("ioapic", NO_CONTROLLER),
     absent("pckeyboard"),
     instead("shmem", ONLY_THESE),
     instead("smmu", NO_PASS),

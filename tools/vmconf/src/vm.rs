@@ -94,6 +94,8 @@ pub struct VmDevice {
     pub emit: Emit,
     /// The options that only its kind has.
     pub options: Options,
+    /// The interrupt that one of them says.
+    pub interrupt: Option<Spanned<u64>>,
 }
 
 impl Vm {

@@ -28,6 +28,8 @@ pub struct Board {
     pub gic_redistributor: Range<usize>,
     /// Number of the private peripheral interrupt (0 to 15) of the EL2 physical timer.
     pub hypervisor_timer_ppi: u32,
+    /// Likewise of the virtual timer.
+    pub virtual_timer_ppi: u32,
 }
 
 /// Why this is not a board to run on.
@@ -53,6 +55,7 @@ pub enum BoardError {
 const REDISTRIBUTOR_FRAMES_BYTES: usize = 0x2_0000;
 const PRIVATE_PERIPHERAL: u32 = 1;
 /// Order in the binding: secure, non-secure, virtual, hypervisor.
+const VIRTUAL_TIMER: usize = 2;
 const HYPERVISOR_TIMER: usize = 3;
 
 /// Reads the device tree.
@@ -89,13 +92,17 @@ pub unsafe fn read() -> Result<Board, BoardError> {
     let redistributor = range(gic, 1)
         .filter(|frames| frames.len() >= REDISTRIBUTOR_FRAMES_BYTES)
         .ok_or(BoardError::Missing("GICv3 redistributor"))?;
-    let timer_ppi = compatible(root, "arm,armv8-timer").and_then(hypervisor_timer_ppi);
+    let timer = compatible(root, "arm,armv8-timer");
+    let timer = timer.ok_or(BoardError::Missing("timer"))?;
     Ok(Board {
         ram,
         uart: uart.ok_or(BoardError::Missing("PL011 UART"))?,
         gic_distributor: range(gic, 0).ok_or(BoardError::Missing("GICv3 distributor"))?,
         gic_redistributor: redistributor.start..redistributor.start + REDISTRIBUTOR_FRAMES_BYTES,
-        hypervisor_timer_ppi: timer_ppi.ok_or(BoardError::Missing("EL2 physical timer"))?,
+        hypervisor_timer_ppi: timer_ppi(timer, HYPERVISOR_TIMER)
+            .ok_or(BoardError::Missing("EL2 physical timer"))?,
+        virtual_timer_ppi: timer_ppi(timer, VIRTUAL_TIMER)
+            .ok_or(BoardError::Missing("virtual timer"))?,
     })
 }
 
@@ -111,12 +118,12 @@ fn range(node: FdtNode<'_>, index: usize) -> Option<Range<usize>> {
     Some(start..start.checked_add(len)?)
 }
 
-fn hypervisor_timer_ppi(timer: FdtNode<'_>) -> Option<u32> {
+fn timer_ppi(timer: FdtNode<'_>, which: usize) -> Option<u32> {
     let interrupts = timer.property("interrupts")?;
     let [kind, number, _flags] = interrupts
         .as_prop_encoded_array([1, 1, 1])
         .ok()?
-        .nth(HYPERVISOR_TIMER)?;
+        .nth(which)?;
     let kind: u32 = kind.to_int().ok()?;
     let number: u32 = number.to_int().ok()?;
     (kind == PRIVATE_PERIPHERAL && number < 16).then_some(number)

@@ -63,7 +63,7 @@ el1_registers! {
     tpidrro_el0: TPIDRRO_EL0 = 0,
     tpidr_el1: TPIDR_EL1 = 0,
     cntkctl: CNTKCTL_EL1 = 0,
-    /// The guest may program its virtual timer; its interrupt is never enabled.
+    /// Its virtual timer, off: it has to fire for the guest in the CPU alone.
     cntv_cval: CNTV_CVAL_EL0 = 0,
     cntv_ctl: CNTV_CTL_EL0 = 0,
     /// The guest cannot reach it (MDCR_EL2 traps), but it acts on the guest.

@@ -6,11 +6,12 @@
 use super::assembly::instructions;
 use super::el1_context::El1Context;
 use super::vcpu::{self, ExitKind, Vcpu};
+use super::{gic, virtual_interrupts};
 use crate::component_host::{ComponentHost, GuestIs, VmmHost};
 use a64_guest::pstate::{ByteOrder, is_aarch32};
 use a64_guest::stage1::Regime;
 use guest_access::{Gpr, GuestPhysAddr};
-use vm_components::{A64Machine, Exit, GuestException, Machine, StackPointer};
+use vm_components::{A64Machine, Exit, GuestException, InterruptOutput, Machine, StackPointer};
 
 impl A64Machine for VmmHost<'_> {
     #[inline(always)]
@@ -78,6 +79,20 @@ impl A64Machine for VmmHost<'_> {
     fn inject(&mut self, exception: GuestException) {
         self.vcpu.inject(exception);
         self.platform.vm.guest = GuestIs::Runnable;
+    }
+
+    fn sample_timer(&mut self, _: bool) -> bool {
+        let is_due = virtual_interrupts::timer_is_due();
+        gic::watch_guest_timer(!is_due);
+        is_due
+    }
+
+    fn timer_deadline(&mut self) -> Option<u64> {
+        virtual_interrupts::timer_deadline()
+    }
+
+    fn signal(&mut self, output: InterruptOutput) {
+        virtual_interrupts::set_inputs(output);
     }
 
     fn start(&mut self, entry: u64, x0: u64, x1: u64) {

@@ -19,6 +19,7 @@ mod stage2;
 mod table_pool;
 pub mod uart;
 mod vcpu;
+mod virtual_interrupts;
 
 pub use gic::{acknowledge_wakeup, wait_for_interrupt};
 pub use saved_vm::SavedVm;

@@ -9,6 +9,7 @@
 //! AMD APM volume 2, 16.3 to 16.4 (local APIC), 15.17 (global interrupt flag).
 
 use super::assembly::instructions;
+use crate::component_host::Woken;
 use core::ops::Range;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use x86_64::instructions::port::PortWriteOnly;
@@ -102,12 +103,15 @@ fn write(offset: usize, value: u32) {
     unsafe { core::ptr::write_volatile(address as *mut u32, value) };
 }
 
-/// Takes all pending interrupts; true if the wake-up was among them.
-pub fn acknowledge_wakeup() -> bool {
+/// Takes all pending interrupts; says whether the wake-up was among them.
+pub fn acknowledge_wakeup() -> Woken {
     // SAFETY: `svm::init` has called `hold_interrupts`.
     unsafe { instructions::take_interrupts() };
     let wakeups = WAKEUPS.load(Ordering::Relaxed);
-    SEEN.swap(wakeups, Ordering::Relaxed) != wakeups
+    Woken {
+        by_clock: SEEN.swap(wakeups, Ordering::Relaxed) != wakeups,
+        by_guest_timer: false,
+    }
 }
 
 /// Sleeps until an interrupt is pending, and takes it.

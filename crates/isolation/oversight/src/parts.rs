@@ -17,6 +17,8 @@ pub enum Part {
     Console,
     /// Who wakes the others.
     Clock,
+    /// Who wakes a VMM whose guest sleeps.
+    Alarm,
     /// Who runs when nobody else does.
     Idle,
     /// The monitor itself, which is nobody's child and has a number for the sake of the list.
@@ -43,7 +45,7 @@ const FIRST_SHARE: usize = FIRST_VMM + MAX_VMS;
 
 impl Part {
     /// How many there can be.
-    pub const COUNT: usize = 5 + 2 * MAX_VMS;
+    pub const COUNT: usize = 6 + 2 * MAX_VMS;
     /// One more than the largest number of a part.
     pub const NUMBERS: usize = FIRST_SHARE + MAX_VMS;
 
@@ -54,10 +56,11 @@ impl Part {
         all[2] = Self::Clock;
         all[3] = Self::Idle;
         all[4] = Self::Monitor;
+        all[5] = Self::Alarm;
         let mut vm = 0;
         while vm < MAX_VMS {
-            all[5 + vm] = Self::Vmm(vm);
-            all[5 + MAX_VMS + vm] = Self::Share(vm);
+            all[6 + vm] = Self::Vmm(vm);
+            all[6 + MAX_VMS + vm] = Self::Share(vm);
             vm += 1;
         }
         all
@@ -71,6 +74,7 @@ impl Part {
             Self::Clock => 3,
             Self::Idle => 4,
             Self::Monitor => 5,
+            Self::Alarm => 6,
             Self::Vmm(vm) => FIRST_VMM + vm,
             Self::Share(vm) => FIRST_SHARE + vm,
         }
@@ -89,6 +93,7 @@ impl Part {
             Self::Clock => "pd-clock",
             Self::Idle => "pd-idle",
             Self::Monitor => "pd-monitor",
+            Self::Alarm => "pd-alarm",
             Self::Vmm(vm) => VMMS.get(vm).copied().unwrap_or("?"),
             Self::Share(vm) => SHARES.get(vm).copied().unwrap_or("?"),
         }
@@ -100,7 +105,7 @@ impl Part {
             Self::Vmm(_) => 0x4000,
             Self::Trace => 0x4_0000,
             Self::Console => 0x1_0000,
-            Self::Clock | Self::Idle | Self::Monitor | Self::Share(_) => 0,
+            Self::Clock | Self::Alarm | Self::Idle | Self::Monitor | Self::Share(_) => 0,
         }
     }
 

@@ -78,4 +78,7 @@ pub trait AnyInVmm {
 
     /// See [`InVmm::write`](crate::InVmm::write).
     fn write(&mut self, offset: u64, value: u32) -> Option<u8>;
+
+    /// See [`InVmm::line`](crate::InVmm::line).
+    fn line(&self) -> bool;
 }

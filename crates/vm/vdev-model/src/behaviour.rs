@@ -95,4 +95,9 @@ pub trait InVmm: Copy + Default {
 
     /// The guest writes there. Returns a character to be printed.
     fn write(&mut self, offset: u64, value: u32) -> Option<u8>;
+
+    /// The level of its interrupt, if it has one.
+    fn line(&self) -> bool {
+        false
+    }
 }

@@ -45,6 +45,9 @@ pub mod vmm {
     pub const TRACE: Channel = Channel(1);
     /// To the console.
     pub const CONSOLE: Channel = Channel(2);
+    /// The guest's timer interrupts it, or the time has come for which
+    /// [`Machine::wake_at`](crate::Machine::wake_at) asked.
+    pub const TIMER: Channel = Channel(3);
 }
 
 /// The trace component's ends.

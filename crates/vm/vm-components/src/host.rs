@@ -93,6 +93,12 @@ pub trait Machine: Host {
     /// start.
     fn hold(&mut self);
 
+    /// The vCPU, which is held, is to run again at this time at the latest, in ticks of [`Host::now`]: the
+    /// VMM is then notified by channel [`TIMER`](crate::channel::vmm::TIMER). Each call replaces the one
+    /// before, and none is left once the vCPU runs. Where guests have no timer that interrupts them, it is never
+    /// asked for.
+    fn wake_at(&mut self, _deadline: Option<u64>) {}
+
     /// Copies from the guest's RAM. Returns whether all of it is RAM; if not, `bytes` stays as
     /// it is.
     fn read_ram(&mut self, address: GuestPhysAddr, bytes: &mut [u8]) -> bool;

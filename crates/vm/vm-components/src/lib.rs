@@ -40,10 +40,14 @@ mod x86_64;
 
 use vmm::architecture::Isa;
 
-pub use aarch64::{A64, A64Machine, Exit, GuestException, StackPointer};
+pub use aarch64::{
+    A64, A64Machine, Exit, GIC_CPU_INTERFACE, GIC_DISTRIBUTOR, GIC_LINES, GIC_PLACES,
+    GuestException, StackPointer,
+};
 pub use channel::{Channel, ChannelSet};
 pub use conduct::MOST_MISDEEDS;
 pub use console::{Console, ConsolePort, KeptConsole, Output, SystemPort, log_lines};
+pub use gic_v2::{Group, Handed, Output as InterruptOutput};
 pub use host::{Clock, Host, Intent, Machine, Outcome, VcpuIs};
 pub use mapped_ram::{MappedRam, MappedRange};
 pub use trace::{KeptTrace, Trace, TracePort};

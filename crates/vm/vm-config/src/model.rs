@@ -5,7 +5,7 @@
 //! for addresses, whose rules need the whole VM and are checked by the reader.
 
 use bitflags::bitflags;
-use vdev_model::{AddressSpace, AnyVdev, Kind, Options};
+use vdev_model::{AddressSpace, AnyVdev, Kind, OptionType, Options};
 use vdevs::Vdev;
 
 /// The unit in which guest-physical memory is mapped, in bytes.
@@ -171,6 +171,15 @@ impl Device<'_> {
     /// What it is.
     pub fn kind(&self) -> &'static Kind {
         self.vdev.kind()
+    }
+
+    /// The interrupt line that its own option connects it to, if it is given.
+    pub fn interrupt(&self) -> Option<u64> {
+        let mut options = self.kind().options.iter().zip(self.options.0);
+        options.find_map(|(option, value)| match option.is {
+            OptionType::Interrupt { .. } => value,
+            _ => None,
+        })
     }
 
     /// How many bytes or ports it occupies from `loc` on.

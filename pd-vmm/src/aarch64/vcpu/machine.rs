@@ -3,7 +3,7 @@
 //! Called by the VMM component. Invariant: a register that is known is not fetched again, and what is
 //! written back between the PC and the target register is what was read.
 
-use super::{HOLD, NOTHING, STACK_POINTER, VM_TCB, VirtualMachine};
+use super::{HOLD, LIST_REGISTERS, NOTHING, STACK_POINTER, Timer, VCPU, VM_TCB, VirtualMachine};
 use crate::arch::registers::{COUNT, PC, SP_EL0, SPSR, X0, place};
 use a64_guest::exception::{self, EL1H_MASKED, Pan};
 use a64_guest::pstate::ByteOrder;
@@ -13,8 +13,15 @@ use pd_runtime::{Counter, Signals};
 use sel4::VCpuReg;
 use shared_ring::Ordering;
 use vm_components::{
-    A64Machine, Channel, GuestException, Host, Intent, Machine, Outcome, StackPointer, VcpuIs,
+    A64Machine, Channel, Group, GuestException, Handed, Host, Intent, InterruptOutput, Machine,
+    Outcome, StackPointer, VcpuIs, channel,
 };
+
+/// `pd-clock` wakes a VMM so often.
+const CLOCK_HZ: u64 = 10;
+
+/// PPI 27.
+const VIRTUAL_TIMER: sel4::Word = 27;
 
 impl Host for VirtualMachine {
     #[inline(always)]
@@ -35,6 +42,18 @@ impl Machine for VirtualMachine {
 
     fn hold(&mut self) {
         self.kept.prepared.store(HOLD | self.set, Ordering::Release);
+    }
+
+    /// The kernel tells of no timer of a vCPU that does not run. The clock's next wake-up is not far either, so
+    /// nobody is asked for another before it.
+    fn wake_at(&mut self, deadline: Option<u64>) {
+        self.timer = Timer::Masked;
+        let until_clock = Counter::hz() / CLOCK_HZ;
+        let is_near = |deadline| deadline <= Counter::now().saturating_add(until_clock);
+        if deadline.is_some_and(is_near) && !self.is_alarm_set {
+            self.is_alarm_set = true;
+            Signals.notify(channel::vmm::TIMER);
+        }
     }
 
     #[inline(always)]
@@ -205,6 +224,50 @@ impl A64Machine for VirtualMachine {
         self.kept.registers[PC] = vectors.wrapping_add(entry.vector_offset);
         self.kept.registers[SPSR] = entry.pstate;
         self.prepare(SPSR + 1);
+    }
+
+    /// The kernel keeps a timer's registers while its vCPU does not run, and tells when it fires while it does.
+    fn sample_timer(&mut self, was_due: bool) -> bool {
+        if !was_due && self.timer == Timer::Told {
+            return false;
+        }
+        let now = Counter::now();
+        let is_due = self
+            .timer_deadline()
+            .is_some_and(|deadline| deadline <= now);
+        if !is_due && self.timer == Timer::Masked {
+            self.timer = Timer::Told;
+            // The capability is there, and the interrupt one of a vCPU: no error is possible.
+            VCPU.vcpu_ack_vppi(VIRTUAL_TIMER).ok();
+        }
+        is_due
+    }
+
+    /// The guest's counter is the host's: the kernel adds nothing to it.
+    fn timer_deadline(&mut self) -> Option<u64> {
+        const ENABLED_AND_MASKED: u64 = 0b11;
+        const ENABLED: u64 = 0b01;
+        let control = Self::read_system_register(VCpuReg::CNTV_CTL);
+        (control & ENABLED_AND_MASKED == ENABLED)
+            .then(|| Self::read_system_register(VCpuReg::CNTV_CVAL))
+    }
+
+    /// The guest has the CPU's own interface.
+    fn signal(&mut self, _: InterruptOutput) {}
+
+    fn list_registers(&self) -> usize {
+        LIST_REGISTERS
+    }
+
+    /// After a death one may be filled again; the kernel refuses that, as long as it is in use.
+    fn fill_list_register(&mut self, handed: Handed) {
+        let group = match handed.group {
+            Group::Zero => 0,
+            Group::One => 1,
+        };
+        let (intid, slot) = (handed.intid.into(), handed.slot as u8);
+        VCPU.vcpu_inject_irq(intid, handed.priority, group, slot)
+            .ok();
     }
 
     fn start(&mut self, entry: u64, x0: u64, x1: u64) {

@@ -48,6 +48,9 @@ const WRITE_HEADER: usize = 2;
 const RESUME: Word = 1;
 const LEAVE: Word = 0;
 
+/// List registers of a GIC-400, and of QEMU's GICv2 (GICH_VTR.ListRegs).
+const LIST_REGISTERS: usize = 4;
+
 /// ESR_EL2 of an HVC with immediate 0 (Arm ARM D24.2.40).
 const HVC: u64 = 0x16 << 26;
 
@@ -55,8 +58,10 @@ const HVC: u64 = 0x16 << 26;
 pub enum Event {
     /// The vCPU left the guest.
     Exit(Exit),
-    /// Channels were signalled.
+    /// Channels were signalled, or the guest's timer has fired.
     Notified(ChannelSet),
+    /// The interrupt in this list register has ended.
+    InterruptEnded(usize),
 }
 
 /// Of [`KeptVcpu::prepared`]: nothing is.
@@ -101,6 +106,19 @@ pub struct VirtualMachine {
     /// an access, so it is asked at each of the clock's wake-ups, at each access that does not
     /// take the short way, and, once this is set, at every access.
     may_be_big_endian: bool,
+    timer: Timer,
+    /// `pd-alarm` was asked for a wake-up, and has not answered yet.
+    is_alarm_set: bool,
+}
+
+/// What is known of the guest's virtual timer, whose interrupt the kernel delivers once: it is masked from
+/// then on until it is acknowledged.
+#[derive(Clone, Copy, PartialEq)]
+enum Timer {
+    /// The kernel tells when it fires.
+    Told,
+    /// It has told, or may have told a `pd-vmm` before this one.
+    Masked,
 }
 
 impl VirtualMachine {
@@ -114,6 +132,8 @@ impl VirtualMachine {
             known: 0,
             set: 0,
             may_be_big_endian: false,
+            timer: Timer::Masked,
+            is_alarm_set: false,
         }
     }
 
@@ -130,11 +150,16 @@ impl VirtualMachine {
                 if channels.contains(channel::vmm::CLOCK) {
                     self.sctlr();
                 }
+                if channels.contains(channel::vmm::TIMER) {
+                    self.is_alarm_set = false;
+                }
                 return Event::Notified(channels);
             }
             (self.known, self.set) = (0, 0);
-            if let Some(exit) = self.exit(received.info.label(), received.message) {
-                return Event::Exit(exit);
+            match self.exit(received.info.label(), received.message) {
+                Ok(exit) => return Event::Exit(exit),
+                Err(Some(event)) => return event,
+                Err(None) => {}
             }
         }
     }
@@ -217,13 +242,17 @@ impl VirtualMachine {
         system_calls::send(VM_TCB.bits(), info, message);
     }
 
-    /// What a fault message means; `None` if the vCPU just goes on.
+    /// What a fault message means. One that is no exit is none of the guest's doing, and the vCPU just goes on.
     #[inline(always)]
-    fn exit(&mut self, label: Word, message: [Word; FAST_REGISTERS]) -> Option<Exit> {
+    fn exit(
+        &mut self,
+        label: Word,
+        message: [Word; FAST_REGISTERS],
+    ) -> Result<Exit, Option<Event>> {
         let [pc, address, _, syndrome] = message;
         if label == seL4_Fault_tag::seL4_Fault_VMFault {
             self.kept.left_at = pc;
-            return Some(Exit {
+            return Ok(Exit {
                 syndrome,
                 address: GuestPhysAddr(address),
                 pc,
@@ -233,21 +262,30 @@ impl VirtualMachine {
     }
 
     #[cold]
-    fn other_exit(&mut self, label: Word, first: Word) -> Option<Exit> {
+    fn other_exit(&mut self, label: Word, first: Word) -> Result<Exit, Option<Event>> {
         let syndrome = match label {
             seL4_Fault_tag::seL4_Fault_VCPUFault => first,
-            // The guest's virtual timer fired, or its interrupt interface wants service: it
-            // has neither. The timer's interrupt stays masked as it is not acknowledged.
-            seL4_Fault_tag::seL4_Fault_VPPIEvent | seL4_Fault_tag::seL4_Fault_VGICMaintenance => {
+            seL4_Fault_tag::seL4_Fault_VPPIEvent => {
                 VM_TCB.tcb_resume().ok();
-                return None;
+                self.timer = Timer::Masked;
+                let mut channels = ChannelSet::EMPTY;
+                channels.insert(channel::vmm::TIMER);
+                return Err(Some(Event::Notified(channels)));
+            }
+            // Which list register, or all ones if the kernel found none.
+            seL4_Fault_tag::seL4_Fault_VGICMaintenance => {
+                VM_TCB.tcb_resume().ok();
+                let slot = usize::try_from(first)
+                    .ok()
+                    .filter(|slot| *slot < LIST_REGISTERS);
+                return Err(slot.map(Event::InterruptEnded));
             }
             // The kernel takes a guest's HVC for a system call that it does not know. It would
             // be repeated; the hardware says HVC and points behind it.
             seL4_Fault_tag::seL4_Fault_UnknownSyscall => {
                 self.fetch(1);
                 self.kept.left_at = self.kept.registers[PC];
-                return Some(Exit {
+                return Ok(Exit {
                     syndrome: HVC,
                     address: GuestPhysAddr(0),
                     pc: self.kept.left_at.wrapping_add(4),
@@ -258,7 +296,7 @@ impl VirtualMachine {
         };
         self.fetch(1);
         self.kept.left_at = self.kept.registers[PC];
-        Some(Exit {
+        Ok(Exit {
             syndrome,
             address: GuestPhysAddr(0),
             pc: self.kept.left_at,

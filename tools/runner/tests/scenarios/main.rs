@@ -15,6 +15,7 @@ mod everywhere;
 mod hostile_guests;
 mod images;
 mod instructions;
+mod interrupts;
 mod outcome;
 mod refusals;
 mod seconds;

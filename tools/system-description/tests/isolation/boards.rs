@@ -20,7 +20,7 @@ fn is_about_time(element: Node<'_, '_>) -> bool {
     let names_one = |node: Node<'_, '_>| {
         ["pd", "path", "name"].into_iter().any(|what| {
             let named = node.attribute(what).unwrap_or_default();
-            named == "pd-idle" || named.starts_with("pd-share")
+            named == "pd-idle" || named == "pd-alarm" || named.starts_with("pd-share")
         })
     };
     let channel = element

@@ -1,6 +1,6 @@
 //! Channels have the numbers that the components know.
 
-use crate::descriptions::{attribute, in_each, nodes, number, of_vm, sharing};
+use crate::descriptions::{attribute, has_idle, in_each, nodes, number, of_vm, sharing};
 use std::collections::BTreeSet;
 use vm_components::channel;
 
@@ -47,6 +47,10 @@ fn channels_have_the_numbers_that_the_components_use() {
         }
         for vm in 0..vms {
             let vmm = of_vm("pd-vmm", '-', vm);
+            if has_idle(name) {
+                let alarm = ("pd-alarm".to_owned(), u64::from(vm));
+                wanted.insert([alarm, end(&vmm, channel::vmm::TIMER)]);
+            }
             wanted.extend([
                 [clock(2 + vm), end(&vmm, channel::vmm::CLOCK)],
                 [

@@ -102,7 +102,7 @@ pub(crate) fn is_of_pc(name: &str) -> bool {
 
 /// What all VMs share; everything else exists once for each.
 pub(crate) fn is_one_for_all(resource: &str) -> bool {
-    matches!(resource, "uart" | "clock_page" | "report") || resource.starts_with("0x")
+    matches!(resource, "uart" | "clock_page" | "gic_cpu" | "report") || resource.starts_with("0x")
 }
 
 /// The VMs whose VMMs have a share of the CPU: on a PC a VMM takes turns with the others' as its

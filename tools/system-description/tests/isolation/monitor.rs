@@ -10,7 +10,7 @@ fn children(name: &str, vms: u8) -> BTreeMap<String, u64> {
     let mut parts = vec![Part::Trace, Part::Console, Part::Clock];
     parts.extend((0..vms).map(|vm| Part::Vmm(vm.into())));
     if has_idle(name) {
-        parts.push(Part::Idle);
+        parts.extend([Part::Alarm, Part::Idle]);
     }
     parts.extend(sharing(name, vms).map(|vm| Part::Share(vm.into())));
     let numbered = |part: Part| (part.name().to_owned(), part.number() as u64);

@@ -123,6 +123,11 @@ fn a_vmm_has_all_of_its_guests_ram_at_the_same_distance() {
             };
             let in_vmm = maps_of(machine.parent().unwrap());
             for (region, at) in maps_of(machine) {
+                // No RAM.
+                if region == "gic_cpu" {
+                    assert_eq!(at, vm_components::GIC_CPU_INTERFACE, "{name}");
+                    continue;
+                }
                 assert_eq!(in_vmm[&region] - at, 0x10_0000_0000, "{name}: {region}");
             }
         }

@@ -4,7 +4,7 @@
 //! and has its bytes in the image region.
 
 use super::segment::Segment;
-use super::{ELF_MAGIC, Machine, Unfit};
+use super::{ELF_MAGIC, Machine, Unfit, controller};
 use crate::diagnostics::Diagnostic;
 use crate::source::Spanned;
 use crate::vm::{LaidOut, Load, Vm};
@@ -78,7 +78,7 @@ pub(super) fn lay_out(
     vm: &Vm,
     machine: Option<Machine>,
 ) -> Result<(LaidOut, Vec<u8>), Vec<Diagnostic>> {
-    let mut errors = Vec::new();
+    let mut errors = machine.map_or_else(Vec::new, |machine| controller::check(vm, machine));
     for (index, image) in images.iter().enumerate() {
         let entry = (index == 0).then_some(image.entry);
         let found = image.unfit().fits(&image.segments, entry, vm, machine);

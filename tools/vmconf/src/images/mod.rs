@@ -16,6 +16,7 @@
 //!
 //! Specification: *System V ABI*, "Object Files" and "Program Loading".
 
+mod controller;
 mod elf;
 mod layout;
 mod room;

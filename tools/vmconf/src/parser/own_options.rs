@@ -8,11 +8,9 @@ use std::time::UNIX_EPOCH;
 use humantime::TimestampError;
 use vdev_model::{AnyVdev, OptionKind, OptionType};
 
-use super::argument::Argument;
 use super::{Context, Parser, fill};
 use crate::devices;
 use crate::diagnostics::{Diagnostic, quoted};
-use crate::qnx;
 use crate::source::{Span, Spanned};
 
 impl Parser<'_> {
@@ -89,9 +87,6 @@ impl Parser<'_> {
         };
         let why = match value {
             Ok(Some(value)) if option.is.can_be(value) => {
-                if let OptionType::Interrupt { .. } = option.is {
-                    self.raises_nothing(&argument);
-                }
                 return Some(argument.with(value));
             }
             Ok(_) => format!("it is {what}"),
@@ -101,15 +96,6 @@ impl Parser<'_> {
         let help = format!("for example: `{}`", option.example);
         self.found.push(argument.error(title).label(why).help(help));
         None
-    }
-
-    /// Tells that the device's interrupt reaches nobody.
-    fn raises_nothing(&mut self, argument: &Argument) {
-        let title = "a VM has no interrupt controller yet";
-        let warning = Diagnostic::warning(argument.span, title)
-            .label("nobody sees this interrupt")
-            .help(qnx::NO_INTERRUPTS);
-        self.tell_once(title, argument.span, warning);
     }
 }
 
@@ -265,13 +251,10 @@ mod tests {
     }
 
     #[test]
-    fn an_interrupt_is_a_number_with_or_without_its_controller_and_the_guest_does_not_see_it() {
+    fn an_interrupt_is_a_number_with_or_without_its_controller() {
         let is = OptionType::Interrupt { most: 63 };
         for text in ["own 34", "own gic:34", "own myioapic:0x22"] {
-            let (value, told) = read(is, text);
-            assert_eq!(value, Some(34));
-            let warning = "warning: a VM has no interrupt controller yet";
-            assert!(told.starts_with(warning), "{told}");
+            assert_eq!(read(is, text), (Some(34), String::new()));
         }
         assert_refused(
             is,

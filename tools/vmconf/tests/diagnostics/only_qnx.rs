@@ -129,7 +129,7 @@ fn options_of_a_qnx_serial_port_are_passed_over() {
     4 | vdev pl011 loc 0x1c090000 hostdev >- intr gic:37
       |                                      ^^^^ passed over
       |
-      = help: the devices here raise no interrupts; the guest polls them
+      = help: this device raises no interrupt; the guest polls it
     ");
 }
 
@@ -230,7 +230,7 @@ fn what_only_qnx_has_is_told_once_with_its_places() {
       |                           ---- and here
       |
       = note: and in 3 more places
-      = help: the devices here raise no interrupts; the guest polls them
+      = help: this device raises no interrupt; the guest polls it
     ");
 }
 

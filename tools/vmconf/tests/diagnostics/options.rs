@@ -1,6 +1,6 @@
 //! Options: unknown, missing, repeated, and where they do not belong.
 
-use crate::told::{of, warned, with};
+use crate::told::{of, with};
 use insta::assert_snapshot;
 
 #[test]
@@ -304,17 +304,17 @@ fn an_option_of_a_device_that_cannot_be_is_refused_with_one_that_can() {
 }
 
 #[test]
-fn interrupts_that_reach_nobody_are_warned_of_once() {
-    let text = "vdev pl031 loc 0x1c170000 intr gic:34\nvdev mc146818 loc 0x70 intr 8\n";
-    assert_snapshot!(warned(text), @"
-    warning: a VM has no interrupt controller yet
-     --> vm.conf:4:32
+fn two_devices_do_not_share_an_interrupt() {
+    let text = "vdev pl031 loc 0x1c170000 intr gic:34\nvdev pl031 loc 0x1c180000 intr 34\n";
+    assert_snapshot!(with(text), @"
+    error: two devices have the interrupt 34
+     --> vm.conf:5:32
       |
     4 | vdev pl031 loc 0x1c170000 intr gic:34
-      |                                ^^^^^^ nobody sees this interrupt
-    5 | vdev mc146818 loc 0x70 intr 8
-      |                             - and here
+      |                                ------ the other
+    5 | vdev pl031 loc 0x1c180000 intr 34
+      |                                ^^
       |
-      = help: the devices here raise no interrupts; the guest polls them
+      = help: each needs one of its own
     ");
 }

@@ -33,7 +33,9 @@ impl Vmm<A64> {
             return;
         }
         self.begin(machine);
+        self.sample_lines(machine);
         self.answer(exit, machine);
+        self.deliver(machine);
         self.commit(machine);
     }
 

@@ -5,6 +5,7 @@
 use crate::Machine;
 use a64_guest::pstate::ByteOrder;
 use a64_guest::stage1::Regime;
+use gic_v2::{Handed, Output};
 use guest_access::{Direction, Gpr, GuestPhysAddr};
 
 /// An exit of the vCPU, as the hardware reports it.
@@ -106,6 +107,27 @@ pub trait A64Machine: Machine {
 
     /// Makes the guest take an exception at the instruction that trapped, and run on.
     fn inject(&mut self, exception: GuestException);
+
+    /// Whether the output of the guest's virtual timer, CNTV, is asserted; `was_due` is what this said last. From
+    /// then on its VMM is notified by channel [`TIMER`](crate::channel::vmm::TIMER) when it is asserted next
+    /// while the guest runs, so a platform need not look if it was not and nothing has been told since.
+    fn sample_timer(&mut self, was_due: bool) -> bool;
+
+    /// When that is going to be asserted, in ticks of [`Host::now`](crate::Host::now), if it is enabled and not
+    /// masked.
+    fn timer_deadline(&mut self) -> Option<u64>;
+
+    /// The vCPU's interrupt inputs, as the modelled CPU interface has them.
+    fn signal(&mut self, output: Output);
+
+    /// How many list registers the vCPU has, if its guest has the CPU's own interface; else 0.
+    fn list_registers(&self) -> usize {
+        0
+    }
+
+    /// Fills a list register, which is free. When its interrupt has ended, the platform calls
+    /// [`Vmm::interrupt_ended`](crate::Vmm::interrupt_ended).
+    fn fill_list_register(&mut self, _: Handed) {}
 
     /// Sets the vCPU to its state after reset and lets it run at `entry` with x0 and x1.
     fn start(&mut self, entry: u64, x0: u64, x1: u64);

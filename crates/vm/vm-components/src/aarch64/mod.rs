@@ -11,10 +11,12 @@ mod described;
 mod exits;
 mod halt;
 mod instruction;
+mod interrupts;
 mod machine;
 mod step;
 mod view;
 
+pub use interrupts::{GIC_CPU_INTERFACE, GIC_DISTRIBUTOR, GIC_LINES, GIC_PLACES};
 pub use machine::{A64Machine, Exit, GuestException, StackPointer};
 
 use crate::ImageError;
@@ -24,6 +26,7 @@ use crate::vmm::transfer::{Element, Transfer};
 use a64_guest::exception::EXTERNAL_ABORT;
 use completion::End;
 use described::LastDescribed;
+use gic_v2::Gic;
 use guest_access::GuestPhysAddr;
 use view::Reported;
 use vm_config::RamRange;
@@ -35,6 +38,7 @@ impl Isa for A64 {
     type End = End;
     type Exception = GuestException;
     type Memory = LastDescribed;
+    type Interrupts = Gic;
     const ELF_MACHINE: u16 = 183;
     const START_AREA_BYTES: u64 = COMMAND_LINE_AREA;
 }
@@ -64,6 +68,18 @@ impl<M: A64Machine> Architecture<M> for A64 {
                 .virtual_address_of(address)
                 .unwrap_or_else(|| instruction::virtual_address(reported, machine)),
         }
+    }
+
+    fn sample_timer(interrupts: &mut Gic, machine: &mut M) {
+        Self::sample(interrupts, machine);
+    }
+
+    fn deliver(interrupts: &mut Gic, machine: &mut M) -> bool {
+        Self::give(interrupts, machine)
+    }
+
+    fn deadline(interrupts: &Gic, machine: &mut M) -> Option<u64> {
+        Self::next_deadline(interrupts, machine)
     }
 
     fn inject(exception: GuestException, machine: &mut M) {

@@ -7,6 +7,7 @@
 //! Invariant: nothing here touches a device or a ring; that is `vmm`'s, the same for both.
 
 use crate::vmm::image::Start;
+use crate::vmm::interrupts::InterruptController;
 use crate::vmm::transfer::{Element, Transfer};
 use crate::{ImageError, Machine};
 use guest_access::GuestPhysAddr;
@@ -20,6 +21,8 @@ pub trait Isa: 'static {
     type Exception;
     /// What a VMM remembers between exits.
     type Memory: Default;
+    /// What gives the guest its interrupts.
+    type Interrupts: InterruptController;
     /// `e_machine` of its ELF files (System V ABI, "ELF Header": EM_AARCH64, EM_X86_64).
     const ELF_MACHINE: u16;
     /// Bytes at the end of the first RAM range into which the VMM puts what a guest starts with.
@@ -42,6 +45,15 @@ pub trait Architecture<M: Machine>: Isa + Sized {
         pc: u64,
         machine: &mut M,
     ) -> Self::Exception;
+
+    /// Takes the level of the guest's own timer.
+    fn sample_timer(interrupts: &mut Self::Interrupts, machine: &mut M);
+
+    /// Lets the vCPU have what is pending. Whether a guest that waits is woken by that.
+    fn deliver(interrupts: &mut Self::Interrupts, machine: &mut M) -> bool;
+
+    /// When the guest's own timer will interrupt it at the latest, in ticks of the host's clock, if it will.
+    fn deadline(interrupts: &Self::Interrupts, machine: &mut M) -> Option<u64>;
 
     /// Lets the guest take an exception at the instruction that exited, and run on.
     fn inject(exception: Self::Exception, machine: &mut M);

@@ -8,6 +8,7 @@
 
 use super::architecture::Architecture;
 use super::device_point::Attempt;
+use super::interrupts::InterruptController;
 use super::trace_link::PATIENCE;
 use super::transfer::{Element, Transfer};
 use super::{Device, Held, Isa, Vmm, device_at};
@@ -17,7 +18,7 @@ use trace_records::{Address, EndReason};
 use vm_config::Action;
 
 /// What became of an element of a load or store.
-enum Moved {
+pub(super) enum Moved {
     /// It is done.
     Done,
     /// The trace component has to do something first.
@@ -129,6 +130,9 @@ impl<A: Isa> Vmm<A> {
                     self.record_outside(address, element, pc, machine);
                     Moved::Refused(address)
                 }
+                AddressSpace::Memory if A::Interrupts::is_at(element.place.first) => {
+                    self.move_at_controller(element, pc, machine)
+                }
                 AddressSpace::Memory => match element.move_in_ram(machine) {
                     Ok(()) => Moved::Done,
                     Err(outside) => {
@@ -156,6 +160,10 @@ impl<A: Isa> Vmm<A> {
                 device.carry_out(element, &mut self.console, machine);
                 device.sequence += 1;
                 self.link.kept.unrecorded += 1;
+            }
+            None if A::Interrupts::is_at(element.place.first) => {
+                // What waits here is a store that ends an interrupt.
+                let _ = self.move_at_once(element);
             }
             None => element.ignore(),
         }

@@ -255,6 +255,11 @@ impl DevicePoint {
         }
     }
 
+    /// Whether the device domain has not applied all writes.
+    pub(super) fn is_behind(&self, link: &TraceLink) -> bool {
+        self.is_behind && !link.state(self.instance).includes(self.unapplied.newest)
+    }
+
     /// A VMM has died that had come to these numbers, or its VM is reset: reads wait until the device domain has
     /// come to the last recorded one, too.
     pub(super) fn go_on_from(&mut self, sequence: u64, recorded: u64) {

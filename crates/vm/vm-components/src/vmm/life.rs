@@ -8,6 +8,7 @@
 
 use super::architecture::Architecture;
 use super::image::{self, ImageError};
+use super::interrupts::InterruptController;
 use super::trace_link::PATIENCE;
 use super::{Device, Held, Isa, Vmm};
 use crate::{Machine, channel};
@@ -52,6 +53,7 @@ impl<A: Isa> Vmm<A> {
             return;
         }
         self.held = None;
+        self.interrupts = A::Interrupts::RESET;
         for device in self.bus.devices_mut() {
             match device {
                 Device::Isolated(point) => point.go_on_from(point.sequence, point.recorded()),

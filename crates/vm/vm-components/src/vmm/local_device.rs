@@ -48,6 +48,11 @@ impl LocalDevice {
         self.device = self.begins;
     }
 
+    /// The level of its interrupt.
+    pub(super) fn is_interrupting(&self) -> bool {
+        self.device.line()
+    }
+
     /// The element as an access that the device supports, if it is one.
     pub(super) fn supports(&self, element: &Element, pc: u64) -> Option<Access> {
         let access = element.access(pc)?;

@@ -12,7 +12,7 @@
 //!                 │ no room in the ring, or a read        trace notified, or  │
 //!                 │ after a narrow write                  three clock wake-ups│
 //!                 ├──────────────► held: Transfer ───────────────────────────┤
-//!                 │ WFI, HLT                               any notification   │
+//!                 │ WFI, HLT                  an interrupt, a clock wake-up   │
 //!                 ├──────────────► held: Wait ───────────────────────────────┤
 //!                 │ PSCI reset                             its record is out  │
 //!                 ├──────────────► held: Event(Reset)                        │
@@ -30,6 +30,7 @@ mod carry_out;
 mod console_text;
 pub(crate) mod device_point;
 pub(crate) mod image;
+pub(crate) mod interrupts;
 mod life;
 mod local_device;
 mod psci;
@@ -44,6 +45,7 @@ pub use self::survival::KeptVmm;
 
 use self::console_text::ConsoleText;
 use self::device_point::DevicePoint;
+use self::interrupts::{InterruptController, Lines};
 use self::local_device::LocalDevice;
 use self::refused::Refusals;
 use self::trace_link::{ReaderLies, TraceLink};
@@ -92,6 +94,10 @@ pub struct Vmm<A: Isa> {
     refusals: Refusals,
     reader_lies: ReaderLies,
     pub(crate) idle: Option<Idle>,
+    pub(crate) interrupts: A::Interrupts,
+    /// The guest has accessed its controller. Before, that is as it was out of reset, and is not looked at.
+    uses_interrupts: bool,
+    lines: Lines,
     pub(crate) config: VmConfig<'static>,
     images: &'static [u8],
 }
@@ -174,6 +180,9 @@ impl<A: Isa> Vmm<A> {
             let _ = bus.attach(first, device.len_bytes(), attached);
         }
         let mut vmm = Self {
+            lines: Lines::of(&config),
+            interrupts: A::Interrupts::RESET,
+            uses_interrupts: false,
             config,
             images,
             clock_hz: clock.hz,
@@ -228,19 +237,23 @@ impl<A: Isa> Vmm<A> {
             self.console.clock_woke();
         }
         self.console.flush(machine);
-        self.try_again(clock, machine);
+        self.sample_lines(machine);
+        let wakes = self.deliver(machine);
+        self.try_again(clock, wakes, machine);
+        self.deliver(machine);
         self.commit(machine);
     }
 
     /// Goes on with what the vCPU is held for, if it is; `clock` says whether the clock has woken this
-    /// component.
-    fn try_again<M: Machine>(&mut self, clock: bool, machine: &mut M)
+    /// component, `wakes` whether an interrupt ends the guest's wait.
+    fn try_again<M: Machine>(&mut self, clock: bool, wakes: bool, machine: &mut M)
     where
         A: Architecture<M>,
     {
         match self.held.take() {
             None => {}
-            Some(Held::Wait { pc }) => machine.proceed(pc),
+            Some(Held::Wait { pc }) if clock || wakes => machine.proceed(pc),
+            Some(Held::Wait { pc }) => self.wait_on(pc, machine),
             Some(Held::Transfer { transfer, wakes }) => {
                 self.carry_out(transfer, wakes + u32::from(clock), machine);
             }

@@ -38,14 +38,15 @@ use vdevs::Local;
 /// short way: where the access ring's head will be.
 const OF_EVENT: u64 = 1 << 63;
 
-/// The memory by which a VMM survives. All zero: there was none.
+/// The memory by which a VMM survives. All zero: there was none. The part is the interrupt controller, once the
+/// guest has used it.
 #[repr(transparent)]
-pub struct KeptVmm<A: Isa>(Kept<State<A::End>>);
+pub struct KeptVmm<A: Isa>(Kept<State<A::End>, A::Interrupts, 1>);
 
 impl<A: Isa> KeptVmm<A> {
     /// Memory that no VMM has had.
     pub const fn new() -> Self {
-        Self(Kept::new())
+        Self(Kept::in_parts())
     }
 }
 
@@ -96,7 +97,8 @@ impl<A: Isa> Vmm<A> {
     {
         self.commits += 1;
         let state = self.state();
-        self.kept.0.commit(&state);
+        let interrupts = self.uses_interrupts.then_some(self.interrupts);
+        self.kept.0.commit_in_parts(&state, interrupts);
         self.link.publish(machine);
         self.console.publish(machine);
     }
@@ -150,6 +152,10 @@ impl<A: Isa> Vmm<A> {
         let Some(state) = self.kept.0.state().copied() else {
             return false;
         };
+        if let [interrupts] = self.kept.0.parts() {
+            self.interrupts = *interrupts;
+            self.uses_interrupts = true;
+        }
         self.restore(&state);
         let head = self.link.access.published();
         let stands = match machine.intent().0 {
@@ -170,7 +176,10 @@ impl<A: Isa> Vmm<A> {
         } else {
             machine.recover(outcome, VcpuIs::Held);
             self.begin(machine);
-            self.try_again(false, machine);
+            self.sample_lines(machine);
+            let wakes = self.deliver(machine);
+            self.try_again(false, wakes, machine);
+            self.deliver(machine);
             self.commit(machine);
         }
         true

@@ -103,6 +103,11 @@ impl TraceLink {
         self.state.read_several(usize::from(instance), words)
     }
 
+    /// The levels of the isolated devices' interrupts, a bit each.
+    pub(super) fn levels(&self) -> u32 {
+        self.state.lines()
+    }
+
     /// What the access of this number reads, if it is applied. One that was passed over, or whose answer
     /// another access's has replaced, reads all-ones.
     pub(super) fn answer(&self, instance: u8, sequence: u32) -> Option<u32> {

@@ -52,6 +52,7 @@ impl Isa for X86 {
     type End = X86End;
     type Exception = X86Exception;
     type Memory = AccessCache;
+    type Interrupts = ();
     const ELF_MACHINE: u16 = 62;
     const START_AREA_BYTES: u64 = COMMAND_LINE_AREA + START_TABLES_BYTES;
 }
@@ -97,6 +98,16 @@ impl<M: X86Machine> Architecture<M> for X86 {
 
     fn unanswered(_: &Element, _: GuestPhysAddr, _: u64, _: &mut M) -> X86Exception {
         X86Exception::GeneralProtection
+    }
+
+    fn sample_timer((): &mut (), _: &mut M) {}
+
+    fn deliver((): &mut (), _: &mut M) -> bool {
+        false
+    }
+
+    fn deadline((): &(), _: &mut M) -> Option<u64> {
+        None
     }
 
     fn inject(exception: X86Exception, machine: &mut M) {

@@ -9,6 +9,7 @@ mod byte_order;
 mod calls_and_ends;
 mod guest_console;
 mod held;
+mod interrupts;
 mod kinds;
 mod log_and_trace;
 mod machine;

@@ -7,7 +7,9 @@ use crate::fixtures::RAM;
 use a64_guest::pstate::{ByteOrder, is_aarch32};
 use a64_guest::stage1::Regime;
 use guest_access::{Gpr, GuestPhysAddr};
-use vm_components::{A64Machine, Channel, GuestException, Host, Machine, StackPointer};
+use vm_components::{
+    A64Machine, Channel, GuestException, Host, InterruptOutput, Machine, StackPointer,
+};
 
 /// Everything a component can ask for, as plain variables.
 pub struct Platform {
@@ -28,6 +30,12 @@ pub struct Platform {
     pub stage1: Regime,
     /// FAR_EL2, where the platform tells it.
     pub fault_address: Option<u64>,
+    /// What the interrupt inputs are.
+    pub signals: InterruptOutput,
+    /// CNTV_CTL_EL0 and CNTV_CVAL_EL0; the counter is `now`.
+    pub timer: (u64, u64),
+    /// What the VMM asked for last.
+    pub wake_at: Option<u64>,
 }
 
 /// EL1 with its own stack pointer, everything masked (D1.4).
@@ -57,6 +65,11 @@ impl Machine for Platform {
 
     fn hold(&mut self) {
         self.running = false;
+    }
+
+    fn wake_at(&mut self, deadline: Option<u64>) {
+        assert!(!self.running, "the vCPU runs");
+        self.wake_at = deadline;
     }
 
     fn read_ram(&mut self, address: GuestPhysAddr, bytes: &mut [u8]) -> bool {
@@ -154,7 +167,22 @@ impl A64Machine for Platform {
         self.injected.push(exception);
     }
 
+    fn sample_timer(&mut self, _: bool) -> bool {
+        self.timer_deadline()
+            .is_some_and(|deadline| deadline <= self.now)
+    }
+
+    fn timer_deadline(&mut self) -> Option<u64> {
+        let (control, compare) = self.timer;
+        (control & 0b11 == 1).then_some(compare)
+    }
+
+    fn signal(&mut self, output: InterruptOutput) {
+        self.signals = output;
+    }
+
     fn start(&mut self, entry: u64, _: u64, _: u64) {
+        self.timer = (0, 0);
         self.running = true;
         self.starts.push(entry);
     }
@@ -178,6 +206,9 @@ impl Platform {
             sets_aarch32: true,
             stage1: MMU_OFF,
             fault_address: None,
+            signals: InterruptOutput::default(),
+            timer: (0, 0),
+            wake_at: None,
         }
     }
 

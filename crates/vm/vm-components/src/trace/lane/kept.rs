@@ -62,30 +62,31 @@ impl Lane {
             .commit_in_parts(&state, devices.map(LaneDevice::progress));
     }
 
-    /// Shows everybody what is kept.
-    pub(super) fn publish(&self) {
+    /// Shows everybody what is kept. Whether the levels of interrupts have changed.
+    pub(super) fn publish(&self) -> bool {
         for (instance, device) in self.devices[..self.places].iter().enumerate() {
             if let Some(device) = device {
                 device.publish(instance, self.state);
             }
         }
-        if self.interrupts {
-            self.publish_lines();
-        }
+        let changes_levels = self.interrupts && self.publish_lines();
         let epoch = u64::from(self.at.epoch);
         self.log.set_epoch(epoch);
         self.log.publish();
         self.trace.set_epoch(epoch);
         self.trace.publish();
         self.access.publish();
+        changes_levels
     }
 
     #[cold]
-    fn publish_lines(&self) {
+    fn publish_lines(&self) -> bool {
         let devices = self.devices[..self.places].iter().zip(0..);
         let raised =
             devices.filter(|(device, _)| device.as_ref().is_some_and(LaneDevice::interrupts));
-        self.state
-            .publish_lines(raised.fold(0, |lines, (_, instance)| lines | 1 << instance));
+        let levels = raised.fold(0, |lines, (_, instance)| lines | 1 << instance);
+        let before = self.state.lines();
+        self.state.publish_lines(levels);
+        before != levels
     }
 }

@@ -175,7 +175,7 @@ impl Lane {
         self.tell_misbehaviour(now, signals);
         self.close(signals);
         self.commit();
-        self.publish();
+        signals.vmm |= self.publish();
         signals.console |= self.log.take_wake() == Wake::Asked;
         signals.vmm |= !self.at.conduct.is_closed() && self.access.take_waiter();
         self.under_way.set(0);
@@ -198,7 +198,7 @@ impl Lane {
                 return;
             }
             self.commit();
-            self.publish();
+            signals.vmm |= self.publish();
         }
     }
 

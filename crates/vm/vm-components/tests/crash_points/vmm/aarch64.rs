@@ -12,8 +12,8 @@ use shared_ring::mortal;
 use std::marker::PhantomData;
 use std::sync::OnceLock;
 use vm_components::{
-    A64, A64Machine, ChannelSet, Exit, GuestException, Intent, KeptVmm, Outcome, StackPointer,
-    VcpuIs, Vmm, VmmPorts,
+    A64, A64Machine, ChannelSet, Exit, GuestException, Intent, InterruptOutput, KeptVmm, Outcome,
+    StackPointer, VcpuIs, Vmm, VmmPorts,
 };
 use vm_config::{AnyVdev, Contents, Device, VmConfig};
 
@@ -326,6 +326,16 @@ impl vm_components::Machine for Machine<Vcpu> {
 }
 
 impl A64Machine for Machine<Vcpu> {
+    fn sample_timer(&mut self, _: bool) -> bool {
+        false
+    }
+
+    fn timer_deadline(&mut self) -> Option<u64> {
+        None
+    }
+
+    fn signal(&mut self, _: InterruptOutput) {}
+
     fn gpr(&mut self, register: Gpr) -> u64 {
         mortal::step();
         self.image.gprs[register.number()]
