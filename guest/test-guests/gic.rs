@@ -40,7 +40,7 @@ fn run(start: &Start) -> Outcome {
     states::check_software(is_modelled);
     states::check_sgis();
     states::check_end_modes();
-    states::check_groups(has_aliases);
+    states::check_groups(is_modelled, has_aliases);
     say!("interrupts go from pending to active to inactive");
     ready();
     preemption::check_order(is_modelled);

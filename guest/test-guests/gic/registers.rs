@@ -236,7 +236,10 @@ fn cpu_interface(is_modelled: bool) -> Bits {
         least_binary_point <= 3 && is_aliased,
         "the least binary points are {least:?}"
     );
-    for register in [gicc::APR, gicc::NSAPR] {
+    // A virtual interface has one for both groups (5.5.15).
+    let registers = [gicc::APR, gicc::NSAPR];
+    let count = if is_modelled { 2 } else { 1 };
+    for register in registers.into_iter().take(count) {
         for value in [1 << 5, 0] {
             gic::set_cpu(register, value);
             let found = gic::cpu(register);

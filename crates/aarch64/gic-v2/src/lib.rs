@@ -206,6 +206,11 @@ impl Gic {
         handed
     }
 
+    /// The interrupt in this list register.
+    pub fn handed(&self, slot: usize) -> Option<u8> {
+        self.lists.holds(slot)
+    }
+
     /// The interrupt in this list register has ended; if its line is high still, it is pending again. Whether
     /// there was one.
     pub fn ended(&mut self, slot: usize) -> bool {

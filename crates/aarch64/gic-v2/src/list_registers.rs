@@ -47,6 +47,10 @@ impl ListRegisters {
         })
     }
 
+    pub fn holds(&self, slot: usize) -> Option<u8> {
+        self.0.get(slot).copied().flatten()
+    }
+
     pub fn ended(&mut self, slot: usize, distributor: &mut Distributor) -> bool {
         let Some(intid) = self.0.get_mut(slot).and_then(Option::take) else {
             return false;

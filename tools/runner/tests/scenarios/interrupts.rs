@@ -2,11 +2,15 @@
 
 use crate::everywhere::{on, on_architecture};
 use crate::outcome::Outcome;
-use crate::platforms::configs_of;
-use runner::Architecture;
+use crate::platforms::{configs_of, unikernel};
+use runner::{Architecture, Platform};
 
 fn on_aarch64(scenario: &str, check: impl Fn(Outcome)) {
     let platforms = on_architecture(scenario, Architecture::Aarch64);
+    on_some(scenario, platforms, check);
+}
+
+fn on_some(scenario: &str, platforms: Vec<Platform>, check: impl Fn(Outcome)) {
     on(platforms, &configs_of(scenario), None, |outcome| {
         outcome.assert_guest_is_done();
         check(outcome);
@@ -15,7 +19,17 @@ fn on_aarch64(scenario: &str, check: impl Fn(Outcome)) {
 
 #[test]
 fn a_vm_s_gic_is_what_its_manual_says_and_what_qemu_s_is() {
-    on_aarch64("gic", |_| {});
+    let platform = unikernel("gic", Architecture::Aarch64);
+    on_some("gic", platform.into_iter().collect(), |_| {});
+}
+
+/// There the guest has the CPU's own interface.
+#[test]
+fn a_vm_s_distributor_and_the_cpu_s_virtual_interface_are_a_gic() {
+    let scenario = "gic-hardware";
+    let mut platforms = on_architecture(scenario, Architecture::Aarch64);
+    platforms.retain(|platform| matches!(platform, Platform::Microkit(..)));
+    on_some(scenario, platforms, |_| {});
 }
 
 /// The guest judges how long they take.

@@ -77,12 +77,20 @@ impl InterruptController for Gic {
         }
     }
 
+    fn handed(&self, slot: usize) -> Option<u8> {
+        Self::handed(self, slot)
+    }
+
     fn ended(&mut self, slot: usize) {
         Self::ended(self, slot);
     }
 
     fn set_level(&mut self, line: u8, is_high: bool) {
         Self::set_level(self, line, is_high);
+    }
+
+    fn level(&self, line: u8) -> bool {
+        Self::level(self, line)
     }
 
     fn is_any_enabled(&self) -> bool {

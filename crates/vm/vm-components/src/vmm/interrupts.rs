@@ -39,11 +39,17 @@ pub trait InterruptController: Copy {
     /// The line whose interrupt a store ends: its level counts from then on.
     fn ended_by(&self, address: GuestPhysAddr, value: u32) -> Option<u8>;
 
-    /// The interrupt in this list register of the CPU has ended.
+    /// The line whose interrupt is in this list register of the CPU.
+    fn handed(&self, slot: usize) -> Option<u8>;
+
+    /// The interrupt in this list register has ended.
     fn ended(&mut self, slot: usize);
 
     /// The level of a line.
     fn set_level(&mut self, line: u8, is_high: bool);
+
+    /// As it was given last.
+    fn level(&self, line: u8) -> bool;
 
     /// Whether any device's interrupt could be given as things are.
     fn is_any_enabled(&self) -> bool;
@@ -69,9 +75,17 @@ impl InterruptController for () {
         None
     }
 
+    fn handed(&self, _: usize) -> Option<u8> {
+        None
+    }
+
     fn ended(&mut self, _: usize) {}
 
     fn set_level(&mut self, _: u8, _: bool) {}
+
+    fn level(&self, _: u8) -> bool {
+        false
+    }
 
     fn is_any_enabled(&self) -> bool {
         false
@@ -110,17 +124,28 @@ impl<A: Isa> Vmm<A> {
 
     fn sample_devices(&mut self) {
         let levels = self.link.levels();
+        let mut waits = false;
         for device in self.bus.devices() {
-            let (instance, is_high) = match device {
+            let (instance, is_high, is_behind) = match device {
                 Device::Isolated(point) => {
-                    let instance = point.instance;
-                    (instance, levels >> (instance & 31) & 1 != 0)
+                    let is_high = levels >> (point.instance & 31) & 1 != 0;
+                    let is_behind = !self.link.kept.gone && point.is_behind(&self.link);
+                    (point.instance, is_high, is_behind)
                 }
-                Device::Local(device) => (device.instance, device.is_interrupting()),
+                Device::Local(device) => (device.instance, device.is_interrupting(), false),
             };
-            if let Some(line) = self.lines.of_device(instance) {
-                self.interrupts.set_level(line, is_high);
+            let Some(line) = self.lines.of_device(instance) else {
+                continue;
+            };
+            // What is high may be about to be lowered.
+            match is_high && is_behind && !self.interrupts.level(line) {
+                true => waits = true,
+                false => self.interrupts.set_level(line, is_high),
             }
+        }
+        if waits {
+            self.link.access.announce_wait();
+            self.link.is_wanted = true;
         }
     }
 
@@ -132,12 +157,18 @@ impl<A: Isa> Vmm<A> {
         self.uses_interrupts && A::deliver(&mut self.interrupts, machine)
     }
 
-    /// The CPU says that the interrupt in this list register has ended: its line counts again.
+    /// The CPU says that the interrupt in this list register has ended: its line counts again, once its device has
+    /// done what the guest asked of it.
     pub fn interrupt_ended<M: Machine>(&mut self, slot: usize, machine: &mut M)
     where
         A: Architecture<M>,
     {
         self.begin(machine);
+        if let Some(line) = self.interrupts.handed(slot)
+            && self.is_on_its_way(line)
+        {
+            self.interrupts.set_level(line, false);
+        }
         self.interrupts.ended(slot);
         self.sample_lines(machine);
         self.deliver(machine);
