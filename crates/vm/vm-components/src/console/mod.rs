@@ -32,7 +32,7 @@ use crate::{Clock, Host};
 use heapless::Vec;
 use kept::Kept;
 use line::{Budget, Printer};
-use shared_ring::{Cell, ConsumerPage, Ordering, RingKind, RingMemory};
+use shared_ring::{Cell, ConsumerPage, InputMemory, InputReader, Ordering, RingKind, RingMemory};
 use system::System;
 use trace_records::{CONSOLE_SLOTS, EndReason, LOG_SLOTS, MAX_VMS, TRACE_SLOTS, Verdict};
 use trace_stream::{Encoder, RingIdentity};
@@ -66,6 +66,10 @@ pub struct ConsolePort {
     pub text: &'static RingMemory<CONSOLE_SLOTS>,
     /// How far this component has read it.
     pub text_reader: &'static ConsumerPage,
+    /// What is typed; this component writes it.
+    pub input: &'static InputMemory,
+    /// How far the VMM has read it.
+    pub input_reader: &'static InputReader,
 }
 
 /// The memory through which the platform itself reports what has died.

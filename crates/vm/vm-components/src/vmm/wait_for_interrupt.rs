@@ -24,6 +24,8 @@ impl<A: Isa> Vmm<A> {
     /// The guest waits for an interrupt, by the instruction at `pc`. The clock's next wake-up
     /// ends that, and it goes on at `next`.
     pub(crate) fn wait(&mut self, pc: u64, next: u64, machine: &mut impl Machine) {
+        // A prompt: nothing more comes before something else happens.
+        self.console.flush(machine);
         machine.hold();
         self.held = Some(Held::Wait { pc: next });
         let (now, accesses) = (machine.now(), self.link.access.published());
