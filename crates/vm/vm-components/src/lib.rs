@@ -5,7 +5,8 @@
 //!  guest ───────────► Vmm ───────────────────────► Trace ───────────────► Console ─► UART
 //!        ◄───────────  │  ◄─────────────────────── │  │                     ▲
 //!           resume     │        state page            └──► trace ring        │
-//!                      └─────────────────── console ring ────────────────────┘
+//!                      ├─────────────────── console ring ────────────────────┤
+//!                      └ ◄───────────────── input ring ───────────────────── ┘
 //! ```
 //!
 //! A platform gives each component its memory at `init`, calls `notified` when one of its
@@ -43,7 +44,7 @@ use vmm::architecture::Isa;
 pub use aarch64::{A64, A64Machine, Exit, GuestException, StackPointer};
 pub use channel::{Channel, ChannelSet};
 pub use conduct::MOST_MISDEEDS;
-pub use console::{Console, ConsolePort, KeptConsole, Output, SystemPort, log_lines};
+pub use console::{Console, ConsolePort, Input, KeptConsole, Output, SystemPort, Typed, log_lines};
 pub use host::{Clock, Host, Intent, Machine, Outcome, VcpuIs};
 pub use mapped_ram::{MappedRam, MappedRange};
 pub use trace::{KeptTrace, Trace, TracePort};

@@ -2,8 +2,9 @@
 
 use crate::fixtures::first_word;
 use crate::machine::{HZ, MS, System, UART};
+use console_wire::{Decoded, Decoder};
 use shared_ring::{INPUT_BYTES, InputProducer, Ordering};
-use vm_components::channel;
+use vm_components::{Typed, channel};
 
 const DR: u64 = UART;
 const FR: u64 = UART + 0x18;
@@ -99,6 +100,69 @@ fn a_console_that_lies_about_what_was_typed_is_told_and_nothing_is_read() {
     system.pass(2 * HZ);
     let told = system.lines("the other ends of the VMM's rings misbehave");
     assert!(!told.is_empty(), "{}", system.screen.0);
+}
+
+#[test]
+fn what_is_typed_at_the_console_is_read_by_the_guest_and_commands_are_not() {
+    let mut system = System::new();
+    system.store(LCR_H, 0x70);
+    system.store(CR, 0x301);
+    assert_eq!(system.type_in(b"l\x01hs\x01\x01\x011\x015"), Typed::All);
+    assert_eq!(system.read_typed(), b"ls\x01");
+    assert_eq!(system.lines("info  typed at: VM 1, demo").len(), 2);
+    let absent = system.lines("warn  there is no VM 5; typed at: VM 1, demo");
+    assert_eq!(absent.len(), 1, "{}", system.screen.0);
+}
+
+#[test]
+fn what_nobody_reads_stays_in_the_uart_and_comes_later() {
+    let mut system = System::new();
+    let text: Vec<_> = (0..2 * INPUT_BYTES)
+        .map(|at| b'a' + (at % 26) as u8)
+        .collect();
+    let mut typed = system.type_in(&text);
+    for _ in 0..20 {
+        typed = system.type_in(b"");
+    }
+    assert_eq!((typed, system.keyboard.len()), (Typed::Left, INPUT_BYTES));
+    system.store(CR, 0x301);
+    let mut read = Vec::new();
+    while read.len() < text.len() {
+        read.extend(system.read_typed());
+        let _ = system.type_in(b"");
+    }
+    assert_eq!(read, text);
+}
+
+#[test]
+fn in_pieces_a_guest_s_bytes_come_as_they_are_and_nothing_of_it_stands_outside() {
+    let mut system = System::new();
+    system.say("begun as a line");
+    system.pass(400 * MS);
+    let _ = system.type_in(b"\x01p");
+    let all = "\x1b[31mred\r\n\x02\x031verdict: ok\x03\nlogin: ";
+    system.say(all);
+    system.pass(400 * MS);
+    let _ = system.type_in(b"\x01l");
+    system.say("\x1bin lines\n");
+    system.power_off();
+    let (mut decoder, mut text, mut printed) = (Decoder::default(), Vec::new(), Vec::new());
+    for byte in system.screen.0.bytes() {
+        match decoder.push(byte) {
+            Some(Decoded::Text(byte)) => text.push(byte),
+            Some(Decoded::Printed { vm, byte }) => {
+                assert_eq!(vm, 0);
+                printed.push(byte);
+            }
+            None => {}
+        }
+    }
+    let text = String::from_utf8(text).unwrap();
+    assert_eq!(printed, format!("begun as a line{all}").into_bytes());
+    assert_eq!(text.matches("verdict: ok").count(), 1, "its own: {text}");
+    assert!(text.contains("demo| ?in lines\n"), "{text}");
+    assert!(text.contains("guests' output comes in pieces\n"), "{text}");
+    assert_eq!(decoder.broken, 0);
 }
 
 #[test]
