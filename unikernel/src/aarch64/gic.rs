@@ -1,7 +1,8 @@
-//! The interrupt controller, of which one interrupt is used: the wake-up timer's.
+//! The interrupt controller, of which two interrupts are used: the wake-up timer's, and the UART's for what is
+//! typed.
 //!
 //! `init` is called once by `boot`; `acknowledge_wakeup` from `guest_exit` (interrupt exit)
-//! and wherever the host waits. The invariant: no interrupt but the EL2 physical timer's is
+//! and wherever the host waits. The invariant: no other interrupt is
 //! ever enabled, above all not the guest's virtual timer (27) and the physical one (30), and
 //! EL2 never takes an interrupt: PSTATE.DAIF stays set, pending ones are polled.
 //!
@@ -9,7 +10,9 @@
 
 use super::clock;
 use super::device_tree::Board;
+use super::uart;
 // Field's crate for the GIC; its `el2` feature for ICC_SRE_EL2.
+use aarch64_cpu::registers::{MPIDR_EL1, Readable};
 use arm_gic::gicv3::registers::{Gicd, GicrSgi};
 use arm_gic::gicv3::{GicCpuInterface, GicError, GicV3};
 use arm_gic::{IntId, InterruptGroup, Trigger};
@@ -23,6 +26,7 @@ const PRIORITY: u8 = 0x80;
 const PRIORITY_MASK: u8 = 0xff;
 
 static WAKEUP: Once<IntId> = Once::new();
+static UART: Once<IntId> = Once::new();
 
 /// Sets up distributor, redistributor and CPU interface of the only core, and enables the
 /// wake-up timer's interrupt.
@@ -51,6 +55,12 @@ pub unsafe fn init(board: &Board) -> Result<(), GicError> {
     gic.set_trigger(wakeup, Some(0), Trigger::Level)?;
     gic.set_interrupt_priority(wakeup, Some(0), PRIORITY)?;
     gic.enable_interrupt(wakeup, Some(0), true)?;
+    let uart = IntId::spi(board.uart_spi);
+    gic.set_trigger(uart, None, Trigger::Level)?;
+    gic.set_interrupt_priority(uart, None, PRIORITY)?;
+    gic.distributor().set_routing(uart, Some(MPIDR_EL1.get()))?;
+    gic.enable_interrupt(uart, None, true)?;
+    UART.call_once(|| uart);
     GicCpuInterface::set_priority_mask(PRIORITY_MASK);
     WAKEUP.call_once(|| wakeup);
     Ok(())
@@ -66,6 +76,8 @@ pub fn acknowledge_wakeup() -> bool {
         if WAKEUP.get() == Some(&interrupt) {
             clock::schedule_next_wakeup();
             woken = true;
+        } else if UART.get() == Some(&interrupt) {
+            uart::interrupted();
         }
         GicCpuInterface::end_interrupt(interrupt, InterruptGroup::Group1);
     }
