@@ -319,9 +319,7 @@ impl ComponentHost {
                 if channels.contains(channel::console::TYPED)
                     || channels.contains(channel::console::CLOCK)
                 {
-                    let typed = self
-                        .console
-                        .typed(&mut uart::Keyboard, &mut host, &mut Line);
+                    let typed = self.console.typed(&mut uart::Keyboard, &mut host);
                     uart::listen(typed);
                 }
                 self.console.notified(channels, &mut host, &mut Line);

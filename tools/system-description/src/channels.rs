@@ -90,7 +90,7 @@ pub(crate) fn write(xml: &mut Xml, system: &System<'_>) {
         let trace = end(Trace, channel::trace::vmm(number));
         write_one(xml, end(Vmm(vm), channel::vmm::TRACE), Way::Both, trace);
         let console = end(Console, channel::console::vmm(number));
-        write_one(xml, end(Vmm(vm), channel::vmm::CONSOLE), Way::One, console);
+        write_one(xml, end(Vmm(vm), channel::vmm::CONSOLE), Way::Both, console);
         if system.has_shares() {
             let monitor = end(Monitor, own::monitor_from_share(number)).told("share", vm);
             write_one(

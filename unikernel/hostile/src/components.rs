@@ -151,13 +151,8 @@ impl Console {
     }
 
     /// As the honest one.
-    pub fn typed(
-        &mut self,
-        input: &mut impl Input,
-        host: &mut impl Host,
-        output: &mut impl Output,
-    ) -> Typed {
-        self.honest.typed(input, host, output)
+    pub fn typed(&mut self, input: &mut impl Input, host: &mut impl Host) -> Typed {
+        self.honest.typed(input, host)
     }
 
     /// As the honest one.

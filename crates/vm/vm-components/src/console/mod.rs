@@ -223,15 +223,7 @@ impl Console {
 
     /// Takes what was typed. The platform calls it when the UART says so, and at each wake-up of the clock; then it calls
     /// [`Self::notified`], with whatever channels, for what there is to tell.
-    pub fn typed(
-        &mut self,
-        input: &mut impl Input,
-        host: &mut impl Host,
-        output: &mut impl Output,
-    ) -> Typed {
-        if core::mem::take(&mut self.is_new) {
-            self.recover(host, output);
-        }
+    pub fn typed(&mut self, input: &mut impl Input, host: &mut impl Host) -> Typed {
         self.typing.take(input, host)
     }
 

@@ -32,7 +32,8 @@ pub trait Input {
     /// Takes the next byte.
     fn take(&mut self) -> Option<u8>;
 
-    /// How often, since this was last asked, bytes were lost before they could be taken.
+    /// How often, since this was last asked, bytes were lost before they could be taken. Asked behind each
+    /// look.
     fn overruns(&mut self) -> u32 {
         0
     }
@@ -133,15 +134,16 @@ impl Typing {
 
     /// Takes what was typed.
     pub fn take(&mut self, input: &mut impl Input, host: &mut impl Host) -> Typed {
-        let overruns = input.overruns();
-        self.state.tells.lost = self.state.tells.lost.saturating_add(overruns);
         if !input.is_there() {
             return Typed::All;
         }
-        self.state.is_reading = true;
+        let is_reading = core::mem::replace(&mut self.state.is_reading, true);
         self.commit();
         let typed = self.read(input);
         self.state.is_reading = false;
+        // Another has died over it.
+        let lost = input.overruns().saturating_add(is_reading.into());
+        self.state.tells.lost = self.state.tells.lost.saturating_add(lost);
         let before = self.state.positions;
         for (position, ring) in self.state.positions.iter_mut().zip(&self.rings) {
             *position = ring.position();

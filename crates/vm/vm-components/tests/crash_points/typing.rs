@@ -89,7 +89,7 @@ fn run(memory: &[VmMemory; 2], deaths: &mut Deaths) -> Seen {
         uart.extend(look);
         loop {
             let done = deaths.attempt(|| {
-                let typed = console.typed(&mut Uart(&mut uart), &mut platform, &mut wire);
+                let typed = console.typed(&mut Uart(&mut uart), &mut platform);
                 assert_eq!(typed, Typed::All);
                 let clock = only(channel::console::CLOCK);
                 console.notified(clock, &mut platform, &mut wire);

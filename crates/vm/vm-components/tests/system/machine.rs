@@ -184,10 +184,9 @@ impl System {
             console,
             keyboard,
             platform,
-            screen,
             ..
         } = self;
-        let typed = console.typed(&mut Keyboard(keyboard), platform, screen);
+        let typed = console.typed(&mut Keyboard(keyboard), platform);
         self.run_console(channel::console::TYPED);
         if std::mem::take(&mut self.platform.notified).contains(&channel::console::vmm(0)) {
             self.run_vmm(channel::vmm::CONSOLE);
