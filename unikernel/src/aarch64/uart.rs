@@ -42,6 +42,10 @@ pub unsafe fn init(base: usize) {
         parity: Parity::None,
         stop_bits: StopBits::One,
     };
+    // Enabling empties the FIFO, which is one character deep so far.
+    if let Ok(Some(byte)) = uart.read_word() {
+        EARLY.store(IS_THERE | u32::from(byte), Ordering::Relaxed);
+    }
     if uart.enable(line, BAUD, CLOCK_HZ).is_ok() {
         uart.set_interrupt_masks(RECEIVED);
         *UART.lock() = Some(uart);
@@ -53,6 +57,9 @@ const RECEIVED: Interrupts = Interrupts::RXI.union(Interrupts::RTI);
 
 /// The UART has interrupted, and nobody has come for it yet.
 static TYPED: AtomicBool = AtomicBool::new(false);
+/// What was typed before the UART was enabled: 0, or the byte with this bit.
+static EARLY: AtomicU32 = AtomicU32::new(0);
+const IS_THERE: u32 = 1 << 8;
 /// Bytes that were lost.
 static OVERRUNS: AtomicU32 = AtomicU32::new(0);
 
@@ -83,10 +90,15 @@ pub struct Keyboard;
 impl Input for Keyboard {
     fn is_there(&mut self) -> bool {
         let mut uart = UART.lock();
-        uart.as_mut().is_some_and(|uart| !uart.is_rx_fifo_empty())
+        EARLY.load(Ordering::Relaxed) != 0
+            || uart.as_mut().is_some_and(|uart| !uart.is_rx_fifo_empty())
     }
 
     fn take(&mut self) -> Option<u8> {
+        let early = EARLY.swap(0, Ordering::Relaxed);
+        if early != 0 {
+            return Some(early as u8);
+        }
         let mut uart = UART.lock();
         let uart = uart.as_mut()?;
         loop {
