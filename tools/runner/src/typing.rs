@@ -66,7 +66,8 @@ impl Keyboard {
 
     /// Ends the emulator, and with it the run.
     pub fn switch_off(&self) {
-        // It may have ended by itself.
-        let _ = kill(self.emulator, Signal::SIGTERM);
+        // It may have ended by itself; and it inherits which signals do not reach whoever waits for them, so it is
+        // one that always does.
+        let _ = kill(self.emulator, Signal::SIGKILL);
     }
 }
