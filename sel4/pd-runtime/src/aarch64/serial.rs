@@ -125,7 +125,8 @@ impl Serial {
         Some(match self {
             Self::Pl011(uart) => uart.read_word().ok().flatten().ok_or(Overrun),
             Self::Cadence(registers) => {
-                let lost = field!(*registers, interrupt_status).read() & CadenceRegisters::RX_OVERFLOW;
+                let lost =
+                    field!(*registers, interrupt_status).read() & CadenceRegisters::RX_OVERFLOW;
                 // What is pending is over once it was read; it comes again for the next.
                 let over = lost | CadenceRegisters::RX_TRIGGER;
                 let byte = field!(*registers, fifo).read() as u8;

@@ -156,7 +156,7 @@ impl Follower for Person {
 /// Reads keys until there are no more, which ends typing and not the run.
 fn pass_keys_on(keyboard: &Keyboard, shared: &Mutex<Shared>) {
     let mut keys = Keys::default();
-    for byte in io::stdin().bytes().map_while(Result::ok) {
+    for byte in io::stdin().lock().bytes().map_while(Result::ok) {
         match keys.press(byte) {
             Some(Key::End) => {
                 lock(shared).ended = Some(Ended::ByKey);
