@@ -13,6 +13,10 @@ BOARD    ?= $(BOARD_$(ARCH))
 EMULATOR ?=
 # how long a run may take, in seconds; if not given, 120, or at a terminal as long as it likes
 DEADLINE ?=
+# what is typed, by a file of `expect` and `send`, or a file as it is; at a terminal, where the log goes
+SCRIPT   ?=
+INPUT    ?=
+LOG      ?=
 # the system description, if not the one that is made of the VMs and boards/$(BOARD).toml; the demo's
 # is written by hand
 SYSTEM   ?= $(if $(filter microkit-qemu_virt_aarch64-vm.conf,$(PLATFORM)-$(BOARD)-$(VM)),system.xml)
@@ -67,7 +71,7 @@ BARE_METAL_aarch64 := --package unikernel --package hostile-unikernel --package 
 BARE_METAL_x86_64  := --package unikernel --package hostile-unikernel --package bare-boot --package guest --features guest/x86_64-programs --package $(ROM_x86_64)
 
 EMULATED = $(if $(EMULATOR),--emulator $(EMULATOR))
-RUNS = $(IMAGES) $(EMULATED) $(if $(DEADLINE),--deadline $(DEADLINE))
+RUNS = $(IMAGES) $(EMULATED) $(if $(DEADLINE),--deadline $(DEADLINE)) $(if $(SCRIPT),--script $(SCRIPT)) $(if $(INPUT),--input $(INPUT)) $(if $(LOG),--log $(LOG))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build run trace test lint unit system attacks deaths fuzz bench bench-beside image sdk clean
@@ -124,7 +128,7 @@ domains-floor domains-in-vmm: domains-%: domains
 	@cp -u $(DOMAINS)/$(BOARD)/$(CONFIG)/* $(DOMAINS)/$(BOARD)/$(CONFIG)-$*
 	@cp $(DOMAINS_BUILT)/pd-vmm $(DOMAINS)/$(BOARD)/$(CONFIG)-$*
 
-run: build ## boot VM=vm.conf, or several as VM=two-vms, and print what they say; ARCH=x86_64 on the other architecture; DEADLINE=60 for a minute at most
+run: build ## boot VM=vm.conf, or several as VM=two-vms, and print what they say; ARCH=x86_64 on the other architecture; DEADLINE=60 for a minute at most; SCRIPT= or INPUT= types a file
 	@$(RUNNER) run $(VM) $(RUNS)
 
 trace: build ## the same, then the trace rings, read from outside: out/trace.txt, .json, .html, out/ctf

@@ -50,6 +50,10 @@ macro_rules! devices {
             fn why(self) -> &'static str { match self { $(Self::$L(_) => <$l>::WHY,)+ } }
             fn read(&mut self, o: u64, t: Transmitter) -> u32 { match self { $(Self::$L(it) => it.read(o, t),)+ } }
             fn write(&mut self, o: u64, v: u32) -> Option<u8> { match self { $(Self::$L(it) => it.write(o, v),)+ } }
+            fn sent(&mut self, t: Transmitter) { match self { $(Self::$L(it) => it.sent(t),)+ } }
+            fn receives(self) -> bool { match self { $(Self::$L(_) => <$l>::RECEIVES,)+ } }
+            fn room(&self) -> usize { match self { $(Self::$L(it) => it.room(),)+ } }
+            fn receive(&mut self, c: u8) { match self { $(Self::$L(it) => it.receive(c),)+ } }
             fn line(&self) -> bool { match self { $(Self::$L(it) => it.line(),)+ } }
         }
     };

@@ -18,6 +18,7 @@
 //! | `ring` | both peers of a ring, memory changing at any load | order, sums, bounds; a still ring lets its reader sleep |
 //! | `trace` | a hostile VMM, by its access ring | it ends; no other VM's state, log or trace changes; one end, if any |
 //! | `console` | a hostile VMM and trace component, by their rings | it ends; each line is printable and names its VM; ends and sums come once |
+//! | `terminal` | a guest and whoever types, by the serial line | whole characters and permitted sequences alone |
 //! | `dump` | whoever has a memory dump | only positions that the header allows; the sums agree |
 //! | `config` | the user: `vm.conf` | a blob that can be read, or diagnostics that can be printed |
 //! | `blob` | the loader: the compiled configuration | the rules of its page hold; encoding it again gives the same; the VM starts, or ends and is told |
@@ -36,6 +37,7 @@ mod targets {
     pub(crate) mod ring;
     pub(crate) mod stage1;
     pub(crate) mod syndrome;
+    pub(crate) mod terminal;
     pub(crate) mod trace;
     pub(crate) mod vm;
     pub(crate) mod vmm;
@@ -56,10 +58,10 @@ pub struct Target {
 }
 
 /// All there are.
-pub const TARGETS: [Target; 14] = {
+pub const TARGETS: [Target; 15] = {
     use targets::{
-        blob, config, console, dump, instruction, load, ring, stage1, syndrome, trace, vmm,
-        x86_instruction, x86_paging, x86_vmm,
+        blob, config, console, dump, instruction, load, ring, stage1, syndrome, terminal, trace,
+        vmm, x86_instruction, x86_paging, x86_vmm,
     };
     const fn target(name: &'static str, run: fn(&[u8])) -> Target {
         Target { name, run }
@@ -74,6 +76,7 @@ pub const TARGETS: [Target; 14] = {
         target("ring", ring::run),
         target("stage1", stage1::run),
         target("syndrome", syndrome::run),
+        target("terminal", terminal::run),
         target("trace", trace::run),
         target("vmm", vmm::run),
         target("x86-instruction", x86_instruction::run),

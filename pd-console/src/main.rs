@@ -1,7 +1,8 @@
 //! `pd-console`: the console component in a protection domain of its own, with the UART.
 //!
 //! Wires the Microkit's events to `vm_components::Console`; what it may touch stands in
-//! `system.xml`. Runs when `pd-clock` signals it, or whoever has something to print.
+//! `system.xml`. Runs when `pd-clock` signals it, or whoever has something to print, or the UART, at which
+//! somebody types.
 #![no_std]
 #![no_main]
 
@@ -10,23 +11,27 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use heapless::String;
 use oversight::{CpuLine, ReportPage, Verdict};
 use pd_runtime::{
-    ConfigurationRegion, Counter, Part, Serial, Signals, begin_life, channel_set, clock,
+    ConfigurationRegion, Counter, Overrun, Part, Serial, Signals, begin_life, channel_set, clock,
     configuration, kept_region, life, optional_region, region,
 };
 use sel4_microkit::{ChannelSet, Handler, Infallible, protection_domain};
 use shared_ring::RingMemory;
 use trace_records::TRACE_SLOTS;
-use vm_components::{Console, ConsolePort, KeptConsole, MAX_VMS, Output, SystemPort};
+use vm_components::{
+    Console, ConsolePort, Input, KeptConsole, MAX_VMS, Output, SystemPort, Typed, channel,
+};
 
 /// The regions of one VM, if the system description has it.
 macro_rules! vm {
-    ($config:ident, $log:ident, $log_reader:ident, $text:ident, $text_reader:ident) => {
+    ($config:ident, $log:ident, $log_reader:ident, $text:ident, $text_reader:ident, $input:ident, $input_reader:ident) => {
         optional_region!($config: ConfigurationRegion).map(|config| {
             let port = ConsolePort {
                 log: region!($log: _),
                 log_reader: region!($log_reader: _),
                 text: region!($text: _),
                 text_reader: region!($text_reader: _),
+                input: region!($input: _),
+                input_reader: region!($input_reader: _),
             };
             (port, configuration(config))
         })
@@ -47,14 +52,14 @@ fn init() -> ConsoleDomain {
     // One line for each VM that there can be, by the names of its regions in `system.xml`.
     #[rustfmt::skip]
     let vms: [_; MAX_VMS] = [
-        vm!(config, log_ring, log_reader, console_ring, console_reader),
-        vm!(config_1, log_ring_1, log_reader_1, console_ring_1, console_reader_1),
-        vm!(config_2, log_ring_2, log_reader_2, console_ring_2, console_reader_2),
-        vm!(config_3, log_ring_3, log_reader_3, console_ring_3, console_reader_3),
-        vm!(config_4, log_ring_4, log_reader_4, console_ring_4, console_reader_4),
-        vm!(config_5, log_ring_5, log_reader_5, console_ring_5, console_reader_5),
-        vm!(config_6, log_ring_6, log_reader_6, console_ring_6, console_reader_6),
-        vm!(config_7, log_ring_7, log_reader_7, console_ring_7, console_reader_7),
+        vm!(config, log_ring, log_reader, console_ring, console_reader, input_ring, input_reader),
+        vm!(config_1, log_ring_1, log_reader_1, console_ring_1, console_reader_1, input_ring_1, input_reader_1),
+        vm!(config_2, log_ring_2, log_reader_2, console_ring_2, console_reader_2, input_ring_2, input_reader_2),
+        vm!(config_3, log_ring_3, log_reader_3, console_ring_3, console_reader_3, input_ring_3, input_reader_3),
+        vm!(config_4, log_ring_4, log_reader_4, console_ring_4, console_reader_4, input_ring_4, input_reader_4),
+        vm!(config_5, log_ring_5, log_reader_5, console_ring_5, console_reader_5, input_ring_5, input_reader_5),
+        vm!(config_6, log_ring_6, log_reader_6, console_ring_6, console_reader_6, input_ring_6, input_reader_6),
+        vm!(config_7, log_ring_7, log_reader_7, console_ring_7, console_reader_7, input_ring_7, input_reader_7),
     ];
     let names = vms
         .each_ref()
@@ -87,13 +92,17 @@ fn init() -> ConsoleDomain {
             console.stream(vm, trace);
         }
     }
+    // SAFETY: the UART is mapped uncached, or is a port of the console's own; `pd-monitor`,
+    // which may map it too, uses it only when this protection domain is dead or does not
+    // answer.
+    let mut serial = unsafe { Serial::of_board() };
+    serial.begin_to_receive();
     ConsoleDomain {
         console,
         names,
-        // SAFETY: the UART is mapped uncached, or is a port of the console's own; `pd-monitor`,
-        // which may map it too, uses it only when this protection domain is dead or does not
-        // answer.
-        serial: BoardSerial(unsafe { Serial::of_board() }),
+        serial: BoardSerial(serial),
+        // Who has died may not have done so.
+        owes_acknowledgement: true,
         spent_ticks: &kept.spent_ticks,
         finished: false,
     }
@@ -104,6 +113,8 @@ struct ConsoleDomain {
     /// The VMs' names.
     names: [&'static str; MAX_VMS],
     serial: BoardSerial,
+    /// The UART's interrupt has come and is not acknowledged.
+    owes_acknowledgement: bool,
     /// How long the console has run, without waiting for the UART: its part of the price of an access,
     /// for `make bench`, since others run while it waits.
     spent_ticks: &'static AtomicU64,
@@ -116,8 +127,13 @@ impl Handler for ConsoleDomain {
 
     fn notified(&mut self, channels: ChannelSet) -> Result<(), Infallible> {
         let (began, waited) = (Counter::now(), self.serial.0.waited_ticks());
+        let channels = channel_set(channels);
+        self.owes_acknowledgement |= channels.contains(channel::console::TYPED);
+        if self.owes_acknowledgement {
+            self.take_typed();
+        }
         self.console
-            .notified(channel_set(channels), &mut Signals, &mut self.serial);
+            .notified(channels, &mut Signals, &mut self.serial);
         let waited = self.serial.0.waited_ticks() - waited;
         let spent_ticks =
             self.spent_ticks.load(Ordering::Relaxed) + (Counter::now() - began - waited);
@@ -135,6 +151,20 @@ impl Handler for ConsoleDomain {
 }
 
 impl ConsoleDomain {
+    /// Takes what was typed. What a VM has no room for stays in the UART, whose interrupt is not acknowledged
+    /// before it is taken: others, the clock among them, bring us back.
+    fn take_typed(&mut self) {
+        let mut keyboard = Keyboard {
+            serial: &mut self.serial.0,
+            overruns: 0,
+        };
+        let typed = self.console.typed(&mut keyboard, &mut Signals);
+        if typed == Typed::All {
+            self.serial.0.acknowledge();
+            self.owes_acknowledgement = false;
+        }
+    }
+
     /// Prints the lines at a run's end, which are no part of what it spends.
     fn finish(&mut self, verdict: Verdict) {
         let spent_ticks = self.spent_ticks.load(Ordering::Relaxed);
@@ -172,5 +202,30 @@ impl Output for BoardSerial {
             life().beat();
             self.0.write(piece);
         }
+    }
+}
+
+/// What is typed, for the component.
+struct Keyboard<'a> {
+    serial: &'a mut Serial,
+    overruns: u32,
+}
+
+impl Input for Keyboard<'_> {
+    fn is_there(&mut self) -> bool {
+        self.serial.has_received()
+    }
+
+    fn take(&mut self) -> Option<u8> {
+        loop {
+            match self.serial.receive()? {
+                Ok(byte) => return Some(byte),
+                Err(Overrun) => self.overruns += 1,
+            }
+        }
+    }
+
+    fn overruns(&mut self) -> u32 {
+        core::mem::take(&mut self.overruns)
     }
 }

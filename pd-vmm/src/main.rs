@@ -35,6 +35,8 @@ fn init() -> VmmDomain {
         state: region!(state_page: _),
         console: region!(console_ring: _),
         console_reader: region!(console_reader: _),
+        input: region!(input_ring: _),
+        input_reader: region!(input_reader: _),
     };
     let images = guest_images(&config);
     VmmDomain {

@@ -8,8 +8,8 @@
 //! ```text
 //!   priority   component          signalled by
 //!      3       Trace              clock (10 ms), VMMs
-//!      2       Console            clock (100 ms), Trace, VMMs
-//!      1       Vmm, one a VM      clock (100 ms), Trace; and its guest's exits
+//!      2       Console            clock (100 ms), Trace, VMMs, the UART
+//!      1       Vmm, one a VM      clock (100 ms), Trace, Console; and its guest's exits
 //!      0       the guests         take turns, which end with a wake-up of the clock
 //! ```
 //!
@@ -160,7 +160,9 @@ impl Pending {
 /// A component as the platform sees it while it runs: who it is decides where its channels
 /// lead, as the channels in `system.xml` do.
 struct TraceHost<'a>(&'a mut Pending);
-struct ConsoleHost;
+struct ConsoleHost<'a>(&'a mut Pending);
+/// The serial line.
+struct Line;
 pub struct VmmHost<'a> {
     pub(crate) platform: &'a mut Platform,
     pub(crate) vcpu: &'a mut Vcpu,
@@ -187,16 +189,21 @@ impl Host for TraceHost<'_> {
     }
 }
 
-impl Host for ConsoleHost {
+impl Host for ConsoleHost<'_> {
     fn now(&mut self) -> u64 {
         clock::now()
     }
 
-    // The console signals nobody.
-    fn notify(&mut self, _: Channel) {}
+    fn notify(&mut self, to: Channel) {
+        for (pending, vm) in self.0.vmm.iter_mut().zip(0..) {
+            if to == channel::console::vmm(vm) {
+                pending.insert(channel::vmm::CONSOLE);
+            }
+        }
+    }
 }
 
-impl Output for ConsoleHost {
+impl Output for Line {
     fn write(&mut self, bytes: &[u8]) {
         uart::write(bytes);
     }
@@ -361,8 +368,14 @@ impl ComponentHost {
                 self.laps.lap(Spender::Trace, clock::now());
             } else if !pending.console.is_empty() {
                 let channels = core::mem::take(&mut pending.console);
-                self.console
-                    .notified(channels, &mut ConsoleHost, &mut ConsoleHost);
+                let mut host = ConsoleHost(pending);
+                if channels.contains(channel::console::TYPED)
+                    || channels.contains(channel::console::CLOCK)
+                {
+                    let typed = self.console.typed(&mut uart::Keyboard, &mut host);
+                    uart::listen(typed);
+                }
+                self.console.notified(channels, &mut host, &mut Line);
                 self.laps.lap(Spender::Console, clock::now());
                 self.end_if_over();
             } else if let Some((number, channels)) = pending.take_vmm() {
@@ -445,11 +458,16 @@ impl ComponentHost {
         guests.chain(self.turn.interrupts.map(|it| it.until)).min()
     }
 
-    /// An interrupt: wakes the guests whose time has come; with the clock's, signals the components whose time
-    /// has come, and ends the guest's turn. A turn that began late, because the components were busy, goes on
-    /// until the next time.
+    /// An interrupt. The UART's signals the console; a guest's timer's, its VMM. The clock's signals the components
+    /// whose time has come, and ends the guest's turn. A turn that began late, because the components were
+    /// busy, goes on until the next time.
     pub(crate) fn wake_up(&mut self) {
         let woken = acknowledge_wakeup();
+        if uart::is_typed() {
+            self.platform.unsettled = true;
+            let console = &mut self.platform.pending.console;
+            console.insert(channel::console::TYPED);
+        }
         self.wake_guests(woken.by_guest_timer);
         if !woken.by_clock {
             return;

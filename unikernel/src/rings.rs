@@ -7,7 +7,7 @@
 
 use crate::arch::InstructionSet;
 use hermit_sync::ExclusiveCell;
-use shared_ring::{ConsumerPage, RingMemory};
+use shared_ring::{ConsumerPage, InputMemory, InputReader, RingMemory};
 use trace_records::{ACCESS_SLOTS, CONSOLE_SLOTS, LOG_SLOTS, StatePage, TRACE_SLOTS};
 use vm_components::{ConsolePort, KeptConsole, KeptTrace, KeptVmm, MAX_VMS, TracePort, VmmPorts};
 
@@ -21,6 +21,8 @@ struct Regions {
     trace: RingMemory<TRACE_SLOTS>,
     console: RingMemory<CONSOLE_SLOTS>,
     console_reader: ConsumerPage,
+    input: InputMemory,
+    input_reader: InputReader,
 }
 
 static REGIONS: [Regions; MAX_VMS] = [const {
@@ -33,6 +35,8 @@ static REGIONS: [Regions; MAX_VMS] = [const {
         trace: RingMemory::new(),
         console: RingMemory::new(),
         console_reader: ConsumerPage::new(),
+        input: InputMemory::new(),
+        input_reader: InputReader::new(),
     }
 }; MAX_VMS];
 
@@ -88,6 +92,8 @@ pub fn vmm(vm: u8) -> VmmPorts {
         state: &regions.state,
         console: &regions.console,
         console_reader: &regions.console_reader,
+        input: &regions.input,
+        input_reader: &regions.input_reader,
     }
 }
 
@@ -112,5 +118,7 @@ pub fn console(vm: u8) -> ConsolePort {
         log_reader: &regions.log_reader,
         text: &regions.console,
         text_reader: &regions.console_reader,
+        input: &regions.input,
+        input_reader: &regions.input_reader,
     }
 }

@@ -4,8 +4,8 @@ use crate::peer_memory::{self, RingPeer, page_words};
 use crate::script::Script;
 use crate::targets::vm::{GUEST, silent};
 use shared_ring::{
-    ConsumerPage, LAYOUT_VERSION, MAGIC, Ordering, PAYLOAD_WORDS, RingKind, RingMemory, SLOT_BYTES,
-    header_word,
+    ConsumerPage, InputMemory, InputReader, LAYOUT_VERSION, MAGIC, Ordering, PAYLOAD_WORDS,
+    RingKind, RingMemory, SLOT_BYTES, header_word,
 };
 use std::sync::LazyLock;
 use trace_records::{CONSOLE_SLOTS, LOG_SLOTS, MAX_DEVICES};
@@ -24,6 +24,8 @@ static LOG: RingMemory<LOG_SLOTS> = RingMemory::new();
 static LOG_READER: ConsumerPage = ConsumerPage::new();
 static TEXT: RingMemory<CONSOLE_SLOTS> = RingMemory::new();
 static TEXT_READER: ConsumerPage = ConsumerPage::new();
+static INPUT: InputMemory = InputMemory::new();
+static INPUT_READER: InputReader = InputReader::new();
 
 static CONFIG: LazyLock<VmConfig<'static>> = LazyLock::new(|| {
     let contents = Contents {
@@ -134,6 +136,8 @@ pub(crate) fn run(input: &[u8]) {
         log_reader: &LOG_READER,
         text: &TEXT,
         text_reader: &TEXT_READER,
+        input: &INPUT,
+        input_reader: &INPUT_READER,
     };
     let kept = Box::into_raw(Box::<KeptConsole>::default());
     let init = || {

@@ -5,7 +5,10 @@
 
 use crate::peer_memory::{self, RingPeer, page_words, state_words};
 use guest_access::GuestPhysAddr;
-use shared_ring::{ConsumerPage, Observation, Observer, Ordering, RingMemory, header_word};
+use shared_ring::{
+    ConsumerPage, InputMemory, InputReader, Observation, Observer, Ordering, RingMemory,
+    header_word,
+};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use trace_records::{ACCESS_SLOTS, CONSOLE_SLOTS, ConsoleRecord, Kind, Notice, Record, StatePage};
 use vm_components::{Channel, Clock, Host, Machine, VmmPorts};
@@ -39,6 +42,8 @@ pub(crate) static ACCESS_READER: ConsumerPage = ConsumerPage::new();
 pub(crate) static STATE: StatePage = StatePage::new();
 pub(crate) static TEXT: RingMemory<CONSOLE_SLOTS> = RingMemory::new();
 pub(crate) static TEXT_READER: ConsumerPage = ConsumerPage::new();
+static INPUT: InputMemory = InputMemory::new();
+static INPUT_READER: InputReader = InputReader::new();
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MachineState {
@@ -260,6 +265,8 @@ impl<C: Cpu> Vm<C> {
             state: &STATE,
             console: &TEXT,
             console_reader: &TEXT_READER,
+            input: &INPUT,
+            input_reader: &INPUT_READER,
         };
         let mut machine = VirtualMachine {
             now: CLOCK.start_ticks,

@@ -17,7 +17,7 @@ mod platform;
 
 #[cfg(target_arch = "x86_64")]
 pub use arch::calibrate;
-pub use arch::{Counter, Serial};
+pub use arch::{Counter, Overrun, Serial};
 pub use life::{begin_life, life};
 pub use oversight::{LifePage, Part};
 pub use platform::{ConfigurationRegion, Signals, channel_set, clock, configuration};

@@ -121,7 +121,7 @@ pub fn try_deaths(platform: &Platform, images: &Path, wanted: Wanted) -> Result<
             experiment = Some(ran.map_err(|error| format!("the experiment: {error}"))?);
             debugger.let_go().map_err(|error| error.to_string())
         },
-        |_| {},
+        &mut crate::typing::Looker(|_: &crate::Heard| {}),
     )?;
     let Some((deaths_us, hangs_us, records)) = experiment else {
         return Err(Failure::Host("no machine was there to meddle with".into()));

@@ -13,7 +13,9 @@ mod machine;
 mod microkit;
 mod outcome;
 mod platform;
+mod session;
 mod shell;
+mod typing;
 mod unikernel;
 mod vms;
 
@@ -21,7 +23,9 @@ pub use emulator::{Emulator, VtX};
 pub use machine::Heard;
 pub use microkit::{Change, Microkit, SystemDescription};
 pub use platform::{Platform, of_images};
+pub use session::Session;
 pub use system_description::{Architecture, Board};
+pub use typing::{Follower, Keyboard};
 pub use unikernel::Unikernel;
 pub use vms::{configurations, on_architecture};
 
@@ -29,6 +33,7 @@ use machine::Machine;
 use outcome::{Ends, Outcome};
 use oversight::Verdict;
 use std::fmt;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use vdev_trace::vms::compile::{Compiled, Warnings, compile_all};
@@ -107,14 +112,26 @@ impl fmt::Display for Failure {
 ///
 /// See [`Failure`].
 pub fn run(request: &Request<'_>, show: impl FnMut(&Heard)) -> Result<Transcript, Failure> {
-    run_meddling(request, |_| Ok(()), show)
+    run_meddling(request, |_| Ok(()), &mut typing::Looker(show))
+}
+
+/// Runs a system that somebody follows, and types at.
+///
+/// # Errors
+///
+/// See [`Failure`].
+pub fn run_followed(
+    request: &Request<'_>,
+    follower: &mut dyn Follower,
+) -> Result<Transcript, Failure> {
+    run_meddling(request, |_| Ok(()), follower)
 }
 
 /// The same, after `meddle` has done with the machine what it wants to.
 fn run_meddling(
     request: &Request<'_>,
     meddle: impl FnOnce(&mut dyn Machine) -> Result<(), String>,
-    mut show: impl FnMut(&Heard),
+    follower: &mut dyn Follower,
 ) -> Result<Transcript, Failure> {
     let compiled = compile(request.configs, request.images())?;
     if let Platform::Microkit(microkit, _) = request.platform {
@@ -127,8 +144,11 @@ fn run_meddling(
         .boot(request, &compiled)
         .map_err(Failure::Host)?;
     let command = format!("$ {}", shell::pasteable(boot.command()));
-    show(&Heard::Line(command));
+    if let ControlFlow::Break(Err(reason)) = follower.follow(Some(&Heard::Line(command))) {
+        return Err(Failure::Host(reason));
+    }
     let mut machine = boot.start()?;
+    follower.begins(machine.keyboard());
     let mut transcript = Transcript {
         lines: Vec::new(),
         blobs: compiled.iter().map(|vm| vm.blob.clone()).collect(),
@@ -142,12 +162,24 @@ fn run_meddling(
         until: request.until,
         deadline: request.deadline,
     };
-    let outcome = outcome::watch(&mut *machine, &ends, |heard| {
-        show(&heard);
-        if let Heard::Line(line) = heard {
+    let mut has_ended_it = false;
+    let mut outcome = outcome::watch(&mut *machine, &ends, |heard| {
+        let goes_on = follower.follow(heard.as_ref());
+        has_ended_it = goes_on.is_break();
+        if let Some(Heard::Line(line)) = heard {
             transcript.lines.push(line);
         }
+        goes_on
     });
+    if !has_ended_it && let Err(unmet) = follower.has_seen_all() {
+        outcome = Outcome::Other(match outcome {
+            Outcome::Other(reason) => format!("{reason}; {unmet}"),
+            Outcome::Verdict(Verdict::Failed) => {
+                format!("{}; {unmet}", Verdict::Failed.line().trim_end())
+            }
+            Outcome::Verdict(Verdict::Ok) | Outcome::Awaited => unmet,
+        });
+    }
     let dumped = match &request.dump {
         Some(file) => request
             .platform
@@ -183,7 +215,11 @@ impl Transcript {
         // What died or hung first is why the rest ended.
         let is_death = |line: &&String| line.starts_with("panic in ") || line.starts_with("hung: ");
         let died = self.lines.iter().find(is_death);
-        let is_end = |line: &&String| line.contains("] fatal ");
+        // Behind its stamp, where no guest writes.
+        let is_end = |line: &&String| {
+            let words = line.split_once("] ").map(|(_, words)| words);
+            words.is_some_and(|words| words.starts_with("fatal "))
+        };
         let ended = || self.lines.iter().rev().find(is_end);
         Some(match died.or_else(ended) {
             Some(cause) => format!("{cause} ({reason})"),

@@ -10,8 +10,9 @@ mod multiboot;
 pub(crate) mod qemu;
 mod qmp;
 
-use crate::Failure;
+use crate::{Failure, Keyboard};
 use code::Code;
+use console_wire::{Decoded, Decoder};
 use nix::poll::{PollFd, PollFlags, poll};
 use oversight::Report;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read};
@@ -52,6 +53,9 @@ impl Boot {
 pub(crate) trait Machine {
     /// What comes out of its serial ports, which end when it does.
     fn heard(&self) -> &Receiver<Heard>;
+
+    /// Where one types at it, if one can. Given once.
+    fn keyboard(&mut self) -> Option<Keyboard>;
 
     /// Waits for the end of the emulator, and tells it in words.
     fn ending(&mut self) -> String;
@@ -125,6 +129,13 @@ pub enum Heard {
     Line(String),
     /// A line as far as it has come, when no more of it has come for a moment. It comes again.
     Beginning(String),
+    /// What a VM has printed, where that comes in pieces (`console_wire`).
+    Printed {
+        /// The VM's number.
+        vm: u8,
+        /// As it has printed them.
+        bytes: Vec<u8>,
+    },
 }
 
 /// How long that is.
@@ -144,6 +155,7 @@ pub(crate) fn listen(port: impl Read + AsFd + Send + 'static, heard: Sender<Hear
 fn send_all(mut port: impl Read + AsFd, heard: &Sender<Heard>) -> Result<(), SendError<Heard>> {
     let whole = |line: &[u8]| Heard::Line(String::from_utf8_lossy(line).trim_end().to_owned());
     let (mut line, mut sent) = (Vec::new(), 0);
+    let mut decoder = Decoder::default();
     let mut bytes = [0; 4096];
     loop {
         if line.len() > sent && is_silent(&port) {
@@ -156,17 +168,51 @@ fn send_all(mut port: impl Read + AsFd, heard: &Sender<Heard>) -> Result<(), Sen
             Ok(0) | Err(_) => break,
             Ok(len) => len,
         };
-        for part in bytes[..len].split_inclusive(|byte| *byte == b'\n') {
-            line.extend(part);
-            if part.ends_with(b"\n") {
-                heard.send(whole(&line))?;
-                (line, sent) = (Vec::new(), 0);
+        let mut printed = Printed::default();
+        for byte in bytes[..len].iter().filter_map(|byte| decoder.push(*byte)) {
+            match byte {
+                Decoded::Printed { vm, byte } => printed.push(vm, byte, heard)?,
+                Decoded::Text(byte) => {
+                    printed.send(heard)?;
+                    line.push(byte);
+                    if byte == b'\n' {
+                        heard.send(whole(&line))?;
+                        (line, sent) = (Vec::new(), 0);
+                    }
+                }
             }
         }
+        printed.send(heard)?;
     }
     match line.is_empty() {
         true => Ok(()),
         false => heard.send(whole(&line)),
+    }
+}
+
+/// What a VM has printed and nobody was sent.
+#[derive(Default)]
+struct Printed {
+    vm: u8,
+    bytes: Vec<u8>,
+}
+
+impl Printed {
+    fn push(&mut self, vm: u8, byte: u8, heard: &Sender<Heard>) -> Result<(), SendError<Heard>> {
+        if vm != self.vm {
+            self.send(heard)?;
+            self.vm = vm;
+        }
+        self.bytes.push(byte);
+        Ok(())
+    }
+
+    fn send(&mut self, heard: &Sender<Heard>) -> Result<(), SendError<Heard>> {
+        let bytes = std::mem::take(&mut self.bytes);
+        match bytes.is_empty() {
+            true => Ok(()),
+            false => heard.send(Heard::Printed { vm: self.vm, bytes }),
+        }
     }
 }
 
@@ -211,6 +257,14 @@ mod tests {
         machine.write_all(b"ls\n\n").unwrap();
         assert_eq!(heard.recv().unwrap(), Heard::Line("> ls".into()));
         assert_eq!(heard.recv().unwrap(), Heard::Line(String::new()));
+        machine.write_all(b"\x021a\\J\x03\x022b\x03line\n").unwrap();
+        let printed = |vm, bytes: &[u8]| {
+            let bytes = bytes.to_vec();
+            Heard::Printed { vm, bytes }
+        };
+        assert_eq!(heard.recv().unwrap(), printed(0, b"a\n"));
+        assert_eq!(heard.recv().unwrap(), printed(1, b"b"));
+        assert_eq!(heard.recv().unwrap(), Heard::Line("line".into()));
         machine.write_all(b"no end").unwrap();
         drop(machine);
         let last = heard.iter().last();

@@ -6,6 +6,7 @@
 
 use crate::machine::{Heard, Look, Machine};
 use oversight::Verdict;
+use std::ops::ControlFlow;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
@@ -20,7 +21,7 @@ const SILENT_LOOKS: u32 = 3;
 /// What ended a run.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// The line that it was to wait for.
+    /// The line that it was to wait for, or whoever follows it.
     Awaited,
     /// The verdict in the report page.
     Verdict(Verdict),
@@ -38,12 +39,12 @@ pub(crate) struct Ends<'a> {
     pub(crate) deadline: Option<Duration>,
 }
 
-/// Watches a machine until its run ends; what comes from its console goes to `show` as it comes. Only
-/// whole lines can end the run.
+/// Watches a machine until its run ends; what comes from its console goes to `follow` as it comes, and nothing,
+/// when nothing has come for a moment. Only whole lines can end the run, and a break of `follow`.
 pub(crate) fn watch(
     machine: &mut dyn Machine,
     ends: &Ends<'_>,
-    mut show: impl FnMut(Heard),
+    mut follow: impl FnMut(Option<Heard>) -> ControlFlow<Result<(), String>>,
 ) -> Outcome {
     let began = Instant::now();
     let mut silent_looks = 0;
@@ -67,16 +68,23 @@ pub(crate) fn watch(
         };
         let verdict = |look: Look| look.report.and_then(|report| report.verdict);
         let rest = ends.deadline.map_or(SILENCE, |deadline| deadline - passed);
-        match machine.heard().recv_timeout(rest.min(SILENCE)) {
-            Ok(beginning @ Heard::Beginning(_)) => {
+        let heard = machine.heard().recv_timeout(rest.min(SILENCE));
+        let line = match &heard {
+            Ok(Heard::Line(line)) => line.as_str(),
+            _ => "",
+        };
+        let is_awaited = ends.until.is_some_and(|text| line.contains(text));
+        let claims_verdict = line.starts_with(VERDICT);
+        let error = heard.as_ref().err().copied();
+        if let ControlFlow::Break(end) = follow(heard.ok()) {
+            return match end {
+                Ok(()) => Outcome::Awaited,
+                Err(reason) => Outcome::Other(reason),
+            };
+        }
+        match error {
+            None => {
                 silent_looks = 0;
-                show(beginning);
-            }
-            Ok(Heard::Line(line)) => {
-                silent_looks = 0;
-                let is_awaited = ends.until.is_some_and(|text| line.contains(text));
-                let claims_verdict = line.starts_with(VERDICT);
-                show(Heard::Line(line));
                 if is_awaited {
                     return Outcome::Awaited;
                 }
@@ -84,7 +92,7 @@ pub(crate) fn watch(
                     return Outcome::Verdict(verdict);
                 }
             }
-            Err(RecvTimeoutError::Timeout) => {
+            Some(RecvTimeoutError::Timeout) => {
                 let look = look(machine);
                 silent_looks += 1;
                 if let Some(verdict) = verdict(look)
@@ -97,7 +105,7 @@ pub(crate) fn watch(
                     return Outcome::Other(why.into());
                 }
             }
-            Err(RecvTimeoutError::Disconnected) => return Outcome::Other(machine.ending()),
+            Some(RecvTimeoutError::Disconnected) => return Outcome::Other(machine.ending()),
         }
     }
 }
@@ -106,7 +114,7 @@ pub(crate) fn watch(
 pub(crate) fn printed(machine: &dyn Machine) -> Vec<String> {
     let line = |heard| match heard {
         Heard::Line(line) => Some(line),
-        Heard::Beginning(_) => None,
+        Heard::Beginning(_) | Heard::Printed { .. } => None,
     };
     machine.heard().try_iter().filter_map(line).collect()
 }
@@ -149,6 +157,10 @@ mod tests {
             &self.heard
         }
 
+        fn keyboard(&mut self) -> Option<crate::Keyboard> {
+            None
+        }
+
         fn ending(&mut self) -> String {
             "the emulator ended".into()
         }
@@ -183,7 +195,11 @@ mod tests {
             deadline: Some(Duration::from_secs(seconds)),
         };
         let mut shown = 0;
-        (watch(machine, &ends, |_| shown += 1), shown)
+        let outcome = watch(machine, &ends, |heard| {
+            shown += usize::from(heard.is_some());
+            ControlFlow::Continue(())
+        });
+        (outcome, shown)
     }
 
     #[test]

@@ -55,12 +55,16 @@ pub enum Uart {
     Pl011 {
         /// A page of registers.
         at: u64,
+        /// Its interrupt, by the number that the kernel's interrupt controller has for it.
+        interrupt: u32,
     },
     /// Cadence's, at this physical address.
     #[serde(rename = "cadence")]
     Cadence {
         /// A page of registers.
         at: u64,
+        /// Its interrupt, likewise.
+        interrupt: u32,
     },
     /// Two 16550 of a PC: a range of I/O ports belongs to one protection domain, so the monitor
     /// has its own.

@@ -94,7 +94,7 @@ pub(crate) fn write(xml: &mut Xml, system: &System<'_>) {
         let trace = end(Trace, channel::trace::vmm(number));
         write_one(xml, end(Vmm(vm), channel::vmm::TRACE), Way::Both, trace);
         let console = end(Console, channel::console::vmm(number));
-        write_one(xml, end(Vmm(vm), channel::vmm::CONSOLE), Way::One, console);
+        write_one(xml, end(Vmm(vm), channel::vmm::CONSOLE), Way::Both, console);
         if !system.is_pc() {
             let alarm = end(Alarm, own::alarm_of_vmm(number));
             write_one(xml, end(Vmm(vm), channel::vmm::TIMER), Way::Both, alarm);

@@ -12,7 +12,7 @@ use crate::xml::{Attribute, Xml};
 use crate::{System, Uart, of_vm};
 use oversight::Part;
 use std::fmt::Display;
-use vm_components::GIC_CPU_INTERFACE;
+use vm_components::{GIC_CPU_INTERFACE, channel};
 
 /// Where the first region of a domain is mapped, and of each further VM's in a domain that serves
 /// all.
@@ -172,6 +172,8 @@ fn vmm(xml: &mut Xml, system: &System<'_>, vm: usize) {
     own(0x3_1000, "state_page", "r");
     own(0x4_0000, "console_ring", "rw");
     own(0x5_0000, "console_reader", "r");
+    own(0x5_1000, "input_ring", "r");
+    own(0x5_2000, "input_reader", "rw");
     at.map_as(0x6_0000, &of_vm("life_vmm", vm), "rw", "life");
     at.map_as(0x6_8000, &of_vm("kept_vmm", vm), "rw", "kept");
     if system.is_pc() {
@@ -235,6 +237,8 @@ fn console(xml: &mut Xml, system: &System<'_>) {
         at.map(0x3_0000, &of_vm("log_reader", vm), "rw");
         at.map(0x4_0000, &of_vm("console_ring", vm), "r");
         at.map(0x5_0000, &of_vm("console_reader", vm), "rw");
+        at.map(0x5_1000, &of_vm("input_ring", vm), "rw");
+        at.map(0x5_2000, &of_vm("input_reader", vm), "r");
     }
     let mut at = Mapper::new(xml, REGIONS);
     at.map(0x6_0000, "monitor_ring", "r");
@@ -246,6 +250,14 @@ fn console(xml: &mut Xml, system: &System<'_>) {
         at.map(0x9_0000, "clock_page", "r");
     }
     uart(&mut at, 0x9_0000, system, Part::Console);
+    match system.board.uart {
+        Uart::Pl011 { interrupt, .. } | Uart::Cadence { interrupt, .. } => {
+            let typed = channel::console::TYPED.0;
+            xml.leaf("irq", &[("irq", &interrupt), ("id", &typed)]);
+        }
+        // Nothing is received there yet.
+        Uart::Ports { .. } => {}
+    }
 }
 
 /// A board's UART, whose driver is chosen by the name of the variable that is told its place. Of a

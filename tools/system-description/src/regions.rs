@@ -5,7 +5,7 @@
 use crate::xml::{Attribute, Xml};
 use crate::{System, Uart, of_vm};
 use oversight::{LifePage, Part, ReportPage};
-use shared_ring::{ConsumerPage, RingMemory};
+use shared_ring::{ConsumerPage, InputMemory, InputReader, RingMemory};
 use trace_records::{ACCESS_SLOTS, CONSOLE_SLOTS, LOG_SLOTS, StatePage, TRACE_SLOTS};
 use vm_config::{MAX_VMS, REGION_LEN_BYTES, RamRange};
 
@@ -63,6 +63,8 @@ pub(crate) fn write(xml: &mut Xml, system: &System<'_>) {
             ("log_reader", size_of::<ConsumerPage>()),
             ("console_ring", size_of::<RingMemory<CONSOLE_SLOTS>>()),
             ("console_reader", size_of::<ConsumerPage>()),
+            ("input_ring", size_of::<InputMemory>()),
+            ("input_reader", size_of::<InputReader>()),
             ("life_vmm", size_of::<LifePage>()),
             ("kept_vmm", Part::Vmm(number).kept_bytes()),
         ] {
@@ -85,7 +87,7 @@ pub(crate) fn write(xml: &mut Xml, system: &System<'_>) {
     let place: [Attribute<'_>; 1] = [("phys_addr", &observed(MAX_VMS))];
     region(xml, "report", size_of::<ReportPage>() as u64, &place);
     match system.board.uart {
-        Uart::Pl011 { at } | Uart::Cadence { at } => {
+        Uart::Pl011 { at, .. } | Uart::Cadence { at, .. } => {
             region(xml, "uart", PAGE, &[("phys_addr", &hex(at))]);
         }
         Uart::Ports { .. } => {}

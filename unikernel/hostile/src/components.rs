@@ -9,8 +9,8 @@ use crate::hands::UnikernelHands;
 use attacks::{Between, By, TakenOver, TakenOverVmm};
 use core::ops::{Deref, DerefMut};
 use vm_components::{
-    ChannelSet, Clock, ConsolePort, Host, KeptConsole, KeptTrace, KeptVmm, Output, SystemPort,
-    TracePort, Verdict, VmmPorts,
+    ChannelSet, Clock, ConsolePort, Host, Input, KeptConsole, KeptTrace, KeptVmm, Output,
+    SystemPort, TracePort, Typed, Verdict, VmmPorts,
 };
 use vm_config::VmConfig;
 
@@ -148,6 +148,11 @@ impl Console {
         };
         self.honest.notified(channels, host, &mut heard);
         self.taken_over.go_on(&mut UnikernelHands(host));
+    }
+
+    /// As the honest one.
+    pub fn typed(&mut self, input: &mut impl Input, host: &mut impl Host) -> Typed {
+        self.honest.typed(input, host)
     }
 
     /// As the honest one.

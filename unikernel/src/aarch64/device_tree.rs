@@ -22,6 +22,8 @@ pub struct Board {
     pub ram: Range<usize>,
     /// The PL011.
     pub uart: Range<usize>,
+    /// Number of its shared peripheral interrupt.
+    pub uart_spi: u32,
     /// GICv3 distributor.
     pub gic_distributor: Range<usize>,
     /// GICv3 redistributor of the first core, both of its frames.
@@ -53,7 +55,10 @@ pub enum BoardError {
 }
 
 const REDISTRIBUTOR_FRAMES_BYTES: usize = 0x2_0000;
+const SHARED_PERIPHERAL: u32 = 0;
 const PRIVATE_PERIPHERAL: u32 = 1;
+/// So many there are.
+const SHARED: u32 = 988;
 /// Order in the binding: secure, non-secure, virtual, hypervisor.
 const VIRTUAL_TIMER: usize = 2;
 const HYPERVISOR_TIMER: usize = 3;
@@ -86,7 +91,9 @@ pub unsafe fn read() -> Result<Board, BoardError> {
     if method != Some("smc") {
         return Err(BoardError::Psci);
     }
-    let uart = compatible(root, "arm,pl011").and_then(|node| range(node, 0));
+    let uart = compatible(root, "arm,pl011");
+    let uart = uart.ok_or(BoardError::Missing("PL011 UART"))?;
+    let uart_spi = interrupt(uart, 0, SHARED_PERIPHERAL).filter(|number| *number < SHARED);
     let gic = compatible(root, "arm,gic-v3")
         .ok_or(BoardError::Missing("GICv3 (-machine virt,gic-version=3)"))?;
     let redistributor = range(gic, 1)
@@ -94,15 +101,16 @@ pub unsafe fn read() -> Result<Board, BoardError> {
         .ok_or(BoardError::Missing("GICv3 redistributor"))?;
     let timer = compatible(root, "arm,armv8-timer");
     let timer = timer.ok_or(BoardError::Missing("timer"))?;
+    let timer_ppi = |which| interrupt(timer, which, PRIVATE_PERIPHERAL).filter(|ppi| *ppi < 16);
     Ok(Board {
         ram,
-        uart: uart.ok_or(BoardError::Missing("PL011 UART"))?,
+        uart: range(uart, 0).ok_or(BoardError::Missing("PL011 UART"))?,
+        uart_spi: uart_spi.ok_or(BoardError::Missing("interrupt of the UART"))?,
         gic_distributor: range(gic, 0).ok_or(BoardError::Missing("GICv3 distributor"))?,
         gic_redistributor: redistributor.start..redistributor.start + REDISTRIBUTOR_FRAMES_BYTES,
-        hypervisor_timer_ppi: timer_ppi(timer, HYPERVISOR_TIMER)
+        hypervisor_timer_ppi: timer_ppi(HYPERVISOR_TIMER)
             .ok_or(BoardError::Missing("EL2 physical timer"))?,
-        virtual_timer_ppi: timer_ppi(timer, VIRTUAL_TIMER)
-            .ok_or(BoardError::Missing("virtual timer"))?,
+        virtual_timer_ppi: timer_ppi(VIRTUAL_TIMER).ok_or(BoardError::Missing("virtual timer"))?,
     })
 }
 
@@ -118,13 +126,14 @@ fn range(node: FdtNode<'_>, index: usize) -> Option<Range<usize>> {
     Some(start..start.checked_add(len)?)
 }
 
-fn timer_ppi(timer: FdtNode<'_>, which: usize) -> Option<u32> {
-    let interrupts = timer.property("interrupts")?;
+/// The number of the node's `index`th interrupt, if it is of this kind.
+fn interrupt(node: FdtNode<'_>, index: usize, wanted: u32) -> Option<u32> {
+    let interrupts = node.property("interrupts")?;
     let [kind, number, _flags] = interrupts
         .as_prop_encoded_array([1, 1, 1])
         .ok()?
-        .nth(which)?;
+        .nth(index)?;
     let kind: u32 = kind.to_int().ok()?;
     let number: u32 = number.to_int().ok()?;
-    (kind == PRIVATE_PERIPHERAL && number < 16).then_some(number)
+    (kind == wanted).then_some(number)
 }

@@ -1,5 +1,5 @@
-//! The interrupt controller, of which two interrupts are used: the wake-up timer's, and that of the virtual
-//! timer of the guest in the CPU.
+//! The interrupt controller, of which three interrupts are used: the wake-up timer's, that of the virtual
+//! timer of the guest in the CPU, and the UART's for what is typed.
 //!
 //! `init` is called once by `boot`; `acknowledge_wakeup` from `guest_exit` (interrupt exit)
 //! and wherever the host waits; `watch_guest_timer` when a VM comes into the CPU, and by its VMM. The
@@ -11,8 +11,10 @@
 
 use super::clock;
 use super::device_tree::Board;
+use super::uart;
 // Field's crate for the GIC; its `el2` feature for ICC_SRE_EL2.
 use crate::component_host::Woken;
+use aarch64_cpu::registers::{MPIDR_EL1, Readable};
 use arm_gic::gicv3::registers::{Gicd, GicrSgi};
 use arm_gic::gicv3::{GicCpuInterface, GicError, GicV3};
 use arm_gic::{IntId, InterruptGroup, Trigger};
@@ -33,6 +35,7 @@ static GUEST_TIMER: Once<IntId> = Once::new();
 static GIC: InterruptSpinMutex<Option<GicV3<'static>>> = InterruptSpinMutex::new(None);
 /// Whether the guest timer's interrupt is enabled.
 static IS_WATCHED: AtomicBool = AtomicBool::new(false);
+static UART: Once<IntId> = Once::new();
 
 /// Sets up distributor, redistributor and CPU interface of the only core, and enables the
 /// wake-up timer's interrupt. The guests' timer is not watched yet.
@@ -64,6 +67,12 @@ pub unsafe fn init(board: &Board) -> Result<(), GicError> {
         gic.set_interrupt_priority(timer, Some(0), PRIORITY)?;
     }
     gic.enable_interrupt(wakeup, Some(0), true)?;
+    let uart = IntId::spi(board.uart_spi);
+    gic.set_trigger(uart, None, Trigger::Level)?;
+    gic.set_interrupt_priority(uart, None, PRIORITY)?;
+    gic.distributor().set_routing(uart, Some(MPIDR_EL1.get()))?;
+    gic.enable_interrupt(uart, None, true)?;
+    UART.call_once(|| uart);
     GicCpuInterface::set_priority_mask(PRIORITY_MASK);
     WAKEUP.call_once(|| wakeup);
     GUEST_TIMER.call_once(|| guest_timer);
@@ -94,6 +103,8 @@ pub fn acknowledge_wakeup() -> Woken {
         } else if GUEST_TIMER.get() == Some(&interrupt) {
             watch_guest_timer(false);
             woken.by_guest_timer = true;
+        } else if UART.get() == Some(&interrupt) {
+            uart::interrupted();
         }
         GicCpuInterface::end_interrupt(interrupt, InterruptGroup::Group1);
     }

@@ -1,4 +1,4 @@
-//! COM1 as a sink of bytes.
+//! COM1 as a sink of bytes. Nothing is received from it yet.
 //!
 //! Called from anywhere in the host, the panic handler included. The invariant: one writer at
 //! a time, so that lines do not mix; bytes leave in order and none is lost (the transmitter is
@@ -13,6 +13,7 @@ use core::fmt;
 use oversight::printable;
 use uart_16550::backend::PioBackend;
 use uart_16550::{BaudRate, Config, Uart16550};
+use vm_components::{Input, Typed};
 
 type Port = Uart16550<PioBackend>;
 
@@ -37,6 +38,27 @@ pub unsafe fn init() {
     };
     if port.init(config).is_ok() {
         *UART.lock() = Some(port);
+    }
+}
+
+/// Whether the port has interrupted: it does not.
+pub fn is_typed() -> bool {
+    false
+}
+
+/// It does not listen.
+pub fn listen(_: Typed) {}
+
+/// What is typed: nothing is.
+pub struct Keyboard;
+
+impl Input for Keyboard {
+    fn is_there(&mut self) -> bool {
+        false
+    }
+
+    fn take(&mut self) -> Option<u8> {
+        None
     }
 }
 

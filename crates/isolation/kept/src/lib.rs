@@ -21,20 +21,23 @@ use shared_ring::Cell;
 
 /// See the file's header. All zero: nothing is kept.
 ///
-/// A state may have parts, at most `PARTS`, of which only those that there are cost anything.
+/// A state may have parts, at most `PARTS`, and an appendix; only those that there are cost anything.
 #[repr(C)]
-pub struct Kept<T, P = (), const PARTS: usize = 0> {
+pub struct Kept<T, P = (), const PARTS: usize = 0, A = ()> {
     /// 0, or 1 + the place of the copy that is whole.
     whole: Cell,
-    copies: [State<T, P, PARTS>; 2],
+    copies: [State<T, P, PARTS, A>; 2],
 }
 
 #[repr(C)]
-struct State<T, P, const PARTS: usize> {
+struct State<T, P, const PARTS: usize, A> {
     state: MaybeUninit<T>,
     /// So many parts are written.
     count: usize,
+    /// Whether the appendix is: 0 or 1, for memory that is all zero is none of Rust's.
+    appendices: usize,
     parts: [MaybeUninit<P>; PARTS],
+    appendix: MaybeUninit<A>,
 }
 
 impl<T: Copy> Kept<T> {
@@ -50,7 +53,7 @@ impl<T: Copy> Kept<T> {
     }
 }
 
-impl<T: Copy, P: Copy, const PARTS: usize> Kept<T, P, PARTS> {
+impl<T: Copy, P: Copy, const PARTS: usize, A: Copy> Kept<T, P, PARTS, A> {
     /// Memory for a state with parts, in which nothing is kept.
     pub const fn in_parts() -> Self {
         Self {
@@ -59,7 +62,9 @@ impl<T: Copy, P: Copy, const PARTS: usize> Kept<T, P, PARTS> {
                 State {
                     state: MaybeUninit::uninit(),
                     count: 0,
+                    appendices: 0,
                     parts: [const { MaybeUninit::uninit() }; PARTS],
+                    appendix: MaybeUninit::uninit(),
                 }
             }; 2],
         }
@@ -81,7 +86,14 @@ impl<T: Copy, P: Copy, const PARTS: usize> Kept<T, P, PARTS> {
         unsafe { whole.parts[..whole.count].assume_init_ref() }
     }
 
-    fn whole(&self) -> Option<&State<T, P, PARTS>> {
+    /// The appendix of the state that was committed last, if it had one.
+    pub fn appendix(&self) -> Option<&A> {
+        let whole = self.whole().filter(|whole| whole.appendices != 0)?;
+        // SAFETY: as for the state, and it was written.
+        Some(unsafe { whole.appendix.assume_init_ref() })
+    }
+
+    fn whole(&self) -> Option<&State<T, P, PARTS, A>> {
         let whole = self.whole.load(Ordering::Relaxed).checked_sub(1)?;
         self.copies.get(usize::try_from(whole).ok()?)
     }
@@ -90,6 +102,17 @@ impl<T: Copy, P: Copy, const PARTS: usize> Kept<T, P, PARTS> {
     /// of what was kept before. What follows from them is to be published after this.
     #[inline(always)]
     pub fn commit_in_parts(&mut self, state: &T, parts: impl IntoIterator<Item = P>) {
+        self.commit_with_appendix(state, parts, None);
+    }
+
+    /// The same with an appendix, if there is one.
+    #[inline(always)]
+    pub fn commit_with_appendix(
+        &mut self,
+        state: &T,
+        parts: impl IntoIterator<Item = P>,
+        appendix: Option<&A>,
+    ) {
         let spare = usize::from(self.whole.load(Ordering::Relaxed) == 1);
         let copy = &mut self.copies[spare];
         copy.state.write(*state);
@@ -98,13 +121,17 @@ impl<T: Copy, P: Copy, const PARTS: usize> Kept<T, P, PARTS> {
             place.write(part);
             copy.count += 1;
         }
+        copy.appendices = usize::from(appendix.is_some());
+        if let Some(appendix) = appendix {
+            copy.appendix.write(*appendix);
+        }
         self.whole.store(1 + spare as u64, Ordering::Release);
         // What is published is not to be stored before this.
         compiler_fence(Ordering::SeqCst);
     }
 }
 
-impl<T: Copy, P: Copy, const PARTS: usize> Default for Kept<T, P, PARTS> {
+impl<T: Copy, P: Copy, const PARTS: usize, A: Copy> Default for Kept<T, P, PARTS, A> {
     fn default() -> Self {
         Self::in_parts()
     }
@@ -157,6 +184,34 @@ mod tests {
         kept.copies[1].parts[0].write(9);
         kept.copies[1].count = 1;
         assert_eq!((kept.state(), kept.parts()), (Some(&1), &[1, 2][..]));
+    }
+
+    #[test]
+    fn a_state_has_the_appendix_that_it_was_committed_with() {
+        let mut kept = Kept::<u64, u8, 3, u16>::default();
+        assert_eq!(kept.appendix(), None);
+        for (state, appendix) in [
+            (1, Some(7)),
+            (2, None),
+            (3, Some(8)),
+            (4, Some(9)),
+            (5, None),
+        ] {
+            kept.commit_with_appendix(&state, [1], appendix.as_ref());
+            let all = (kept.state(), kept.parts(), kept.appendix());
+            assert_eq!(all, (Some(&state), &[1][..], appendix.as_ref()));
+        }
+        kept.commit_in_parts(&6, []);
+        assert_eq!(kept.appendix(), None);
+    }
+
+    #[test]
+    fn whoever_dies_while_it_writes_the_new_appendix_leaves_the_old_one() {
+        let mut kept = Kept::<u64, u8, 3, u16>::in_parts();
+        kept.commit_with_appendix(&1, [], Some(&7));
+        kept.copies[1].appendix.write(9);
+        kept.copies[1].appendices = 0;
+        assert_eq!(kept.appendix(), Some(&7));
     }
 
     #[test]

@@ -37,6 +37,8 @@
 //! ([`WritePosition`], [`ReadPosition`]), and publishes then. Publishing twice is harmless, and what
 //! was appended and not kept is as if it had never been: it is written anew.
 //!
+//! What is typed takes a ring of its own kind, of bytes ([`InputMemory`]).
+//!
 //! The algorithm is generic over the [`Word`] that memory is made of: [`AtomicU64`] on a
 //! machine, a model checker's atomic in `tests/loom.rs`. Memory that a peer can write is
 //! only ever reached through atomics, so no reference promises that it stands still.
@@ -45,6 +47,7 @@
 
 mod consumer;
 mod fault;
+mod input;
 mod memory;
 #[cfg(feature = "mortal")]
 pub mod mortal;
@@ -59,6 +62,9 @@ pub use mortal::Cell;
 pub use consumer::{Consumer, Item, Observation, Observer, ReadPosition};
 pub use core::sync::atomic::{AtomicU64, Ordering};
 pub use fault::RingFault;
+pub use input::{
+    INPUT_BYTES, InputConsumer, InputMemory, InputPosition, InputProducer, InputReader,
+};
 pub use memory::{
     ConsumerPage, Identity, LAYOUT_VERSION, MAGIC, PAYLOAD_WORDS, Payload, RingKind, RingMemory,
     SLOT_BYTES, SLOT_WORDS, Word, header_word,

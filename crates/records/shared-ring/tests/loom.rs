@@ -2,8 +2,9 @@
 //! the memory model allows, for rings of two slots.
 
 use shared_ring::{
-    BoundedProducer, Consumer, ConsumerPage, Identity, Observation, Observer, Ordering,
-    OverwritingProducer, RingKind, RingMemory, Wake, Word,
+    BoundedProducer, Consumer, ConsumerPage, Identity, InputConsumer, InputMemory, InputPosition,
+    InputProducer, InputReader, Observation, Observer, Ordering, OverwritingProducer, RingKind,
+    RingMemory, Wake, Word,
 };
 
 #[derive(Default)]
@@ -162,5 +163,29 @@ fn a_producer_that_waits_for_room_is_noticed() {
         let sleeps = !producer.has_room();
         let noticed = reader.join().unwrap();
         assert!(!sleeps || noticed, "the producer waits and nobody knows");
+    });
+}
+
+/// The word that holds a byte holds others too, which stay as they are while it is written.
+#[test]
+fn typed_bytes_come_whole_and_in_order() {
+    model(|| {
+        let memory: &InputMemory<LoomWord> = Box::leak(Box::default());
+        let reader: &InputReader<LoomWord> = Box::leak(Box::default());
+        let at = InputPosition::default();
+        let mut producer = InputProducer::resume(memory, reader, at);
+        let mut consumer = InputConsumer::resume(memory, reader, at);
+        let writer = loom::thread::spawn(move || {
+            for byte in 1..=3 {
+                assert!(producer.append(byte));
+                producer.publish();
+            }
+        });
+        let mut taken: Vec<_> = (0..2).filter_map(|_| consumer.take()).collect();
+        consumer.publish();
+        writer.join().unwrap();
+        taken.extend(std::iter::from_fn(|| consumer.take()));
+        assert_eq!(taken, [1, 2, 3]);
+        assert_eq!(consumer.position().misbehaviour, 0);
     });
 }

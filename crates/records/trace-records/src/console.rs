@@ -59,7 +59,7 @@ pub enum Notice {
     Refused,
     /// The guest has done nothing for `number` seconds but wait for interrupts (severity warn).
     Idle,
-    /// The readers of its rings said `number` times that they have read what is not written
+    /// The other ends of its rings said `number` times that they have read or written what cannot be
     /// (severity error).
     ReadersLie,
     /// The VM has ended, told here because the trace component cannot.

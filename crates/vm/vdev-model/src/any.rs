@@ -79,6 +79,18 @@ pub trait AnyInVmm {
     /// See [`InVmm::write`](crate::InVmm::write).
     fn write(&mut self, offset: u64, value: u32) -> Option<u8>;
 
+    /// See [`InVmm::sent`](crate::InVmm::sent).
+    fn sent(&mut self, line: Transmitter);
+
+    /// See [`InVmm::RECEIVES`](crate::InVmm::RECEIVES).
+    fn receives(self) -> bool;
+
+    /// See [`InVmm::room`](crate::InVmm::room).
+    fn room(&self) -> usize;
+
+    /// See [`InVmm::receive`](crate::InVmm::receive).
+    fn receive(&mut self, character: u8);
+
     /// See [`InVmm::line`](crate::InVmm::line).
     fn line(&self) -> bool;
 }

@@ -96,6 +96,21 @@ pub trait InVmm: Copy + Default {
     /// The guest writes there. Returns a character to be printed.
     fn write(&mut self, offset: u64, value: u32) -> Option<u8>;
 
+    /// What it gave to be printed has gone on, if there is room for more now. Called behind each write that gave
+    /// something, and whenever room may have come.
+    fn sent(&mut self, _transmitter: Transmitter) {}
+
+    /// Whether it can be typed at: of a VM's devices the first of these is.
+    const RECEIVES: bool = false;
+
+    /// How many typed characters it takes now; all others wait outside, for as long as it likes.
+    fn room(&self) -> usize {
+        0
+    }
+
+    /// A character was typed. Only called when there is [room](Self::room).
+    fn receive(&mut self, _character: u8) {}
+
     /// The level of its interrupt, if it has one.
     fn line(&self) -> bool {
         false

@@ -43,7 +43,7 @@ pub mod vmm {
     pub const CLOCK: Channel = Channel(0);
     /// To and from the trace component.
     pub const TRACE: Channel = Channel(1);
-    /// To the console.
+    /// To and from the console.
     pub const CONSOLE: Channel = Channel(2);
     /// The guest's timer interrupts it, or the time has come for which
     /// [`Machine::wake_at`](crate::Machine::wake_at) asked.
@@ -70,10 +70,12 @@ pub mod console {
     pub const CLOCK: Channel = Channel(0);
     /// From the trace component.
     pub const TRACE: Channel = Channel(1);
-    /// From the VMM of the VM with this number.
+    /// To and from the VMM of the VM with this number.
     pub const fn vmm(vm: u8) -> Channel {
         Channel(2 + vm)
     }
     /// From whoever watches over the components.
     pub const MONITOR: Channel = Channel(10);
+    /// From the UART: something may have been typed.
+    pub const TYPED: Channel = Channel(11);
 }

@@ -5,7 +5,8 @@
 //!  guest ───────────► Vmm ───────────────────────► Trace ───────────────► Console ─► UART
 //!        ◄───────────  │  ◄─────────────────────── │  │                     ▲
 //!           resume     │        state page            └──► trace ring        │
-//!                      └─────────────────── console ring ────────────────────┘
+//!                      ├─────────────────── console ring ────────────────────┤
+//!                      └ ◄───────────────── input ring ───────────────────── ┘
 //! ```
 //!
 //! A platform gives each component its memory at `init`, calls `notified` when one of its
@@ -46,7 +47,7 @@ pub use aarch64::{
 };
 pub use channel::{Channel, ChannelSet};
 pub use conduct::MOST_MISDEEDS;
-pub use console::{Console, ConsolePort, KeptConsole, Output, SystemPort, log_lines};
+pub use console::{Console, ConsolePort, Input, KeptConsole, Output, SystemPort, Typed, log_lines};
 pub use gic_v2::{Group, Handed, Output as InterruptOutput};
 pub use host::{Clock, Host, Intent, Machine, Outcome, VcpuIs};
 pub use mapped_ram::{MappedRam, MappedRange};

@@ -5,4 +5,4 @@ mod entry;
 mod serial;
 
 pub use counter::Counter;
-pub use serial::Serial;
+pub use serial::{Overrun, Serial};

@@ -7,4 +7,4 @@ mod io_port;
 mod serial;
 
 pub use counter::{Counter, calibrate};
-pub use serial::Serial;
+pub use serial::{Overrun, Serial};

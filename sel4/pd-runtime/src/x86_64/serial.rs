@@ -19,6 +19,9 @@ const TRANSMITTER_EMPTY: u8 = 1 << 6;
 /// How long a full FIFO takes at most, in parts of a second: 16 characters at 9600 baud.
 const FIFO_PER_SECOND: u64 = 50;
 
+/// A character was lost: it came before others had been taken.
+pub struct Overrun;
+
 /// A serial port that can send.
 pub struct Serial {
     uart: Uart16550<PortRange>,
@@ -73,6 +76,22 @@ impl Serial {
             }
         }
     }
+
+    /// Nothing is received yet.
+    pub fn begin_to_receive(&mut self) {}
+
+    /// Whether something was received and not taken: nothing was.
+    pub fn has_received(&mut self) -> bool {
+        false
+    }
+
+    /// Nothing was received.
+    pub fn receive(&mut self) -> Option<Result<u8, Overrun>> {
+        None
+    }
+
+    /// There is no interrupt.
+    pub fn acknowledge(&self) {}
 
     /// How long others have had the CPU while this waited, in ticks of [`Counter`].
     pub fn waited_ticks(&self) -> u64 {

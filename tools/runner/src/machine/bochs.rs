@@ -186,6 +186,10 @@ impl Machine for Bochs {
         &self.heard
     }
 
+    fn keyboard(&mut self) -> Option<crate::Keyboard> {
+        None
+    }
+
     fn ending(&mut self) -> String {
         let status = match self.child.wait() {
             Ok(status) => status.to_string(),

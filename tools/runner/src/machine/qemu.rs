@@ -6,7 +6,7 @@
 use super::gdb::Gdb;
 use super::qmp::Qmp;
 use super::{Debugger, Heard, Look, Machine, listen, send_lines};
-use crate::{Failure, Request, bench};
+use crate::{Failure, Keyboard, Request, bench};
 use oversight::{Report, ReportPage};
 use std::fs::File;
 use std::io;
@@ -60,7 +60,7 @@ impl Boot {
         };
         let spawned = self
             .command
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn();
@@ -112,6 +112,11 @@ pub(crate) struct Qemu {
 impl Machine for Qemu {
     fn heard(&self) -> &Receiver<Heard> {
         &self.heard
+    }
+
+    fn keyboard(&mut self) -> Option<Keyboard> {
+        let input = self.child.stdin.take()?;
+        Some(Keyboard::new(input, self.child.id()))
     }
 
     fn ending(&mut self) -> String {

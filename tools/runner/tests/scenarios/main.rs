@@ -21,3 +21,4 @@ mod refusals;
 mod seconds;
 mod several_vms;
 mod storms;
+mod typing;

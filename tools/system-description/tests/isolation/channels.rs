@@ -1,6 +1,6 @@
 //! Channels have the numbers that the components know.
 
-use crate::descriptions::{attribute, has_idle, in_each, nodes, number, of_vm, sharing};
+use crate::descriptions::{attribute, has_idle, in_each, is_of_pc, nodes, number, of_vm, sharing};
 use std::collections::BTreeSet;
 use vm_components::channel;
 
@@ -77,5 +77,24 @@ fn channels_have_the_numbers_that_the_components_use() {
             let wanted = of_vm("share", '_', vm);
             assert_eq!(symbol("pd-monitor", 3 + vm), wanted, "{name}");
         }
+    });
+}
+
+/// Who types wakes the console, and no interrupt goes anywhere else.
+#[test]
+fn the_uart_s_interrupt_goes_to_the_console_alone() {
+    in_each(|name, document, _| {
+        let interrupts: Vec<_> = nodes(document, "irq")
+            .map(|irq| {
+                let who = attribute(&irq.parent().unwrap(), "name").to_owned();
+                (who, number(attribute(&irq, "id")))
+            })
+            .collect();
+        let typed = u64::from(channel::console::TYPED.0);
+        let wanted = match is_of_pc(name) {
+            true => vec![],
+            false => vec![("pd-console".to_owned(), typed)],
+        };
+        assert_eq!(interrupts, wanted, "{name}");
     });
 }

@@ -5,7 +5,7 @@ use crate::descriptions::{
 };
 use oversight::{LifePage, Part, ReportPage};
 use roxmltree::Node;
-use shared_ring::{ConsumerPage, RingMemory};
+use shared_ring::{ConsumerPage, InputMemory, InputReader, RingMemory};
 use std::collections::BTreeMap;
 use trace_records::{ACCESS_SLOTS, CONSOLE_SLOTS, LOG_SLOTS, StatePage, TRACE_SLOTS};
 
@@ -76,6 +76,8 @@ fn regions_are_as_large_as_what_lies_in_them() {
             ("access_reader", size_of::<ConsumerPage>()),
             ("log_reader", size_of::<ConsumerPage>()),
             ("console_reader", size_of::<ConsumerPage>()),
+            ("input_ring", size_of::<InputMemory>()),
+            ("input_reader", size_of::<InputReader>()),
             ("state_page", size_of::<StatePage>()),
             ("config", vm_config::REGION_LEN_BYTES),
         ];

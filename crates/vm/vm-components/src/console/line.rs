@@ -3,6 +3,7 @@
 //! Used by the console alone. Invariants: whoever prints more than its share pays for it alone;
 //! what goes out is printable characters, in lines of bounded length.
 
+use super::typing::Format;
 use crate::console::log_lines::Stamp;
 use crate::{Clock, Host};
 use core::fmt::{self, Write};
@@ -67,6 +68,7 @@ impl Budget {
 /// What a line needs on its way out.
 pub(super) struct Printer<'a, H, O> {
     pub clock: Clock,
+    pub format: Format,
     /// What is to be left of the VM's share, in bytes.
     pub spared: i64,
     /// When the clock was last looked at.
@@ -131,6 +133,11 @@ impl<const BYTES: usize> Line<BYTES> {
     pub fn is_full(&self) -> bool {
         // The last place is the line feed's.
         self.len == BYTES - 1
+    }
+
+    /// What it has so far.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
     }
 
     /// The whole line, which is finished by that.

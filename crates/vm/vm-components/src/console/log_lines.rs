@@ -405,8 +405,8 @@ impl fmt::Display for NoticeText {
             ),
             Notice::ReadersLie => write!(
                 f,
-                "the readers of the VMM's rings misbehave: {number} times, they have read what is \
-                 not written"
+                "the other ends of the VMM's rings misbehave: {number} times, they say they have read or \
+                 written what cannot be"
             ),
             Notice::Ended(reason) => Reason {
                 reason,

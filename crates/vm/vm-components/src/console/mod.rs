@@ -1,7 +1,7 @@
 //! The console component: turns log records and the guests' characters into lines of text.
 //!
-//! One for all VMs; owns the UART. Runs when its clock wakes it (every 100 ms) and when a
-//! ring that it emptied gets its first record.
+//! One for all VMs; owns the UART. Runs when its clock wakes it (every 100 ms), when a
+//! ring that it emptied gets its first record, and when something is typed.
 //!
 //! Invariants: what is printed never exceeds what a serial line carries, so a storm of
 //! accesses shows as a few lines and a count of those that are missing; the numbers add up;
@@ -23,6 +23,7 @@
 mod line;
 pub mod log_lines;
 mod system;
+mod typing;
 mod vm;
 
 use crate::channel::{self, ChannelSet};
@@ -32,10 +33,12 @@ use crate::{Clock, Host};
 use heapless::Vec;
 use kept::Kept;
 use line::{Budget, Printer};
-use shared_ring::{Cell, ConsumerPage, Ordering, RingKind, RingMemory};
+use shared_ring::{Cell, ConsumerPage, InputMemory, InputReader, Ordering, RingKind, RingMemory};
 use system::System;
 use trace_records::{CONSOLE_SLOTS, EndReason, LOG_SLOTS, MAX_VMS, TRACE_SLOTS, Verdict};
 use trace_stream::{Encoder, RingIdentity};
+use typing::Typing;
+pub use typing::{Input, Typed};
 use vm::{Ends, NoRoom, VmConsole};
 use vm_config::VmConfig;
 
@@ -66,6 +69,10 @@ pub struct ConsolePort {
     pub text: &'static RingMemory<CONSOLE_SLOTS>,
     /// How far this component has read it.
     pub text_reader: &'static ConsumerPage,
+    /// What is typed; this component writes it.
+    pub input: &'static InputMemory,
+    /// How far the VMM has read it.
+    pub input_reader: &'static InputReader,
 }
 
 /// The memory through which the platform itself reports what has died.
@@ -90,6 +97,7 @@ pub struct KeptConsole {
     refilled: Cell,
     /// Twice the number of a run's last lines that are printed, and one more while the next is.
     last_lines: Cell,
+    typing: Kept<typing::State>,
 }
 
 impl KeptConsole {
@@ -102,6 +110,7 @@ impl KeptConsole {
             system: Kept::new(),
             refilled: Cell::new(0),
             last_lines: Cell::new(0),
+            typing: Kept::new(),
         }
     }
 }
@@ -140,6 +149,7 @@ pub struct Console {
     /// See [`KeptConsole`].
     under_way: &'static UnderWay,
     last_lines: &'static Cell,
+    typing: Typing,
     /// It goes on where another has died, or has not run at all.
     is_new: bool,
 }
@@ -164,6 +174,8 @@ impl Console {
         let new = vm::State::new(Budget::full(ports.len()), clock.start_ticks);
         // Those of the one before.
         vms.clear();
+        let of_typing = ports.iter().map(|(port, _)| port);
+        let typing = Typing::resume(of_typing, &mut kept.typing);
         for (((port, config), kept), number) in ports.into_iter().zip(&mut kept.states).zip(0..) {
             let vm = VmConsole::resume(number, &port, config, ends, kept, under_way, new);
             // There are as many places as for what is kept.
@@ -178,13 +190,15 @@ impl Console {
             encoder: Encoder::resume(frames.unwrap_or(0)),
             under_way,
             last_lines: &kept.last_lines,
+            typing,
             is_new: true,
         }
     }
 
     /// Ends the line if another console has died over it, counts that as missing, and
     /// charges the death.
-    fn recover(&mut self, now: u64, output: &mut impl Output) {
+    fn recover(&mut self, host: &mut impl Host, output: &mut impl Output) {
+        let now = host.now();
         let is_cut = self.vms.iter().any(VmConsole::is_cut)
             || self.system.as_ref().is_some_and(System::is_cut)
             || !self.last_lines.load(Ordering::Relaxed).is_multiple_of(2);
@@ -204,6 +218,13 @@ impl Console {
         if let Some(system) = &mut self.system {
             system.recover();
         }
+        self.typing.recover(host, output);
+    }
+
+    /// Takes what was typed. The platform calls it when the UART says so, and at each wake-up of the clock; then it calls
+    /// [`Self::notified`], with whatever channels, for what there is to tell.
+    pub fn typed(&mut self, input: &mut impl Input, host: &mut impl Host) -> Typed {
+        self.typing.take(input, host)
     }
 
     /// Also sends the trace ring of a VM that there is over the serial line, between the lines,
@@ -229,10 +250,15 @@ impl Console {
         host: &mut impl Host,
         output: &mut impl Output,
     ) {
-        let began = host.now();
         if core::mem::take(&mut self.is_new) {
-            self.recover(began, output);
+            self.recover(host, output);
         }
+        let name = |vm: u8| {
+            let vm = self.vms.get(usize::from(vm));
+            vm.map_or("?", VmConsole::name)
+        };
+        self.typing.tell(name, self.clock, host, output);
+        let began = host.now();
         for vm in self.vms.iter_mut().filter(|vm| vm.is_asleep) {
             vm.state.behind_since = began;
         }
@@ -256,6 +282,7 @@ impl Console {
             vm.begin_turn(host);
             let mut printer = Printer {
                 clock: self.clock,
+                format: self.typing.format(),
                 spared: 0,
                 now: turn,
                 host,
@@ -320,6 +347,7 @@ impl Console {
             let available = vm.state.share;
             let mut printer = Printer {
                 clock: self.clock,
+                format: self.typing.format(),
                 spared: (available - TURN_BYTES / 2).max(0),
                 now: turn,
                 host,

@@ -118,7 +118,7 @@ impl<A: Isa> Vmm<A> {
                 if device.emits && !link.has_room_or_nobody() {
                     return Moved::Later;
                 }
-                device.carry_out(element, &mut self.console, machine);
+                device.carry_out(element, &mut self.console, &mut self.typed, machine);
                 if device.emits {
                     let record = device.record(&access, element.value() as u32, machine.now());
                     link.append_or_count(record);
@@ -157,7 +157,7 @@ impl<A: Isa> Vmm<A> {
                 element.ignore();
             }
             Some(Device::Local(device)) => {
-                device.carry_out(element, &mut self.console, machine);
+                device.carry_out(element, &mut self.console, &mut self.typed, machine);
                 device.sequence += 1;
                 self.link.kept.unrecorded += 1;
             }

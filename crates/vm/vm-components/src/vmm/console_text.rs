@@ -11,6 +11,9 @@ use vdev_model::Transmitter;
 
 /// Messages of the VMM that wait for room; newer ones replace the last.
 const WAITING_NOTICES: usize = 4;
+/// A serial port that says it is ready takes so many characters at once: a driver that is told so by an
+/// interrupt fills the FIFO and does not ask again.
+const FIFO_BYTES: usize = 16;
 
 pub(crate) struct ConsoleText {
     pub(super) ring: BoundedProducer<CONSOLE_SLOTS>,
@@ -57,6 +60,10 @@ impl Characters {
         self.len == TEXT_BYTES
     }
 
+    fn room(&self) -> usize {
+        TEXT_BYTES - self.len
+    }
+
     /// Whether there was room.
     fn push(&mut self, character: u8) -> bool {
         let Some(place) = self.bytes.get_mut(self.len) else {
@@ -78,14 +85,15 @@ impl ConsoleText {
         }
     }
 
-    /// Whether another character can be taken, after a try to pass on those that are there.
+    /// Whether a FIFO of characters can be taken, after a try to pass on those that are there.
     pub fn transmitter(&mut self, machine: &mut impl Machine) -> Transmitter {
-        if self.kept.characters.is_full() {
+        if self.kept.characters.is_full() || self.kept.waiting[0].is_some() {
             self.flush(machine);
         }
-        match self.kept.characters.is_full() {
-            true => Transmitter::Busy,
-            false => Transmitter::Ready,
+        // Where the ring has room the characters make it when they have to.
+        match self.kept.characters.room() >= FIFO_BYTES || self.ring.has_room() {
+            true => Transmitter::Ready,
+            false => Transmitter::Busy,
         }
     }
 

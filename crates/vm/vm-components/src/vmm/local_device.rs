@@ -1,16 +1,19 @@
-//! A device that stays inside its VMM, and where its accesses are told.
+//! A device that stays inside its VMM, where its accesses are told, and what is typed at it.
 //!
-//! Called by `carry_out`. Invariant: what such a device tells of itself is its VMM's word, and the device
+//! Called by `carry_out`, and when something may have been typed or there may be room for what the guest prints.
+//! Invariants: what is typed waits in its ring until the device has room, so nothing of it is lost here; what such a device tells of itself is its VMM's word, and the device
 //! domain says so in every record; a guest waits for nobody but for room for that record.
 
 use super::console_text::ConsoleText;
 use super::transfer::Element;
+use super::{Device, Isa, Vmm};
 use crate::Machine;
 use guest_access::{Access, Direction};
+use shared_ring::InputConsumer;
 use trace_records::{Record, Tag};
 use vdev_model::{AnyInVmm, AnyVdev, Kind};
-use vdevs::Local;
-use vm_config::Device;
+use vdevs::{Local, Vdev};
+use vm_config::Device as Configured;
 
 /// See the file's header.
 pub(crate) struct LocalDevice {
@@ -23,13 +26,14 @@ pub(crate) struct LocalDevice {
     /// The number of the last access that was told.
     pub(super) sequence: u64,
     pub(super) device: Local,
-    /// As it is when the VM begins.
-    begins: Local,
+    vdev: Vdev,
+    /// What is typed is for this one.
+    is_typed_at: bool,
 }
 
 impl LocalDevice {
     /// The VM's device of this number, if it is one of those.
-    pub(super) fn new(instance: u8, device: &Device<'_>) -> Option<Self> {
+    pub(super) fn new(instance: u8, device: &Configured<'_>) -> Option<Self> {
         let begins = device.vdev.local()?;
         Some(Self {
             instance,
@@ -39,13 +43,14 @@ impl LocalDevice {
             emits: device.emit.logger || device.emit.trace.is_some(),
             sequence: 0,
             device: begins,
-            begins,
+            vdev: device.vdev,
+            is_typed_at: false,
         })
     }
 
     /// The VM is reset. The numbering goes on.
     pub(super) fn reset(&mut self) {
-        self.device = self.begins;
+        self.device = self.vdev.local().unwrap_or(self.device);
     }
 
     /// The level of its interrupt.
@@ -66,6 +71,7 @@ impl LocalDevice {
         &mut self,
         element: &mut Element,
         console: &mut ConsoleText,
+        typed: &mut InputConsumer,
         machine: &mut impl Machine,
     ) {
         let offset = self.offset(element);
@@ -78,8 +84,20 @@ impl LocalDevice {
             Direction::Write => {
                 if let Some(character) = self.device.write(offset, element.value() as u32) {
                     console.print(character, machine);
+                    self.device.sent(console.transmitter(machine));
                 }
             }
+        }
+        self.take_typed(typed);
+    }
+
+    /// It takes what was typed as far as it has room, if that is for it.
+    fn take_typed(&mut self, typed: &mut InputConsumer) {
+        while self.is_typed_at
+            && self.device.room() != 0
+            && let Some(character) = typed.take()
+        {
+            self.device.receive(character);
         }
     }
 
@@ -91,5 +109,29 @@ impl LocalDevice {
 
     fn offset(&self, element: &Element) -> u64 {
         element.place.first.0.wrapping_sub(self.location)
+    }
+}
+
+impl<A: Isa> Vmm<A> {
+    /// What is typed is for the first device that receives, in the order of the configuration.
+    pub(super) fn choose_typed_at(&mut self) {
+        let mut devices = self.bus.devices_mut();
+        let first = devices.find_map(|device| match device {
+            Device::Local(local) if local.device.receives() => Some(local),
+            _ => None,
+        });
+        if let Some(first) = first {
+            first.is_typed_at = true;
+        }
+    }
+
+    /// Lets the devices take what was typed, and know of room for what is printed.
+    pub(super) fn serve_local_devices(&mut self, machine: &mut impl Machine) {
+        for device in self.bus.devices_mut() {
+            if let Device::Local(local) = device {
+                local.device.sent(self.console.transmitter(machine));
+                local.take_typed(&mut self.typed);
+            }
+        }
     }
 }

@@ -54,7 +54,10 @@ use self::wait_for_interrupt::Idle;
 use crate::channel::{self, ChannelSet};
 use crate::{Clock, Machine};
 use guest_access::{AddressSpace, GuestPhysAddr};
-use shared_ring::{BoundedProducer, ConsumerPage, RingKind, RingMemory};
+use shared_ring::{
+    BoundedProducer, ConsumerPage, InputConsumer, InputMemory, InputPosition, InputReader,
+    RingKind, RingMemory,
+};
 use trace_records::{
     ACCESS_SLOTS, Address, CONSOLE_SLOTS, EndReason, Kind, MAX_DEVICES, Record, StatePage, Tag,
 };
@@ -74,6 +77,10 @@ pub struct VmmPorts {
     pub console: &'static RingMemory<CONSOLE_SLOTS>,
     /// How far the console has read it.
     pub console_reader: &'static ConsumerPage,
+    /// What is typed; the console writes it.
+    pub input: &'static InputMemory,
+    /// How far this component has read it.
+    pub input_reader: &'static InputReader,
 }
 
 /// The component. `images` are the bytes of the guest's images, kept for a reset. What an access touches
@@ -98,6 +105,7 @@ pub struct Vmm<A: Isa> {
     /// The guest has accessed its controller. Before, that is as it was out of reset, and is not looked at.
     uses_interrupts: bool,
     lines: Lines,
+    typed: InputConsumer,
     pub(crate) config: VmConfig<'static>,
     images: &'static [u8],
 }
@@ -192,6 +200,7 @@ impl<A: Isa> Vmm<A> {
                 ports.console_reader,
                 clock.identity(RingKind::Console, vm),
             )),
+            typed: InputConsumer::resume(ports.input, ports.input_reader, InputPosition::default()),
             link: TraceLink::new(
                 BoundedProducer::new(
                     ports.access,
@@ -209,6 +218,7 @@ impl<A: Isa> Vmm<A> {
             idle: None,
             memory: A::Memory::default(),
         };
+        vmm.choose_typed_at();
         if !vmm.go_on(machine) {
             vmm.begin(machine);
             vmm.boot(machine);
@@ -237,6 +247,7 @@ impl<A: Isa> Vmm<A> {
             self.console.clock_woke();
         }
         self.console.flush(machine);
+        self.serve_local_devices(machine);
         self.sample_lines(machine);
         let wakes = self.deliver(machine);
         self.try_again(clock, wakes, machine);

@@ -30,7 +30,7 @@ use super::wait_for_interrupt::Idle;
 use super::{Device, Held, Vmm};
 use crate::{Intent, Machine, Outcome, VcpuIs};
 use kept::Kept;
-use shared_ring::WritePosition;
+use shared_ring::{InputPosition, WritePosition};
 use trace_records::{EndReason, Kind, MAX_DEVICES, Record};
 use vdevs::Local;
 
@@ -38,10 +38,10 @@ use vdevs::Local;
 /// short way: where the access ring's head will be.
 const OF_EVENT: u64 = 1 << 63;
 
-/// The memory by which a VMM survives. All zero: there was none. The part is the interrupt controller, once the
-/// guest has used it.
+/// The memory by which a VMM survives. All zero: there was none. The parts are the devices; the appendix is the
+/// interrupt controller, once the guest has used it.
 #[repr(transparent)]
-pub struct KeptVmm<A: Isa>(Kept<State<A::End>, A::Interrupts, 1>);
+pub struct KeptVmm<A: Isa>(Kept<State<A::End>, KeptDevice, MAX_DEVICES, A::Interrupts>);
 
 impl<A: Isa> KeptVmm<A> {
     /// Memory that no VMM has had.
@@ -67,7 +67,7 @@ struct KeptDevice {
     local: Option<Local>,
 }
 
-/// All that is not made anew.
+/// All that is not made anew, the devices aside.
 #[derive(Clone, Copy)]
 struct State<E> {
     commits: u64,
@@ -75,13 +75,29 @@ struct State<E> {
     console: WritePosition,
     link: KeptLink,
     text: KeptText,
-    /// By the devices' numbers.
-    devices: [KeptDevice; MAX_DEVICES],
+    typed: InputPosition,
     held: Option<Held<E>>,
     unheard_end: Option<EndReason>,
     refusals: Refusals,
     reader_lies: ReaderLies,
     idle: Option<Idle>,
+}
+
+impl KeptDevice {
+    fn of(device: &Device) -> Self {
+        match device {
+            Device::Isolated(point) => Self {
+                sequence: point.sequence,
+                recorded: point.recorded(),
+                local: None,
+            },
+            Device::Local(device) => Self {
+                sequence: device.sequence,
+                recorded: 0,
+                local: Some(device.device),
+            },
+        }
+    }
 }
 
 impl<A: Isa> Vmm<A> {
@@ -97,44 +113,24 @@ impl<A: Isa> Vmm<A> {
     {
         self.commits += 1;
         let state = self.state();
-        let interrupts = self.uses_interrupts.then_some(self.interrupts);
-        self.kept.0.commit_in_parts(&state, interrupts);
+        let interrupts = self.uses_interrupts.then_some(&self.interrupts);
+        let devices = self.bus.devices().map(KeptDevice::of);
+        self.kept
+            .0
+            .commit_with_appendix(&state, devices, interrupts);
         self.link.publish(machine);
         self.console.publish(machine);
+        self.typed.publish();
     }
 
     fn state(&self) -> State<A::End> {
-        let mut devices = [KeptDevice::default(); MAX_DEVICES];
-        for device in self.bus.devices() {
-            let (instance, it) = match device {
-                Device::Isolated(point) => {
-                    let of_point = KeptDevice {
-                        sequence: point.sequence,
-                        recorded: point.recorded(),
-                        local: None,
-                    };
-                    (point.instance, of_point)
-                }
-                Device::Local(device) => {
-                    let of_device = KeptDevice {
-                        sequence: device.sequence,
-                        recorded: 0,
-                        local: Some(device.device),
-                    };
-                    (device.instance, of_device)
-                }
-            };
-            if let Some(kept) = devices.get_mut(usize::from(instance)) {
-                *kept = it;
-            }
-        }
         State {
             commits: self.commits,
             access: *self.link.access.position(),
             console: *self.console.ring.position(),
             link: self.link.kept,
             text: self.console.kept,
-            devices,
+            typed: self.typed.position(),
             held: self.held,
             unheard_end: self.unheard_end,
             refusals: self.refusals,
@@ -152,11 +148,12 @@ impl<A: Isa> Vmm<A> {
         let Some(state) = self.kept.0.state().copied() else {
             return false;
         };
-        if let [interrupts] = self.kept.0.parts() {
+        if let Some(interrupts) = self.kept.0.appendix() {
             self.interrupts = *interrupts;
             self.uses_interrupts = true;
         }
         self.restore(&state);
+        self.restore_devices();
         let head = self.link.access.published();
         let stands = match machine.intent().0 {
             event if event & OF_EVENT != 0 => event == OF_EVENT | state.commits,
@@ -167,6 +164,7 @@ impl<A: Isa> Vmm<A> {
         self.link.publish(machine);
         self.console.want_later();
         self.console.publish(machine);
+        self.typed.publish();
         let outcome = match stands {
             true => Outcome::Stands,
             false => Outcome::Undone,
@@ -192,7 +190,7 @@ impl<A: Isa> Vmm<A> {
             console,
             link,
             text,
-            devices,
+            typed,
             held,
             unheard_end,
             refusals,
@@ -204,24 +202,23 @@ impl<A: Isa> Vmm<A> {
         self.console.ring.go_on_from(console);
         self.link.kept = link;
         self.console.kept = text;
+        self.typed.go_on_from(typed);
         self.held = held;
         self.unheard_end = unheard_end;
         self.refusals = refusals;
         self.reader_lies = reader_lies;
         self.idle = idle;
+    }
+
+    fn restore_devices(&mut self) {
         let bus = &mut self.bus;
-        for device in bus.devices_mut() {
+        // Both are in the order of the configuration.
+        for (device, kept) in bus.devices_mut().zip(self.kept.0.parts()) {
             match device {
-                Device::Isolated(point) => {
-                    let kept = devices[usize::from(point.instance)];
-                    point.go_on_from(kept.sequence, kept.recorded);
-                }
+                Device::Isolated(point) => point.go_on_from(kept.sequence, kept.recorded),
                 Device::Local(device) => {
-                    let KeptDevice {
-                        sequence, local, ..
-                    } = devices[usize::from(device.instance)];
-                    device.sequence = sequence;
-                    device.device = local.unwrap_or(device.device);
+                    device.sequence = kept.sequence;
+                    device.device = kept.local.unwrap_or(device.device);
                 }
             }
         }

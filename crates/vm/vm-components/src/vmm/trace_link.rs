@@ -64,7 +64,9 @@ impl<A: Isa> Vmm<A> {
     }
 
     pub(super) fn check_readers(&mut self, machine: &mut impl Machine) {
-        let lies = self.link.access.misbehaviour() + self.console.reader_lies();
+        let lies = self.link.access.misbehaviour()
+            + self.console.reader_lies()
+            + self.typed.position().misbehaviour;
         let now = machine.now();
         if lies != self.reader_lies.told && now >= self.reader_lies.next_notice {
             let new = lies - core::mem::replace(&mut self.reader_lies.told, lies);

@@ -33,6 +33,8 @@ impl<A: Isa> Vmm<A> {
             self.idle = None;
             return machine.proceed(next);
         }
+        // A prompt: nothing more comes before something else happens.
+        self.console.flush(machine);
         machine.hold();
         self.wait_on(next, machine);
         if self.interrupts.is_any_enabled() {

@@ -7,4 +7,5 @@ mod deaths;
 mod fixtures;
 mod region;
 mod trace;
+mod typing;
 mod vmm;

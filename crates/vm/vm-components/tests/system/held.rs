@@ -131,7 +131,7 @@ fn a_reader_that_says_it_has_read_the_future_is_told_of_once_a_second() {
         system.access(LOC, 2, 0, 1);
         system.pass(100 * MS);
     }
-    let told = system.lines("error demo: the readers of the VMM's rings misbehave: ");
+    let told = system.lines("error demo: the other ends of the VMM's rings misbehave: ");
     assert_eq!(told.len(), 2, "{}", system.screen.0);
 }
 

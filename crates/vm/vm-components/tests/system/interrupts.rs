@@ -47,16 +47,6 @@ fn system(line: Option<u64>) -> System {
 }
 
 impl System {
-    fn load(&mut self, address: u64) -> u32 {
-        assert!(self.access(address, 2, 0, 1), "the guest does not run");
-        self.platform.gprs[1] as u32
-    }
-
-    fn store(&mut self, address: u64, value: u32) {
-        self.platform.gprs[2] = value.into();
-        assert!(self.access(address, 2, 1, 2), "the guest does not run");
-    }
-
     fn is_interrupted(&self) -> bool {
         assert!(!self.platform.signals.fiq);
         self.platform.signals.irq

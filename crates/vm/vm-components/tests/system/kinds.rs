@@ -110,7 +110,7 @@ fn what_a_vmm_has_is_told_as_its_word() {
         told(&system),
         [
             "info  demo uart1 cpu0 W4 0x09010000 DR = 0 -> 97 pc 0x40080000 seq 1 (its VMM says)",
-            "info  demo uart1 cpu0 R4 0x09010018 FR = 144 (RXFE 1, TXFF 0, TXFE 1) pc 0x40080000 \
+            "info  demo uart1 cpu0 R4 0x09010018 FR = 151 (RXFE 1, TXFF 0, RXFF 0, TXFE 1) pc 0x40080000 \
              seq 2 (its VMM says)",
         ]
     );

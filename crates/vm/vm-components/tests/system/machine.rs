@@ -10,10 +10,11 @@ use crate::fixtures::{
 use crate::platform::Platform;
 use guest_access::{Direction, GuestPhysAddr};
 use shared_ring::{Observation, Observer};
+use std::collections::VecDeque;
 use trace_records::{Entry, Kind, Record, TRACE_SLOTS};
 use vm_components::{
-    A64, Channel, Clock, Console, Exit, GuestException, KeptConsole, KeptTrace, KeptVmm, Trace,
-    Vmm, channel,
+    A64, Channel, Clock, Console, Exit, GuestException, Input, KeptConsole, KeptTrace, KeptVmm,
+    Trace, Typed, Vmm, channel,
 };
 use vm_config::{Contents, Device, Unsupported, VmConfig};
 
@@ -44,10 +45,23 @@ pub struct System {
     pub trace_is: TraceIs,
     pub next_wake: u64,
     pub wakes: u64,
+    pub keyboard: VecDeque<u8>,
     config: VmConfig<'static>,
     images: &'static [u8],
     /// By which the VMM survives.
     kept: *mut KeptVmm<A64>,
+}
+
+struct Keyboard<'a>(&'a mut VecDeque<u8>);
+
+impl Input for Keyboard<'_> {
+    fn is_there(&mut self) -> bool {
+        !self.0.is_empty()
+    }
+
+    fn take(&mut self) -> Option<u8> {
+        self.0.pop_front()
+    }
 }
 
 pub fn config(devices: &[Device<'_>], unsupported: Unsupported) -> VmConfig<'static> {
@@ -123,6 +137,7 @@ impl System {
             trace_is: TraceIs::Alive,
             next_wake: START + 10 * MS,
             wakes: 0,
+            keyboard: VecDeque::new(),
             config,
             images,
             kept,
@@ -162,6 +177,23 @@ impl System {
         }
     }
 
+    /// Somebody types, as fast as the UART takes it. What it has no room for is left in `keyboard`.
+    pub fn type_in(&mut self, text: &[u8]) -> Typed {
+        self.keyboard.extend(text);
+        let Self {
+            console,
+            keyboard,
+            platform,
+            ..
+        } = self;
+        let typed = console.typed(&mut Keyboard(keyboard), platform);
+        self.run_console(channel::console::TYPED);
+        if std::mem::take(&mut self.platform.notified).contains(&channel::console::vmm(0)) {
+            self.run_vmm(channel::vmm::CONSOLE);
+        }
+        typed
+    }
+
     pub fn run_vmm(&mut self, channel: Channel) {
         self.vmm.notified(only(channel), &mut self.platform);
         self.deliver();
@@ -192,6 +224,18 @@ impl System {
             }
         }
         self.platform.now = end;
+    }
+
+    /// A load of a word, which does not have to wait.
+    pub fn load(&mut self, address: u64) -> u32 {
+        assert!(self.access(address, 2, 0, 1), "the guest does not run");
+        self.platform.gprs[1] as u32
+    }
+
+    /// A store of a word, likewise.
+    pub fn store(&mut self, address: u64, value: u32) {
+        self.platform.gprs[2] = value.into();
+        assert!(self.access(address, 2, 1, 2), "the guest does not run");
     }
 
     /// The guest's access traps; returns whether the guest runs again.

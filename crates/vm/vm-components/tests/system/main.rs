@@ -17,5 +17,6 @@ mod platform;
 mod reads;
 mod refused;
 mod start;
+mod typing;
 mod undescribed;
 mod waiting;

@@ -77,6 +77,15 @@ pub(crate) struct Boot {
     /// How long it may take, in seconds; if not given, 120, or at a terminal as long as it likes
     #[arg(long, value_name = "SECONDS")]
     pub(crate) deadline: Option<u64>,
+    /// Type what this file says, and wait for what it expects
+    #[arg(long, value_name = "FILE")]
+    pub(crate) script: Option<PathBuf>,
+    /// Type what is in this file
+    #[arg(long, value_name = "FILE", conflicts_with = "script")]
+    pub(crate) input: Option<PathBuf>,
+    /// At a terminal, write the lines of the log to this file instead of between what guests print
+    #[arg(long, value_name = "FILE")]
+    pub(crate) log: Option<PathBuf>,
     /// Where the run's files go
     #[arg(long, default_value = "out/run")]
     pub(crate) work: PathBuf,

@@ -10,6 +10,7 @@ mod deaths;
 mod hosts;
 mod one_system;
 mod screen;
+mod terminal;
 
 use arguments::{Arguments, Command};
 use clap::Parser;

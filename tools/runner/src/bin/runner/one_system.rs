@@ -3,10 +3,15 @@
 use crate::arguments::Boot;
 use crate::hosts::{microkit, platform_of};
 use crate::screen::Screen;
-use runner::{Architecture, Failure, Request, SystemDescription, compile, run};
+use crate::terminal;
+use runner::{
+    Architecture, Failure, Follower, Heard, Keyboard, Request, Session, SystemDescription, compile,
+    run_followed,
+};
 use shared_ring::RingKind;
 use std::fmt;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal, Stdout, Write};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use vdev_trace::input::places::Places;
@@ -42,6 +47,9 @@ fn deadline(asked_s: Option<u64>, person: Person) -> Option<Duration> {
 /// Boots the VMs, prints what they say, and leaves the machine's memory in `dump`.
 pub(crate) fn run_vm(boot: &Boot, dump: Option<PathBuf>) -> Result<(), Failure> {
     let configs = boot.configurations()?;
+    let session = boot.script.as_deref().map(Session::load).transpose()?;
+    let input = boot.input.as_deref().map(read).transpose()?;
+    let person = Person::at_the_terminal();
     let request = Request {
         configs: &configs,
         images: &boot.host.images,
@@ -51,13 +59,57 @@ pub(crate) fn run_vm(boot: &Boot, dump: Option<PathBuf>) -> Result<(), Failure> 
         blocks: None,
         dump,
         until: None,
-        deadline: deadline(boot.deadline, Person::at_the_terminal()),
+        deadline: deadline(boot.deadline, person),
     };
-    let mut screen = Screen::new(io::stdout());
-    let ran = run(&request, |heard| screen.show(heard));
-    let shown = screen.end();
+    if person == Person::Watches && session.is_none() && input.is_none() {
+        return terminal::run(&request, boot.log.as_deref());
+    }
+    let mut follower = Watcher {
+        screen: Screen::new(io::stdout()),
+        session,
+        input,
+    };
+    let ran = run_followed(&request, &mut follower);
+    let shown = follower.screen.end();
     ran?;
     or_reader_gone(shown, "the console")
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, Failure> {
+    let cannot = |error| Failure::Host(format!("cannot read {}: {error}", file.display()));
+    std::fs::read(file).map_err(cannot)
+}
+
+/// Whoever follows a run that nobody types at: it is shown, and what a file says is typed.
+struct Watcher {
+    screen: Screen<Stdout>,
+    session: Option<Session>,
+    input: Option<Vec<u8>>,
+}
+
+impl Follower for Watcher {
+    fn begins(&mut self, keyboard: Option<Keyboard>) {
+        if let (Some(keyboard), Some(input)) = (&keyboard, self.input.take()) {
+            keyboard.type_in(input);
+        }
+        if let Some(session) = &mut self.session {
+            session.begins(keyboard);
+        }
+    }
+
+    fn follow(&mut self, heard: Option<&Heard>) -> ControlFlow<Result<(), String>> {
+        if let Some(heard) = heard {
+            self.screen.show(heard);
+        }
+        match &mut self.session {
+            Some(session) => session.follow(heard),
+            None => ControlFlow::Continue(()),
+        }
+    }
+
+    fn has_seen_all(&mut self) -> Result<(), String> {
+        self.session.as_mut().map_or(Ok(()), Session::has_seen_all)
+    }
 }
 
 /// The same, then prints the trace rings that the memory holds.

@@ -41,7 +41,10 @@ impl<W: Write> Screen<W> {
     }
 
     fn try_show(&mut self, heard: &Heard) -> io::Result<()> {
-        let (Heard::Line(text) | Heard::Beginning(text)) = heard;
+        let (Heard::Line(text) | Heard::Beginning(text)) = heard else {
+            // Nobody has asked for pieces.
+            return Ok(());
+        };
         match text.strip_prefix(&self.begun) {
             Some(rest) => write!(self.output, "{rest}")?,
             // A line is without the blanks at its end.
@@ -53,6 +56,7 @@ impl<W: Write> Screen<W> {
                 self.begun.clear();
                 writeln!(self.output)
             }
+            Heard::Printed { .. } => Ok(()),
             Heard::Beginning(text) => {
                 self.begun.clone_from(text);
                 self.output.flush()

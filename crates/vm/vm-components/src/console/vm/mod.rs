@@ -288,6 +288,11 @@ impl VmConsole {
         self.text.publish();
     }
 
+    /// The VM's name.
+    pub fn name(&self) -> &'static str {
+        self.config.name()
+    }
+
     /// Why the VM has ended, once that is printed.
     pub fn ended(&self) -> Option<EndReason> {
         let end = self.state.end.as_ref()?;

@@ -1,13 +1,15 @@
 //! What a VM's guest prints, and what its VMM says: the records of the console ring.
 //!
-//! Invariant: a guest's line follows the VM's name and holds no control characters; what a VMM cannot
-//! say is counted and printed nowhere.
+//! Invariant: a guest's line follows the VM's name and holds no control characters, and in pieces
+//! (`console_wire`) nothing of a guest stands outside of its own; what a VMM cannot say is counted and printed nowhere.
 
 use super::{Ends, LAST_BYTES, Ring, VmConsole};
 use crate::Host;
 use crate::console::line::Printer;
 use crate::console::log_lines::{NoticeText, Reason};
+use crate::console::typing::Format;
 use crate::console::{Output, Printing, TURN_BYTES};
+use console_wire::{PIECE_BYTES, Piece};
 use trace_records::{CONSOLE_SLOTS, ConsoleRecord, Misdeed, Notice, Text};
 
 /// Characters of a guest's line, the line feed included; a longer one is broken.
@@ -34,7 +36,10 @@ impl VmConsole {
                 return;
             }
             match next {
-                (ConsoleRecord::Text(text), from) => self.append(text, from, printer),
+                (ConsoleRecord::Text(text), from) => match printer.format {
+                    Format::Lines => self.append(text, from, printer),
+                    Format::Pieces => self.put_pieces(&text.bytes()[from..], printer.output),
+                },
                 (ConsoleRecord::Notice { .. }, _) => self.print_notice(next.0, printer),
                 // Never there: nothing that a VMM can say.
                 (ConsoleRecord::Verdict(_) | ConsoleRecord::VmDied { .. }, _) => {}
@@ -169,6 +174,16 @@ impl VmConsole {
             }
         }
         self.state.next = None;
+    }
+
+    /// Prints the characters as they are, and before them those of a line that has begun.
+    fn put_pieces(&mut self, printed: &[u8], output: &mut impl Output) {
+        let line = core::mem::take(&mut self.state.line);
+        (self.state.begun, self.state.next) = (0, None);
+        for bytes in line.as_bytes().chunks(PIECE_BYTES).chain([printed]) {
+            let piece = Piece::new(self.number, bytes);
+            self.put(Printing::Text, piece.as_bytes(), output);
+        }
     }
 
     /// The line has ended: it is printed as a whole, once, whatever of it was shown before.

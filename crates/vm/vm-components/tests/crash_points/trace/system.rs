@@ -11,8 +11,8 @@ use crate::region::Region;
 use guest_access::{AccessWidth, Direction, GuestPhysAddr};
 use shared_ring::mortal::{self, Death};
 use shared_ring::{
-    AtomicU64, BoundedProducer, Consumer, ConsumerPage, Item, Ordering, ReadPosition, RingKind,
-    RingMemory, SLOT_BYTES, SLOT_WORDS, WritePosition, header_word,
+    AtomicU64, BoundedProducer, Consumer, ConsumerPage, InputMemory, InputReader, Item, Ordering,
+    ReadPosition, RingKind, RingMemory, SLOT_BYTES, SLOT_WORDS, WritePosition, header_word,
 };
 use std::collections::VecDeque;
 use std::panic::resume_unwind;
@@ -32,6 +32,8 @@ const VMS: usize = 2;
 // The component has nothing to do with what guests print.
 static NO_TEXT: RingMemory<CONSOLE_SLOTS> = RingMemory::new();
 static NOBODY: ConsumerPage = ConsumerPage::new();
+static NOTHING_TYPED: InputMemory = InputMemory::new();
+static NO_TYPIST: InputReader = InputReader::new();
 /// Of a trace ring as much is compared.
 const NEWEST: u64 = 500;
 
@@ -353,6 +355,8 @@ impl<'a> System<'a> {
                 trace: regions.trace.shared(),
                 text: &NO_TEXT,
                 text_reader: &NOBODY,
+                input: &NOTHING_TYPED,
+                input_reader: &NO_TYPIST,
             };
             let peers = &memory.peers.vms[usize::from(vm)];
             let identity = CLOCK.identity(RingKind::Access, vm);

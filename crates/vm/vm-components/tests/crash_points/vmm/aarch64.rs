@@ -114,6 +114,10 @@ const PROGRAMS: [&[Instruction]; 2] = [
             address: FIFO,
             ..undescribed(0x2940_1ca1, 0, (5, FIFO))
         },
+        // The receiver is enabled, and two characters are read; the third has come in by then.
+        access(UART + 0x30, 2, 1, 0x301),
+        read(UART, 2),
+        read(UART, 2),
         character(b'h'),
         character(b'i'),
         character(b'\n'),
@@ -133,6 +137,9 @@ const PROGRAMS: [&[Instruction]; 2] = [
         read(LOC, 2),
         access(LOC, 2, 1, 5),
         character(b'?'),
+        access(UART + 0x30, 2, 1, 0x301),
+        read(UART, 2),
+        read(UART, 2),
         // SYSTEM_OFF.
         call(0x8400_0008),
     ],
@@ -451,6 +458,17 @@ fn a_dead_vmm_of_aarch64_costs_its_guest_nothing() {
     };
     assert_eq!([got(ADDER, 2), got(ADDER + 8, 2)], [30, 42]);
     assert_eq!([got(FIFO, 1), got(FIFO, 7)], [8, 1]);
+    // What was typed comes once, but for what a reset finds in the device.
+    let of_uart = |instruction: &&Instruction| {
+        instruction.address == UART && instruction.syndrome & 1 << 6 == 0
+    };
+    let read = seen
+        .instructions
+        .iter()
+        .zip(PROGRAMS.iter().copied().flatten());
+    let read = read.filter(|(_, instruction)| of_uart(instruction));
+    let read: Vec<_> = read.map(|((_, registers), _)| registers[2] as u8).collect();
+    assert_eq!(read, *b"ok?\0");
 }
 
 #[test]

@@ -23,6 +23,8 @@ const CLOCK: Clock = Clock {
     hz: 1_000_000,
     start_ticks: 5_000,
 };
+/// What is typed, before the guest begins.
+const TYPED: &[u8; 4] = b"ok!?";
 const MS: u64 = CLOCK.hz / 1000;
 
 /// What the vCPU's registers are, of an architecture: a copy of all that the guest can see.
@@ -319,6 +321,9 @@ fn run<G: Guest>(
     ram: &'static std::cell::RefCell<Vec<u8>>,
 ) -> Seen {
     memory.clear();
+    let mut input = memory.input_producer();
+    assert!(TYPED.iter().all(|byte| input.append(*byte)));
+    input.publish();
     ram.borrow_mut().fill(0);
     let config = G::config();
     let of_trace = Box::into_raw(Box::<KeptTrace>::default());
