@@ -111,6 +111,7 @@ targets! {
     "ring": any_peer_of_a_ring,
     "stage1": any_translation_tables,
     "syndrome": any_syndrome,
+    "terminal": any_serial_line_on_its_way_to_a_terminal,
     "trace": any_records_for_the_trace_component,
     "vmm": any_exit_of_a_guest,
     "x86-instruction": any_x86_instruction,
