@@ -58,7 +58,7 @@ fn a_byte_that_is_written_in_another_way_is_no_piece() {
     for wire in [
         b"\x021\\41\x03",
         b"\x021\\8G\x03",
-        b"\x021\\8F\x03",
+        b"\x021\\fF\x03",
         b"\x029abc\x03",
     ] {
         assert_eq!(decode(wire).broken, 1, "{wire:?}");
