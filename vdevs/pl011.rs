@@ -17,7 +17,7 @@ mod fifo;
 mod tests;
 
 use self::fifo::{Fifo, Received};
-use vdev_model::{Field, InVmm, Kind, Otherwise, Register, Transmitter};
+use vdev_model::{Field, InVmm, Kind, OptionKind, Otherwise, Register, Transmitter};
 
 /// Register offsets, DDI 0183 table 3-1.
 mod register {
@@ -185,6 +185,7 @@ impl InVmm for Pl011 {
             Register::word("DMACR", register::DMACR),
         ],
         otherwise: Otherwise::Ignored,
+        options: &[OptionKind::INTR],
         ..Kind::new("pl011", "Arm's UART, for the guest's console")
     };
     const WHY: &'static str = "what it prints and is typed goes between the VMM and the console";

@@ -21,9 +21,7 @@
 //!
 //! Specification: ARM PrimeCell Real Time Clock (PL031) TRM, DDI 0224, chapter 3.
 
-use vdev_model::{
-    Field, Interrupt, Isolated, Kind, OptionKind, OptionType, Options, Otherwise, Register,
-};
+use vdev_model::{Field, Interrupt, Isolated, Kind, OptionKind, Options, Otherwise, Register};
 
 /// Register offsets, DDI 0224 table 3-1.
 mod register {
@@ -91,14 +89,7 @@ impl Isolated for Pl031 {
             Register::word("PCellID3", register::ID_FIRST + 0x1c).read_only(),
         ],
         otherwise: Otherwise::Ignored,
-        options: &[
-            OptionKind::TIME,
-            OptionKind {
-                name: "intr",
-                is: OptionType::Interrupt { most: 1019 },
-                example: "intr 34",
-            },
-        ],
+        options: &[OptionKind::TIME, OptionKind::INTR],
         interrupt: Some(Interrupt {
             word: MASKED,
             mask: BIT,

@@ -259,7 +259,8 @@ fn an_option_has_a_word_of_its_own_and_an_example() {
 
 #[test]
 fn an_interrupt_has_an_option_for_its_line() {
-    for kind in kinds() {
+    for vdev in isolated() {
+        let kind = vdev.kind();
         let is_line = |option: &&OptionKind| matches!(option.is, OptionType::Interrupt { .. });
         let lines = kind.options.iter().filter(is_line).count();
         let interrupts = usize::from(kind.interrupt.is_some());

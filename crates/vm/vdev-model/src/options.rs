@@ -24,6 +24,12 @@ impl OptionKind {
         is: OptionType::Time,
         example: "time 2026-01-01T00:00:00Z",
     };
+    /// The line of its interrupt at a GIC, by its INTID: `intr`.
+    pub const INTR: Self = Self {
+        name: "intr",
+        is: OptionType::Interrupt { most: 1019 },
+        example: "intr gic:34",
+    };
 }
 
 /// What an option is, and what becomes of it.

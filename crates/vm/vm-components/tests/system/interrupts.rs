@@ -3,12 +3,13 @@
 use crate::fixtures::{device, emit, trace_device};
 use crate::machine::{MS, System};
 use guest_access::Direction;
-use vm_components::{InterruptOutput, channel};
+use vm_components::{InterruptOutput, Typed, channel};
 use vm_config::{Action, Device, Options, Unsupported};
 
 const GICD: u64 = 0x0800_0000;
 const GICC: u64 = 0x0801_0000;
 const RTC: u64 = 0x0901_0000;
+const SECOND_UART: u64 = 0x0902_0000;
 /// EC of a trapped WFI.
 const WFI: u64 = 0x01 << 26;
 
@@ -104,6 +105,32 @@ fn an_alarm_interrupts_within_a_wake_up_and_ends_with_its_cause() {
     // The clear is on its way when the interrupt ends, and has arrived before it does.
     system.store(CLEAR, 1);
     system.store(EOIR, 34);
+    assert!(!system.is_interrupted());
+    assert_eq!(system.load(IAR), 1023);
+}
+
+#[test]
+fn what_is_typed_interrupts_until_it_is_read() {
+    // `intr`.
+    let uart = Device {
+        name: "second",
+        options: Options([Some(33), None, None, None]),
+        ..device("pl011", SECOND_UART)
+    };
+    let mut system = System::with(&[uart], Unsupported::default());
+    system.store(GICD, 1);
+    system.store(GICD + 0x104, u32::MAX);
+    system.store(GICC + 4, 0xff);
+    system.store(GICC, 1);
+    // UARTCR: UARTEN, TXE, RXE. UARTIMSC: RXIM, RTIM.
+    system.store(SECOND_UART + 0x30, 0x301);
+    system.store(SECOND_UART + 0x38, 0x50);
+    assert!(!system.is_interrupted());
+    assert_eq!(system.type_in(b"a"), Typed::All);
+    assert!(system.is_interrupted());
+    assert_eq!(system.load(IAR), 33);
+    assert_eq!(system.load(SECOND_UART), u32::from(b'a'));
+    system.store(EOIR, 33);
     assert!(!system.is_interrupted());
     assert_eq!(system.load(IAR), 1023);
 }

@@ -123,7 +123,7 @@ impl Bench<'_> {
             "| {name} | {total:.0} | {of_console} | {rest:.0} | {of_trace} |"
         ));
         self.rows.push(json!({
-            "guest": name, "total": total, "console": console, "without_console": rest, "trace": trace,
+            "guest": name, "total": total, "console": console, "without_console": rest, "trace_component": trace,
         }));
         Ok(())
     }
@@ -150,7 +150,7 @@ impl Bench<'_> {
                 "| {name} | {kernel:.0} | {vmm:.0} | {trace:.0} | {console:.0} | {others:.0} |"
             ));
             all.push(json!({
-                "guest": name, "kernel": kernel, "vmm": vmm, "trace": trace, "console": console,
+                "guest": name, "kernel": kernel, "vmm": vmm, "trace_component": trace, "console": console,
                 "others": others,
             }));
         }
