@@ -299,7 +299,7 @@ fn an_option_of_a_device_that_cannot_be_is_refused_with_one_that_can() {
     4 | vdev pl031 loc 0x1c170000 time 2026-02-29T00:00:00Z intr gic:1020
       |                                                          ^^^^^^^^ it is the number of an interrupt, 0 to 1019
       |
-      = help: for example: `intr 34`
+      = help: for example: `intr gic:34`
     ");
 }
 
