@@ -40,9 +40,6 @@ pub(crate) struct DevicePoint {
     /// Some of its writes may not be applied.
     is_behind: bool,
     unapplied: Unapplied,
-    /// Of a device with several words, those that a read saw last: memory for the next, which takes as long
-    /// to clear as the rest of the read.
-    words: [u32; MAX_WORDS],
 }
 
 /// Accesses in a row that were completed without a record, the last there were.
@@ -112,7 +109,6 @@ impl DevicePoint {
             unrecorded: Unrecorded::default(),
             is_behind: false,
             unapplied: Unapplied::default(),
-            words: [0; MAX_WORDS],
         }
     }
 
@@ -299,7 +295,8 @@ impl DevicePoint {
         link: &TraceLink,
     ) -> Result<(u32, u32), Attempt> {
         self.read(register, place, link, |point, _| {
-            let words = &mut point.words[..point.vdev.word_count()];
+            let mut words = [0; MAX_WORDS];
+            let words = &mut words[..point.vdev.word_count()];
             let sequence = link.state_of_several(point.instance, words);
             let sequence = sequence.ok_or(Attempt::Later)?;
             Ok((sequence, point.vdev.told(words, register.offset)))
@@ -313,7 +310,7 @@ impl DevicePoint {
         register: &Register,
         place: u8,
         link: &TraceLink,
-        published: impl FnOnce(&mut Self, DeviceState) -> Result<(u32, u32), Attempt>,
+        published: impl FnOnce(&Self, DeviceState) -> Result<(u32, u32), Attempt>,
     ) -> Result<(u32, u32), Attempt> {
         if link.kept.gone {
             return Ok((0, u32::MAX));
