@@ -30,7 +30,7 @@ macro_rules! set {
 }
 
 /// Asks for an exception at each access to `address` at EL0, whoever's it is. Says how many of the
-/// five registers that it takes let themselves be written.
+/// five registers that it takes let themselves be written; a VMM may ignore such a write.
 pub fn watch_at_el0(address: u64) -> u32 {
     [
         // OSDLR_EL1, OSLAR_EL1: no lock.

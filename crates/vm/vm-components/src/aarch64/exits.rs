@@ -13,6 +13,7 @@ use super::step::{
     INSTRUCTION_BYTES, instruction_bytes, is_beyond, is_executed, may_step_over, prepare_step,
     step_over,
 };
+use super::system_registers;
 use super::view::Reported;
 use super::{A64, A64Machine, Exit, GuestException};
 use crate::Vmm;
@@ -105,9 +106,14 @@ impl Vmm<A64> {
                     None => {}
                 }
             }
-            Trap::SystemRegister { .. } | Trap::Unavailable { .. } => {
-                self.unavailable(exit, machine);
+            Trap::SystemRegister { iss } => {
+                match system_registers::answer(iss, machine.pstate()) {
+                    // Of AArch64 alone, where every platform can go on behind it.
+                    Some(answer) => step_over(pc, INSTRUCTION_BYTES, answer.result(), machine),
+                    None => self.unavailable(exit, machine),
+                }
             }
+            Trap::Unavailable { .. } => self.unavailable(exit, machine),
             Trap::FetchAbort { address } => {
                 self.end(EndReason::FetchAbort, address.0, pc, machine);
             }

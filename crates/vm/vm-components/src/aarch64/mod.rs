@@ -1,9 +1,9 @@
 //! aarch64 in the work of a VMM.
 //!
 //! `access` is the short way of an access, `described` what the hardware says of one, `exits` all other exits, of which
-//! `halt` tells whether the guest has stopped for good; where the syndrome does not
-//! describe an access, `instruction` reads it off the guest's code; `completion` and `step` change
-//! the guest's registers.
+//! `halt` tells whether the guest has stopped for good, and `system_registers` what a register gives that nothing is
+//! behind; where the syndrome does not describe an access, `instruction` reads it off the guest's code; `completion`
+//! and `step` change the guest's registers.
 
 mod access;
 mod completion;
@@ -14,6 +14,7 @@ mod instruction;
 mod interrupts;
 mod machine;
 mod step;
+mod system_registers;
 mod view;
 
 pub use interrupts::{GIC_CPU_INTERFACE, GIC_DISTRIBUTOR, GIC_LINES, GIC_PLACES};

@@ -17,6 +17,7 @@ mod platform;
 mod reads;
 mod refused;
 mod start;
+mod system_registers;
 mod typing;
 mod undescribed;
 mod waiting;
