@@ -74,7 +74,9 @@ extern "C" fn qemu_plugin_install(
         // SAFETY: QEMU passes `argc` pointers to strings, which live until this returns.
         let argument = unsafe { argv.add(index) };
         // SAFETY: as above.
-        let argument = unsafe { CStr::from_ptr(*argument) };
+        let argument = unsafe { argument.read() };
+        // SAFETY: as above.
+        let argument = unsafe { CStr::from_ptr(argument) };
         argument.to_str().ok()?.strip_prefix("counts=")
     });
     let Some(file) = file else {
