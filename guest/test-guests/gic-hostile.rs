@@ -3,7 +3,7 @@
 //!
 //! Keys: `how=` what: `walk` writes a walk of patterns to every word of the distributor and of the CPU interface's
 //! first page; `sgis` sends SGIs to itself as fast as it can; `overdue` sets its timer to the beginning of time and
-//! never acknowledges its interrupt; `seconds=` for how long (default 3).
+//! does not acknowledge its interrupt; `seconds=` for how long (default 3).
 //!
 //! Run by the attacks `guest-writes-all-of-its-gic` and its neighbours. Arm IHI 0048B 4.3, 4.4.
 
@@ -79,23 +79,24 @@ fn send_sgis(until: Instant, clock: &Clock) {
     say!("{sent} SGIs sent, {} taken", TAKEN.load(Ordering::Relaxed));
 }
 
-/// Acknowledges an interrupt and ends it.
+/// Acknowledges an interrupt and ends it. The timer's is pending as long as its line is high, so it is switched off
+/// only between the two.
 fn end(_: Input) {
     let intid = gic::cpu(gicc::IAR);
     if intid < SPECIAL {
+        virtual_timer::stop();
         gic::set_cpu(gicc::EOIR, intid);
         TAKEN.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-/// The interrupt is there again as soon as its handler returns, so the handler has to end it; to wait for one
-/// only costs its VMM an exit.
+/// The interrupt is there again as soon as its handler returns, so the handler alone can end it. To wait for one costs
+/// its VMM an exit.
 fn leave_the_timer_overdue(until: Instant, clock: &Clock) {
     UNTIL.store(until.ticks(), Ordering::Relaxed);
     interrupts::handle_with(|input| {
         cpu::wait_for_interrupt();
         if cpu::counter() >= UNTIL.load(Ordering::Relaxed) {
-            virtual_timer::stop();
             end(input);
             IS_OVER.store(true, Ordering::Relaxed);
         }
@@ -109,7 +110,7 @@ fn leave_the_timer_overdue(until: Instant, clock: &Clock) {
     }
     interrupts::mask();
     say!(
-        "taken {} times, never acknowledged",
+        "taken {} times before it was acknowledged",
         TAKEN.load(Ordering::Relaxed)
     );
 }
@@ -126,6 +127,9 @@ fn begin_anew() {
         gic::set_distributor(gicd::IGROUPR + word, 0);
         gic::set_distributor(gicd::CPENDSGIR + word, 0x0101_0101);
     }
+    for word in (8..32).step_by(4) {
+        gic::set_distributor(gicd::ICFGR + word, 0);
+    }
     for register in [gicc::APR, gicc::NSAPR, gicc::BPR] {
         gic::set_cpu(register, 0);
     }
@@ -141,10 +145,7 @@ fn begin_anew() {
 
 /// An SGI and the timer's interrupt come as to anybody.
 fn live_on(clock: &Clock) {
-    interrupts::handle_with(|input| {
-        virtual_timer::stop();
-        end(input);
-    });
+    interrupts::handle_with(end);
     for intid in [3, VIRTUAL_TIMER] {
         let before = TAKEN.load(Ordering::Relaxed);
         gic::enable(intid);
