@@ -5,9 +5,14 @@
 //! its counter (`attacks::Doorbell`). What then happens to this guest does not matter.
 //!
 //! Keys: `trace=` address of the location; `attack=` names with commas between them;
-//! `pause_ms=` the time that each attack gets.
+//! `pause_ms=` the time that each attack gets; `lines=all`, on aarch64, lets every line of a device interrupt this
+//! guest, and says which does: 34 may.
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
+
+#[cfg(target_arch = "aarch64")]
+#[path = "attacker/lines.rs"]
+mod lines;
 
 use core::time::Duration;
 
@@ -32,6 +37,10 @@ fn run(start: &Start) -> Outcome {
     let names = start.cmdline.value("attack");
     let names = names.ok_or(CommandLineError::Missing { key: "attack" })?;
     let clock = &start.clock;
+    #[cfg(target_arch = "aarch64")]
+    if start.cmdline.value("lines").is_some() {
+        lines::let_in();
+    }
     // The witness times its ticks from the first one on.
     while location.read() == 0 {
         clock.wait_until(clock.after(clock.now(), STEP), Wait::Busy);
@@ -56,6 +65,8 @@ fn rest(location: &mut TraceLocation, time: Duration, clock: &Clock) {
     while clock.now() < until {
         clock.wait_until(clock.after(clock.now(), STEP), Wait::Busy);
         let value = location.read();
+        #[cfg(target_arch = "aarch64")]
+        lines::tell();
         if value > 3 && value.wrapping_sub(before) > 3 {
             say!("somebody changed the counter: {before:#x}, then {value:#x}");
         }

@@ -67,6 +67,9 @@ pub struct StatePage<W = Cell, const DEVICES: usize = MAX_DEVICES> {
 }
 
 impl StatePage {
+    /// Which of the page's words of 64 bits has the levels of interrupts, for whoever attacks it.
+    pub const LINES_WORD: u64 = (core::mem::offset_of!(Self, lines) / size_of::<u64>()) as u64;
+
     /// A zeroed page.
     pub const fn new() -> Self {
         Self {

@@ -3,7 +3,7 @@
 use super::Target;
 use crate::vms::with_console;
 use crate::{Architecture, Platform};
-use ::attacks::{ATTACKER, Act, Attack, By, Leaves, Seen, WITNESS};
+use ::attacks::{ATTACKER, Act, Attack, By, Exists, Leaves, Seen, WITNESS};
 
 /// So many attacks share a boot at most: their names fit a command line, and one that holds not
 /// makes few of them be tried again.
@@ -72,17 +72,23 @@ impl Boot {
     /// The configurations of the attacker's VM and of the witness.
     pub fn configurations(&self, architecture: Architecture) -> [String; 2] {
         let names: Vec<_> = self.attacks.iter().map(|attack| attack.name).collect();
+        let mut more = "";
         let (program, words) = match self.attacks[0].act {
             Act::Guest(program, words) => (program, words.to_owned()),
-            _ => (
-                "attacker",
-                format!("attack={} pause_ms={}", names.join(","), self.pause_ms),
-            ),
+            _ => {
+                let names = names.join(",");
+                let mut words = format!("attack={names} pause_ms={}", self.pause_ms);
+                if self.is_about_lines() {
+                    words += " lines=all";
+                    more = ALARM;
+                }
+                ("attacker", words)
+            }
         };
         // From the first tick on: before the first attack, and in each.
         let seconds = (1300 + names.len() * (200 + self.pause_ms)).div_ceil(1000);
         [
-            vm(ATTACKER, program, &words, ""),
+            vm(ATTACKER, program, &words, more),
             vm(
                 WITNESS,
                 "witness",
@@ -92,7 +98,15 @@ impl Boot {
         ]
         .map(|text| with_console(architecture, &text))
     }
+
+    /// Whether the trace component tries what it can with the levels of interrupts, which x86_64 does not have.
+    fn is_about_lines(&self) -> bool {
+        self.by() == By::Trace && self.attacks[0].exists == Exists::Aarch64
+    }
 }
+
+/// A device of the trace component's that has a line, the one that `attacker` knows of.
+const ALARM: &str = "vdev pl031\n    loc 0x9010000\n    intr gic:34\n";
 
 fn vm(name: &str, program: &str, words: &str, more: &str) -> String {
     format!(

@@ -25,6 +25,15 @@ const CAME_TO_NOTHING: Attack = Attack {
     ..ENDS_ITSELF
 };
 
+/// The same, of the interrupts and the time that an aarch64 VM has: at the end it takes two interrupts, and powers off.
+const LIVES_ON: Attack = Attack {
+    stopped_by: StoppedBy::Check,
+    exists: Exists::Aarch64,
+    on_sel4: Seen::Held("attacker| guest: its VM still answers"),
+    on_unikernel: Seen::Held("attacker| guest: its VM still answers"),
+    ..ENDS_ITSELF
+};
+
 pub const LIST: &[Attack] = &[
     Attack {
         name: "guest-jumps-out-of-its-ram",
@@ -85,5 +94,25 @@ pub const LIST: &[Attack] = &[
         act: Act::Guest("rewritten", ""),
         stopped_by: StoppedBy::Check,
         ..CAME_TO_NOTHING
+    },
+    Attack {
+        name: "guest-writes-all-of-its-gic",
+        tries: "writes a walk of patterns to every word of its interrupt controller",
+        act: Act::Guest("gic-hostile", "how=walk seconds=3"),
+        ..LIVES_ON
+    },
+    Attack {
+        name: "guest-storms-by-sgis",
+        tries: "interrupts itself as fast as it can",
+        stopped_by: StoppedBy::Budget,
+        act: Act::Guest("gic-hostile", "how=sgis seconds=3"),
+        ..LIVES_ON
+    },
+    Attack {
+        name: "guest-leaves-its-timer-overdue",
+        tries: "sets its timer to the beginning of time, and never acknowledges its interrupt",
+        stopped_by: StoppedBy::Budget,
+        act: Act::Guest("gic-hostile", "how=overdue seconds=3"),
+        ..LIVES_ON
     },
 ];

@@ -7,7 +7,7 @@
 use super::vmm_life_page::UNDER_WAY;
 use crate::{Act, Attack, Culprit, Exists, Leaves, Region, Ring, Seen, StoppedBy};
 use shared_ring::header_word;
-use trace_records::{Kind, LOG_SLOTS, Stamp, Tag, VmSummary};
+use trace_records::{Kind, LOG_SLOTS, Stamp, StatePage, Tag, VmSummary};
 use vm_components::channel;
 
 /// The whole run depends on it. Each one that is started in its place finds the guest's bell in the counter,
@@ -55,6 +55,9 @@ const LOG_OF_THE_WITNESS: Ring = Ring::new(
 
 /// Longer than anybody's patience.
 const MS: u64 = 2000;
+
+/// For so many wake-ups the lines go up and down.
+const LINE_TURNS: u32 = 20;
 
 fn log(trace: &mut Culprit<'_>, ring: Ring, words: &[u64; 7]) {
     let mut ring = ring.after_another(trace.hands);
@@ -183,6 +186,26 @@ pub const LIST: &[Attack] = &[
                 log(trace, LOG, &record);
             }
         }),
+        ..READ_WITH_CARE
+    },
+    Attack {
+        name: "trace-raises-every-line",
+        tries: "raises and lowers the interrupts of all devices that a VM can have",
+        exists: Exists::Aarch64,
+        act: Act::Trace(|trace| {
+            // Who sees the last alone sees all rise and fall.
+            let last = if trace.turn % 2 == 0 { u32::MAX } else { 0 };
+            for lines in [u32::MAX, 0, 0x5555_5555, 0xaaaa_aaaa, last] {
+                trace.write(Region::StatePage.own(), StatePage::LINES_WORD, lines.into());
+                trace.hands.notify(channel::trace::vmm(0));
+            }
+            if trace.turn < LINE_TURNS {
+                trace.again();
+            }
+        }),
+        // The line that its configuration connects; of another one its guest says that somebody changed it.
+        on_sel4: Seen::Held("attacker| guest: interrupted by 34"),
+        on_unikernel: Seen::Held("attacker| guest: interrupted by 34"),
         ..READ_WITH_CARE
     },
     Attack {

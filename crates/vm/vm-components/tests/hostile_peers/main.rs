@@ -7,4 +7,5 @@ mod fixtures;
 mod forged;
 mod line;
 mod machine;
+mod typed;
 mod watch;
