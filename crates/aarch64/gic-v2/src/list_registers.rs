@@ -10,6 +10,9 @@ use crate::{Candidate, Group};
 /// More list registers than any CPU has that this is for (GICH_VTR.ListRegs: 64 at most, 4 in a GIC-400).
 pub const MAX_LIST_REGISTERS: usize = 16;
 
+/// The lowest of 32 priorities. No mask lets it through (IHI 0048B 3.3): in a list register it would stay for ever.
+const LOWEST: u8 = 0xf8;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ListRegisters([Option<u8>; MAX_LIST_REGISTERS]);
 
@@ -36,7 +39,7 @@ impl ListRegisters {
             intid,
             priority,
             group,
-        } = distributor.best()?;
+        } = distributor.best().filter(|best| best.priority < LOWEST)?;
         distributor.put_into_list(intid);
         *place = Some(intid);
         Some(Handed {

@@ -547,6 +547,19 @@ fn list_registers_take_the_best_until_they_are_full() {
 }
 
 #[test]
+fn what_no_mask_lets_through_takes_no_list_register() {
+    let mut board = Board::ready();
+    for intid in 40..45 {
+        board.priority(intid, 0xff);
+        board.0.set_level(intid, true);
+    }
+    assert_eq!(board.0.hand_out(4), None);
+    board.priority(44, 0xf0);
+    assert_eq!(board.0.hand_out(4).map(|handed| handed.intid), Some(44));
+    assert_eq!(board.0.hand_out(4), None);
+}
+
+#[test]
 fn an_edge_during_an_interrupt_in_a_list_register_comes_after_it() {
     let mut board = Board::ready();
     board.edge(40);
