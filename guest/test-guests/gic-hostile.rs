@@ -118,22 +118,7 @@ fn leave_the_timer_overdue(until: Instant, clock: &Clock) {
 /// Nothing enabled, pending or active, all in group 0. What was on its way is acknowledged, of both groups.
 fn begin_anew() {
     virtual_timer::stop();
-    gic::set_cpu(gicc::CTLR, 0);
-    gic::set_distributor(gicd::CTLR, 0);
-    for word in (0..16).step_by(4) {
-        for clear in [gicd::ICENABLER, gicd::ICPENDR, gicd::ICACTIVER] {
-            gic::set_distributor(clear + word, u32::MAX);
-        }
-        gic::set_distributor(gicd::IGROUPR + word, 0);
-        gic::set_distributor(gicd::CPENDSGIR + word, 0x0101_0101);
-    }
-    for word in (8..32).step_by(4) {
-        gic::set_distributor(gicd::ICFGR + word, 0);
-    }
-    for register in [gicc::APR, gicc::NSAPR, gicc::BPR] {
-        gic::set_cpu(register, 0);
-    }
-    gic::set_cpu(gicc::PMR, 0xff);
+    gic::clear();
     // EnableGrp0, EnableGrp1, AckCtl.
     gic::set_cpu(gicc::CTLR, 0b111);
     let left = iter::repeat_with(|| gic::cpu(gicc::IAR)).take_while(|intid| *intid < SPECIAL);

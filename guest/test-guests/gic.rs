@@ -59,27 +59,11 @@ fn run(start: &Start) -> Outcome {
 
 /// Nothing pending or active; all disabled, in group 0 and of one priority; group 0 signalled as IRQ.
 pub(crate) fn ready() {
-    gic::set_cpu(gicc::CTLR, 0);
-    gic::set_distributor(gicd::CTLR, 0);
-    for word in (0..16).step_by(4) {
-        for clear in [gicd::ICENABLER, gicd::ICPENDR, gicd::ICACTIVER] {
-            gic::set_distributor(clear + word, u32::MAX);
-        }
-        gic::set_distributor(gicd::IGROUPR + word, 0);
-        gic::set_distributor(gicd::CPENDSGIR + word, 0x0101_0101);
-    }
+    gic::clear();
     for word in (0..128).step_by(4) {
         gic::set_distributor(gicd::IPRIORITYR + word, 0x8080_8080);
     }
-    for word in (8..32).step_by(4) {
-        gic::set_distributor(gicd::ICFGR + word, 0);
-    }
-    for register in [gicc::APR, gicc::NSAPR] {
-        gic::set_cpu(register, 0);
-    }
-    gic::set_cpu(gicc::BPR, 0);
     gic::set_cpu(gicc::ABPR, 0);
-    gic::set_cpu(gicc::PMR, 0xff);
     gic::set_distributor(gicd::CTLR, 3);
     gic::set_cpu(gicc::CTLR, 1);
 }

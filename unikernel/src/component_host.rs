@@ -108,13 +108,6 @@ impl Vm {
     }
 }
 
-/// A VM's timer has fired, or may have.
-fn tell(pending: &mut Pending, vm: u8) {
-    if let Some(channels) = pending.vmm.get_mut(usize::from(vm)) {
-        channels.insert(channel::vmm::TIMER);
-    }
-}
-
 /// What interrupts said, to the host.
 #[derive(Clone, Copy, Default)]
 pub struct Woken {
@@ -149,6 +142,19 @@ struct Pending {
 }
 
 impl Pending {
+    /// Signals the VMM of one VM, by that channel of the VMM's.
+    fn signal_vmm(&mut self, by: Channel, is_it: impl Fn(u8) -> bool) {
+        let mut vms = self.vmm.iter_mut().zip(0..);
+        if let Some((channels, _)) = vms.find(|(_, vm)| is_it(*vm)) {
+            channels.insert(by);
+        }
+    }
+
+    /// A VM's timer has fired, or may have.
+    fn tell_of_timer(&mut self, number: u8) {
+        self.signal_vmm(channel::vmm::TIMER, |vm| vm == number);
+    }
+
     /// A VM whose VMM was signalled, and its signals.
     fn take_vmm(&mut self) -> Option<(u8, ChannelSet)> {
         let mut vms = self.vmm.iter_mut().zip(0..);
@@ -181,11 +187,8 @@ impl Host for TraceHost<'_> {
             self.0.console.insert(channel::console::TRACE);
             return;
         }
-        for (pending, vm) in self.0.vmm.iter_mut().zip(0..) {
-            if to == channel::trace::vmm(vm) {
-                pending.insert(channel::vmm::TRACE);
-            }
-        }
+        self.0
+            .signal_vmm(channel::vmm::TRACE, |vm| to == channel::trace::vmm(vm));
     }
 }
 
@@ -195,11 +198,8 @@ impl Host for ConsoleHost<'_> {
     }
 
     fn notify(&mut self, to: Channel) {
-        for (pending, vm) in self.0.vmm.iter_mut().zip(0..) {
-            if to == channel::console::vmm(vm) {
-                pending.insert(channel::vmm::CONSOLE);
-            }
-        }
+        self.0
+            .signal_vmm(channel::vmm::CONSOLE, |vm| to == channel::console::vmm(vm));
     }
 }
 
@@ -495,7 +495,7 @@ impl ComponentHost {
             unsettled,
         } = &mut self.platform;
         if by_guest_timer {
-            tell(pending, vm.number);
+            pending.tell_of_timer(vm.number);
             *unsettled = true;
         }
         if self.turn.interrupts.is_some_and(|turn| turn.until <= now) {
@@ -508,7 +508,7 @@ impl ComponentHost {
                 continue;
             }
             vm.wake_at = None;
-            tell(pending, vm.number);
+            pending.tell_of_timer(vm.number);
             *unsettled = true;
             let turn = &mut self.turn;
             if turn.vm != vm.number && turn.interrupts.is_none() {

@@ -114,3 +114,24 @@ pub fn enable(intid: u32) {
     set_cpu(gicc::PMR, 0xff);
     set_cpu(gicc::CTLR, 1);
 }
+
+/// Off, and as it was, but for priorities: nothing enabled, pending or active, all in group 0, by level. Nothing is
+/// masked. What has been given to the CPU already may still come.
+pub fn clear() {
+    set_cpu(gicc::CTLR, 0);
+    set_distributor(gicd::CTLR, 0);
+    for word in (0..16).step_by(4) {
+        for clear in [gicd::ICENABLER, gicd::ICPENDR, gicd::ICACTIVER] {
+            set_distributor(clear + word, u32::MAX);
+        }
+        set_distributor(gicd::IGROUPR + word, 0);
+        set_distributor(gicd::CPENDSGIR + word, 0x0101_0101);
+    }
+    for word in (8..32).step_by(4) {
+        set_distributor(gicd::ICFGR + word, 0);
+    }
+    for register in [gicc::APR, gicc::NSAPR, gicc::BPR] {
+        set_cpu(register, 0);
+    }
+    set_cpu(gicc::PMR, 0xff);
+}

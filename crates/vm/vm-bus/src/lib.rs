@@ -26,6 +26,13 @@ struct Window<D> {
     device: D,
 }
 
+impl<D> Window<D> {
+    #[inline(always)]
+    fn holds(&self, address: GuestPhysAddr) -> bool {
+        address.0.wrapping_sub(self.first) < self.len_bytes
+    }
+}
+
 /// Up to `N` devices, each at a window of guest-physical addresses.
 pub struct Bus<D, const N: usize> {
     windows: Vec<Window<D>, N>,
@@ -86,8 +93,7 @@ impl<D, const N: usize> Bus<D, N> {
     /// The place of the device at `address`, which stays its own.
     #[inline(always)]
     pub fn place_of(&self, address: GuestPhysAddr) -> Option<usize> {
-        let mut windows = self.windows.iter();
-        windows.position(|window| address.0.wrapping_sub(window.first) < window.len_bytes)
+        self.windows.iter().position(|window| window.holds(address))
     }
 
     /// The device in this [place](Self::place_of).
@@ -101,7 +107,7 @@ impl<D, const N: usize> Bus<D, N> {
     pub fn find(&mut self, address: GuestPhysAddr) -> Option<&mut D> {
         self.windows
             .iter_mut()
-            .find(|window| address.0.wrapping_sub(window.first) < window.len_bytes)
+            .find(|window| window.holds(address))
             .map(|window| &mut window.device)
     }
 }

@@ -242,7 +242,7 @@ impl Typing {
     }
 
     fn put(&mut self, words: fmt::Arguments<'_>, output: &mut impl Output) {
-        let mut line = Line::<400>::default();
+        let mut line: Line = Line::default();
         // What does not fit is cut; nothing else fails.
         let _ = line.write_fmt(words);
         self.state.is_printing = true;
