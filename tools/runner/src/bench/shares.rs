@@ -13,9 +13,10 @@ use crate::machine::code::Code;
 use crate::{Failure, Platform};
 use std::path::Path;
 
-/// Accesses of the shorter run, and how many more the longer one has.
+/// Accesses of the shorter run, and how many more the longer one has: so many that what a machine still does when
+/// all is over, until it is stopped, is less than a hundredth of it.
 const SHORT: u64 = 50_000;
-const MORE: u64 = 100_000;
+const MORE: u64 = 1_000_000;
 
 /// Instructions of an access, by whose they are.
 #[derive(Debug, Clone, Default, PartialEq)]
