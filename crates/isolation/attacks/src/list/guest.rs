@@ -98,21 +98,21 @@ pub const LIST: &[Attack] = &[
     Attack {
         name: "guest-writes-all-of-its-gic",
         tries: "writes a walk of patterns to every word of its interrupt controller",
-        act: Act::Guest("gic-hostile", "how=walk seconds=3"),
+        act: Act::Guest("gic-abuses", "how=walk seconds=3"),
         ..LIVES_ON
     },
     Attack {
         name: "guest-storms-by-sgis",
         tries: "interrupts itself as fast as it can",
         stopped_by: StoppedBy::Budget,
-        act: Act::Guest("gic-hostile", "how=sgis seconds=3"),
+        act: Act::Guest("gic-abuses", "how=sgis seconds=3"),
         ..LIVES_ON
     },
     Attack {
         name: "guest-leaves-its-timer-overdue",
         tries: "sets its timer to the beginning of time, and never acknowledges its interrupt",
         stopped_by: StoppedBy::Budget,
-        act: Act::Guest("gic-hostile", "how=overdue seconds=3"),
+        act: Act::Guest("gic-abuses", "how=overdue seconds=3"),
         ..LIVES_ON
     },
 ];
