@@ -19,6 +19,7 @@ static HEADER: LazyLock<[u8; 8]> = LazyLock::new(|| {
         images: &[GUEST],
         pieces: &[],
         entry: 0,
+        device_tree: None,
         cmdline: "",
         logger: SeverityMask::default(),
         unsupported: Unsupported::default(),
@@ -26,6 +27,7 @@ static HEADER: LazyLock<[u8; 8]> = LazyLock::new(|| {
             base: 0,
             len_bytes: 4096,
         }],
+        rom: &[],
         devices: &[],
     };
     let blob = encode(&contents).expect("a configuration that the rules allow");
@@ -52,6 +54,7 @@ fn check(bytes: &[u8]) {
         return;
     };
     let ram: Vec<RamRange> = config.ram().collect();
+    let rom: Vec<_> = config.rom().collect();
     let devices: Vec<Device<'_>> = config.devices().collect();
     assert_eq!(config.cpus(), 1);
     assert!(!ram.is_empty() && devices.len() <= MAX_DEVICES);
@@ -110,10 +113,12 @@ fn check(bytes: &[u8]) {
         images: &images,
         pieces: &pieces,
         entry: config.entry(),
+        device_tree: config.device_tree(),
         cmdline: config.cmdline(),
         logger: config.logger(),
         unsupported: config.unsupported(),
         ram: &ram,
+        rom: &rom,
         devices: &devices,
     };
     let again = encode(&contents).expect("what was read can be written");

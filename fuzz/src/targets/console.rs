@@ -35,6 +35,7 @@ static CONFIG: LazyLock<VmConfig<'static>> = LazyLock::new(|| {
         images: &[GUEST],
         pieces: &[],
         entry: 0,
+        device_tree: None,
         cmdline: "",
         logger: SeverityMask::all(),
         unsupported: Unsupported::default(),
@@ -42,6 +43,7 @@ static CONFIG: LazyLock<VmConfig<'static>> = LazyLock::new(|| {
             base: 0,
             len_bytes: 4096,
         }],
+        rom: &[],
         devices: &[silent(Vdev::Pl011, "uart", 4096)],
     };
     let blob = encode(&contents).expect("a configuration that the rules allow");

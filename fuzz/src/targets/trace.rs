@@ -71,6 +71,7 @@ fn config(vm: u8) -> VmConfig<'static> {
         images: &[GUEST],
         pieces: &[],
         entry: 0,
+        device_tree: None,
         cmdline: "",
         logger: SeverityMask::default(),
         unsupported: Unsupported::default(),
@@ -78,6 +79,7 @@ fn config(vm: u8) -> VmConfig<'static> {
             base: 0,
             len_bytes: 4096,
         }],
+        rom: &[],
         devices: &[&devices[..], &every_kind(event + 20, 10)].concat(),
     };
     let blob = encode(&contents).expect("a configuration that the rules allow");

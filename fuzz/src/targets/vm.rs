@@ -201,6 +201,7 @@ fn config(action: Action, port: u64, serial: Vdev) -> VmConfig<'static> {
         images: &[GUEST],
         pieces: &[],
         entry: RAM.base,
+        device_tree: None,
         cmdline: "word",
         logger: SeverityMask::default(),
         unsupported: Unsupported {
@@ -209,6 +210,7 @@ fn config(action: Action, port: u64, serial: Vdev) -> VmConfig<'static> {
             register: action,
         },
         ram: &[RAM],
+        rom: &[],
         devices: &[&devices[..], &every_kind(1, 1)].concat(),
     };
     let blob = encode(&contents).expect("a configuration that the rules allow");

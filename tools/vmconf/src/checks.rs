@@ -11,7 +11,8 @@ mod texts;
 
 use vdev_model::AnyVdev;
 use vm_config::{
-    Action, Emit, MAX_DEVICES, MAX_IMAGES, MAX_RAM_RANGES, Options, SeverityMask, Unsupported,
+    Action, Emit, MAX_DEVICES, MAX_IMAGES, MAX_RAM_RANGES, MAX_ROM_RANGES, Options, SeverityMask,
+    Unsupported,
 };
 
 use crate::diagnostics::Diagnostic;
@@ -19,7 +20,7 @@ use crate::options::{Destination, Draft, DraftDevice, LogRule, Once};
 use crate::source::{Source, Spanned};
 use crate::vm::{Vm, VmDevice};
 use interrupts::{interrupt, interrupts};
-use places::{devices, ram};
+use places::{devices, ram, rom};
 use texts::{device_names, texts};
 
 /// The VM that `draft` describes, or `None` and at least one more entry in `found`, or one
@@ -29,10 +30,12 @@ pub(crate) fn check(source: &Source, mut draft: Draft, found: &mut Vec<Diagnosti
     // What is too much was reported; what follows compares everything with everything.
     draft.devices.truncate(MAX_DEVICES);
     draft.ram.truncate(MAX_RAM_RANGES);
+    draft.rom.truncate(MAX_ROM_RANGES);
     draft.loads.truncate(MAX_IMAGES);
     texts(&draft, found);
     missing(&draft, found);
     ram(&draft.ram, found);
+    rom(&draft, found);
     devices(&draft, found);
     fitting(&draft.devices, found);
     interrupts(&draft.devices, found);
@@ -49,6 +52,7 @@ pub(crate) fn check(source: &Source, mut draft: Draft, found: &mut Vec<Diagnosti
         source: source.clone(),
         system: draft.system.value?,
         ram: draft.ram,
+        rom: draft.rom,
         loads: draft.loads,
         cmdline: draft.cmdline.value,
         logger,
@@ -105,6 +109,16 @@ fn counts(draft: &Draft, found: &mut Vec<Diagnostic>) {
                 format!("a VM has at most {MAX_RAM_RANGES} ranges of RAM"),
             )
             .label(format!("the first of {} too many", count - MAX_RAM_RANGES)),
+        );
+    }
+    if let Some(range) = draft.rom.get(MAX_ROM_RANGES) {
+        let count = draft.rom.len();
+        found.push(
+            Diagnostic::error(
+                range.span,
+                format!("a VM has at most {MAX_ROM_RANGES} ranges of ROM"),
+            )
+            .label(format!("the first of {} too many", count - MAX_ROM_RANGES)),
         );
     }
     if let Some(load) = draft.loads.get(MAX_IMAGES) {

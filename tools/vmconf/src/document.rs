@@ -10,7 +10,7 @@ use crate::qnx::{self, Absent, Harm};
 use crate::{LaidOut, MAX_FILE_BYTES, compile};
 use vm_config::{
     MAX_CMDLINE_BYTES, MAX_DEVICE_NAME_BYTES, MAX_DEVICES, MAX_IMAGES, MAX_LOAD_NAME_BYTES,
-    MAX_NAME_BYTES, MAX_PIECES, MAX_RAM_RANGES, TraceNumber,
+    MAX_NAME_BYTES, MAX_PIECES, MAX_RAM_RANGES, MAX_ROM_RANGES, TraceNumber,
 };
 
 const PAGE: &str = include_str!("../../../docs/vm-conf.md");
@@ -104,6 +104,7 @@ fn the_page_has_the_limits_of_the_language() {
     for limit in [
         format!("the VM's name, 1 to {MAX_NAME_BYTES} characters"),
         format!("Needed, 1 to {MAX_RAM_RANGES} times"),
+        format!("above 2 MiB in whole blocks of 2 MiB; up to {MAX_ROM_RANGES} times"),
         format!("a name of 1 to {MAX_LOAD_NAME_BYTES} characters"),
         format!("the guest's command line, up to {MAX_CMDLINE_BYTES} characters"),
         format!("Needed, 1 to {MAX_IMAGES} times |"),

@@ -27,6 +27,7 @@
 //! | `system NAME` | the VM's name, 1 to 31 characters |
 //! | `cpu` | a vCPU; there is always one, so it may be left out but not repeated |
 //! | `ram BASE,LENGTH` | RAM in whole 4 KiB pages, in one piece |
+//! | `rom BASE,LENGTH` | memory that reads as all-ones and cannot be written |
 //! | `load IMAGE` | an ELF file, beside the configuration or where the tool is told to look; it says itself what goes where |
 //! | `load ADDRESS,FILE` | all bytes of a file, at this guest-physical address |
 //! | `cmdline TEXT` | the guest's command line, up to 1023 characters |

@@ -5,7 +5,7 @@
 
 use vdev_model::{AddressSpace, MAX_OPTIONS};
 use vdevs::Vdev;
-use vm_config::{Action, RamRange, SeverityMask, TraceNumber};
+use vm_config::{Action, RamRange, RomRange, SeverityMask, TraceNumber};
 
 use crate::source::{Span, Spanned};
 use crate::vm::Load;
@@ -53,6 +53,7 @@ words! {
         "system" => System,
         "cpu" => Cpu,
         "ram" => Ram,
+        "rom" => Rom,
         "load" => Load,
         "cmdline" => Cmdline,
         "logger" => Logger,
@@ -148,6 +149,7 @@ pub(crate) struct Draft {
     /// The first `ram`, whatever became of it.
     pub ram_at: Option<Span>,
     pub ram: Vec<Spanned<RamRange>>,
+    pub rom: Vec<Spanned<RomRange>>,
     /// The first `load`, whatever became of it.
     pub load_at: Option<Span>,
     pub loads: Vec<Spanned<Load>>,

@@ -125,6 +125,7 @@ impl<'a> Parser<'a> {
             }
             VmOption::Cpu => self.cpu(at),
             VmOption::Ram => self.ram(at),
+            VmOption::Rom => self.rom(at),
             VmOption::Load => self.load(at),
             VmOption::Cmdline => {
                 let what = "the guest's command line";

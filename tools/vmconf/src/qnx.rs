@@ -76,7 +76,6 @@ pub(crate) const VM_OPTIONS: &[Absent] = &[
         "reserve",
         "what is neither RAM nor a device is empty already",
     ),
-    instead("rom", AT_AN_ADDRESS),
     harmless(
         "debug",
         "to see more messages, add `debug` to the severities of `logger`",

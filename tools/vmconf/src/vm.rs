@@ -6,7 +6,7 @@
 //! number that a VM can have cannot fail.
 
 use vm_config::{
-    AddressSpace, ConfigError, Contents, Device, Emit, Image, Options, Piece, RamRange,
+    AddressSpace, ConfigError, Contents, Device, Emit, Image, Options, Piece, RamRange, RomRange,
     SeverityMask, Unsupported, Vdev, encode,
 };
 
@@ -21,6 +21,8 @@ pub struct Vm {
     pub system: Spanned<String>,
     /// Its RAM, 1 to [`vm_config::MAX_RAM_RANGES`] ranges in the order of the text.
     pub ram: Vec<Spanned<RamRange>>,
+    /// Its ROM, at most [`vm_config::MAX_ROM_RANGES`] ranges in the order of the text.
+    pub rom: Vec<Spanned<RomRange>>,
     /// The images, 1 to [`vm_config::MAX_IMAGES`], in the order of the text; the guest starts in the first.
     pub loads: Vec<Spanned<Load>>,
     /// The guest's command line, if there is one.
@@ -54,6 +56,8 @@ pub struct LaidOut {
     pub pieces: Vec<Piece>,
     /// Where the guest starts.
     pub entry: u64,
+    /// The guest-physical address of the device tree that it is given, if it is given one.
+    pub device_tree: Option<u64>,
 }
 
 impl LaidOut {
@@ -71,6 +75,7 @@ impl LaidOut {
                 offset: 0,
             }],
             entry: address,
+            device_tree: None,
         }
     }
 }
@@ -107,6 +112,7 @@ impl Vm {
     /// has no such number.
     pub fn encode(&self, vm: u8, images: &LaidOut) -> Result<Vec<u8>, ConfigError> {
         let ram: Vec<RamRange> = self.ram.iter().map(|range| range.value).collect();
+        let rom: Vec<RomRange> = self.rom.iter().map(|range| range.value).collect();
         let devices: Vec<Device<'_>> = self.devices.iter().map(VmDevice::device).collect();
         let files = self.loads.iter().zip(&images.files);
         let files: Vec<Image<'_>> = files
@@ -123,10 +129,12 @@ impl Vm {
             images: &files,
             pieces: &images.pieces,
             entry: images.entry,
+            device_tree: images.device_tree,
             cmdline: self.cmdline.as_ref().map_or("", |cmdline| &cmdline.value),
             logger: self.logger,
             unsupported: self.unsupported,
             ram: &ram,
+            rom: &rom,
             devices: &devices,
         })?;
         Ok(blob.to_vec())

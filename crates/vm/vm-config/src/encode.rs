@@ -9,10 +9,11 @@ use zerocopy::{FromZeros, IntoBytes};
 use crate::error::{ConfigError, TextField};
 use crate::layout::{
     BLOB_LEN_BYTES, Blob, CRC_32, DeviceFlags, MAGIC, MAX_DEVICES, MAX_IMAGES, MAX_PIECES,
-    MAX_RAM_RANGES, NOT_GIVEN, RawDevice, RawOption, RawPiece, RawRam, Text, VERSION, type_number,
+    MAX_RAM_RANGES, MAX_ROM_RANGES, NOT_GIVEN, RawDevice, RawOption, RawPiece, RawRange, Text,
+    VERSION, type_number,
 };
 use crate::model::{
-    Action, Device, Image, Piece, RamRange, SeverityMask, TraceNumber, Unsupported,
+    Action, Device, Image, Piece, RamRange, RomRange, SeverityMask, TraceNumber, Unsupported,
 };
 use crate::read::{VmConfig, checksum};
 
@@ -31,6 +32,8 @@ pub struct Contents<'a> {
     pub pieces: &'a [Piece],
     /// See [`VmConfig::entry`].
     pub entry: u64,
+    /// See [`VmConfig::device_tree`].
+    pub device_tree: Option<u64>,
     /// See [`VmConfig::cmdline`].
     pub cmdline: &'a str,
     /// See [`VmConfig::logger`].
@@ -39,6 +42,8 @@ pub struct Contents<'a> {
     pub unsupported: Unsupported,
     /// See [`VmConfig::ram`].
     pub ram: &'a [RamRange],
+    /// See [`VmConfig::rom`].
+    pub rom: &'a [RomRange],
     /// See [`VmConfig::devices`].
     pub devices: &'a [Device<'a>],
 }
@@ -55,6 +60,7 @@ pub fn encode(contents: &Contents<'_>) -> Result<[u8; BLOB_LEN_BYTES], ConfigErr
     blob.start.len_bytes = (BLOB_LEN_BYTES as u16).into();
     blob.machine = contents.machine.unwrap_or(0).into();
     blob.entry = contents.entry.into();
+    blob.device_tree = contents.device_tree.unwrap_or(0).into();
     blob.vm = contents.vm;
     blob.cpus = 1;
     blob.logger = contents.logger.bits();
@@ -67,7 +73,15 @@ pub fn encode(contents: &Contents<'_>) -> Result<[u8; BLOB_LEN_BYTES], ConfigErr
     let ram = contents.ram;
     blob.ram_count = count(ram.len(), MAX_RAM_RANGES).ok_or(ConfigError::RamCount(ram.len()))?;
     for (raw, range) in blob.ram.iter_mut().zip(ram) {
-        *raw = RawRam {
+        *raw = RawRange {
+            base: range.base.into(),
+            len_bytes: range.len_bytes.into(),
+        };
+    }
+    let rom = contents.rom;
+    count(rom.len(), MAX_ROM_RANGES).ok_or(ConfigError::RomCount(rom.len()))?;
+    for (raw, range) in blob.rom.iter_mut().zip(rom) {
+        *raw = RawRange {
             base: range.base.into(),
             len_bytes: range.len_bytes.into(),
         };

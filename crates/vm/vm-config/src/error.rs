@@ -87,6 +87,20 @@ pub enum ConfigError {
     /// The guest would start outside its RAM.
     #[error("a start at {0:#x}")]
     Entry(u64),
+    /// A device tree where no piece of the images begins.
+    #[error("a device tree at {0:#x}")]
+    DeviceTree(u64),
+    /// More ranges of ROM than there is room for.
+    #[error("{0} ranges of ROM")]
+    RomCount(usize),
+    /// A range of ROM that is not whole pages or blocks, or beyond the address space.
+    #[error("ROM of {len_bytes:#x} bytes at {base:#x}")]
+    Rom {
+        /// Guest-physical address.
+        base: u64,
+        /// Length in bytes.
+        len_bytes: u64,
+    },
     /// No RAM, or more ranges than there is room for.
     #[error("{0} ranges of RAM")]
     RamCount(usize),
@@ -168,7 +182,7 @@ pub enum ConfigError {
     /// A trace number above 1023.
     #[error("trace number {0}")]
     TraceNumber(u16),
-    /// Two ranges of RAM or devices, or two pieces of images, have a byte in common.
+    /// Two ranges of RAM or ROM or devices, or two pieces of images, have a byte in common.
     #[error("what is at {first:#x} overlaps what is at {second:#x}")]
     Overlap {
         /// Guest-physical address or port of the one that comes first in the blob.

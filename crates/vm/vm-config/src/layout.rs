@@ -1,4 +1,4 @@
-//! The bytes of the blob, version 4. Written by `encode.rs`, read by `read.rs`, nobody else.
+//! The bytes of the blob, version 5. Written by `encode.rs`, read by `read.rs`, nobody else.
 //!
 //! Everything has one fixed place, so that a hex dump can be read with this table. Integers
 //! are little-endian. A text is its length followed by room for its longest value. What is
@@ -7,9 +7,9 @@
 //! | offset | bytes | field |
 //! |-------:|------:|-------|
 //! |    0 |    4 | magic, `VMCF` |
-//! |    4 |    2 | layout version, 4 |
-//! |    6 |    2 | length of the blob in bytes, 5928; the region may be longer |
-//! |    8 |    4 | CRC-32 (ISO-HDLC) of bytes 12..5928 |
+//! |    4 |    2 | layout version, 5 |
+//! |    6 |    2 | length of the blob in bytes, 6000; the region may be longer |
+//! |    8 |    4 | CRC-32 (ISO-HDLC) of bytes 12..6000 |
 //! |   12 |    2 | ELF's number (`e_machine`) of the CPU that the images are for; 0 if none tells |
 //! |   14 |    1 | number of the VM, 0..=7 |
 //! |   15 |    1 | count of vCPUs, 1 |
@@ -22,14 +22,16 @@
 //! |   22 |    1 | `unsupported reference`, likewise |
 //! |   23 |    1 | `unsupported register`, likewise |
 //! |   24 |    8 | guest-physical address at which the guest starts |
-//! |   32 |   32 | `system`: length, then up to 31 bytes |
-//! |   64 |   64 | 4 RAM ranges of 16 bytes: base (8), length in bytes (8) |
-//! |  128 |  544 | 4 images of 136 bytes, below |
-//! |  672 |  384 | 16 pieces of 24 bytes: guest-physical address (8), length in bytes (8), where its bytes begin in the VM's image region (8) |
-//! | 1056 | 3840 | 32 devices of 120 bytes, below |
-//! | 4896 |    2 | `cmdline`: length |
-//! | 4898 | 1023 | `cmdline`: bytes |
-//! | 5921 |    7 | not in use |
+//! |   32 |    8 | guest-physical address of the device tree that the guest is given; 0 if it is given none |
+//! |   40 |   32 | `system`: length, then up to 31 bytes |
+//! |   72 |   64 | 4 RAM ranges of 16 bytes: base (8), length in bytes (8) |
+//! |  136 |   64 | 4 ROM ranges of 16 bytes, likewise; length 0 where there is none |
+//! |  200 |  544 | 4 images of 136 bytes, below |
+//! |  744 |  384 | 16 pieces of 24 bytes: guest-physical address (8), length in bytes (8), where its bytes begin in the VM's image region (8) |
+//! | 1128 | 3840 | 32 devices of 120 bytes, below |
+//! | 4968 |    2 | `cmdline`: length |
+//! | 4970 | 1023 | `cmdline`: bytes |
+//! | 5993 |    7 | not in use |
 //!
 //! An image, as a file that `load` names; what of it goes where is what the pieces say:
 //!
@@ -68,6 +70,8 @@ pub const MAX_VMS: usize = 8;
 pub const MAX_DEVICES: usize = 32;
 /// Most ranges of RAM in one VM.
 pub const MAX_RAM_RANGES: usize = 4;
+/// Most ranges of ROM in one VM.
+pub const MAX_ROM_RANGES: usize = 4;
 /// Most images (`load`) of one VM.
 pub const MAX_IMAGES: usize = 4;
 /// Most pieces of memory that a VM's images are laid out in.
@@ -82,7 +86,7 @@ pub const MAX_CMDLINE_BYTES: usize = 1023;
 pub const MAX_DEVICE_NAME_BYTES: usize = 15;
 
 pub(crate) const MAGIC: [u8; 4] = *b"VMCF";
-pub(crate) const VERSION: u16 = 4;
+pub(crate) const VERSION: u16 = 5;
 /// The checksum covers what follows it.
 pub(crate) const CHECKSUMMED_FROM: usize = 12;
 /// CRC-32 as in Ethernet, gzip and PNG; every language has it.
@@ -139,8 +143,10 @@ pub(crate) struct Blob {
     pub unsupported_reference: u8,
     pub unsupported_register: u8,
     pub entry: U64,
+    pub device_tree: U64,
     pub name: Text<MAX_NAME_BYTES>,
-    pub ram: [RawRam; MAX_RAM_RANGES],
+    pub ram: [RawRange; MAX_RAM_RANGES],
+    pub rom: [RawRange; MAX_ROM_RANGES],
     pub images: [RawImage; MAX_IMAGES],
     pub pieces: [RawPiece; MAX_PIECES],
     pub devices: [RawDevice; MAX_DEVICES],
@@ -151,7 +157,7 @@ pub(crate) struct Blob {
 
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
-pub(crate) struct RawRam {
+pub(crate) struct RawRange {
     pub base: U64,
     pub len_bytes: U64,
 }
@@ -215,15 +221,17 @@ mod tests {
         assert_eq!(offset_of!(Blob, device_count), 19);
         assert_eq!(offset_of!(Blob, unsupported_register), 23);
         assert_eq!(offset_of!(Blob, entry), 24);
-        assert_eq!(offset_of!(Blob, name), 32);
-        assert_eq!(offset_of!(Blob, ram), 64);
-        assert_eq!(offset_of!(Blob, images), 128);
-        assert_eq!(offset_of!(Blob, pieces), 672);
-        assert_eq!(offset_of!(Blob, devices), 1056);
-        assert_eq!(offset_of!(Blob, cmdline_len), 4896);
-        assert_eq!(offset_of!(Blob, cmdline), 4898);
-        assert_eq!(offset_of!(Blob, unused_tail), 5921);
-        assert_eq!(BLOB_LEN_BYTES, 5928);
+        assert_eq!(offset_of!(Blob, device_tree), 32);
+        assert_eq!(offset_of!(Blob, name), 40);
+        assert_eq!(offset_of!(Blob, ram), 72);
+        assert_eq!(offset_of!(Blob, rom), 136);
+        assert_eq!(offset_of!(Blob, images), 200);
+        assert_eq!(offset_of!(Blob, pieces), 744);
+        assert_eq!(offset_of!(Blob, devices), 1128);
+        assert_eq!(offset_of!(Blob, cmdline_len), 4968);
+        assert_eq!(offset_of!(Blob, cmdline), 4970);
+        assert_eq!(offset_of!(Blob, unused_tail), 5993);
+        assert_eq!(BLOB_LEN_BYTES, 6000);
         assert_eq!(size_of::<RawImage>(), 136);
         assert_eq!(offset_of!(RawImage, name), 8);
         assert_eq!(size_of::<RawPiece>(), 24);

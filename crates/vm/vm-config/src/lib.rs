@@ -14,8 +14,9 @@
 //!   two have a byte in common, and the guest starts in RAM.
 //! - A device is in an address space of its kind's, and aligned as its kind says; it has the options of its
 //!   kind, each with a value of its type.
-//! - RAM ranges are whole 4 KiB pages.
-//! - RAM and devices lie below their address space's [limit](AddressSpace::limit), and no two of them
+//! - RAM and ROM ranges are whole 4 KiB pages, ROM of more than 2 MiB whole blocks of that.
+//! - A device tree is where a piece begins.
+//! - RAM, ROM and devices lie below their address space's [limit](AddressSpace::limit), and no two of them
 //!   overlap.
 //!
 //! The words and their meaning are those of the QNX hypervisor's VM configuration (*QNX
@@ -36,11 +37,12 @@ pub use encode::{Contents, encode, image_crc32};
 pub use error::{ConfigError, TextField};
 pub use layout::{
     BLOB_LEN_BYTES, MAX_CMDLINE_BYTES, MAX_DEVICE_NAME_BYTES, MAX_DEVICES, MAX_IMAGES,
-    MAX_LOAD_NAME_BYTES, MAX_NAME_BYTES, MAX_PIECES, MAX_RAM_RANGES, MAX_VMS, REGION_LEN_BYTES,
+    MAX_LOAD_NAME_BYTES, MAX_NAME_BYTES, MAX_PIECES, MAX_RAM_RANGES, MAX_ROM_RANGES, MAX_VMS,
+    REGION_LEN_BYTES,
 };
 pub use model::{
-    Action, Device, Emit, Image, PAGE_LEN_BYTES, Piece, RamRange, SeverityMask, TraceNumber,
-    Unsupported,
+    Action, Device, Emit, Image, PAGE_LEN_BYTES, Piece, ROM_BLOCK_LEN_BYTES, RamRange, RomRange,
+    SeverityMask, TraceNumber, Unsupported,
 };
 pub use read::VmConfig;
 pub use vdev_model::{AddressSpace, AnyVdev, Kind, Options};

@@ -85,6 +85,38 @@ pub struct RamRange {
     pub len_bytes: u64,
 }
 
+/// What ROM is made of: all of it is the same memory of this length, in bytes.
+pub const ROM_BLOCK_LEN_BYTES: u64 = 2 << 20;
+
+/// A range of guest-physical memory that reads as all-ones, as erased flash does, and that a guest cannot write.
+/// Base and length are multiples of [`PAGE_LEN_BYTES`], and of [`ROM_BLOCK_LEN_BYTES`] where the length is
+/// greater than that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RomRange {
+    /// Guest-physical address of the first byte.
+    pub base: u64,
+    /// Length in bytes; not 0.
+    pub len_bytes: u64,
+}
+
+impl RomRange {
+    /// In what unit base and length have to be.
+    pub const fn unit_bytes(&self) -> u64 {
+        match self.len_bytes > ROM_BLOCK_LEN_BYTES {
+            true => ROM_BLOCK_LEN_BYTES,
+            false => PAGE_LEN_BYTES,
+        }
+    }
+
+    /// The blocks that it is made of, as their first addresses and lengths in bytes: each has the length of the
+    /// first one.
+    pub fn blocks(&self) -> impl Iterator<Item = (u64, u64)> + use<> {
+        let Self { base, len_bytes } = *self;
+        let block = len_bytes.clamp(1, ROM_BLOCK_LEN_BYTES);
+        (0..len_bytes / block).map(move |number| (base + number * block, block))
+    }
+}
+
 /// A file that `load` names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Image<'a> {

@@ -12,12 +12,12 @@ use zerocopy::{FromBytes, IntoBytes};
 use crate::error::{ConfigError, TextField};
 use crate::layout::{
     BLOB_LEN_BYTES, Blob, CHECKSUMMED_FROM, CRC_32, DeviceFlags, MAGIC, MAX_DEVICES, MAX_IMAGES,
-    MAX_PIECES, MAX_RAM_RANGES, MAX_VMS, NOT_GIVEN, RawDevice, RawImage, RawPiece, RawRam, Start,
+    MAX_PIECES, MAX_RAM_RANGES, MAX_VMS, NOT_GIVEN, RawDevice, RawImage, RawPiece, RawRange, Start,
     Text, VERSION, type_number,
 };
 use crate::model::{
-    Action, Device, Emit, Image, PAGE_LEN_BYTES, Piece, RamRange, SeverityMask, TraceNumber,
-    Unsupported,
+    Action, Device, Emit, Image, PAGE_LEN_BYTES, Piece, RamRange, RomRange, SeverityMask,
+    TraceNumber, Unsupported,
 };
 
 /// A VM configuration that has been checked: the blob, from which everything is read when it is asked
@@ -109,6 +109,9 @@ impl<'a> VmConfig<'a> {
         for raw in config.raw_ram() {
             ram_range(raw)?;
         }
+        for raw in &blob.rom {
+            rom_range(raw)?;
+        }
         for raw in config.raw_images() {
             image(raw)?;
         }
@@ -164,6 +167,12 @@ impl<'a> VmConfig<'a> {
         self.blob.entry.get()
     }
 
+    /// The guest-physical address of the device tree, if the guest is given one instead of its command line:
+    /// where one of the pieces begins.
+    pub fn device_tree(&self) -> Option<u64> {
+        Some(self.blob.device_tree.get()).filter(|address| *address != 0)
+    }
+
     /// The guest's command line, up to 1023 bytes of printable ASCII; empty if there is none.
     pub fn cmdline(&self) -> &'a str {
         self.cmdline
@@ -189,6 +198,11 @@ impl<'a> VmConfig<'a> {
         self.raw_ram().iter().flat_map(ram_range)
     }
 
+    /// The ranges of ROM, at most [`MAX_ROM_RANGES`](crate::MAX_ROM_RANGES), in the order of the configuration.
+    pub fn rom(&self) -> impl Iterator<Item = RomRange> + use<'a> {
+        self.blob.rom.iter().filter_map(|raw| rom_range(raw).ok()?)
+    }
+
     /// The devices, at most [`MAX_DEVICES`], in the order of the configuration. The position
     /// is the device's instance number everywhere: on the bus, in records, in the state page.
     pub fn devices(&self) -> impl Iterator<Item = Device<'a>> + use<'a> {
@@ -196,7 +210,7 @@ impl<'a> VmConfig<'a> {
         devices.flat_map(|(index, raw)| device(raw, index))
     }
 
-    fn raw_ram(&self) -> &'a [RawRam] {
+    fn raw_ram(&self) -> &'a [RawRange] {
         used(&self.blob.ram, self.blob.ram_count)
     }
 
@@ -212,13 +226,16 @@ impl<'a> VmConfig<'a> {
         used(&self.blob.devices, self.blob.device_count)
     }
 
-    /// No two ranges of RAM or devices have a byte or port in common.
+    /// No two ranges of RAM or ROM or devices have a byte or port in common.
     fn check_places(&self) -> Result<(), ConfigError> {
         let places = || {
             let ram = self.ram();
             let ram = ram.map(|range| (AddressSpace::Memory, range.base, range.len_bytes));
+            let rom = self.rom();
+            let rom = rom.map(|range| (AddressSpace::Memory, range.base, range.len_bytes));
             let devices = self.devices();
-            ram.chain(devices.map(|it| (it.space, it.loc, it.len_bytes())))
+            ram.chain(rom)
+                .chain(devices.map(|it| (it.space, it.loc, it.len_bytes())))
         };
         for (index, (space, second, second_len)) in places().enumerate() {
             for (other_space, first, first_len) in places().take(index) {
@@ -232,7 +249,8 @@ impl<'a> VmConfig<'a> {
         Ok(())
     }
 
-    /// Each piece lies in one range of RAM and no two have a byte in common; the guest starts in RAM.
+    /// Each piece lies in one range of RAM and no two have a byte in common; the guest starts in RAM and finds
+    /// its device tree, if there is one.
     fn check_pieces(&self) -> Result<(), ConfigError> {
         /// No image region is longer.
         const MOST: u64 = 1 << 32;
@@ -264,9 +282,14 @@ impl<'a> VmConfig<'a> {
                 }
             }
         }
-        match is_ram(self.entry(), 1) {
-            true => Ok(()),
-            false => Err(ConfigError::Entry(self.entry())),
+        if !is_ram(self.entry(), 1) {
+            return Err(ConfigError::Entry(self.entry()));
+        }
+        match self.device_tree() {
+            Some(at) if self.pieces().all(|piece| piece.address != at) => {
+                Err(ConfigError::DeviceTree(at))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -343,7 +366,7 @@ fn used<T>(all: &[T], count: u8) -> &[T] {
     all.get(..usize::from(count)).unwrap_or_default()
 }
 
-fn ram_range(raw: &RawRam) -> Result<RamRange, ConfigError> {
+fn ram_range(raw: &RawRange) -> Result<RamRange, ConfigError> {
     let (base, len_bytes) = (raw.base.get(), raw.len_bytes.get());
     if len_bytes == 0
         || !is_placed(AddressSpace::Memory, base, len_bytes, PAGE_LEN_BYTES)
@@ -352,6 +375,21 @@ fn ram_range(raw: &RawRam) -> Result<RamRange, ConfigError> {
         return Err(ConfigError::Ram { base, len_bytes });
     }
     Ok(RamRange { base, len_bytes })
+}
+
+fn rom_range(raw: &RawRange) -> Result<Option<RomRange>, ConfigError> {
+    let (base, len_bytes) = (raw.base.get(), raw.len_bytes.get());
+    let range = RomRange { base, len_bytes };
+    let unit_bytes = range.unit_bytes();
+    if len_bytes == 0 {
+        return Ok(None);
+    }
+    if !is_placed(AddressSpace::Memory, base, len_bytes, unit_bytes)
+        || !len_bytes.is_multiple_of(unit_bytes)
+    {
+        return Err(ConfigError::Rom { base, len_bytes });
+    }
+    Ok(Some(range))
 }
 
 /// Aligned, and wholly inside its address space.

@@ -4,13 +4,18 @@
 use proptest::prelude::*;
 use vm_config::{
     Action, AddressSpace, AnyVdev, BLOB_LEN_BYTES, ConfigError, Contents, Device, Emit, Image,
-    Options, Piece, RamRange, SeverityMask, TextField, TraceNumber, Unsupported, Vdev, VmConfig,
-    encode, image_crc32,
+    Options, Piece, RamRange, RomRange, SeverityMask, TextField, TraceNumber, Unsupported, Vdev,
+    VmConfig, encode, image_crc32,
 };
 
 const RAM: [RamRange; 1] = [RamRange {
     base: 0x4000_0000,
     len_bytes: 0x20_0000,
+}];
+
+const ROM: [RomRange; 1] = [RomRange {
+    base: 0x40_0000,
+    len_bytes: 0x1000,
 }];
 
 const IMAGES: [Image<'_>; 2] = [
@@ -74,10 +79,12 @@ fn contents<'a>(devices: &'a [Device<'a>]) -> Contents<'a> {
         images: &IMAGES,
         pieces: &PIECES,
         entry: 0x4008_0010,
+        device_tree: Some(0x4010_0000),
         cmdline: "trace=0xfa000000",
         logger: SeverityMask::default(),
         unsupported: Unsupported::default(),
         ram: &RAM,
+        rom: &ROM,
         devices,
     }
 }
@@ -128,32 +135,36 @@ fn whoever_reads_a_blob_again_does_not_add_it_up_and_believes_nothing_else() {
 #[test]
 fn a_blob_lies_in_memory_as_the_table_says() {
     let blob = demo();
-    assert_eq!(blob.len(), 5928);
-    assert_eq!(&blob[0..8], b"VMCF\x04\x00\x28\x17");
+    assert_eq!(blob.len(), 6000);
+    assert_eq!(&blob[0..8], b"VMCF\x05\x00\x70\x17");
     assert_eq!(&blob[12..14], &[183, 0]);
     assert_eq!(&blob[14..24], &[0, 1, 1, 2, 2, 2, 0b001_1111, 1, 0, 1]);
     assert_eq!(&blob[24..32], &0x4008_0010_u64.to_le_bytes());
-    assert_eq!(&blob[32..38], b"\x04demo\0");
-    assert_eq!(&blob[64..72], &0x4000_0000_u64.to_le_bytes());
-    assert_eq!(&blob[72..80], &0x20_0000_u64.to_le_bytes());
-    assert_eq!(&blob[128..132], &70_000_u32.to_le_bytes());
-    assert_eq!(&blob[132..136], &0x1234_5678_u32.to_le_bytes());
-    assert_eq!(&blob[136..147], b"\x09guest-app\0");
-    assert_eq!(&blob[264..268], &512_u32.to_le_bytes());
-    assert_eq!(&blob[272..278], b"\x04disk\0");
-    assert_eq!(&blob[672..680], &0x4008_0000_u64.to_le_bytes());
-    assert_eq!(&blob[680..688], &0x300_u64.to_le_bytes());
-    assert_eq!(&blob[688..696], &[0; 8]);
-    assert_eq!(&blob[712..720], &0x300_u64.to_le_bytes());
-    assert_eq!(&blob[1056..1064], &0xfa00_0000_u64.to_le_bytes());
-    assert_eq!(&blob[1064..1072], &4_u64.to_le_bytes());
-    assert_eq!(&blob[1072..1079], b"\x05trace\0");
-    assert_eq!(&blob[1088..1091], b"\x01t\0");
-    assert_eq!(&blob[1104..1112], &[0b0110, 0, 12, 0, 0, 0, 0, 0]);
-    assert_eq!(&blob[1112..1176], &[0; 64]);
-    assert_eq!(&blob[1176..1184], &0x1c09_0000_u64.to_le_bytes());
-    assert_eq!(&blob[1192..1199], b"\x05pl011\0");
-    assert_eq!(&blob[4896..4914], b"\x10\0trace=0xfa000000");
+    assert_eq!(&blob[32..40], &0x4010_0000_u64.to_le_bytes());
+    assert_eq!(&blob[40..46], b"\x04demo\0");
+    assert_eq!(&blob[72..80], &0x4000_0000_u64.to_le_bytes());
+    assert_eq!(&blob[80..88], &0x20_0000_u64.to_le_bytes());
+    assert_eq!(&blob[136..144], &0x40_0000_u64.to_le_bytes());
+    assert_eq!(&blob[144..152], &0x1000_u64.to_le_bytes());
+    assert_eq!(&blob[152..200], &[0; 48]);
+    assert_eq!(&blob[200..204], &70_000_u32.to_le_bytes());
+    assert_eq!(&blob[204..208], &0x1234_5678_u32.to_le_bytes());
+    assert_eq!(&blob[208..219], b"\x09guest-app\0");
+    assert_eq!(&blob[336..340], &512_u32.to_le_bytes());
+    assert_eq!(&blob[344..350], b"\x04disk\0");
+    assert_eq!(&blob[744..752], &0x4008_0000_u64.to_le_bytes());
+    assert_eq!(&blob[752..760], &0x300_u64.to_le_bytes());
+    assert_eq!(&blob[760..768], &[0; 8]);
+    assert_eq!(&blob[784..792], &0x300_u64.to_le_bytes());
+    assert_eq!(&blob[1128..1136], &0xfa00_0000_u64.to_le_bytes());
+    assert_eq!(&blob[1136..1144], &4_u64.to_le_bytes());
+    assert_eq!(&blob[1144..1151], b"\x05trace\0");
+    assert_eq!(&blob[1160..1163], b"\x01t\0");
+    assert_eq!(&blob[1176..1184], &[0b0110, 0, 12, 0, 0, 0, 0, 0]);
+    assert_eq!(&blob[1184..1248], &[0; 64]);
+    assert_eq!(&blob[1248..1256], &0x1c09_0000_u64.to_le_bytes());
+    assert_eq!(&blob[1264..1271], b"\x05pl011\0");
+    assert_eq!(&blob[4968..4986], b"\x10\0trace=0xfa000000");
     assert_eq!(resealed(blob), blob);
 }
 
@@ -195,13 +206,28 @@ fn what_is_written_is_what_is_read() {
     assert!(config.pieces().eq(PIECES));
     assert_eq!(config.image_region_len_bytes(), 0x500);
     assert_eq!(config.entry(), 0x4008_0010);
+    assert_eq!(config.device_tree(), Some(0x4010_0000));
     assert_eq!(config.cmdline(), "trace=0xfa000000");
     assert_eq!(config.logger(), SeverityMask::default());
     assert_eq!(config.unsupported(), unsupported);
     assert!(config.ram().eq(RAM));
+    assert!(config.rom().eq(ROM));
     assert!(config.devices().eq(devices));
     assert_eq!(config.logger_of(&devices[0]), SeverityMask::INFO);
     assert_eq!(config.logger_of(&devices[1]), SeverityMask::default());
+}
+
+#[test]
+fn rom_is_blocks_of_2_mib_or_one_of_its_own_length() {
+    let blocks = |base, len_bytes| RomRange { base, len_bytes }.blocks().collect::<Vec<_>>();
+    assert_eq!(blocks(0x1000, 0x3000), [(0x1000, 0x3000)]);
+    let (block, half) = (2 << 20, 1 << 20);
+    assert_eq!(blocks(half, block), [(half, block)]);
+    assert_eq!(
+        blocks(block, 2 * block),
+        [(block, block), (2 * block, block)]
+    );
+    assert_eq!(blocks(block, 0), []);
 }
 
 #[test]
@@ -222,7 +248,7 @@ fn a_cut_off_blob_is_refused_at_every_length() {
     for len_bytes in 0..blob.len() {
         let error = ConfigError::TooShort {
             len_bytes,
-            needed: 5928,
+            needed: 6000,
         };
         assert_eq!(VmConfig::parse(&blob[..len_bytes]), Err(error));
     }
@@ -236,7 +262,7 @@ fn a_blob_of_another_version_is_called_that_whatever_its_length() {
     assert_eq!(error, ConfigError::Version(2));
     assert_eq!(
         error.to_string(),
-        "the compiled VM configuration has layout version 2, and this program reads version 4: \
+        "the compiled VM configuration has layout version 2, and this program reads version 5: \
          compile it again, with the tools of the same build"
     );
 }
@@ -269,61 +295,69 @@ fn each_rule_is_checked_behind_a_right_checksum_too() {
     assert_eq!(refusal(21, &[3]), ConfigError::Action(3));
     assert_eq!(refusal(24, &[0; 8]), ConfigError::Entry(0));
     assert_eq!(refusal(24, &[0, 0, 0x20]), ConfigError::Entry(0x4020_0000));
-    assert_eq!(refusal(32, &[0]), text(TextField::System, 0));
-    assert_eq!(refusal(32, &[32]), text(TextField::System, 32));
+    assert_eq!(refusal(32, &[1]), ConfigError::DeviceTree(0x4010_0001));
+    assert_eq!(refusal(40, &[0]), text(TextField::System, 0));
+    assert_eq!(refusal(40, &[32]), text(TextField::System, 32));
     let byte = |field, byte| ConfigError::TextByte { field, byte };
-    assert_eq!(refusal(33, b" "), byte(TextField::System, b' '));
-    assert_eq!(refusal(128, &[0; 4]), ConfigError::ImageLength(0));
-    assert_eq!(refusal(136, &[0]), text(TextField::Load, 0));
-    assert_eq!(refusal(137, b"\n"), byte(TextField::Load, b'\n'));
+    assert_eq!(refusal(41, b" "), byte(TextField::System, b' '));
+    assert_eq!(refusal(200, &[0; 4]), ConfigError::ImageLength(0));
+    assert_eq!(refusal(208, &[0]), text(TextField::Load, 0));
+    assert_eq!(refusal(209, b"\n"), byte(TextField::Load, b'\n'));
     let piece = |address, len_bytes| ConfigError::Piece { address, len_bytes };
-    assert_eq!(refusal(680, &[0; 8]), piece(0x4008_0000, 0));
-    assert_eq!(refusal(672, &[0; 8]), piece(0, 0x300));
-    assert_eq!(refusal(672, &[1, 0xfd, 0x1f]), piece(0x401f_fd01, 0x300));
-    assert_eq!(refusal(680, &[0xff; 8]), piece(0x4008_0000, u64::MAX));
+    assert_eq!(refusal(752, &[0; 8]), piece(0x4008_0000, 0));
+    assert_eq!(refusal(744, &[0; 8]), piece(0, 0x300));
+    assert_eq!(refusal(744, &[1, 0xfd, 0x1f]), piece(0x401f_fd01, 0x300));
+    assert_eq!(refusal(752, &[0xff; 8]), piece(0x4008_0000, u64::MAX));
     let offset = 0xffff_fd01;
     let beyond = ConfigError::PieceOffset {
         offset,
         len_bytes: 0x300,
     };
-    assert_eq!(refusal(688, &[1, 0xfd, 0xff, 0xff]), beyond);
+    assert_eq!(refusal(760, &[1, 0xfd, 0xff, 0xff]), beyond);
     let overlap = |first, second| ConfigError::Overlap { first, second };
     assert_eq!(
-        refusal(672, &[0x01, 0xfd, 0x0f]),
+        refusal(744, &[0x01, 0xfd, 0x0f]),
         overlap(0x400f_fd01, 0x4010_0000)
     );
-    assert_eq!(refusal(4896, &[0x00, 0x04]), text(TextField::Cmdline, 1024));
-    assert_eq!(refusal(1073, b"T"), ConfigError::DeviceKind(0));
-    assert_eq!(refusal(1072, &[0]), text(TextField::DeviceKind, 0));
-    assert_eq!(refusal(1104, &[0x10]), ConfigError::DeviceFlags(0x10));
-    assert_eq!(refusal(1104, &[1, 0xff]), ConfigError::Severities(0xff));
+    assert_eq!(refusal(4968, &[0x00, 0x04]), text(TextField::Cmdline, 1024));
+    assert_eq!(refusal(1145, b"T"), ConfigError::DeviceKind(0));
+    assert_eq!(refusal(1144, &[0]), text(TextField::DeviceKind, 0));
+    assert_eq!(refusal(1176, &[0x10]), ConfigError::DeviceFlags(0x10));
+    assert_eq!(refusal(1176, &[1, 0xff]), ConfigError::Severities(0xff));
     let option = |loc, index, type_number| ConfigError::DeviceOption {
         loc,
         index,
         type_number,
     };
-    assert_eq!(refusal(1112, &[2]), option(0xfa00_0000, 0, 2));
-    assert_eq!(refusal(1160, &[1]), option(0xfa00_0000, 3, 1));
-    assert_eq!(refusal(1232, &[6]), option(0x1c09_0000, 0, 6));
-    assert_eq!(refusal(1106, &[0, 4]), ConfigError::TraceNumber(1024));
+    assert_eq!(refusal(1184, &[2]), option(0xfa00_0000, 0, 2));
+    assert_eq!(refusal(1232, &[1]), option(0xfa00_0000, 3, 1));
+    assert_eq!(refusal(1304, &[6]), option(0x1c09_0000, 0, 6));
+    assert_eq!(refusal(1178, &[0, 4]), ConfigError::TraceNumber(1024));
     let space = AddressSpace::Ports;
     let nowhere = ConfigError::DeviceSpace {
         space,
         loc: 0xfa00_0000,
     };
-    assert_eq!(refusal(1104, &[0b1000]), nowhere);
+    assert_eq!(refusal(1176, &[0b1000]), nowhere);
     let device = |loc, len_bytes| ConfigError::DeviceLoc { loc, len_bytes };
-    assert_eq!(refusal(1056, &[2]), device(0xfa00_0002, 4));
-    assert_eq!(refusal(1064, &[8]), device(0xfa00_0000, 8));
-    assert_eq!(refusal(1061, &[1]), device(0x100_fa00_0000, 4));
-    assert_eq!(refusal(1176, &[0xff; 8]), device(u64::MAX, 4096));
+    assert_eq!(refusal(1128, &[2]), device(0xfa00_0002, 4));
+    assert_eq!(refusal(1136, &[8]), device(0xfa00_0000, 8));
+    assert_eq!(refusal(1133, &[1]), device(0x100_fa00_0000, 4));
+    assert_eq!(refusal(1248, &[0xff; 8]), device(u64::MAX, 4096));
     let ram = |base, len_bytes| ConfigError::Ram { base, len_bytes };
-    assert_eq!(refusal(64, &[1]), ram(0x4000_0001, 0x20_0000));
-    assert_eq!(refusal(72, &[0; 8]), ram(0x4000_0000, 0));
-    assert_eq!(refusal(72, &[0xff; 8]), ram(0x4000_0000, u64::MAX));
+    assert_eq!(refusal(72, &[1]), ram(0x4000_0001, 0x20_0000));
+    assert_eq!(refusal(80, &[0; 8]), ram(0x4000_0000, 0));
+    assert_eq!(refusal(80, &[0xff; 8]), ram(0x4000_0000, u64::MAX));
+    let rom = |base, len_bytes| ConfigError::Rom { base, len_bytes };
+    assert_eq!(refusal(136, &[1]), rom(0x40_0001, 0x1000));
+    assert_eq!(refusal(144, &[1]), rom(0x40_0000, 0x1001));
+    assert_eq!(refusal(144, &[0xff; 8]), rom(0x40_0000, u64::MAX));
+    assert_eq!(refusal(146, &[0x20]), rom(0x40_0000, 0x20_1000));
+    let rom_in_ram = overlap(0x4000_0000, 0x401f_f000);
+    assert_eq!(refusal(136, &[0, 0xf0, 0x1f, 0x40]), rom_in_ram);
     let in_ram = overlap(0x4000_0000, 0x401f_fffc);
-    assert_eq!(refusal(1056, &[0xfc, 0xff, 0x1f, 0x40]), in_ram);
-    assert_eq!(refusal(1208, b"\x01t"), ConfigError::DuplicateName(1));
+    assert_eq!(refusal(1128, &[0xfc, 0xff, 0x1f, 0x40]), in_ram);
+    assert_eq!(refusal(1280, b"\x01t"), ConfigError::DuplicateName(1));
 }
 
 #[test]
@@ -408,6 +442,11 @@ fn the_encoder_refuses_what_no_blob_can_hold() {
         ..contents(&[])
     });
     assert_eq!(ram, Err(ConfigError::RamCount(5)));
+    let rom = encode(&Contents {
+        rom: &[ROM[0]; 5],
+        ..contents(&[])
+    });
+    assert_eq!(rom, Err(ConfigError::RomCount(5)));
     let ninth = encode(&Contents {
         vm: 8,
         ..contents(&[])

@@ -1,7 +1,7 @@
-//! Where RAM and devices lie: aligned, within reach, and none on another.
+//! Where RAM, ROM and devices lie: aligned, within reach, and none on another.
 
 use vdev_model::{AddressSpace, AnyVdev, Kind};
-use vm_config::{PAGE_LEN_BYTES, RamRange};
+use vm_config::{PAGE_LEN_BYTES, RamRange, RomRange};
 
 use crate::diagnostics::Diagnostic;
 use crate::options::{Draft, DraftDevice};
@@ -30,6 +30,48 @@ pub(super) fn ram(ranges: &[Spanned<RamRange>], found: &mut Vec<Diagnostic>) {
             let place = Place::of_ram(range, "this RAM");
             for other in &ranges[..number] {
                 place.clash(&Place::of_ram(other, "the other RAM"), found);
+            }
+        }
+    }
+}
+
+pub(super) fn rom(draft: &Draft, found: &mut Vec<Diagnostic>) {
+    for (number, range) in draft.rom.iter().enumerate() {
+        let RomRange { base, len_bytes } = range.value;
+        let unit_bytes = range.value.unit_bytes();
+        let wrong = [("base", base), ("length", len_bytes)];
+        let wrong = wrong
+            .into_iter()
+            .find(|(_, number)| !number.is_multiple_of(unit_bytes));
+        if len_bytes == 0 {
+            found.push(Diagnostic::error(range.span, "ROM of no bytes"));
+        } else if let Some((what, number)) = wrong {
+            let (title, help) = match unit_bytes {
+                PAGE_LEN_BYTES => (
+                    "ROM has to be whole pages of 4 KiB",
+                    "memory is given to a guest page by page",
+                ),
+                _ => (
+                    "so much ROM has to be whole blocks of 2 MiB",
+                    "up to 2 MiB may be any pages; for more, several `rom` can stand side by side",
+                ),
+            };
+            found.push(
+                Diagnostic::error(range.span, title)
+                    .label(format!(
+                        "the {what}, {number:#x}, is not a multiple of {unit_bytes:#x}"
+                    ))
+                    .help(help),
+            );
+        } else if !is_reachable(AddressSpace::Memory, base, len_bytes) {
+            found.push(beyond(range.span, "ROM", base, len_bytes));
+        } else {
+            let place = Place::of_rom(range, "this ROM");
+            for ram in &draft.ram {
+                place.clash(&Place::of_ram(ram, "the RAM"), found);
+            }
+            for other in &draft.rom[..number] {
+                place.clash(&Place::of_rom(other, "the other ROM"), found);
             }
         }
     }
@@ -70,6 +112,9 @@ pub(super) fn devices(draft: &Draft, found: &mut Vec<Diagnostic>) {
         }
         for range in &draft.ram {
             place.clash(&Place::of_ram(range, "the RAM"), found);
+        }
+        for range in &draft.rom {
+            place.clash(&Place::of_rom(range, "the ROM"), found);
         }
         for other in draft.devices.iter().take(index) {
             let which = match other.vdev == device.vdev {
@@ -123,11 +168,21 @@ impl Place {
     }
 
     fn of_ram(range: &Spanned<RamRange>, what: &str) -> Self {
+        let RamRange { base, len_bytes } = range.value;
+        Self::of_memory(base, len_bytes, range.span, what)
+    }
+
+    fn of_rom(range: &Spanned<RomRange>, what: &str) -> Self {
+        let RomRange { base, len_bytes } = range.value;
+        Self::of_memory(base, len_bytes, range.span, what)
+    }
+
+    fn of_memory(start: u64, len_bytes: u64, span: Span, what: &str) -> Self {
         Self {
             space: AddressSpace::Memory,
-            start: range.value.base,
-            len_bytes: range.value.len_bytes,
-            span: range.span,
+            start,
+            len_bytes,
+            span,
             what: what.into(),
         }
     }

@@ -47,6 +47,15 @@ fn overlaps(vm: &Vm) -> impl Iterator<Item = Diagnostic> {
             "the RAM".to_owned(),
         )
     });
+    let rom = vm.rom.iter();
+    let rom = rom.map(|it| {
+        (
+            it.span,
+            it.value.base,
+            it.value.len_bytes,
+            "the ROM".to_owned(),
+        )
+    });
     let devices = vm.devices.iter();
     let devices = devices
         .filter(|it| it.space == AddressSpace::Memory)
@@ -55,7 +64,7 @@ fn overlaps(vm: &Vm) -> impl Iterator<Item = Diagnostic> {
             let name = format!("this `vdev {}`", kind.name);
             (it.loc.span, it.loc.value, kind.len, name)
         });
-    ram.chain(devices).filter_map(overlap)
+    ram.chain(rom).chain(devices).filter_map(overlap)
 }
 
 fn overlap((at, start, len_bytes, what): (Span, u64, u64, String)) -> Option<Diagnostic> {

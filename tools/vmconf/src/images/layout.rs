@@ -129,6 +129,7 @@ pub(super) fn lay_out(
         files: files.collect(),
         pieces,
         entry: images.first().map_or(0, |image| image.entry),
+        device_tree: None,
     };
     Ok((laid_out, region))
 }

@@ -1,8 +1,8 @@
-//! The options of the VM that are more than one text: `cpu`, `ram`, `unsupported`, `logger`.
+//! The options of the VM that are more than one text: `cpu`, `ram`, `rom`, `load`, `unsupported`, `logger`.
 //!
 //! A device's `log` has the words of `logger`, and is read here too.
 
-use vm_config::{RamRange, SeverityMask};
+use vm_config::{RamRange, RomRange, SeverityMask};
 
 use super::only_qnx::absent_title;
 use super::{Context, Parser, choices, fill};
@@ -37,35 +37,51 @@ impl Parser<'_> {
 
     pub(super) fn ram(&mut self, at: Span) {
         self.draft.ram_at.get_or_insert(at);
-        let example = "ram 0x40000000,2M";
-        let Some(argument) = self.argument("ram", at, "a base and a length", example) else {
-            return;
-        };
+        if let Some(range) = self.range("ram", at, "ram 0x40000000,2M") {
+            let (base, len_bytes) = range.value;
+            let value = RamRange { base, len_bytes };
+            let span = range.span;
+            self.draft.ram.push(Spanned { value, span });
+        }
+    }
+
+    pub(super) fn rom(&mut self, at: Span) {
+        if let Some(range) = self.range("rom", at, "rom 0x4000000,256K") {
+            let (base, len_bytes) = range.value;
+            let value = RomRange { base, len_bytes };
+            let span = range.span;
+            self.draft.rom.push(Spanned { value, span });
+        }
+    }
+
+    /// `BASE,LENGTH`, after `option`.
+    fn range(&mut self, option: &str, at: Span, example: &str) -> Option<Spanned<(u64, u64)>> {
+        let argument = self.argument(option, at, "a base and a length", example)?;
         let parts: Vec<&str> = argument.text.split(',').collect();
         let (base, len) = match parts.as_slice() {
             [base, len] if !base.is_empty() && !len.is_empty() => (*base, *len),
             [_] => {
-                let error = argument
-                    .error("`ram` needs the base as well as the length")
-                    .label("one number")
-                    .help(format!(
-                        "QNX would choose the base; here it is given: `{example}`"
-                    ));
-                return self.refuse(error);
+                let title = format!("`{option}` needs the base as well as the length");
+                let error = argument.error(title).label("one number").help(format!(
+                    "QNX would choose the base; here it is given: `{example}`"
+                ));
+                self.refuse(error);
+                return None;
             }
             _ => {
+                let title = format!("`{option}` needs a base and a length");
                 let error = argument
-                    .error("`ram` needs a base and a length")
+                    .error(title)
                     .label("two numbers, a comma between them, no blank")
                     .help(format!("for example: `{example}`"));
-                return self.refuse(error);
+                self.refuse(error);
+                return None;
             }
         };
         let range = (self.number(&argument, base), self.number(&argument, len));
-        if let (Some(base), Some(len_bytes)) = range {
-            self.draft
-                .ram
-                .push(argument.with(RamRange { base, len_bytes }));
+        match range {
+            (Some(base), Some(len_bytes)) => Some(argument.with((base, len_bytes))),
+            _ => None,
         }
     }
 

@@ -41,14 +41,6 @@ fn options_of_qnx_are_refused_by_name() {
                 dump /tmp\n\
                 initrd load /vm/ramdisk\n";
     assert_snapshot!(with(text), @"
-    error: `rom` is an option of the QNX hypervisor that this project does not have
-     --> vm.conf:4:1
-      |
-    4 | rom 0xc0000,0x40000
-      | ^^^
-      |
-      = help: `load ADDRESS,FILE` puts any file into the RAM, whatever is in it
-
     error: `pass` is an option of the QNX hypervisor that this project does not have
      --> vm.conf:5:1
       |

@@ -103,3 +103,79 @@ fn ram_of_no_bytes_and_ram_beyond_40_bits_are_refused() {
       = help: guest-physical addresses have 40 bits: up to 0xffffffffff
     ");
 }
+
+#[test]
+fn rom_is_whole_pages_and_where_nothing_else_is() {
+    assert_snapshot!(with("rom 0x40000000,4K\nrom 0,2049\nrom 0,0\nrom 0x200000,0x201000\n"), @"
+    error: this ROM overlaps the RAM
+     --> vm.conf:4:5
+      |
+    2 | ram 0x40000000,2M
+      |     ------------- the RAM is at 0x40000000 to 0x401fffff
+    3 | load guest-app
+    4 | rom 0x40000000,4K
+      |     ^^^^^^^^^^^^^ this ROM is at 0x40000000 to 0x40000fff
+
+    error: ROM has to be whole pages of 4 KiB
+     --> vm.conf:5:5
+      |
+    5 | rom 0,2049
+      |     ^^^^^^ the length, 0x801, is not a multiple of 0x1000
+      |
+      = help: memory is given to a guest page by page
+
+    error: ROM of no bytes
+     --> vm.conf:6:5
+      |
+    6 | rom 0,0
+      |     ^^^
+
+    error: so much ROM has to be whole blocks of 2 MiB
+     --> vm.conf:7:5
+      |
+    7 | rom 0x200000,0x201000
+      |     ^^^^^^^^^^^^^^^^^ the length, 0x201000, is not a multiple of 0x200000
+      |
+      = help: up to 2 MiB may be any pages; for more, several `rom` can stand side by side
+    ");
+}
+
+#[test]
+fn rom_lies_on_no_other_rom_and_no_device_on_it() {
+    assert_snapshot!(with("rom 0,64M rom 0x1000,4K\nvdev trace loc 0x3fffffc\nrom 0xffffffffff000,4K\n"), @"
+    error: this ROM overlaps the other ROM
+     --> vm.conf:4:15
+      |
+    4 | rom 0,64M rom 0x1000,4K
+      |     -----     ^^^^^^^^^ this ROM is at 0x1000 to 0x1fff
+      |     |
+      |     the other ROM is at 0x0 to 0x3ffffff
+
+    error: this `vdev trace` overlaps the ROM
+     --> vm.conf:5:16
+      |
+    4 | rom 0,64M rom 0x1000,4K
+      |     ----- the ROM is at 0x0 to 0x3ffffff
+    5 | vdev trace loc 0x3fffffc
+      |                ^^^^^^^^^ this `vdev trace` is at 0x3fffffc to 0x3ffffff
+
+    error: ROM lies beyond the guest's physical address space
+     --> vm.conf:6:5
+      |
+    6 | rom 0xffffffffff000,4K
+      |     ^^^^^^^^^^^^^^^^^^ 0xffffffffff000 to 0xfffffffffffff
+      |
+      = help: guest-physical addresses have 40 bits: up to 0xffffffffff
+    ");
+}
+
+#[test]
+fn the_fifth_range_of_rom_is_refused() {
+    assert_snapshot!(with("rom 0,4K rom 4K,4K\nrom 8K,4K rom 12K,4K rom 16K,4K\n"), @"
+    error: a VM has at most 4 ranges of ROM
+     --> vm.conf:5:26
+      |
+    5 | rom 8K,4K rom 12K,4K rom 16K,4K
+      |                          ^^^^^^ the first of 1 too many
+    ");
+}
