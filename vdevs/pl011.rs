@@ -17,7 +17,7 @@ mod fifo;
 mod tests;
 
 use self::fifo::{Fifo, Received};
-use vdev_model::{Field, InVmm, Kind, OptionKind, Otherwise, Register, Transmitter};
+use vdev_model::{Field, InVmm, Kind, OptionKind, Otherwise, Register, Transmitter, TreeNode};
 
 /// Register offsets, DDI 0183 table 3-1.
 mod register {
@@ -186,6 +186,13 @@ impl InVmm for Pl011 {
         ],
         otherwise: Otherwise::Ignored,
         options: &[OptionKind::INTR],
+        // Linux, bindings/serial/pl011.yaml.
+        tree: TreeNode {
+            name: "serial",
+            compatible: &["arm,pl011", "arm,primecell"],
+            clocks: &["uartclk", "apb_pclk"],
+            alias: Some("serial"),
+        },
         ..Kind::new("pl011", "Arm's UART, for the guest's console")
     };
     const WHY: &'static str = "what it prints and is typed goes between the VMM and the console";

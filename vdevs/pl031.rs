@@ -21,7 +21,9 @@
 //!
 //! Specification: ARM PrimeCell Real Time Clock (PL031) TRM, DDI 0224, chapter 3.
 
-use vdev_model::{Field, Interrupt, Isolated, Kind, OptionKind, Options, Otherwise, Register};
+use vdev_model::{
+    Field, Interrupt, Isolated, Kind, OptionKind, Options, Otherwise, Register, TreeNode,
+};
 
 /// Register offsets, DDI 0224 table 3-1.
 mod register {
@@ -94,6 +96,13 @@ impl Isolated for Pl031 {
             word: MASKED,
             mask: BIT,
         }),
+        // Linux, bindings/rtc/arm,pl031.yaml.
+        tree: TreeNode {
+            name: "rtc",
+            compatible: &["arm,pl031", "arm,primecell"],
+            clocks: &["apb_pclk"],
+            alias: Some("rtc"),
+        },
         ..Kind::new("pl031", "Arm's real time clock")
     };
 

@@ -273,7 +273,7 @@ fn a_compiled_configuration_is_known_whatever_its_version() {
     older[..8].copy_from_slice(b"VMCF\x02\x00\x40\x06");
     let older = file("older.blob", &older);
     let sentence = "older.blob: the compiled VM configuration has layout version 2, and this program \
-                    reads version 4: compile it again, with the tools of the same build\n";
+                    reads version 5: compile it again, with the tools of the same build\n";
     for output in [
         tool(&["check", &older]),
         decode(&one_read(0), &["--config", &older]),

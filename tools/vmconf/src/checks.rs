@@ -54,6 +54,7 @@ pub(crate) fn check(source: &Source, mut draft: Draft, found: &mut Vec<Diagnosti
         ram: draft.ram,
         rom: draft.rom,
         loads: draft.loads,
+        made_device_tree: draft.made_device_tree,
         cmdline: draft.cmdline.value,
         logger,
         unsupported: Unsupported {

@@ -28,8 +28,11 @@
 //! | `cpu` | a vCPU; there is always one, so it may be left out but not repeated |
 //! | `ram BASE,LENGTH` | RAM in whole 4 KiB pages, in one piece |
 //! | `rom BASE,LENGTH` | memory that reads as all-ones and cannot be written |
-//! | `load IMAGE` | an ELF file, beside the configuration or where the tool is told to look; it says itself what goes where |
+//! | `load IMAGE` | an ELF file or arm64's Linux `Image`, beside the configuration or where the tool is told to look; it says itself what goes where |
 //! | `load ADDRESS,FILE` | all bytes of a file, at this guest-physical address |
+//! | `initrd load FILE` | the first file system of a Linux guest; as above with an address |
+//! | `fdt load FILE` | the device tree that the guest is given, in which RAM, command line and initrd are set; as above with an address |
+//! | `fdt make`, `fdt make ADDRESS` | the guest is given a device tree that is made from this configuration, as Linux always is: our own word |
 //! | `cmdline TEXT` | the guest's command line, up to 1023 characters |
 //! | `logger SEVERITY,… DESTINATION` | what is logged; may be repeated |
 //! | `unsupported KIND ACTION` | `instruction`, `reference` or `register`: `ignore`, `fail` or `abort` |
@@ -62,6 +65,7 @@
 #![forbid(unsafe_code)]
 
 mod checks;
+mod device_tree;
 mod devices;
 mod diagnostics;
 #[cfg(test)]
@@ -79,7 +83,7 @@ mod vm;
 pub use diagnostics::{Colour, Diagnostic, Diagnostics, quoted};
 pub use source::{Source, Span, Spanned};
 pub use utf_16::is_utf_16;
-pub use vm::{LaidOut, Load, Vm, VmDevice};
+pub use vm::{Content, LaidOut, Load, Vm, VmDevice};
 
 /// More than that no configuration of one VM needs, in bytes.
 pub const MAX_FILE_BYTES: usize = 1 << 20;
@@ -123,6 +127,7 @@ pub fn compile(
     if let (Some(checked), Some(laid_out)) = (checked, laid_out) {
         match checked.encode(vm, &laid_out) {
             Ok(blob) => {
+                found.extend(laid_out.warnings);
                 return Ok(Compiled {
                     vm: checked,
                     blob,

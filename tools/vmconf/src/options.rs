@@ -55,6 +55,8 @@ words! {
         "ram" => Ram,
         "rom" => Rom,
         "load" => Load,
+        "initrd" => Initrd,
+        "fdt" => Fdt,
         "cmdline" => Cmdline,
         "logger" => Logger,
         "set" => Set,
@@ -153,6 +155,12 @@ pub(crate) struct Draft {
     /// The first `load`, whatever became of it.
     pub load_at: Option<Span>,
     pub loads: Vec<Spanned<Load>>,
+    /// `initrd load`.
+    pub initrd: Once<()>,
+    /// `fdt load` or `fdt make`.
+    pub fdt: Once<()>,
+    /// What `fdt make` says.
+    pub made_device_tree: Option<Spanned<Option<u64>>>,
     pub cmdline: Once<String>,
     pub logger: Vec<LogRule>,
     pub instruction: Once<Action>,

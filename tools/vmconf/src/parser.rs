@@ -10,6 +10,7 @@
 
 mod argument;
 mod devices;
+mod images;
 mod only_qnx;
 mod own_options;
 pub(crate) mod variables;
@@ -23,6 +24,7 @@ use crate::diagnostics::{Diagnostic, nearest, quoted};
 use crate::lexer::Word;
 use crate::options::{DeviceOption, Draft, Once, VmOption, Words};
 use crate::source::{Span, Spanned};
+use crate::vm::Content;
 use argument::Argument;
 use only_qnx::is_foreign;
 use variables::Variable;
@@ -33,6 +35,8 @@ pub(crate) fn parse(words: &[Word], found: &mut Vec<Diagnostic>) -> Draft {
     while let Some(word) = parser.next() {
         parser.option(word);
     }
+    // The order of `Vm::loads`.
+    parser.draft.loads.sort_by_key(|load| load.value.content);
     // A variable that was misspelt where it was to be used is one mistake.
     if crate::is_compilable(parser.found) {
         parser.unused_variables();
@@ -126,7 +130,9 @@ impl<'a> Parser<'a> {
             VmOption::Cpu => self.cpu(at),
             VmOption::Ram => self.ram(at),
             VmOption::Rom => self.rom(at),
-            VmOption::Load => self.load(at),
+            VmOption::Load => self.load(Content::Image, at),
+            VmOption::Initrd => self.initrd(at),
+            VmOption::Fdt => self.fdt(at),
             VmOption::Cmdline => {
                 let what = "the guest's command line";
                 let text = self.argument(option.word(), at, what, "cmdline \"console=none\"");

@@ -65,6 +65,8 @@ const NO_OTHER_INTERRUPTS: &str =
 pub(crate) const NO_CONTROLLER: &str =
     "an x86_64 VM has no interrupt controller yet; the guest polls its devices";
 const OWN_GIC: &str = "an aarch64 VM has a GICv2 without being told to, at 0x8000000 and 0x8010000";
+const TREE_TO_FILE: &str =
+    "`vdev-trace compile --device-tree FILE` writes the device tree that the guest is given";
 const CONSOLE: &str = "what the guest writes to its serial port appears on the system's console";
 const DEVICES: &str = "{devices}";
 const ONLY_THESE: &str = "the devices here are {devices}";
@@ -92,11 +94,6 @@ pub(crate) const VM_OPTIONS: &[Absent] = &[
 pub(crate) const BLOB_TYPES: &[Absent] = &[
     instead("acpi", AT_AN_ADDRESS),
     instead("data", AT_AN_ADDRESS),
-    instead(
-        "fdt",
-        "the guest learns where its devices are from its `cmdline`",
-    ),
-    instead("initrd", AT_AN_ADDRESS),
 ];
 
 /// Options of a vCPU.
@@ -157,7 +154,7 @@ pub(crate) const VARIABLES: &[Absent] = &[
     absent("counter-offset"),
     harmless("debug", OF_QVM),
     absent("exit-on-halt"),
-    harmless("fdt-dump-file", OF_QVM),
+    harmless("fdt-dump-file", TREE_TO_FILE),
     absent("gic-hwassist"),
     harmless("grow-heap", OF_QVM),
     absent("host-paddr-gicd"),

@@ -10,6 +10,7 @@ use vm_config::{
     SeverityMask, Unsupported, Vdev, encode,
 };
 
+use crate::diagnostics::Diagnostic;
 use crate::source::{Source, Span, Spanned};
 
 /// One VM.
@@ -23,8 +24,12 @@ pub struct Vm {
     pub ram: Vec<Spanned<RamRange>>,
     /// Its ROM, at most [`vm_config::MAX_ROM_RANGES`] ranges in the order of the text.
     pub rom: Vec<Spanned<RomRange>>,
-    /// The images, 1 to [`vm_config::MAX_IMAGES`], in the order of the text; the guest starts in the first.
+    /// The files for its RAM, 1 to [`vm_config::MAX_IMAGES`]: the images in the order of the text, in the first of
+    /// which the guest starts, then the initrd, then the device tree.
     pub loads: Vec<Spanned<Load>>,
+    /// Where the device tree is to be that is made from this configuration, if the text asks for one. `None` in it
+    /// leaves the place open.
+    pub made_device_tree: Option<Spanned<Option<u64>>>,
     /// The guest's command line, if there is one.
     pub cmdline: Option<Spanned<String>>,
     /// The severities that are logged.
@@ -35,14 +40,27 @@ pub struct Vm {
     pub devices: Vec<VmDevice>,
 }
 
-/// An image: one `load`.
+/// A file for the guest's RAM: one `load`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Load {
+    /// What it is to the guest.
+    pub content: Content,
     /// The guest-physical address of its first byte, if the text gives one: all of the file goes there. If
-    /// not, it is an ELF file, which says itself what of it goes where.
+    /// not, an image says itself where it goes, and for the rest a place is chosen.
     pub address: Option<u64>,
     /// The name of the file.
     pub name: String,
+}
+
+/// What a file is to the guest (*QNX Hypervisor User's Guide*, "load"). In this order they are laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Content {
+    /// A program, or whatever the guest finds by itself: `load`.
+    Image,
+    /// What Linux unpacks as its first file system: `initrd load`.
+    Initrd,
+    /// The description of the machine: `fdt load`.
+    DeviceTree,
 }
 
 /// The images of a VM, laid out for its RAM.
@@ -58,6 +76,8 @@ pub struct LaidOut {
     pub entry: u64,
     /// The guest-physical address of the device tree that it is given, if it is given one.
     pub device_tree: Option<u64>,
+    /// What of the configuration will disappoint these images.
+    pub warnings: Vec<Diagnostic>,
 }
 
 impl LaidOut {
@@ -76,6 +96,7 @@ impl LaidOut {
             }],
             entry: address,
             device_tree: None,
+            warnings: Vec::new(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a kind of device is: data, for everybody who works with devices.
 
-use crate::{AddressSpace, Lane, OptionKind, Register};
+use crate::{AddressSpace, Lane, OptionKind, Register, TreeNode};
 use guest_access::Direction;
 
 /// A kind of device: a word that may follow `vdev`.
@@ -26,6 +26,8 @@ pub struct Kind {
     pub options: &'static [OptionKind],
     /// Its interrupt, if it has one.
     pub interrupt: Option<Interrupt>,
+    /// What a device tree says of it.
+    pub tree: TreeNode,
     /// What the sums at a VM's end call the device's first register, if they name it.
     pub sum: Option<&'static str>,
 }
@@ -83,6 +85,7 @@ impl Kind {
             otherwise: Otherwise::Refused,
             options: &[],
             interrupt: None,
+            tree: TreeNode::OWN,
             sum: None,
         }
     }

@@ -23,6 +23,7 @@ pub mod called;
 mod kind;
 mod options;
 mod register;
+mod tree;
 
 pub use any::{AnyInVmm, AnyVdev};
 pub use behaviour::{InVmm, Isolated, Transmitter, Words};
@@ -30,6 +31,7 @@ pub use guest_access::AddressSpace;
 pub use kind::{Found, Interrupt, Kind, Otherwise};
 pub use options::{MAX_OPTIONS, OptionKind, OptionType, Options};
 pub use register::{Access, Field, Lane, Narrow, Read, Register};
+pub use tree::TreeNode;
 
 /// Bytes in a word of state, and in a register that is a word.
 pub const WORD_BYTES: u64 = 4;

@@ -6,6 +6,7 @@ use crate::visible;
 use anstream::{AutoStream, ColorChoice};
 use std::fs::File;
 use std::io::Read;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use vm_config::{ConfigError, MAX_VMS, VmConfig};
 use vmconf::images::{Images, LoadedFile};
@@ -50,6 +51,16 @@ pub(crate) fn elf_of_vm(number: u8) -> String {
 }
 
 impl Compiled {
+    /// The device tree that the guest is given, if it is given one.
+    pub fn device_tree(&self) -> Option<&[u8]> {
+        let config = VmConfig::parse(&self.blob).ok()?;
+        let address = config.device_tree()?;
+        let mut pieces = config.pieces();
+        let piece = pieces.find(|piece| piece.address == address)?;
+        let (start, end) = (piece.offset.try_into().ok()?, piece.end().try_into().ok()?);
+        self.image_region.get::<Range<usize>>(start..end)
+    }
+
     /// Writes the blob and the image region to a folder, which is made if need be: what a machine boots.
     /// The first ELF file is put beside them: what its trace is later read with.
     ///

@@ -11,7 +11,7 @@ use vm_config::RamRange;
 type Header = FileHeader64<LittleEndian>;
 type SegmentHeader = <Header as FileHeader>::ProgramHeader;
 
-impl Unfit<'_> {
+impl Unfit {
     /// What the first bytes say: a 64-bit little-endian ELF file.
     pub(super) fn begins_as<'a>(&self, elf: &'a [u8]) -> Result<&'a Header, Vec<Diagnostic>> {
         let Some([class, order, version]) = elf

@@ -9,23 +9,30 @@
 //! ```text
 //! an ELF file ──begins_as──▶ header ──is_for_us──▶ tables ──is_whole──┐
 //!             └──────────────────── elf ─────────────────────────────┤▶ segments ──fits──▶ pieces
-//! any file at an address ────────────────────────────────────────────┘           └ room ┘
+//! any file at an address ────────────────────────────────────────────┤           └ room ┘
+//! arm64's Image ──kernel──▶ what it asks for ──┐                      │
+//! an initrd, a device tree ────────────────────┴── place ─────────────┘
 //! ```
 //!
 //! What fails in one step would fail in the next ones for the same cause, so they are left out.
 //!
-//! Specification: *System V ABI*, "Object Files" and "Program Loading".
+//! Specification: *System V ABI*, "Object Files" and "Program Loading"; Linux,
+//! `Documentation/arch/arm64/booting.rst`.
 
+mod contents;
 mod controller;
 mod elf;
+mod kernel;
 mod layout;
+mod place;
 mod room;
 mod segment;
+mod tree;
 
 use crate::diagnostics::{Diagnostic, quoted, shown_path};
-use crate::source::Spanned;
-use crate::vm::{LaidOut, Load, Vm};
-use layout::Contents;
+use crate::source::{Span, Spanned};
+use crate::vm::{Content, LaidOut, Load, Vm};
+use contents::Contents;
 use object::elf::{EM_AARCH64, EM_X86_64};
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
@@ -119,8 +126,8 @@ impl Images<'_> {
     pub fn read(&self, load: &Spanned<Load>, config: &Path) -> Result<LoadedFile, Vec<Diagnostic>> {
         let path = place(&load.value.name, config, self.folder);
         let shown = shown_path(&path);
-        let name = quoted(&load.value.name);
-        let error = |title: &str| Diagnostic::error(load.span, format!("the image {name} {title}"));
+        let what = Unfit::of(load).what;
+        let error = |title: &str| Diagnostic::error(load.span, format!("{what} {title}"));
         let cannot = |why: String| error("cannot be had").label(why);
         let failed = |error: io::Error| {
             vec![match error.kind() {
@@ -153,8 +160,8 @@ impl Images<'_> {
         }
     }
 
-    /// Lays out images with these bytes, the first of which is the one in which the guest starts. Gives
-    /// what goes where, and the image region: the bytes of all pieces.
+    /// Lays out files with these bytes, in the order of [`Vm::loads`](crate::Vm::loads). Gives what goes where,
+    /// and the image region: the bytes of all pieces.
     ///
     /// # Errors
     ///
@@ -186,18 +193,36 @@ impl Images<'_> {
 }
 
 /// Says why an image cannot be run.
-struct Unfit<'a> {
-    load: &'a Spanned<Load>,
+#[derive(Clone)]
+struct Unfit {
+    /// Which it is.
+    what: String,
+    /// Where the configuration asks for it.
+    span: Span,
+    /// Where it says that it is to go.
+    address: Option<u64>,
 }
 
-impl Unfit<'_> {
-    fn error(&self, what: &str, label: impl Into<String>) -> Diagnostic {
-        let name = quoted(&self.load.value.name);
-        Diagnostic::error(self.load.span, format!("the image {name} {what}")).label(label)
+impl Unfit {
+    fn of(load: &Spanned<Load>) -> Self {
+        let name = quoted(&load.value.name);
+        Self {
+            what: match load.value.content {
+                Content::Image => format!("the image {name}"),
+                Content::Initrd => format!("the initrd {name}"),
+                Content::DeviceTree => format!("the device tree {name}"),
+            },
+            span: load.span,
+            address: load.value.address,
+        }
     }
 
-    /// Whether all of the file goes to an address that the configuration gives.
+    fn error(&self, how: &str, label: impl Into<String>) -> Diagnostic {
+        Diagnostic::error(self.span, format!("{} {how}", self.what)).label(label)
+    }
+
+    /// Whether all of it goes to an address that the configuration gives.
     fn is_flat(&self) -> bool {
-        self.load.value.address.is_some()
+        self.address.is_some()
     }
 }

@@ -7,7 +7,18 @@ use crate::diagnostics::Diagnostic;
 use crate::vm::Vm;
 use vm_config::RamRange;
 
-impl Unfit<'_> {
+/// Where nobody knows the machine, the one whose start area needs less: whoever boots it knows.
+const LEAST: Machine = Machine::Aarch64;
+
+/// What the VMM writes before the guest starts.
+pub(super) fn start_area(ram: &RamRange, machine: Option<Machine>) -> RamRange {
+    let machine = machine.unwrap_or(LEAST);
+    let len_bytes = machine.start_area_bytes().min(ram.len_bytes);
+    let base = end(ram).saturating_sub(len_bytes);
+    RamRange { base, len_bytes }
+}
+
+impl Unfit {
     /// Its segments have a place in the RAM of `vm`, each its own; if the guest starts in this image, at
     /// `entry`, then in one of them.
     pub(super) fn fits(
@@ -71,16 +82,12 @@ impl Unfit<'_> {
         vm: &Vm,
         machine: Option<Machine>,
     ) -> Option<Diagnostic> {
-        // Where nobody knows, the one that needs less: whoever boots it knows.
-        let machine = machine.unwrap_or(Machine::Aarch64);
         let ram = vm.ram.first()?;
-        let len_bytes = machine.start_area_bytes().min(ram.value.len_bytes);
-        let base = end(&ram.value) - len_bytes;
-        let area = RamRange { base, len_bytes };
+        let area = start_area(&ram.value, machine);
         let segment = taken
             .iter()
             .find(|segment| is_within(&segment.place, &ram.value) && segment.end() > area.base)?;
-        let holds = machine.start_area_holds();
+        let holds = machine.unwrap_or(LEAST).start_area_holds();
         let error = self
             .error("reaches into the end of the RAM", segment.extent())
             .also(ram.span, format!("{holds} at {}", extent(&area)));

@@ -1,4 +1,4 @@
-//! The options of the VM that are more than one text: `cpu`, `ram`, `rom`, `load`, `unsupported`, `logger`.
+//! The options of the VM that are more than one text: `cpu`, `ram`, `rom`, `unsupported`, `logger`.
 //!
 //! A device's `log` has the words of `logger`, and is read here too.
 
@@ -7,10 +7,8 @@ use vm_config::{RamRange, RomRange, SeverityMask};
 use super::only_qnx::absent_title;
 use super::{Context, Parser, choices, fill};
 use crate::diagnostics::{Diagnostic, quoted};
-use crate::number::{self, NumberError};
 use crate::options::{ActionWord, Destination, LogRule, SEVERITIES, UnsupportedKind, Words};
 use crate::source::{Span, Spanned};
-use crate::vm::Load;
 
 impl Parser<'_> {
     pub(super) fn cpu(&mut self, at: Span) {
@@ -83,32 +81,6 @@ impl Parser<'_> {
             (Some(base), Some(len_bytes)) => Some(argument.with((base, len_bytes))),
             _ => None,
         }
-    }
-
-    pub(super) fn load(&mut self, at: Span) {
-        self.draft.load_at.get_or_insert(at);
-        let Some(argument) = self.argument("load", at, "the name of an image", "load guest") else {
-            return;
-        };
-        let (address, name) = match argument.text.split_once(',') {
-            None => (None, argument.text.as_str()),
-            Some((address, name)) => match number::parse(address) {
-                Ok(address) => (Some(address), name),
-                Err(error) => {
-                    let why = match error {
-                        NumberError::TooLarge => "numbers have at most 64 bits".into(),
-                        NumberError::Malformed(why) => why,
-                    };
-                    let title = format!("{} is not an address", quoted(address));
-                    let error = argument.error_at(address, title).label(why);
-                    return self.refuse(error.help(
-                        "a comma stands between an address and a file: `load 0x40100000,my.bin`",
-                    ));
-                }
-            },
-        };
-        let name = name.to_owned();
-        self.draft.loads.push(argument.with(Load { address, name }));
     }
 
     pub(super) fn unsupported(&mut self, at: Span) {

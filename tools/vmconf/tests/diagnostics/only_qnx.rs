@@ -39,7 +39,7 @@ fn options_of_qnx_are_refused_by_name() {
                 reserve loc 0xa0000,0x20000\n\
                 debug\n\
                 dump /tmp\n\
-                initrd load /vm/ramdisk\n";
+                acpi load /vm/tables\n";
     assert_snapshot!(with(text), @"
     error: `pass` is an option of the QNX hypervisor that this project does not have
      --> vm.conf:5:1
@@ -57,11 +57,11 @@ fn options_of_qnx_are_refused_by_name() {
       |
       = help: what is neither RAM nor a device is empty already
 
-    error: `initrd` is an option of the QNX hypervisor that this project does not have
+    error: `acpi` is an option of the QNX hypervisor that this project does not have
      --> vm.conf:9:1
       |
-    9 | initrd load /vm/ramdisk
-      | ^^^^^^^^^^^
+    9 | acpi load /vm/tables
+      | ^^^^^^^^^
       |
       = help: `load ADDRESS,FILE` puts any file into the RAM, whatever is in it
 

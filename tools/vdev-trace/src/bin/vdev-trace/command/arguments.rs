@@ -71,6 +71,9 @@ pub enum Command {
         /// says where
         #[arg(long)]
         image_region: Option<PathBuf>,
+        /// Where to write the device tree that the guest is given; `dtc -I dtb FILE` reads it
+        #[arg(long, value_name = "FILE")]
+        device_tree: Option<PathBuf>,
         /// The VM's number in its system
         #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(..MAX_VMS as i64))]
         vm: u8,

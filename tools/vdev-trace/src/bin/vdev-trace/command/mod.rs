@@ -58,11 +58,19 @@ pub fn run(command: Command) -> Result<bool, Failure> {
             strict,
             output,
             image_region,
+            device_tree,
             vm,
         } => {
             let compiled = compile::compile(&config, vm, any_machine(&images), warnings(strict))?;
             let mut files = vec![(output, &compiled.blob[..])];
             files.extend(image_region.map(|path| (path, &compiled.image_region[..])));
+            if let Some(path) = device_tree {
+                let tree = compiled.device_tree().ok_or_else(|| {
+                    let config = shown(&config);
+                    format!("error: the guest of {config} is given no device tree\n")
+                })?;
+                files.push((path, tree));
+            }
             write(&compiled, &config, &files).map(|()| true)
         }
         Command::Decode { input, outputs } => decode::decode(&input, &outputs).map(|()| true),
