@@ -40,7 +40,7 @@ fn functions(path: &Path, ran: Option<&VmConfig<'_>>) -> Result<Functions, Strin
             return Err(format!("{name} is not what VM {vm} ran: {difference}"));
         }
     }
-    Functions::read(&elf).map_err(cannot)
+    Functions::of_elf(&elf).map_err(cannot)
 }
 
 /// The image that the compiled configuration at `path` loads: beside it lies the very file that it
