@@ -118,13 +118,17 @@ impl ElfFunctions {
             .symbols
             .partition_point(|symbol| symbol.address <= address);
         let symbol = &self.symbols[after.checked_sub(1)?];
-        (address < symbol.end)
-            .then(|| addr2line::demangle_auto(symbol.name.as_str().into(), None).into_owned())
+        (address < symbol.end).then(|| demangled(&symbol.name))
     }
 }
 
+/// A symbol's name as its source has it.
+pub(super) fn demangled(name: &str) -> String {
+    addr2line::demangle_auto(name.into(), None).into_owned()
+}
+
 /// A function's name with its source line where that is known, as it may be shown.
-fn shown(mut name: String, place: Option<(&str, u32)>) -> String {
+pub(super) fn shown(mut name: String, place: Option<(&str, u32)>) -> String {
     without_hash(&mut name);
     let mut shown = visible(&name, MAX_NAME_CHARS).into_owned();
     if let Some((file, line)) = place {

@@ -6,3 +6,4 @@ pub mod compile;
 mod elf;
 mod functions;
 pub mod names;
+pub mod symbol_list;
