@@ -14,7 +14,8 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use trace_records::MAX_VMS;
+use trace_records::{MAX_VMS, Record};
+use vdev_model::Register;
 use vm_components::log_lines::DeviceWords;
 use vm_config::{Image, Kind, VmConfig, image_crc32};
 use vmconf::images;
@@ -290,6 +291,13 @@ impl Names {
             name: format!("dev{instance}"),
             is: None,
         })
+    }
+
+    /// The register in which an access begins, if that has a name.
+    pub fn register(&self, vm: u8, record: &Record) -> Option<&'static Register> {
+        let devices = &self.vms.get(usize::from(vm))?.devices;
+        let device = devices.get(usize::from(record.tag.instance()))?;
+        device.words().register(record)
     }
 
     /// The names of all devices of a VM whose configuration is known.
