@@ -72,9 +72,9 @@ fn assert_is_closest(
     module: Option<&str>,
 ) {
     for (place, symbols) in lines.range(..=address).rev() {
-        let is_it = |line: &&Line<'_>| line.name == name && line.module == module;
-        if let Some(line) = symbols.iter().find(is_it) {
-            assert!("tTwWi".contains(line.letter), "{name}: {}", line.letter);
+        let is_code = |line: &Line<'_>| "tTwWi".contains(line.letter);
+        let is_it = |line: &Line<'_>| line.name == name && line.module == module && is_code(line);
+        if symbols.iter().any(is_it) {
             assert!(
                 address - place < MAX_FUNCTION_BYTES,
                 "{name} at {address:#x}"
@@ -92,6 +92,7 @@ fn assert_is_closest(
 
 fn assert_that_it_can_be_printed(refused: &Refused) {
     let text = refused.to_string();
-    assert!(text.chars().count() < 600, "{text}");
+    // Of a line only a part is shown, of which each character may become an escape.
+    assert!(text.chars().count() < 2000, "{text}");
     assert!(!text.chars().any(char::is_control), "{text:?}");
 }
