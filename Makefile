@@ -95,6 +95,15 @@ guests: ## fetch Debian's arm64 Linux and busybox, and U-Boot, for VM=linux and 
 	@tools/setup.sh guests
 	@tools/guests.sh out/guests $(FIRMWARE_aarch64)
 
+# Linux' own list of its functions, for their names in a trace: it prints it at its console, once.
+out/guests/kallsyms:
+	@$(MAKE) --no-print-directory build VM=linux PLATFORM=unikernel
+	@echo "Linux lists its functions…" >&2
+	@$(RUNNER) run linux --images $(FIRMWARE_aarch64) --kernel $(FIRMWARE_aarch64)/unikernel --arch aarch64 --platform unikernel \
+	    --deadline 300 --script tools/runner/scenarios/kallsyms.session >out/guests/kallsyms.log </dev/null
+	@sed -n 's/^\[[^]]*\] linux| //p' out/guests/kallsyms.log | sed '1,/^packed$$/d; /^end of packed$$/,$$d' | tr -d '\r' \
+	    | base64 -d | gzip -d >$@.new && mv $@.new $@ && rm out/guests/kallsyms.log
+
 build: setup $(if $(filter $(FOREIGN),$(VM)),guests) ## build what PLATFORM needs: the unikernel or the protection domains, and the guests
 	@$(MAKE) --no-print-directory firmware $(if $(filter microkit,$(PLATFORM)),domains)
 
@@ -138,13 +147,16 @@ domains-floor domains-in-vmm: domains-%: domains
 run: build ## boot VM=vm.conf, or several as VM=two-vms, and print what they say; ARCH=x86_64 on the other architecture; DEADLINE=60 for a minute at most; SCRIPT= or INPUT= types a file
 	@$(RUNNER) run $(VM) $(RUNS)
 
-trace: build ## the same, then the trace rings, read from outside: out/trace.txt, .json, .html, out/ctf
+# Lists of functions for VMs whose images have none, once for each VM (docs/traces.md).
+SYMBOLS ?= $(if $(filter linux,$(VM)),out/guests/kallsyms)
+
+trace: build $(filter out/guests/kallsyms,$(SYMBOLS)) ## the same, then the trace rings, read from outside: out/trace.txt, .json, .html, out/ctf
 	@rm -f out/run/*.blob; $(RUNNER) trace $(VM) $(RUNS); status=$$?; \
 	for blob in out/run/vm.blob out/run/vm_?.blob; do \
 	    [ ! -f $$blob ] || names="$$names --config $$blob"; \
 	done; \
 	if [ -f out/run/memory.dump ]; then \
-	    $(VDEV_TRACE) decode out/run/memory.dump $$names --images $(FIRMWARE) $(RING_PLACES_$(PLATFORM)) $(TRACES) \
+	    $(VDEV_TRACE) decode out/run/memory.dump $$names $(addprefix --guest ,$(SYMBOLS)) --images $(FIRMWARE) $(RING_PLACES_$(PLATFORM)) $(TRACES) \
 	    && echo "left in out/: trace.txt, ctf/ (babeltrace2 out/ctf), trace.json (ui.perfetto.dev), trace.html" || exit; \
 	fi; exit $$status
 

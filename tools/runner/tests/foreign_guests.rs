@@ -5,10 +5,11 @@
 
 mod platforms;
 
+use attacks::{Attack, By, Leaves, Seen};
 use platforms::ran::Ran;
 use platforms::{BOARDS, configs_of, guests, microkit, root, skip, unikernel};
 use regex::Regex;
-use runner::{Architecture, Platform, Request, Session, run_followed};
+use runner::{Architecture, Change, Platform, Request, Session, SystemDescription, run_followed};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -33,15 +34,21 @@ fn linux(scenario: &str) -> Vec<Platform> {
     platforms(scenario, &["linux", "linux-initrd"])
 }
 
-/// Runs VMs with a session on a platform. An instruction takes a nanosecond: a CPU of 1 GHz.
-fn typed_at(platform: &Platform, configs: &[PathBuf], name: &str, session: &str) -> Ran {
+/// Runs VMs with a session on a platform, whose machine takes 2^`icount` ns for an instruction.
+fn typed_at(
+    platform: &Platform,
+    configs: &[PathBuf],
+    name: &str,
+    session: &str,
+    icount: u32,
+) -> Ran {
     let work = tempfile::tempdir().unwrap();
     let request = Request {
         configs,
         images: &guests(platform),
         work: work.path(),
         platform,
-        icount: Some(0),
+        icount: Some(icount),
         dump: None,
         blocks: None,
         until: None,
@@ -54,11 +61,15 @@ fn typed_at(platform: &Platform, configs: &[PathBuf], name: &str, session: &str)
     }
 }
 
+/// How fast the machine is where Linux has a minute to itself beside others, 2^N ns an instruction.
+const SLOW: u32 = 3;
+
 /// Runs the scenario's own session, `NAME.session`.
 fn session_of(scenario: &str, platform: &Platform) -> Ran {
     let file = root().join(format!("tools/runner/scenarios/{scenario}.session"));
     let session = std::fs::read_to_string(file).unwrap();
-    typed_at(platform, &configs_of(scenario), scenario, &session)
+    // A nanosecond for an instruction: a CPU of 1 GHz.
+    typed_at(platform, &configs_of(scenario), scenario, &session, 0)
 }
 
 /// What `pattern` captures in each line where it is found.
@@ -152,5 +163,130 @@ fn u_boot_is_at_its_prompt_soon_and_boots_again() {
         assert!(boots < 5.0, "{name}: {boots} s");
         // It reads all of its flash without a trap.
         assert_eq!(number(&ran, r"(\d+) outside a device"), 0, "{name}");
+    }
+}
+
+/// A minute of the trace device's seconds beside Linux' own, and then the power is off. VM `number` is typed at.
+fn minute(number: u8, name: &str) -> String {
+    format!(
+        "within 300\nexpect {name}> / #\nsend \\x01{number}\nexpect typed at: VM {number}, {name}\n\
+         send ticks 0xfa000000 60\\r\nexpect {name}| ticks: 60 seconds\nsend poweroff\\r\n\
+         expect info  {name}: ended: powered off\n"
+    )
+}
+
+/// Of a Linux that had its minute: it kept time, and no line of it is lost.
+fn assert_undisturbed(ran: &Ran, name: &str) {
+    let off = number(
+        ran,
+        &format!(r"{name}\| ticks: 60 seconds, at most (\d+) ms"),
+    );
+    assert!(off <= 50, "{}: {off} ms", ran.platform);
+    let lost = format!(
+        r"info  {name}: (lost: 0 not logged, 0 not printed, 0 .*, 0 unrecorded; 0 outside)"
+    );
+    assert_eq!(found(ran, &lost).len(), 1, "{}", ran.platform);
+    let accesses = number(ran, &format!(r"{name} trace0: (\d+) accesses"));
+    assert!(accesses > 2000, "{}: {accesses}", ran.platform);
+    let logged = found(ran, &format!(r"info  {name} (trace0) cpu0 R4"));
+    assert_eq!(logged.len() as u64, accesses, "{}", ran.platform);
+}
+
+#[test]
+#[ignore = "takes minutes: make test-all"]
+fn linux_keeps_time_and_its_lines_beside_a_flood() {
+    for platform in linux("linux-beside-flood") {
+        let configs = configs_of("linux-beside-flood");
+        let session = minute(1, "linux") + "end\n";
+        let ran = typed_at(&platform, &configs, "linux-beside-flood", &session, SLOW);
+        assert_undisturbed(&ran, "linux");
+        // The flood's own loss is told.
+        let lost = found(&ran, r"warn  flood: (\d+) log lines lost");
+        assert!(!lost.is_empty(), "{}", ran.platform);
+    }
+}
+
+#[test]
+#[ignore = "takes minutes: make test-all"]
+fn linux_keeps_time_beside_a_guest_that_interrupts_itself_without_end() {
+    for platform in linux("linux-beside-interrupts") {
+        let configs = configs_of("linux-beside-interrupts");
+        let session = minute(1, "linux") + "end\n";
+        let ran = typed_at(
+            &platform,
+            &configs,
+            "linux-beside-interrupts",
+            &session,
+            SLOW,
+        );
+        assert_undisturbed(&ran, "linux");
+    }
+}
+
+#[test]
+#[ignore = "takes minutes: make test-all"]
+fn two_linuxes_keep_time_beside_each_other() {
+    for platform in linux("two-linuxes") {
+        let session = "within 300\nexpect one> / #\nexpect other> / #\n\
+            send \\x011ticks 0xfa000000 60; poweroff\\r\nexpect one| / # ticks\n\
+            send \\x012ticks 0xfa000000 60; poweroff\\r\n\
+            expect one| ticks: 60\nexpect other| ticks: 60\n";
+        let ran = typed_at(
+            &platform,
+            &configs_of("two-linuxes"),
+            "two-linuxes",
+            session,
+            SLOW,
+        );
+        for name in ["one", "other"] {
+            assert_undisturbed(&ran, name);
+        }
+    }
+}
+
+/// A VMM does what hostile ones do, one thing after the other, beside Linux: what holds beside a guest of ours holds
+/// beside that.
+#[test]
+#[ignore = "takes minutes: make test-all"]
+fn linux_keeps_time_beside_a_hostile_vmm() {
+    for platform in linux("linux beside a hostile VMM") {
+        let Platform::Microkit(honest, emulator) = platform else {
+            // The control group: nothing there keeps a VMM from the others' memory.
+            continue;
+        };
+        let mut hostile = honest.clone();
+        hostile.system = SystemDescription::Made(vec![Change {
+            from: "<program_image path=\"pd-vmm\"".into(),
+            to: "<program_image path=\"hostile-vmm\"".into(),
+        }]);
+        let platform = Platform::Microkit(hostile, emulator);
+        let all = attacks::ALL.iter().copied().flatten();
+        let held = |attack: &&Attack| {
+            attack.act.by() == By::Vmm
+                && attack.leaves == Leaves::Alive
+                && matches!(attack.on_sel4, Seen::Held(_))
+        };
+        let names: Vec<_> = all
+            .filter(held)
+            .map(|attack| attack.name)
+            .take(16)
+            .collect();
+        assert_eq!(names.len(), 16);
+        let folder = tempfile::tempdir().unwrap();
+        let linux = std::fs::read_to_string(&configs_of("linux-beside-flood")[0]).unwrap();
+        let attacker = format!(
+            "system attacker\nram 0x40000000,2M\nload attacker\n\
+             cmdline \"console=0x9000000 trace=0xfa000000 attack={} pause_ms=4000\"\n\
+             vdev trace loc 0xfa000000 emit-logger emit-trace 12\nvdev pl011 loc 0x9000000\n",
+            names.join(",")
+        );
+        let configs = [("0.conf", attacker), ("1.conf", linux)].map(|(name, text)| {
+            let file = folder.path().join(name);
+            std::fs::write(&file, text).unwrap();
+            file
+        });
+        let session = minute(2, "linux") + "end\n";
+        let ran = typed_at(&platform, &configs, "a hostile VMM", &session, SLOW);
+        assert_undisturbed(&ran, "linux");
     }
 }

@@ -122,6 +122,7 @@ pub fn microkit(
     configs.iter().filter_map(platform).collect()
 }
 
+#[allow(dead_code, reason = "not every test program runs one")]
 /// How fast the emulated machine is, 2^N ns an instruction: the slower, the sooner its seconds
 /// pass. The kernel's share of an access and of a wake-up wants a faster one.
 pub fn instruction_ns_log2(platform: &Platform) -> u32 {
