@@ -74,7 +74,7 @@ EMULATED = $(if $(EMULATOR),--emulator $(EMULATOR))
 RUNS = $(IMAGES) $(EMULATED) $(if $(DEADLINE),--deadline $(DEADLINE)) $(if $(SCRIPT),--script $(SCRIPT)) $(if $(INPUT),--input $(INPUT)) $(if $(LOG),--log $(LOG))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run trace test lint unit system attacks deaths fuzz bench bench-beside image sdk clean
+.PHONY: help setup guests build run trace test test-all lint unit system attacks deaths fuzz bench bench-beside image sdk clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -88,7 +88,14 @@ $(TOOLCHAIN): tools/setup.sh
 $(TEST_TOOLS): tools/setup.sh
 	@tools/setup.sh tests $@
 
-build: setup ## build what PLATFORM needs: the unikernel or the protection domains, and the guests
+# VMs whose guests nobody here wrote.
+FOREIGN := linux% two-linuxes u-boot%
+
+guests: ## fetch Debian's arm64 Linux and busybox, and U-Boot, for VM=linux and VM=u-boot
+	@tools/setup.sh guests
+	@tools/guests.sh out/guests $(FIRMWARE_aarch64)
+
+build: setup $(if $(filter $(FOREIGN),$(VM)),guests) ## build what PLATFORM needs: the unikernel or the protection domains, and the guests
 	@$(MAKE) --no-print-directory firmware $(if $(filter microkit,$(PLATFORM)),domains)
 
 .PHONY: firmware
@@ -143,6 +150,9 @@ trace: build ## the same, then the trace rings, read from outside: out/trace.txt
 
 test: lint unit system ## every test there is
 
+test-all: ## the same, and what takes longer: Linux beside others
+	@$(MAKE) --no-print-directory test RUNNER_TESTS="-- --include-ignored"
+
 lint: setup ## formatting and lints, on the host and for bare metal
 	cargo fmt --all --check
 	rustfmt --check --edition 2024 pd-*/src/main.rs sel4/pd-runtime/src/lib.rs sel4/attacks/components/src/lib.rs
@@ -175,10 +185,11 @@ system: $(TEST_TOOLS) ## whole systems in emulators, on both architectures; on s
 	@$(MAKE) --no-print-directory build ARCH=x86_64
 	@$(if $(MICROKIT_SDK),$(MAKE) --no-print-directory domains-of-tests ARCH=aarch64)
 	@$(if $(MICROKIT_SDK),$(MAKE) --no-print-directory domains-of-tests ARCH=x86_64 PLATFORM=microkit EMULATOR=bochs)
+	@$(MAKE) --no-print-directory guests || true
 	@rm -f out/skipped
 	VDEV_TRACE_AARCH64=$(CURDIR)/$(FIRMWARE_aarch64) VDEV_TRACE_X86_64=$(CURDIR)/$(FIRMWARE_x86_64) \
 	    VDEV_TRACE_DOMAINS=$(CURDIR)/$(DOMAINS) VDEV_TRACE_SKIPPED=$(CURDIR)/out/skipped \
-	    cargo test --package runner; status=$$?; tools/skipped.sh out/skipped; exit $$status
+	    cargo test --package runner $(RUNNER_TESTS); status=$$?; tools/skipped.sh out/skipped; exit $$status
 
 # An SDK may have been built for one board alone; the tests say what they leave out.
 .PHONY: domains-of-tests

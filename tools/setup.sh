@@ -13,7 +13,7 @@
 # it needs), for the tests of the trace's page.
 #
 # setup.sh libclang installs only what the bindings of rust-sel4 are generated with, setup.sh
-# c++ only what libFuzzer is built with, setup.sh vt-x [bochs|kvm] only what emulates a machine
+# c++ only what libFuzzer is built with, setup.sh guests only what tools/guests.sh wants, setup.sh vt-x [bochs|kvm] only what emulates a machine
 # with VT-x.
 set -eu
 target=$1
@@ -55,6 +55,10 @@ if [ "$target" = libclang ]; then
         install "libclang, for the bindings of rust-sel4" libclang-dev
     exit 0
 fi
+if [ "$target" = guests ]; then
+    command -v cpio >/dev/null || install "cpio, to make a Linux guest's initrd with" cpio
+    exit
+fi
 if [ "$target" = c++ ]; then
     install "a C++ compiler for libFuzzer" g++
     exit
@@ -89,6 +93,9 @@ if [ "$target" = tests ]; then
     # Each in a shell of its own: that one cannot be had is no reason to stop.
     command -v babeltrace2 >/dev/null || (install "babeltrace2, to test traces with" babeltrace2) || true
     (compiler_for aarch64) || true
+    # Its C library, for a program of a Linux guest's.
+    [ -e /usr/aarch64-linux-gnu/lib/libc.a ] ||
+        (install "the C library for aarch64, to test Linux guests with" libc6-dev-arm64-cross) || true
     (compiler_for x86_64) || true
     [ "${BROWSER:-0}" != 1 ] || command -v chromium >/dev/null ||
         (install "Chromium, to test the trace's page with" chromium) || true

@@ -217,6 +217,41 @@ fn fields_lie_in_their_register() {
     }
 }
 
+/// Which Linux' AMBA bus reads of every device before it looks for a driver; the names and places are those of DDI 0183
+/// and DDI 0224.
+#[test]
+fn a_primecell_s_identification_registers_have_names() {
+    let names = [
+        "PeriphID0",
+        "PeriphID1",
+        "PeriphID2",
+        "PeriphID3",
+        "PCellID0",
+        "PCellID1",
+        "PCellID2",
+        "PCellID3",
+    ];
+    for vdev in ["pl011", "pl031"].map(|name| Vdev::named(name).unwrap()) {
+        for (name, offset) in names.into_iter().zip((0xfe0..0x1000).step_by(4)) {
+            let register = vdev.kind().register_at(offset).unwrap();
+            assert_eq!(register.name, name, "{vdev:?}");
+            assert_eq!(register.access, Access::ReadOnly, "{vdev:?} {name}");
+        }
+    }
+}
+
+/// Or the log and the outputs could not tell them apart.
+#[test]
+fn of_several_registers_each_has_a_name_of_its_own() {
+    for kind in kinds().filter(|kind| kind.registers.len() > 1) {
+        let mut names = BTreeSet::new();
+        for register in kind.registers {
+            let is_new = !register.name.is_empty() && names.insert(register.name);
+            assert!(is_new, "{}: {:?}", kind.name, register.name);
+        }
+    }
+}
+
 /// Words that an option cannot have, as all devices or VMs have them; the compiler of configurations, which
 /// knows them (`tools/vmconf/src/options.rs`), holds the same of its own.
 const TAKEN: &[&str] = &[

@@ -23,6 +23,7 @@
 //! | `terminal` | a guest and whoever types, by the serial line | whole characters and permitted sequences alone |
 //! | `dump` | whoever has a memory dump | only positions that the header allows; the sums agree |
 //! | `config` | the user: `vm.conf` | a blob that can be read, or diagnostics that can be printed |
+//! | `symbol-list` | the user: a kernel's `System.map` or `/proc/kallsyms` | a name is that of the closest symbol of code, found line by line; else an error that can be printed |
 //! | `blob` | the loader: the compiled configuration | the rules of its page hold; encoding it again gives the same; the VM starts, or ends and is told |
 
 mod peer_memory;
@@ -40,6 +41,7 @@ mod targets {
     pub(crate) mod load;
     pub(crate) mod ring;
     pub(crate) mod stage1;
+    pub(crate) mod symbol_list;
     pub(crate) mod syndrome;
     pub(crate) mod terminal;
     pub(crate) mod trace;
@@ -62,10 +64,10 @@ pub struct Target {
 }
 
 /// All there are.
-pub const TARGETS: [Target; 17] = {
+pub const TARGETS: [Target; 18] = {
     use targets::{
         blob, config, console, device_tree, dump, instruction, kernel_image, load, ring, stage1,
-        syndrome, terminal, trace, vmm, x86_instruction, x86_paging, x86_vmm,
+        symbol_list, syndrome, terminal, trace, vmm, x86_instruction, x86_paging, x86_vmm,
     };
     const fn target(name: &'static str, run: fn(&[u8])) -> Target {
         Target { name, run }
@@ -81,6 +83,7 @@ pub const TARGETS: [Target; 17] = {
         target("load", load::run),
         target("ring", ring::run),
         target("stage1", stage1::run),
+        target("symbol-list", symbol_list::run),
         target("syndrome", syndrome::run),
         target("terminal", terminal::run),
         target("trace", trace::run),

@@ -112,6 +112,7 @@ targets! {
     "load": any_bytes_as_what_load_names,
     "ring": any_peer_of_a_ring,
     "stage1": any_translation_tables,
+    "symbol-list": any_bytes_as_a_list_of_symbols,
     "syndrome": any_syndrome,
     "terminal": any_serial_line_on_its_way_to_a_terminal,
     "trace": any_records_for_the_trace_component,

@@ -4,14 +4,14 @@
 //! other is; what cannot be given is said and ends the run.
 
 use crate::arch::SecondStage;
-use crate::arch::guest_ram::GuestRam;
+use crate::arch::guest_ram::{self, GuestRam};
 use crate::arch::power;
 use crate::places;
 use core::ops::Range;
 use heapless::Vec;
 use spin::Once;
 use vm_components::{MAX_VMS, MappedRam, MappedRange};
-use vm_config::{ConfigError, VmConfig};
+use vm_config::{ConfigError, ROM_BLOCK_LEN_BYTES, VmConfig};
 
 /// The VMs' configurations, as the loader left them.
 pub fn configurations() -> Vec<VmConfig<'static>, MAX_VMS> {
@@ -79,7 +79,36 @@ pub fn next_ram(config: &VmConfig<'_>, free: &mut Range<usize>) -> (GuestRam, Se
     let Some(mapped) = mapped else {
         power::off_because(format_args!("VM {} has no RAM", config.vm()))
     };
+    for rom in config.rom() {
+        let block = rom_block(free);
+        for (base, len_bytes) in rom.blocks() {
+            // SAFETY: the block has nothing but ones, and `free` does not have it any more.
+            let mapped =
+                unsafe { second_stage.map_read_only(base as usize, block, len_bytes as usize) };
+            mapped.unwrap_or_else(|error| power::off_because(error));
+        }
+    }
     let ram = RAM[usize::from(config.vm())].call_once(|| mapped);
     // SAFETY: `paging` maps all that was in `free` RW, and this VM is its only user.
     (unsafe { GuestRam::new(ram) }, second_stage)
+}
+
+/// The block that all ROM of all VMs is.
+static ROM_BLOCK: Once<usize> = Once::new();
+
+/// Where it is: a block of all-ones, taken from the front of `free` when it is first wanted.
+fn rom_block(free: &mut Range<usize>) -> usize {
+    *ROM_BLOCK.call_once(|| {
+        const _: () = assert!(ROM_BLOCK_LEN_BYTES as usize == places::GUEST_RAM_BLOCK);
+        let block = free.start;
+        if free.len() < places::GUEST_RAM_BLOCK {
+            power::off_because(format_args!(
+                "there is no room for ROM: give QEMU a larger -m"
+            ));
+        }
+        free.start += places::GUEST_RAM_BLOCK;
+        // SAFETY: `paging` maps all that was in `free` RW, and nobody else has this block.
+        unsafe { guest_ram::fill(block, places::GUEST_RAM_BLOCK, 0xff) };
+        block
+    })
 }

@@ -24,6 +24,15 @@ pub(crate) fn check(is_modelled: bool, has_aliases: bool) -> Bits {
 }
 
 fn identification() {
+    let features: u64;
+    // SAFETY: reading an ID register changes nothing.
+    unsafe {
+        core::arch::asm!("mrs {}, id_aa64pfr0_el1", out(reg) features, options(nomem, nostack))
+    };
+    check!(
+        features >> 24 & 0xf == 0,
+        "the CPU says that it has the system registers of a GICv3"
+    );
     let kind = gic::distributor(gicd::TYPER);
     check!(
         kind & 0x1f >= 3,

@@ -20,6 +20,8 @@ struct Described<'a> {
     place: String,
     /// Each range of its RAM, and where that is mapped.
     ram: Vec<(RamRange, String)>,
+    /// Where it has memory that it cannot write.
+    rom: Vec<u64>,
 }
 
 /// Compares the VMs with the system description at `path`.
@@ -97,6 +99,19 @@ fn compare(vm: &Vm, number: usize, here: &Described<'_>, all: &[Described<'_>]) 
         let error = Diagnostic::error(place, title);
         found.push(gives().fold(error, Diagnostic::help));
     }
+    let is_rom = |base: u64| here.rom.contains(&base);
+    let missing = vm.rom.iter().filter(|range| {
+        let mut blocks = range.value.blocks();
+        !blocks.all(|(base, _)| is_rom(base))
+    });
+    for range in missing {
+        let title = "the system description does not give the VM this ROM";
+        found.push(
+            Diagnostic::error(range.span, title).help(
+                "leave the system description out: one is made of the VMs and the board then",
+            ),
+        );
+    }
     found
 }
 
@@ -120,22 +135,34 @@ fn describe<'a>(document: &'a Document<'_>, file: &str) -> Vec<Described<'a>> {
     let machines = document.descendants();
     let machines = machines.filter(|node| node.has_tag_name("virtual_machine"));
     machines
-        .map(|machine| Described {
-            name: machine.attribute("name").unwrap_or_default(),
-            place: place(&machine),
-            ram: machine
+        .map(|machine| {
+            let memory = machine
                 .children()
                 .filter(|node| node.has_tag_name("map"))
-                // A device's registers are no RAM.
-                .filter(|map| map.attribute("cached") != Some("false"))
-                .filter_map(|map| {
-                    let base = number(map.attribute("vaddr")?)?;
-                    let len_bytes = len_of(map.attribute("mr")?)?;
-                    Some((RamRange { base, len_bytes }, place(&map)))
-                })
-                .collect(),
+                // A device's registers are no memory.
+                .filter(|map| map.attribute("cached") != Some("false"));
+            let (ram, rom): (Vec<_>, Vec<_>) = memory.partition(may_be_written);
+            let base = |map: &Node<'_, '_>| number(map.attribute("vaddr")?);
+            Described {
+                name: machine.attribute("name").unwrap_or_default(),
+                place: place(&machine),
+                ram: ram
+                    .iter()
+                    .filter_map(|map| {
+                        let (base, len_bytes) = (base(map)?, len_of(map.attribute("mr")?)?);
+                        Some((RamRange { base, len_bytes }, place(map)))
+                    })
+                    .collect(),
+                rom: rom.iter().filter_map(base).collect(),
+            }
         })
         .collect()
+}
+
+/// Whether a mapping is to be written; the Microkit's default is that it may.
+fn may_be_written(map: &Node<'_, '_>) -> bool {
+    map.attribute("perms")
+        .is_none_or(|perms| perms.contains('w'))
 }
 
 /// A number as the Microkit's tool reads it.

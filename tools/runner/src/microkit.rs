@@ -8,10 +8,25 @@ use crate::shell::pasteable;
 use crate::{Failure, description};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use system_description::{Board, Vm, describe};
+use system_description::{Board, Vm, describe, rom_file};
 use vdev_trace::input::places::{self, Region};
 use vdev_trace::vms::compile::{Compiled, render};
 use vmconf::{Diagnostic, Diagnostics};
+
+/// Writes what the VM's ROM holds where the Microkit's tool finds it.
+fn write_rom(work: &Path, vm: &Compiled) -> Result<(), String> {
+    for (_, len_bytes) in vm
+        .vm
+        .rom
+        .iter()
+        .flat_map(|range| range.value.blocks().next())
+    {
+        let file = work.join(rom_file(len_bytes));
+        std::fs::write(&file, vec![0xff; len_bytes as usize])
+            .map_err(|error| format!("cannot write {}: {error}", file.display()))?;
+    }
+    Ok(())
+}
 
 const MIB: u64 = 1 << 20;
 /// What the kernel and the protection domains need besides the guests' RAM and images; on a PC
@@ -80,6 +95,7 @@ impl Microkit {
         let described = vms.iter().map(|compiled| Vm {
             name: &compiled.vm.system.value,
             ram: compiled.vm.ram.iter().map(|range| range.value).collect(),
+            rom: compiled.vm.rom.iter().map(|range| range.value).collect(),
         });
         let described: Vec<_> = described.collect();
         let mut text = describe(&described, &self.board);
@@ -160,6 +176,7 @@ impl Microkit {
     pub fn build(&self, work: &Path, vms: &[Compiled]) -> Result<PathBuf, String> {
         for vm in vms {
             vm.write_to(work)?;
+            write_rom(work, vm)?;
         }
         let image = work.join("loader.img");
         let tool = self.sdk.join("bin/microkit");

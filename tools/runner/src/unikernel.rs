@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use system_description::Architecture;
 use vdev_trace::vms::compile::Compiled;
-use vm_config::REGION_LEN_BYTES;
+use vm_config::{REGION_LEN_BYTES, ROM_BLOCK_LEN_BYTES};
 
 const MIB: u64 = 1 << 20;
 /// What the unikernel needs below what is the guests'.
@@ -114,13 +114,18 @@ impl Unikernel {
     }
 }
 
-/// What the guests of the unikernel take of the machine's RAM, in bytes: their images, and each
-/// range of RAM.
+/// What the guests of the unikernel take of the machine's RAM, in bytes: their images, each range of RAM,
+/// and what ROM is made of.
 fn guest_bytes(vms: &[Compiled]) -> u64 {
     let images = vms
         .iter()
         .map(|vm| vm.image_region.len().next_multiple_of(PAGE as usize) as u64);
     let ram = vms.iter().flat_map(|vm| &vm.vm.ram);
     let blocks = ram.map(|range| range.value.len_bytes.next_multiple_of(GUEST_RAM_BLOCK));
-    images.sum::<u64>().next_multiple_of(GUEST_RAM_BLOCK) + blocks.sum::<u64>()
+    // All ROM is one block.
+    let rom_bytes = match vms.iter().all(|vm| vm.vm.rom.is_empty()) {
+        true => 0,
+        false => ROM_BLOCK_LEN_BYTES,
+    };
+    images.sum::<u64>().next_multiple_of(GUEST_RAM_BLOCK) + blocks.sum::<u64>() + rom_bytes
 }

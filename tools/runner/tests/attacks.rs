@@ -125,6 +125,7 @@ fn the_hostile_domains_find_their_regions_where_the_descriptions_map_them() {
         let vms = ["attacker", "witness"].map(|name| Vm {
             name,
             ram: ram.to_vec(),
+            rom: Vec::new(),
         });
         let system = describe(&vms, &board);
         let document = Document::parse(&system).unwrap();

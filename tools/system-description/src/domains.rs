@@ -7,7 +7,7 @@
 //! at its VMM's priority. Where several VMMs share the CPU the trace component and the console run
 //! below them, so that who notifies them without end spends its own share (`pd-monitor/src/shares.rs`).
 
-use crate::regions::{hex, ram_name};
+use crate::regions::{hex, ram_name, rom_name};
 use crate::xml::{Attribute, Xml};
 use crate::{System, Uart, of_vm};
 use oversight::Part;
@@ -202,6 +202,11 @@ fn vmm(xml: &mut Xml, system: &System<'_>, vm: usize) {
     xml.leaf("vcpu", &[("id", &0)]);
     for (range, number) in ram.iter().zip(0..) {
         Mapper::new(xml, 0).map_with(range.base, &ram_name(vm, number), "rwx", &[]);
+    }
+    for (range, number) in system.vms[vm].rom.iter().zip(0..) {
+        for (base, _) in range.blocks() {
+            Mapper::new(xml, 0).map_with(base, &rom_name(vm, number), "rx", &[]);
+        }
     }
     if system.virtual_cpu_interface().is_some() {
         let of_a_device: [Attribute<'_>; 1] = [("cached", &"false")];

@@ -13,9 +13,11 @@ mod domains;
 mod regions;
 mod xml;
 
+pub use regions::rom_file;
+
 pub use board::{Architecture, Board, Gic, Qemu, Uart, names};
 
-use vm_config::RamRange;
+use vm_config::{RamRange, RomRange};
 use xml::Xml;
 
 /// A VM, as far as the description has to know it.
@@ -24,6 +26,8 @@ pub struct Vm<'a> {
     pub name: &'a str,
     /// Its RAM.
     pub ram: Vec<RamRange>,
+    /// Its ROM.
+    pub rom: Vec<RomRange>,
 }
 
 /// A system that is to be described.

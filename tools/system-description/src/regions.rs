@@ -26,6 +26,16 @@ pub(crate) fn ram_name(vm: usize, number: usize) -> String {
     of_vm(&name, vm)
 }
 
+/// The name of the region of a VM's ROM with this number.
+pub(crate) fn rom_name(vm: usize, number: usize) -> String {
+    of_vm(&format!("guest_rom{}", number + 1), vm)
+}
+
+/// The file with what `len_bytes` of ROM hold.
+pub fn rom_file(len_bytes: u64) -> String {
+    format!("rom-{len_bytes:#x}.ones")
+}
+
 /// Whether the RAM can be mapped by large pages.
 fn is_of_large_pages(range: &RamRange) -> bool {
     range.base.is_multiple_of(LARGE_PAGE) && range.len_bytes.is_multiple_of(LARGE_PAGE)
@@ -40,6 +50,18 @@ pub(crate) fn write(xml: &mut Xml, system: &System<'_>) {
                 false => &[],
             };
             region(xml, &ram_name(number, part), range.len_bytes, page_size);
+        }
+        for (range, part) in vm.rom.iter().zip(0..) {
+            let Some((_, len_bytes)) = range.blocks().next() else {
+                continue;
+            };
+            // All blocks of a range are one region.
+            let ones: Attribute<'_> = ("prefill_path", &rom_file(len_bytes));
+            let is_large = len_bytes == LARGE_PAGE && range.base.is_multiple_of(LARGE_PAGE);
+            let page_size: Attribute<'_> = ("page_size", &hex(LARGE_PAGE));
+            let more = [ones, page_size];
+            let more = if is_large { &more[..] } else { &more[..1] };
+            region(xml, &rom_name(number, part), len_bytes, more);
         }
         let file = |stem: &str, suffix: &str| format!("{}.{suffix}", of_vm(stem, number));
         // As large as the file.

@@ -31,7 +31,14 @@ fn what_is_made_of_the_demo_says_the_same_as_what_is_written_by_hand() {
         base: 0x4000_0000,
         len_bytes: 2 << 20,
     }];
-    let made = describe(&[Vm { name: "demo", ram }], &board);
+    let made = describe(
+        &[Vm {
+            name: "demo",
+            ram,
+            rom: Vec::new(),
+        }],
+        &board,
+    );
     let by_hand = std::fs::read_to_string(root.join("system.xml")).unwrap();
     let lines = |xml: &str| {
         let document = Document::parse(xml).unwrap();

@@ -337,8 +337,8 @@ fn an_address_becomes_the_function_of_the_guests_elf_file() {
 }
 
 #[test]
-fn a_guest_that_is_no_elf_file_is_named() {
+fn a_guest_that_is_neither_an_elf_file_nor_a_list_of_symbols_is_named() {
     let output = vdev_trace(&ring().dump(), &["decode", "-", "--guest", "Cargo.toml"]);
     assert_eq!(output.status.code(), Some(1));
-    insta::assert_snapshot!(said(&output.stderr), @"error: cannot read the functions of Cargo.toml: Unknown file magic; --guest wants the guest's ELF file");
+    insta::assert_snapshot!(said(&output.stderr), @r#"error: cannot read the functions of Cargo.toml: it is neither an ELF file nor a list of symbols, as its line 1 is no `ADDRESS TYPE NAME`: "[package]""#);
 }

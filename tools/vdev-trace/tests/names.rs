@@ -108,7 +108,10 @@ fn an_image_of_another_length_or_another_checksum_names_nothing() {
         assert_eq!(output.status.code(), Some(1));
         assert_eq!(
             folder.told(&output),
-            format!("error: ./{reason}; --guest wants the ELF file that ran\n")
+            format!(
+                "error: ./{reason}; --guest wants the ELF file that ran, or its kernel's list of \
+                 symbols (System.map)\n"
+            )
         );
         assert_eq!(said(&output.stdout), "");
     }
@@ -133,6 +136,11 @@ fn where_there_are_no_names_the_reason_is_told() {
     assert_eq!(
         reason(&["--config", "./vm.blob"]),
         "cannot read the functions of guest: No such file or directory (os error 2)\n"
+    );
+    std::fs::write(folder.path("guest"), b"MZ, as Linux' Image begins").unwrap();
+    assert_eq!(
+        reason(&["--config", "./vm.blob"]),
+        "guest is no ELF file; if it is Linux, --guest takes its System.map or /proc/kallsyms\n"
     );
     std::fs::write(folder.path("guest"), elf::with_functions(&[])).unwrap();
     assert!(

@@ -112,6 +112,8 @@ fn the_page_draws_the_counter_and_lists_every_record() {
         ),
         (7, 2, 1)
     );
+    // No register has a name, so there is no column for them.
+    assert!(document.contains("class=\"scripted unnamed\""));
     assert!(document.contains("6 records lost before this"));
     assert!(document.contains("reset, epoch 1"));
     assert!(document.contains("12 → 500"));
@@ -266,6 +268,11 @@ fn each_register_has_a_curve_and_what_reading_changes_has_none() {
             assert!(legend.contains(name), "{legend}");
         }
         assert!(!legend.contains("fifo"), "{legend}");
+        // The table names the registers, those without a curve too.
+        for name in ["a", "sum", "data"] {
+            let cell = format!("<td class=\"register\">{name}</td>");
+            assert!(document.contains(&cell), "{name}");
+        }
     }
 }
 

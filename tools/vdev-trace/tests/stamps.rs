@@ -68,7 +68,7 @@ fn assert_that_every_output_ends_after_seven_seconds(damaged: &[u64]) {
     let rows = data["rows"].as_array().unwrap();
     let last = rows.iter().map(|row| row[2].as_u64().unwrap()).max();
     assert_eq!(last, Some(7_001_000_000));
-    let told = rows.iter().filter(|row| !row[18].is_null());
+    let told = rows.iter().filter(|row| !row[19].is_null());
     assert_eq!(told.count(), wrong);
 
     let stats = output(&dump, &["stats", "-"]);

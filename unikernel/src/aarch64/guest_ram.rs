@@ -75,10 +75,8 @@ impl GuestRam {
     /// Zeroes all of it.
     pub fn clear(&self) {
         for (first, len_bytes) in self.0.ranges() {
-            let to = first as *mut u8;
             // SAFETY: all of it is this VM's, mapped, and has no references (`new`).
-            unsafe { to.write_bytes(0, len_bytes) };
-            each_line(first, len_bytes, instructions::clean_data_cache_line);
+            unsafe { fill(first, len_bytes, 0) };
         }
     }
 
@@ -90,6 +88,17 @@ impl GuestRam {
             len_bytes,
         })
     }
+}
+
+/// Makes all of the memory for guests from `first` on this byte.
+///
+/// # Safety
+///
+/// All of it must be mapped RW by `paging`, and never be reached through a Rust reference.
+pub unsafe fn fill(first: usize, len_bytes: usize, byte: u8) {
+    // SAFETY: the caller's.
+    unsafe { (first as *mut u8).write_bytes(byte, len_bytes) };
+    each_line(first, len_bytes, instructions::clean_data_cache_line);
 }
 
 fn each_line(start: usize, len_bytes: usize, maintain: fn(usize)) {

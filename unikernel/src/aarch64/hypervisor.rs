@@ -21,7 +21,9 @@ pub fn configure() {
             + HCR_EL2::IMO::SET
             + HCR_EL2::FMO::SET
             + HCR_EL2::AMO::SET
-            // WFI, SMC, implementation defined registers, ACTLR_EL1.
+            // ID registers, of which `id_registers` tells; WFI, SMC, implementation defined registers,
+            // ACTLR_EL1.
+            + HCR_EL2::TID3::SET
             + HCR_EL2::TWI::SET
             + HCR_EL2::TSC::EnableTrapEl1SmcToEl2
             + HCR_EL2::TIDCP::SET

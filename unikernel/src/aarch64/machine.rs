@@ -6,12 +6,16 @@
 use super::assembly::instructions;
 use super::el1_context::El1Context;
 use super::vcpu::{self, ExitKind, Vcpu};
-use super::{gic, virtual_interrupts};
+use super::{gic, id_registers, virtual_interrupts};
 use crate::component_host::{ComponentHost, GuestIs, VmmHost};
 use a64_guest::pstate::{ByteOrder, is_aarch32};
 use a64_guest::stage1::Regime;
+use a64_guest::syndrome::is_permission_fault;
 use guest_access::{Gpr, GuestPhysAddr};
 use vm_components::{A64Machine, Exit, GuestException, InterruptOutput, Machine, StackPointer};
+
+/// Bytes of an A64 instruction.
+const INSTRUCTION_BYTES: u64 = 4;
 
 impl A64Machine for VmmHost<'_> {
     #[inline(always)]
@@ -148,7 +152,15 @@ extern "C" fn other_exit(vcpu: &'static mut Vcpu, kind: ExitKind) -> &'static mu
     let host = host_of(vcpu);
     match kind {
         ExitKind::Synchronous => {
-            let exit = synchronous_exit(vcpu);
+            let mut exit = synchronous_exit(vcpu);
+            if let Some((register, value)) = id_registers::read(exit.syndrome) {
+                vcpu.set_gpr(register, value);
+                vcpu.proceed(exit.pc + INSTRUCTION_BYTES);
+                return vcpu;
+            }
+            if is_permission_fault(exit.syndrome) {
+                exit.address = GuestPhysAddr(vcpu::permission_fault_guest_physical());
+            }
             let mut machine = VmmHost {
                 platform: &mut host.platform,
                 vcpu,

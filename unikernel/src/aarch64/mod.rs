@@ -10,6 +10,7 @@ mod fatal;
 mod gic;
 pub mod guest_ram;
 mod hypervisor;
+mod id_registers;
 mod machine;
 pub mod memory_map;
 mod paging;

@@ -26,6 +26,9 @@ const GUEST_MEMORY: Stage2Attributes = Stage2Attributes::VALID
     .union(Stage2Attributes::MEMATTR_NORMAL_OUTER_WB)
     .union(Stage2Attributes::MEMATTR_NORMAL_INNER_WB);
 
+/// Memory a guest may read and execute.
+const GUEST_ROM: Stage2Attributes = GUEST_MEMORY.difference(Stage2Attributes::S2AP_ACCESS_WO);
+
 /// Why a range cannot be mapped.
 #[derive(Debug, Error)]
 pub enum Stage2Error {
@@ -69,6 +72,34 @@ impl Stage2 {
         host_physical: usize,
         len_bytes: usize,
     ) -> Result<(), Stage2Error> {
+        self.map_as(GUEST_MEMORY, guest_physical, host_physical, len_bytes)
+    }
+
+    /// The same, of memory that the guest cannot write.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::map`].
+    ///
+    /// # Safety
+    ///
+    /// The host memory must have nothing that the guest may not read.
+    pub unsafe fn map_read_only(
+        &mut self,
+        guest_physical: usize,
+        host_physical: usize,
+        len_bytes: usize,
+    ) -> Result<(), Stage2Error> {
+        self.map_as(GUEST_ROM, guest_physical, host_physical, len_bytes)
+    }
+
+    fn map_as(
+        &mut self,
+        attributes: Stage2Attributes,
+        guest_physical: usize,
+        host_physical: usize,
+        len_bytes: usize,
+    ) -> Result<(), Stage2Error> {
         for value in [guest_physical, host_physical, len_bytes] {
             if !value.is_multiple_of(PAGE_SIZE) {
                 return Err(Stage2Error::NotAligned(value));
@@ -78,7 +109,7 @@ impl Stage2 {
         self.map.map_range(
             &MemoryRegion::new(guest_physical, end),
             PhysicalAddress(host_physical),
-            GUEST_MEMORY,
+            attributes,
             Constraints::empty(),
         )?;
         Ok(())

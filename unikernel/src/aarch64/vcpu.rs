@@ -9,7 +9,7 @@
 //!
 //! Arm ARM D1.3 (exception entry); what is computed of it is `a64_guest::exception`.
 
-use super::assembly::instructions::FpRegisters;
+use super::assembly::instructions::{self, FpRegisters};
 use a64_guest::exception::{self, EL1H_MASKED, Pan};
 use a64_guest::stage1::Regime;
 use aarch64_cpu::registers::{
@@ -181,6 +181,15 @@ pub fn hpfar() -> u64 {
 #[inline]
 pub fn fault_guest_physical() -> u64 {
     (hpfar() & 0x0000_0fff_ffff_fff0) << 8 | far() & 0xfff
+}
+
+/// The guest-physical address of a stage-2 permission fault, of which HPFAR_EL2 says nothing: by the CPU's walk
+/// for FAR_EL2. If that has no translation any more, what HPFAR_EL2 has.
+pub fn permission_fault_guest_physical() -> u64 {
+    match instructions::translate_for_guest(far()) {
+        Some(page) => page | far() & 0xfff,
+        None => fault_guest_physical(),
+    }
 }
 
 /// Whether EL1 or EL0 of the guest whose EL1 registers are in the hardware is big-endian.

@@ -163,6 +163,15 @@ pub const fn direction(syndrome: u64) -> Direction {
     }
 }
 
+/// Whether it is a data abort at memory that is there for the guest, but not for this (a permission fault). Which
+/// address of memory it is, HPFAR_EL2 need not say then, unless it was the CPU's walk for a translation (Arm ARM
+/// D24.2.66).
+#[inline]
+pub const fn is_permission_fault(syndrome: u64) -> bool {
+    let (class, status) = ((syndrome >> 26) & 0x3f, syndrome & data_abort::DFSC);
+    class == class::DATA_ABORT_LOWER && syndrome & data_abort::S1PTW == 0 && status >> 2 == 0b0011
+}
+
 /// How long an AArch32 instruction that was trapped is, in bytes: 2 or 4. (IL; those of A64 have
 /// 4, whatever a syndrome says.) It is set as well where the syndrome describes no instruction.
 pub const fn aarch32_instruction_bytes(syndrome: u64) -> u64 {

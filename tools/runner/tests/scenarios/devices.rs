@@ -107,3 +107,22 @@ fn the_pc_s_clock_is_what_its_manual_says() {
         outcome.assert_guest_is_done();
     });
 }
+
+#[test]
+fn rom_is_read_without_a_trap_and_written_without_effect() {
+    everywhere("rom", |outcome| {
+        outcome.assert_guest_is_done();
+        // The guest reads it twice, some hundred thousand words.
+        assert_eq!(outcome.number("outside a device", " outside a device"), 5);
+    });
+}
+
+#[test]
+fn vms_beside_each_other_have_roms_of_their_own() {
+    everywhere("rom-beside", |outcome| {
+        for name in ["rom-0", "rom-1"] {
+            let done = format!("{name}| guest: done");
+            assert!(outcome.contains(&done), "{}", outcome.ran.platform);
+        }
+    });
+}

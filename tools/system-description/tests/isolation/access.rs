@@ -103,6 +103,10 @@ fn the_system_gives_what_the_readme_says_for_each_vm_and_nothing_else() {
             // What outlives one that is started again, for itself alone.
             let kept = of_vm("kept_vmm", '_', vm);
             want(of_vm("pd-vmm", '-', vm), kept, "rw");
+            // In all but the first there is ROM, which nobody else has, and nobody can write.
+            if vm > 0 {
+                want(of_vm("guest", '-', vm), of_vm("guest_rom1", '_', vm), "rx");
+            }
         }
         for domain in ["trace", "console"] {
             want(format!("pd-{domain}"), format!("life_{domain}"), "rw");

@@ -3,7 +3,7 @@
 use roxmltree::{Document, Node};
 use std::path::{Path, PathBuf};
 use system_description::{Board, Vm, describe, names};
-use vm_config::{MAX_VMS, RamRange};
+use vm_config::{MAX_VMS, RamRange, RomRange};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -38,10 +38,16 @@ const RAM: [RamRange; 2] = [
     },
 ];
 
+const ROM: [RomRange; 1] = [RomRange {
+    base: 0,
+    len_bytes: 64 << 20,
+}];
+
 /// The name of the second range's region.
 pub(crate) const FURTHER_RAM: &str = "guest_ram_part2";
 
-/// What is made for a board and so many VMs, of which all but the first have two ranges of RAM.
+/// What is made for a board and so many VMs, of which all but the first have two ranges of RAM,
+/// and ROM.
 pub(crate) fn made(board: &str, vms: usize) -> String {
     let board = Board::load(&root().join("boards"), board).unwrap();
     let vms: Vec<_> = ["a", "b", "c", "d", "e", "f", "g", "h"][..vms]
@@ -50,6 +56,7 @@ pub(crate) fn made(board: &str, vms: usize) -> String {
         .map(|(number, name)| Vm {
             name,
             ram: RAM[..1 + number.min(1)].to_vec(),
+            rom: ROM[..number.min(1)].to_vec(),
         })
         .collect();
     describe(&vms, &board)

@@ -131,6 +131,9 @@ impl<'a, W: Write> Chrome<'a, W> {
             let stamp = microseconds(stream.nanoseconds(stamp));
             write!(out, ",\"wrong_stamp\":{stamp}")?;
         }
+        if let Some(register) = self.names.register(stream.vm, record) {
+            write!(out, ",\"register\":{}", Value::from(register.name))?;
+        }
         if let Some(function) = function {
             write!(out, ",\"function\":{function}")?;
         }

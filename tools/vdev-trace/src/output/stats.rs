@@ -10,8 +10,10 @@ use crate::vms::names::Names;
 use guest_access::Direction;
 use oversight::Report;
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::io::{self, Write};
-use trace_records::{Flags, Kind, Record};
+use trace_records::{Flags, Kind, Record, Tag};
+use vdev_model::Register;
 
 /// Program counters that are told apart, for each ring.
 const MAX_COUNTERS: usize = 1 << 14;
@@ -38,16 +40,45 @@ struct RingSums {
     /// The second that is being counted, its accesses, and the most in any.
     second: (u128, u64),
     busiest: u64,
-    devices: BTreeMap<u8, DeviceSums>,
+    devices: BTreeMap<u8, AccessSums>,
+    /// Of the registers that have a name, by their device and their place in it.
+    registers: BTreeMap<(u8, u64), RegisterSums>,
     counters: HashMap<u64, Places>,
     other_counters: u64,
 }
 
+/// The accesses to a device, or to a register.
 #[derive(Default)]
-struct DeviceSums {
+struct AccessSums {
     reads: u64,
     writes: u64,
     refused: u64,
+}
+
+struct RegisterSums {
+    name: &'static str,
+    sums: AccessSums,
+}
+
+impl AccessSums {
+    fn count(&mut self, tag: Tag) {
+        *match tag.direction() {
+            _ if tag.flags().contains(Flags::REFUSED) => &mut self.refused,
+            Direction::Read => &mut self.reads,
+            Direction::Write => &mut self.writes,
+        } += 1;
+    }
+}
+
+impl fmt::Display for AccessSums {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            reads,
+            writes,
+            refused,
+        } = self;
+        write!(f, "{reads} reads, {writes} writes, {refused} refused")
+    }
 }
 
 #[derive(Default)]
@@ -74,7 +105,7 @@ impl RingSums {
         self.gaps += u64::from(count != 0);
     }
 
-    fn count(&mut self, record: &Record, nanoseconds: u128) {
+    fn count(&mut self, record: &Record, register: Option<&'static Register>, nanoseconds: u128) {
         self.accesses += 1;
         let second = nanoseconds / 1_000_000_000;
         if second != self.second.0 {
@@ -82,19 +113,22 @@ impl RingSums {
         }
         self.second.1 += 1;
         self.busiest = self.busiest.max(self.second.1);
-        let device = self.devices.entry(record.tag.instance()).or_default();
-        let is_read = record.tag.direction() == Direction::Read;
-        *match is_read {
-            _ if record.tag.flags().contains(Flags::REFUSED) => &mut device.refused,
-            true => &mut device.reads,
-            false => &mut device.writes,
-        } += 1;
+        let (tag, instance) = (record.tag, record.tag.instance());
+        self.devices.entry(instance).or_default().count(tag);
+        if let Some(Register { name, offset, .. }) = register {
+            let registers = self.registers.entry((instance, *offset));
+            let sums = registers.or_insert_with(|| RegisterSums {
+                name,
+                sums: AccessSums::default(),
+            });
+            sums.sums.count(tag);
+        }
         if self.counters.len() >= MAX_COUNTERS && !self.counters.contains_key(&record.pc) {
             self.other_counters += 1;
             return;
         }
         let place = self.counters.entry(record.pc).or_default();
-        *(if is_read {
+        *(if tag.direction() == Direction::Read {
             &mut place.reads
         } else {
             &mut place.writes
@@ -131,17 +165,13 @@ impl RingSums {
                 self.others
             )?;
         }
-        for (instance, device) in &self.devices {
-            let DeviceSums {
-                reads,
-                writes,
-                refused,
-            } = device;
-            writeln!(
-                out,
-                "  device    {:<12} {reads} reads, {writes} writes, {refused} refused",
-                names.device(stream.vm, *instance).name
-            )?;
+        for (instance, sums) in &self.devices {
+            let device = names.device(stream.vm, *instance).name;
+            writeln!(out, "  device    {device:<12} {sums}")?;
+            let registers = self.registers.range((*instance, 0)..=(*instance, u64::MAX));
+            for RegisterSums { name, sums } in registers.map(|(_, register)| register) {
+                writeln!(out, "  register  {:<20} {sums}", format!("{device} {name}"))?;
+            }
         }
         let mut places: Vec<_> = self.counters.iter().collect();
         places.sort_by_key(|(pc, place)| (u64::MAX - place.reads - place.writes, **pc));
@@ -210,7 +240,10 @@ impl<W: Write> Sink for Stats<'_, W> {
         sums.first.get_or_insert(nanoseconds);
         sums.last = nanoseconds;
         match meaning {
-            Meaning::Event(Kind::Access, record) => sums.count(&record, nanoseconds),
+            Meaning::Event(Kind::Access, record) => {
+                let register = self.names.register(stream.vm, &record);
+                sums.count(&record, register, nanoseconds);
+            }
             _ => sums.others += 1,
         }
         Ok(())

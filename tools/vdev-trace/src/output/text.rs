@@ -128,9 +128,7 @@ impl<W: Write> Sink for Text<'_, W> {
         match &meaning {
             Meaning::Event(Kind::Access, record) => {
                 let event = Number(record.tag.event());
-                let device = self.names.device(stream.vm, record.tag.instance());
-                let register = device.words().register(record);
-                let device = device.name;
+                let device = self.names.device(stream.vm, record.tag.instance()).name;
                 let style = match record.tag.direction() {
                     _ if record.tag.flags().contains(Flags::REFUSED) => AnsiColor::Red.on_default(),
                     Direction::Write => AnsiColor::Cyan.on_default(),
@@ -151,7 +149,7 @@ impl<W: Write> Sink for Text<'_, W> {
                     record.sequence,
                     record.epoch,
                 )?;
-                if let Some(register) = register {
+                if let Some(register) = self.names.register(stream.vm, record) {
                     write!(out, "  {}", register.name)?;
                 }
                 if let Some(function) = self.names.function(stream.vm, record.pc) {

@@ -3,5 +3,7 @@
 //! Used by the command and by the runner, before a machine starts and to name what it did.
 
 pub mod compile;
+mod elf;
 mod functions;
 pub mod names;
+pub mod symbol_list;

@@ -1,30 +1,60 @@
 //! What things are called: VMs and devices by their configuration, addresses by the guest's
-//! ELF file.
+//! ELF file, or its kernel's list of symbols.
 //!
-//! Used by all outputs. Invariant: without a configuration or an ELF file everything still
+//! Used by all outputs. Invariant: without a configuration or such a file everything still
 //! has a name, made of its number.
 
 use crate::visible;
 use crate::vms::compile::{self, Named};
 use crate::vms::functions::Functions;
+use crate::vms::symbol_list;
 use oversight::{CpuLine, Report};
 use std::fmt::Display;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use trace_records::MAX_VMS;
+use trace_records::{MAX_VMS, Record};
+use vdev_model::Register;
 use vm_components::log_lines::DeviceWords;
 use vm_config::{Image, Kind, VmConfig, image_crc32};
 use vmconf::images;
 
+/// What an ELF file begins with (*System V ABI*, "ELF Identification").
+const ELF_MAGIC: &[u8] = b"\x7fELF";
+
+fn cannot(path: &Path, error: impl Display) -> String {
+    let name = visible::path(path);
+    format!("cannot read the functions of {name}: {error}")
+}
+
+/// The functions in the file at `path` that somebody gives for a guest: of an ELF file, if that is the one that ran
+/// where a configuration says which one did, or of a kernel's list of symbols, of which nothing says that.
+fn given(path: &Path, ran: Option<&VmConfig<'_>>) -> Result<Functions, String> {
+    let mut file = File::open(path).map_err(|error| cannot(path, error))?;
+    let mut bytes = Vec::new();
+    // One byte more tells that there are too many.
+    let mut start = (&mut file).take(symbol_list::MAX_BYTES as u64 + 1);
+    start
+        .read_to_end(&mut bytes)
+        .map_err(|error| cannot(path, error))?;
+    if !bytes.starts_with(ELF_MAGIC) {
+        return Functions::of_list(&bytes).map_err(|refused| cannot(path, refused));
+    }
+    file.read_to_end(&mut bytes)
+        .map_err(|error| cannot(path, error))?;
+    of_elf(path, &bytes, ran).map_err(|reason| {
+        let which = ran.map_or("the guest's ELF file", |_| "the ELF file that ran");
+        format!("{reason}; --guest wants {which}, or its kernel's list of symbols (System.map)")
+    })
+}
+
 /// The functions of the ELF file at `path`, if that is the one that ran where a configuration
 /// says which one did.
-fn functions(path: &Path, ran: Option<&VmConfig<'_>>) -> Result<Functions, String> {
-    let name = visible::path(path);
-    let cannot = |error: String| format!("cannot read the functions of {name}: {error}");
-    let elf = std::fs::read(path).map_err(|error| cannot(error.to_string()))?;
+fn of_elf(path: &Path, elf: &[u8], ran: Option<&VmConfig<'_>>) -> Result<Functions, String> {
     if let Some(config) = ran {
-        let vm = config.name();
-        let crc32 = image_crc32(&elf);
+        let (vm, name) = (config.name(), visible::path(path));
+        let crc32 = image_crc32(elf);
         let is_it = |image: &Image<'_>| {
             image.len_bytes as usize == elf.len() && image.crc32.is_none_or(|ran| ran == crc32)
         };
@@ -40,7 +70,7 @@ fn functions(path: &Path, ran: Option<&VmConfig<'_>>) -> Result<Functions, Strin
             return Err(format!("{name} is not what VM {vm} ran: {difference}"));
         }
     }
-    Functions::read(&elf).map_err(cannot)
+    Functions::of_elf(elf).map_err(|error| cannot(path, error))
 }
 
 /// The image that the compiled configuration at `path` loads: beside it lies the very file that it
@@ -73,7 +103,15 @@ fn found(
             visible::path(&image)
         ));
     }
-    functions(&image_that_ran(path, config, images), ran)
+    let image = image_that_ran(path, config, images);
+    let bytes = std::fs::read(&image).map_err(|error| cannot(&image, error))?;
+    if !bytes.starts_with(ELF_MAGIC) {
+        return Err(format!(
+            "{} is no ELF file; if it is Linux, --guest takes its System.map or /proc/kallsyms",
+            visible::path(&image)
+        ));
+    }
+    of_elf(&image, &bytes, ran)
 }
 
 /// The names of all VMs.
@@ -136,7 +174,7 @@ impl Names {
     }
 
     /// The names in the configurations at `configs`, one for each VM, and the functions of the ELF
-    /// files at `guests`, in the order of the VMs' numbers; what was compiled tells its VM's. Where
+    /// files or lists of symbols at `guests`, in the order of the VMs' numbers; what was compiled tells its VM's. Where
     /// there is no such file, the one that the configuration loads is taken, beside it or in
     /// `images`, if it is the one that ran: `warn` is told where addresses have no names.
     ///
@@ -149,6 +187,7 @@ impl Names {
         images: &Path,
         mut warn: impl FnMut(&dyn Display),
     ) -> Result<Self, String> {
+        let error = |reason: String| format!("error: {reason}\n");
         let mut names = Self::default();
         names.vms.resize_with(MAX_VMS, VmNames::default);
         if guests.len() > MAX_VMS {
@@ -179,9 +218,7 @@ impl Names {
                 Named::Text(_) => None,
             };
             vm_names.functions = match guest {
-                Some(guest) => Some(functions(guest, ran).map_err(|reason| {
-                    format!("error: {reason}; --guest wants the ELF file that ran\n")
-                })?),
+                Some(guest) => Some(given(guest, ran).map_err(error)?),
                 None => found(path, &config, ran, images)
                     .inspect_err(|reason| {
                         let vm = config.name();
@@ -192,10 +229,7 @@ impl Names {
         }
         for (number, path) in guests.iter().enumerate() {
             if names.vms[number].functions.is_none() {
-                let read = functions(path, None).map_err(|reason| {
-                    format!("error: {reason}; --guest wants the guest's ELF file\n")
-                })?;
-                names.vms[number].functions = Some(read);
+                names.vms[number].functions = Some(given(path, None).map_err(error)?);
             }
         }
         for (vm, functions) in (0..).zip(names.vms.iter().map(|vm| &vm.functions)) {
@@ -259,6 +293,13 @@ impl Names {
         })
     }
 
+    /// The register in which an access begins, if that has a name.
+    pub fn register(&self, vm: u8, record: &Record) -> Option<&'static Register> {
+        let devices = &self.vms.get(usize::from(vm))?.devices;
+        let device = devices.get(usize::from(record.tag.instance()))?;
+        device.words().register(record)
+    }
+
     /// The names of all devices of a VM whose configuration is known.
     pub fn devices(&self, vm: u8) -> impl Iterator<Item = &str> {
         let devices = self.vms.get(usize::from(vm)).map(|vm| &vm.devices);
@@ -277,6 +318,20 @@ impl Names {
     /// Whether any addresses have names.
     pub fn has_functions(&self) -> bool {
         self.vms.iter().any(|vm| vm.functions.is_some())
+    }
+
+    /// Tells of which VMs addresses that were looked up are not in the list of symbols that was given for them,
+    /// and what may be the reason.
+    pub fn tell_missing(&self, mut warn: impl FnMut(&dyn Display)) {
+        for (number, vm) in (0..).zip(&self.vms) {
+            let functions = vm.functions.as_ref();
+            if let Some(missing) = functions.and_then(Functions::missing) {
+                let vm = self.vm(number);
+                warn(&format_args!(
+                    "names of functions are missing for VM {vm}: {missing}"
+                ));
+            }
+        }
     }
 
     /// The function at an address of a VM's guest, with its source line where that is known.

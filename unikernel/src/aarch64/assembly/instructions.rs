@@ -142,6 +142,29 @@ pub fn invalidate_guest_tlb() {
     };
 }
 
+/// The guest-physical page that the guest whose registers are in the CPU has at `address` for a load of EL1, by the
+/// CPU's own walk (Arm ARM D8.2.12, AT; D17.2.119, PAR_EL1). The guest's PAR_EL1 stays what it was.
+pub fn translate_for_guest(address: u64) -> Option<u64> {
+    const FAULT: u64 = 1;
+    const PAGE: u64 = 0x000f_ffff_ffff_f000;
+    let found: u64;
+    // SAFETY: the walk changes PAR_EL1 alone, which is put back.
+    unsafe {
+        asm!(
+            "mrs {kept}, par_el1",
+            "at s1e1r, {address}",
+            "isb",
+            "mrs {found}, par_el1",
+            "msr par_el1, {kept}",
+            kept = out(reg) _,
+            address = in(reg) address,
+            found = lateout(reg) found,
+            options(nostack)
+        )
+    };
+    (found & FAULT == 0).then_some(found & PAGE)
+}
+
 /// Writes the data cache's line at `address` back to memory, where a guest whose caches are
 /// off (and an instruction fetch) finds it.
 pub fn clean_data_cache_line(address: usize) {

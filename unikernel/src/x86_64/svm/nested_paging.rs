@@ -16,6 +16,9 @@ const GUEST_MEMORY: PageTableFlags = PageTableFlags::PRESENT
     .union(PageTableFlags::WRITABLE)
     .union(PageTableFlags::USER_ACCESSIBLE);
 
+/// Memory a guest may read and execute.
+const GUEST_ROM: PageTableFlags = GUEST_MEMORY.difference(PageTableFlags::WRITABLE);
+
 /// Why a range cannot be mapped.
 #[derive(Debug, Error)]
 pub enum NestedPagingError {
@@ -59,6 +62,34 @@ impl NestedPaging {
         host_physical: usize,
         len_bytes: usize,
     ) -> Result<(), NestedPagingError> {
+        self.map_as(GUEST_MEMORY, guest_physical, host_physical, len_bytes)
+    }
+
+    /// The same, of memory that the guest cannot write.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::map`].
+    ///
+    /// # Safety
+    ///
+    /// The host memory must have nothing that the guest may not read.
+    pub unsafe fn map_read_only(
+        &mut self,
+        guest_physical: usize,
+        host_physical: usize,
+        len_bytes: usize,
+    ) -> Result<(), NestedPagingError> {
+        self.map_as(GUEST_ROM, guest_physical, host_physical, len_bytes)
+    }
+
+    fn map_as(
+        &mut self,
+        flags: PageTableFlags,
+        guest_physical: usize,
+        host_physical: usize,
+        len_bytes: usize,
+    ) -> Result<(), NestedPagingError> {
         let (from, to, len) = (
             guest_physical as u64,
             host_physical as u64,
@@ -69,7 +100,7 @@ impl NestedPaging {
                 return Err(NestedPagingError::NotAligned(value));
             }
         }
-        Ok(paging::map(self.root, from, to, len, GUEST_MEMORY)?)
+        Ok(paging::map(self.root, from, to, len, flags)?)
     }
 
     /// N_CR3: physical address of the root.

@@ -10,7 +10,7 @@ use crate::Vmm;
 use crate::vmm::Device;
 use crate::vmm::device_point::{DevicePoint, Seen};
 use crate::vmm::trace_link::TraceLink;
-use a64_guest::syndrome::{Trap, decode};
+use a64_guest::syndrome::{Trap, decode, is_permission_fault};
 use guest_access::{Access, Direction, Gpr};
 
 impl Vmm<A64> {
@@ -45,7 +45,8 @@ impl Vmm<A64> {
         exit: Exit,
         machine: &mut impl A64Machine,
     ) -> bool {
-        if let Trap::Access(access) = decode(exit.syndrome, exit.address, exit.pc)
+        if !is_permission_fault(exit.syndrome)
+            && let Trap::Access(access) = decode(exit.syndrome, exit.address, exit.pc)
             && machine.is_ordinary(access.register)
             && let Some(Device::Isolated(point)) = self.bus.find(access.address)
             && let Ok(seen) = point.look(&access, &self.link)

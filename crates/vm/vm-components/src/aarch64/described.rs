@@ -8,7 +8,7 @@
 
 use super::Exit;
 use crate::vmm::{Device, DeviceBus};
-use a64_guest::syndrome::{Trap, decode, direction};
+use a64_guest::syndrome::{Trap, decode, direction, is_permission_fault};
 use guest_access::{Access, AccessWidth, Extension, Gpr, GuestPhysAddr};
 
 /// The last load and the last store that the short way knew.
@@ -44,6 +44,10 @@ impl LastDescribed {
         let direction = direction(exit.syndrome);
         let last = &mut self.0[direction as usize];
         if (last.syndrome, last.address) != (exit.syndrome, exit.address) {
+            if is_permission_fault(exit.syndrome) {
+                // No device is where memory is.
+                return None;
+            }
             let Trap::Access(access) = decode(exit.syndrome, exit.address, exit.pc) else {
                 return None;
             };

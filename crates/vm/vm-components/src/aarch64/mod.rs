@@ -88,8 +88,12 @@ impl<M: A64Machine> Architecture<M> for A64 {
     }
 
     fn start(start: &Start, _: RamRange, machine: &mut M) -> Result<(), ImageError> {
-        let (address, len_bytes) = (start.command_line.0, start.command_line_len_bytes);
-        machine.start(start.entry, address, len_bytes);
+        // With a device tree as Linux wants it (its Documentation/arch/arm64/booting.rst).
+        let (x0, x1) = match start.device_tree {
+            Some(tree) => (tree.0, 0),
+            None => (start.command_line.0, start.command_line_len_bytes),
+        };
+        machine.start(start.entry, x0, x1);
         Ok(())
     }
 }

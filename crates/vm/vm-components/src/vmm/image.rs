@@ -26,6 +26,8 @@ pub enum ImageError {
 /// Where the guest starts.
 pub struct Start {
     pub entry: u64,
+    /// What it is given, if it is given this, instead of the command line.
+    pub device_tree: Option<GuestPhysAddr>,
     pub command_line: GuestPhysAddr,
     pub command_line_len_bytes: u64,
 }
@@ -67,6 +69,7 @@ pub(crate) fn load(
     }
     Ok(Start {
         entry: config.entry(),
+        device_tree: config.device_tree().map(GuestPhysAddr),
         command_line,
         command_line_len_bytes: text.len() as u64,
     })

@@ -105,6 +105,7 @@ fn what_a_vmm_has_is_told_as_its_word() {
     system.platform.gprs[4] = b'a'.into();
     assert!(system.access(TELLS, 2, 1, 4));
     assert!(system.access(TELLS + 0x18, 2, 0, 1));
+    assert!(system.access(TELLS + 0xfe4, 2, 0, 1));
     system.pass(20 * MS);
     assert_eq!(
         told(&system),
@@ -112,10 +113,11 @@ fn what_a_vmm_has_is_told_as_its_word() {
             "info  demo uart1 cpu0 W4 0x09010000 DR = 0 -> 97 pc 0x40080000 seq 1 (its VMM says)",
             "info  demo uart1 cpu0 R4 0x09010018 FR = 151 (RXFE 1, TXFF 0, RXFF 0, TXFE 1) pc 0x40080000 \
              seq 2 (its VMM says)",
+            "info  demo uart1 cpu0 R4 0x09010fe4 PeriphID1 = 16 pc 0x40080000 seq 3 (its VMM says)",
         ]
     );
     let traced = system.traced();
-    assert_eq!(traced.len(), 2);
+    assert_eq!(traced.len(), 3);
     for record in traced {
         assert_eq!(record.tag.event(), 7);
         assert!(record.tag.flags().contains(Flags::OF_VMM));
@@ -125,7 +127,7 @@ fn what_a_vmm_has_is_told_as_its_word() {
         system
             .screen
             .0
-            .contains("uart1: 2 accesses = 1 reads + 1 writes + 0 refused")
+            .contains("uart1: 3 accesses = 2 reads + 1 writes + 0 refused")
     );
     // And of the silent one nothing is said.
     assert!(!system.screen.0.contains("pl011: "), "{}", system.screen.0);

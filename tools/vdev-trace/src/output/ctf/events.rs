@@ -158,8 +158,7 @@ impl StreamFile {
         fields[41..45].copy_from_slice(&record.epoch.to_le_bytes());
         self.put(&fields);
         if self.class.has_registers {
-            let device = names.device(vm, tag.instance());
-            let register = device.words().register(record);
+            let register = names.register(vm, record);
             self.string(register.map_or("", |register| register.name));
         }
         if self.class.has_functions {

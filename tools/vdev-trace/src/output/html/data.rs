@@ -63,7 +63,7 @@ fn in_script(value: Value) -> String {
 }
 
 /// The columns that no row has more of.
-const MAX_COLUMNS: usize = 19;
+const MAX_COLUMNS: usize = 20;
 
 /// A row's columns: a number, a text's place, or nothing to show. Those that a row does not
 /// have are left out.
@@ -102,6 +102,7 @@ fn columns(
         } => {
             let tag = record.tag;
             let function = names.function(vm, record.pc);
+            let register = names.register(vm, record);
             let point = curves.point(vm, record);
             set(&[
                 Some(0),
@@ -124,6 +125,7 @@ fn columns(
                 Some(record.sequence),
                 Some(record.epoch.into()),
                 Some(*number),
+                register.and_then(|register| texts.place(register.name.to_owned())),
             ]);
             columns[MAX_COLUMNS - 1] = wrong_stamp.map(Some);
         }

@@ -26,6 +26,7 @@ pub enum Command {
     #[command(after_help = "Examples:
   vdev-trace decode memory.dump --config vm.conf
   vdev-trace decode core --guest guest.elf --text trace.txt --ctf ctf --html trace.html
+  vdev-trace decode memory.dump --config vm.blob --guest System.map
   cat /dev/ttyUSB0 | vdev-trace decode - --from serial")]
     Decode {
         #[command(flatten)]
@@ -114,8 +115,9 @@ pub struct InputArguments {
     /// A VM's configuration, for its name and those of its devices; once for each VM
     #[arg(long, value_name = "VM_CONF")]
     pub config: Vec<PathBuf>,
-    /// A guest's ELF file, for the names of its functions; once for each VM
-    #[arg(long, value_name = "ELF")]
+    /// For the names of a guest's functions, its ELF file, or the symbols of its Linux kernel: `System.map`, or a
+    /// copy of `/proc/kallsyms`; once for each VM
+    #[arg(long, value_name = "FILE")]
     pub guest: Vec<PathBuf>,
     /// Where the ELF file is looked for that a configuration's `load` names, if not beside it
     #[arg(long, default_value = "out/firmware")]

@@ -30,7 +30,9 @@ pub fn decode(input: &InputArguments, wanted: &OutputArguments) -> Result<(), Fa
     let names = names(input)?;
     feed(input, names.compiled(), |outputs| {
         wanted.open(outputs, &names).map_err(refused)
-    })
+    })?;
+    names.tell_missing(|text| warn(text));
+    Ok(())
 }
 
 /// A sink and its name.
@@ -43,7 +45,9 @@ pub fn stats(input: &InputArguments) -> Result<(), Failure> {
         let standard = io::BufWriter::new(io::stdout());
         let stats: Box<dyn Sink> = Box::new(Stats::new(standard, &names));
         Ok(vec![(STANDARD_OUTPUT.to_owned(), stats)])
-    })
+    })?;
+    names.tell_missing(|text| warn(text));
+    Ok(())
 }
 
 fn names(input: &InputArguments) -> Result<Names, Failure> {

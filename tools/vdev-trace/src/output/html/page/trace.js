@@ -1,7 +1,7 @@
 // Draws the trace. Data: rings, rows, and texts that rows share (see data.rs). A row is
 // [0, ring, ns, device, access, isWrite, isRefused, address, value, old, what a register holds, that
-//  register's curve, pc, function, event, seq, epoch, record, wrong stamp in ns], [1, ring, ns, text] or
-// [2, ring, ns, lost records].
+//  register's curve, pc, function, event, seq, epoch, record, register, wrong stamp in ns],
+// [1, ring, ns, text] or [2, ring, ns, lost records].
 "use strict";
 (() => {
   document.documentElement.classList.add("scripted");
@@ -26,11 +26,14 @@
       device: text(row[3]), access: text(row[4]), write: row[5] === 1, refused: row[6] === 1,
       address: text(row[7]), value: row[8], old: row[9], word: row[10], curve: text(row[11]),
       pc: text(row[12]), function: text(row[13]), event: row[14], seq: row[15], epoch: row[16], number: row[17],
-      wrong: row[18],
+      register: text(row[18]), wrong: row[19],
     });
   });
+  // Many devices have one register, without a name.
+  document.documentElement.classList.toggle("unnamed", !rows.some((row) => row.register));
   const vmName = (ring) => rings[ring].vm;
   const series = (row) => `${vmName(row.ring)} ${row.curve || row.device}`;
+  const register = (row) => (row.register ? `${vmName(row.ring)} ${row.device} ${row.register}` : series(row));
 
   // --- words ---
   const seconds = (ns, digits = 6) => (ns / 1e9).toFixed(digits);
@@ -464,7 +467,7 @@
       const tip = $("tip");
       tip.hidden = !row;
       if (!row) return;
-      tip.textContent = `${seconds(row.ns)} s  ${series(row)}\n${row.access} ${value(row)}\n${row.pc} ${row.function}`;
+      tip.textContent = `${seconds(row.ns)} s  ${register(row)}\n${row.access} ${value(row)}\n${row.pc} ${row.function}`;
       const box = tip.parentElement.getBoundingClientRect();
       const at = event.clientX - box.left + 14;
       tip.style.left = `${Math.max(0, Math.min(at, box.width - tip.offsetWidth - 8))}px`;
@@ -505,7 +508,7 @@
       cell("", "n since");
       cell(vmName(row.ring));
       const rest = element("td", "", `${whole(row.count)} records lost before this`);
-      rest.colSpan = 8;
+      rest.colSpan = 9;
       line.append(rest);
       return line;
     }
@@ -515,7 +518,7 @@
     cell(vmName(row.ring));
     if (row.what === OTHER) {
       const rest = element("td", "", row.text);
-      rest.colSpan = 8;
+      rest.colSpan = 9;
       line.append(rest);
       return line;
     }
@@ -525,6 +528,7 @@
     cell(row.event ?? "–", "n event");
     cell(row.access, "op");
     cell(row.address, "address");
+    cell(row.register, "register");
     cell(value(row), "n");
     cell(row.pc);
     cell(row.seq, "n seq");
@@ -541,7 +545,7 @@
     const filler = (count) => {
       const line = element("tr", "filler");
       const cell = element("td");
-      cell.colSpan = 11;
+      cell.colSpan = 12;
       cell.style.height = `${count * ROW_HEIGHT}px`;
       line.append(cell);
       return line;

@@ -1,0 +1,72 @@
+//! The ID registers as a guest reads them: the CPU's own, without the GICv3 that is the hypervisor's alone.
+//!
+//! Asked by `machine` for what HCR_EL2.TID3 traps. Invariant: what is not a read of that group is none of it, and a
+//! register that no version of the architecture has yet reads as zero, as the CPU itself would say.
+//!
+//! Arm ARM D24.2 (ID_AA64PFR0_EL1, and ESR_ELx, "ISS encoding for an exception from MSR, MRS, or System instruction
+//! execution in AArch64 state"), D17.2.48 (HCR_EL2.TID3).
+
+use core::arch::asm;
+
+/// EC of a trapped MRS or MSR.
+const SYSTEM_REGISTER: u64 = 0x18;
+/// ISS: op0 3, op1 0, CRn 0, and a read; Op2, Rt and CRm may be anything.
+const FIXED: u64 = 0x3f_ffff & !(0b111 << OP2 | 0x1f << RT | 0xf << CRM);
+const READ_OF_GROUP: u64 = 3 << 20 | 1;
+const OP2: u32 = 17;
+const RT: u32 = 5;
+const CRM: u32 = 1;
+
+/// ID_AA64PFR0_EL1.GIC: whether there are system registers of a GIC.
+const PFR0_GIC: u64 = 0xf << 24;
+
+/// What a trapped read gives, and which register gets it; `None` if `syndrome` says something else.
+pub fn read(syndrome: u64) -> Option<(usize, u64)> {
+    if syndrome >> 26 & 0x3f != SYSTEM_REGISTER || syndrome & FIXED != READ_OF_GROUP {
+        return None;
+    }
+    let (crm, op2) = (syndrome >> CRM & 0xf, syndrome >> OP2 & 0b111);
+    let value = match (crm, op2) {
+        (4, 0) => register(4, 0)? & !PFR0_GIC,
+        _ => register(crm, op2)?,
+    };
+    Some(((syndrome >> RT & 0x1f) as usize, value))
+}
+
+/// `registers!(crm, op2: 1 2 …)`: the CPU's own register of CRm and op2.
+macro_rules! registers {
+    ($crm:ident, $op2:ident: $($m:literal)+) => {
+        match ($crm, $op2) {
+            $(
+                ($m, 0) => Some(mrs!($m, 0)),
+                ($m, 1) => Some(mrs!($m, 1)),
+                ($m, 2) => Some(mrs!($m, 2)),
+                ($m, 3) => Some(mrs!($m, 3)),
+                ($m, 4) => Some(mrs!($m, 4)),
+                ($m, 5) => Some(mrs!($m, 5)),
+                ($m, 6) => Some(mrs!($m, 6)),
+                ($m, 7) => Some(mrs!($m, 7)),
+            )+
+            _ => None,
+        }
+    };
+}
+
+macro_rules! mrs {
+    ($crm:literal, $op2:literal) => {{
+        let value: u64;
+        // SAFETY: reading an ID register changes nothing; all encodings of the group can be read at EL2.
+        unsafe {
+            asm!(
+                concat!("mrs {}, s3_0_c0_c", $crm, "_", $op2),
+                out(reg) value,
+                options(nomem, nostack, preserves_flags)
+            )
+        };
+        value
+    }};
+}
+
+fn register(crm: u64, op2: u64) -> Option<u64> {
+    registers!(crm, op2: 1 2 3 4 5 6 7)
+}
