@@ -14,7 +14,9 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 use std::vec::Vec;
-use vdev_model::{Access, Interrupt, MAX_OPTIONS, MAX_WORDS, Narrow, OptionKind, OptionType, Read};
+use vdev_model::{
+    Access, Interrupt, MAX_OPTIONS, MAX_WORDS, Narrow, OptionKind, OptionType, Read, TreeNode,
+};
 
 /// The guide's second device, in a list of its own.
 mod example {
@@ -261,7 +263,10 @@ const TAKEN: &[&str] = &[
     "system",
     "cpu",
     "ram",
+    "rom",
     "load",
+    "initrd",
+    "fdt",
     "cmdline",
     "logger",
     "set",
@@ -289,6 +294,36 @@ fn an_option_has_a_word_of_its_own_and_an_example() {
                 OptionType::Flag | OptionType::Time | OptionType::Interrupt { .. } => {}
             }
         }
+    }
+}
+
+/// *Devicetree Specification*, sections 2.2.1 and 2.2.4, and 3.3 for aliases. dtc has more of this, and is asked of
+/// trees that are made.
+#[test]
+fn what_a_device_tree_says_of_a_kind_can_stand_in_one() {
+    for kind in kinds() {
+        let TreeNode {
+            name,
+            compatible,
+            clocks,
+            alias,
+        } = kind.tree;
+        let node = if name.is_empty() { kind.name } else { name };
+        assert!(node.len() <= 31, "{node}");
+        let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b",._+-".contains(&byte);
+        assert!(node.starts_with(|first: char| first.is_ascii_alphabetic()));
+        assert!(node.bytes().all(is_letter), "{node}");
+        for text in compatible {
+            let (vendor, model) = text.split_once(',').unwrap_or_else(|| panic!("{text}"));
+            assert!(!vendor.is_empty() && !model.is_empty(), "{text}");
+            assert!(text.bytes().all(is_letter), "{text}");
+        }
+        assert!(clocks.iter().all(|name| !name.is_empty()), "{node}");
+        let alias = alias.unwrap_or("none");
+        assert!(
+            alias.bytes().all(|byte| byte.is_ascii_lowercase()),
+            "{alias}"
+        );
     }
 }
 

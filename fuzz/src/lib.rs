@@ -15,6 +15,8 @@
 //! | `x86-instruction` | the guest's code, in any mode | only what is in the bytes counts; operand, result and flags are what the APM says |
 //! | `x86-paging` | the guest's page tables and code | the walk is that of the APM; what is recalled is what is found anew |
 //! | `load` | the user: the guest's ELF file, and a file at an address | what is laid out the VMM starts, and it is in RAM; else diagnostics that can be printed |
+//! | `kernel-image` | the user: a Linux `Image` | what is laid out can be read, and its device tree lies in one block of 2 MiB; else diagnostics that can be printed |
+//! | `device-tree` | the user: a device tree | it is one again, and stays as it is when it is changed once more; else diagnostics that can be printed |
 //! | `ring` | both peers of a ring, memory changing at any load | order, sums, bounds; a still ring lets its reader sleep |
 //! | `trace` | a hostile VMM, by its access ring | it ends; no other VM's state, log or trace changes; one end, if any |
 //! | `console` | a hostile VMM and trace component, by their rings | it ends; each line is printable and names its VM; ends and sums come once |
@@ -31,9 +33,11 @@ mod targets {
     pub(crate) mod blob;
     pub(crate) mod config;
     pub(crate) mod console;
+    pub(crate) mod device_tree;
     pub(crate) mod dump;
     pub(crate) mod hostile_vm;
     pub(crate) mod instruction;
+    pub(crate) mod kernel_image;
     pub(crate) mod load;
     pub(crate) mod ring;
     pub(crate) mod stage1;
@@ -60,10 +64,10 @@ pub struct Target {
 }
 
 /// All there are.
-pub const TARGETS: [Target; 16] = {
+pub const TARGETS: [Target; 18] = {
     use targets::{
-        blob, config, console, dump, instruction, load, ring, stage1, symbol_list, syndrome,
-        terminal, trace, vmm, x86_instruction, x86_paging, x86_vmm,
+        blob, config, console, device_tree, dump, instruction, kernel_image, load, ring, stage1,
+        symbol_list, syndrome, terminal, trace, vmm, x86_instruction, x86_paging, x86_vmm,
     };
     const fn target(name: &'static str, run: fn(&[u8])) -> Target {
         Target { name, run }
@@ -72,8 +76,10 @@ pub const TARGETS: [Target; 16] = {
         target("blob", blob::run),
         target("config", config::run),
         target("console", console::run),
+        target("device-tree", device_tree::run),
         target("dump", dump::run),
         target("instruction", instruction::run),
+        target("kernel-image", kernel_image::run),
         target("load", load::run),
         target("ring", ring::run),
         target("stage1", stage1::run),

@@ -3,6 +3,7 @@
 mod machine;
 
 use machine::{HEAD, PAGE, config, decode, elf, one_read, said, set_header, tool, vdev_trace};
+use std::path::Path;
 use std::process::Command;
 use vm_config::VmConfig;
 
@@ -240,6 +241,33 @@ fn compile_writes_what_a_machine_boots_and_over_no_file_that_it_read() {
     let refused = compile(&place("data"));
     assert!(!refused.status.success());
     assert_eq!(std::fs::read(place("data")).unwrap(), b"beside");
+}
+
+#[test]
+fn compile_writes_the_device_tree_that_a_guest_is_given_where_it_is_given_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (config, blob, tree) = (place("vm.conf"), place("vm.blob"), place("vm.dtb"));
+    std::fs::write(place("data"), b"guest").unwrap();
+    let compile = |rest: &str| {
+        let text = format!("system demo ram 0x40000000,2M load 0x40000000,data {rest}\n");
+        std::fs::write(&config, text).unwrap();
+        tool(&["compile", &config, "-o", &blob, "--device-tree", &tree])
+    };
+    let output = compile("");
+    assert_eq!(output.status.code(), Some(1));
+    let told = said(&output.stderr);
+    assert!(
+        told.ends_with("vm.conf is given no device tree\n"),
+        "{told}"
+    );
+    assert!(!Path::new(&tree).exists() && !Path::new(&blob).exists());
+    let output = compile("fdt make");
+    assert!(output.status.success(), "{}", said(&output.stderr));
+    let tree = std::fs::read(tree).unwrap();
+    // *Devicetree Specification*, section 5.2: the magic number, and the length.
+    assert_eq!(tree[..4], [0xd0, 0x0d, 0xfe, 0xed]);
+    assert_eq!(tree[4..8], (tree.len() as u32).to_be_bytes());
 }
 
 #[test]

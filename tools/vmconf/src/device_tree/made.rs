@@ -154,12 +154,6 @@ fn name_of(device: &VmDevice) -> String {
         "" => kind.name,
         name => name,
     };
-    // What else a kind's name may have, a node's may not.
-    let allowed = |letter: char| match letter {
-        'a'..='z' | 'A'..='Z' | '0'..='9' | ',' | '.' | '_' | '+' | '-' => letter,
-        _ => '-',
-    };
-    let name: String = name.chars().map(allowed).collect();
     format!("{name}@{:x}", device.loc.value)
 }
 

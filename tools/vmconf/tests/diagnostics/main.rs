@@ -1,6 +1,7 @@
 //! What the user sees, complete, for each mistake that the language knows. The snapshots
 //! stand beside the text that causes them; `cargo insta review` updates them.
 
+mod contents;
 mod files;
 mod images;
 mod listing;
