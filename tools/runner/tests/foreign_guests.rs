@@ -7,7 +7,7 @@ mod platforms;
 
 use attacks::{Attack, By, Leaves, Seen};
 use platforms::ran::Ran;
-use platforms::{BOARDS, configs_of, guests, microkit, root, skip, unikernel};
+use platforms::{BOARDS, configs_of, guests, instruction_ns_log2, microkit, root, skip, unikernel};
 use regex::Regex;
 use runner::{Architecture, Change, Platform, Request, Session, SystemDescription, run_followed};
 use std::path::PathBuf;
@@ -60,9 +60,6 @@ fn typed_at(
         platform: platform.name(),
     }
 }
-
-/// How fast the machine is where Linux has a minute to itself beside others, 2^N ns an instruction.
-const SLOW: u32 = 3;
 
 /// Runs the scenario's own session, `NAME.session`.
 fn session_of(scenario: &str, platform: &Platform) -> Ran {
@@ -198,7 +195,13 @@ fn linux_keeps_time_and_its_lines_beside_a_flood() {
     for platform in linux("linux-beside-flood") {
         let configs = configs_of("linux-beside-flood");
         let session = minute(1, "linux") + "end\n";
-        let ran = typed_at(&platform, &configs, "linux-beside-flood", &session, SLOW);
+        let ran = typed_at(
+            &platform,
+            &configs,
+            "linux-beside-flood",
+            &session,
+            instruction_ns_log2(&platform),
+        );
         assert_undisturbed(&ran, "linux");
         // The flood's own loss is told.
         let lost = found(&ran, r"warn  flood: (\d+) log lines lost");
@@ -217,7 +220,7 @@ fn linux_keeps_time_beside_a_guest_that_interrupts_itself_without_end() {
             &configs,
             "linux-beside-interrupts",
             &session,
-            SLOW,
+            instruction_ns_log2(&platform),
         );
         assert_undisturbed(&ran, "linux");
     }
@@ -236,7 +239,7 @@ fn two_linuxes_keep_time_beside_each_other() {
             &configs_of("two-linuxes"),
             "two-linuxes",
             session,
-            SLOW,
+            instruction_ns_log2(&platform),
         );
         for name in ["one", "other"] {
             assert_undisturbed(&ran, name);
@@ -286,7 +289,13 @@ fn linux_keeps_time_beside_a_hostile_vmm() {
             file
         });
         let session = minute(2, "linux") + "end\n";
-        let ran = typed_at(&platform, &configs, "a hostile VMM", &session, SLOW);
+        let ran = typed_at(
+            &platform,
+            &configs,
+            "a hostile VMM",
+            &session,
+            instruction_ns_log2(&platform),
+        );
         assert_undisturbed(&ran, "linux");
     }
 }
