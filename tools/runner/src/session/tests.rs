@@ -106,3 +106,27 @@ fn who_cannot_type_is_told_so() {
         ControlFlow::Break(Err("s.txt:1: nobody can type at this machine".into()))
     );
 }
+
+#[test]
+fn a_flood_before_what_is_expected_is_not_kept_and_a_text_in_two_pieces_is_found() {
+    let text = "x".repeat(SHOWN * 2);
+    let mut session = session(&format!("expect {text}y\nend\n"));
+    for _ in 0..1000 {
+        assert!(
+            session
+                .follow(Some(&line("a line of the flood")))
+                .is_continue()
+        );
+    }
+    assert!(
+        session.output.len() <= text.len() + 1,
+        "{}",
+        session.output.len()
+    );
+    let piece = |text: &str| Heard::Printed {
+        vm: 0,
+        bytes: text.into(),
+    };
+    assert!(session.follow(Some(&piece(&text))).is_continue());
+    assert!(session.follow(Some(&piece("y"))).is_break());
+}
