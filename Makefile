@@ -227,13 +227,13 @@ attacks: ## try the list of attacks on ARCH and PLATFORM, and print what held an
 	@$(if $(filter undefined file,$(origin ARCH)),for arch in aarch64 x86_64; do $(MAKE) --no-print-directory attacks ARCH=$$arch || exit; done,$(MAKE) --no-print-directory build && $(RUNNER) attacks $(NAMES) $(IMAGES))
 
 # On both architectures, unless one is asked for. DEATHS= and HANGS= for how often each domain dies and
-# hangs, SEED= for where.
+# hangs, SEED= for where; VM=linux for a program in Linux instead of the storm, on aarch64.
 deaths: ## kill protection domains under a storm of accesses, on seL4, and print how long the guest waits
-	@$(if $(filter undefined file,$(origin ARCH)),for arch in aarch64 x86_64; do $(MAKE) --no-print-directory deaths ARCH=$$arch || exit; done,$(MAKE) --no-print-directory deaths-here PLATFORM=microkit)
+	@$(if $(filter linux,$(VM)),$(MAKE) --no-print-directory deaths-here PLATFORM=microkit,$(if $(filter undefined file,$(origin ARCH)),for arch in aarch64 x86_64; do $(MAKE) --no-print-directory deaths ARCH=$$arch || exit; done,$(MAKE) --no-print-directory deaths-here PLATFORM=microkit))
 
 .PHONY: deaths-here
 deaths-here: build domains-unlimited-restarts
-	@$(RUNNER) deaths $(patsubst %/$(CONFIG),%/$(CONFIG)-unlimited-restarts,$(IMAGES)) $(if $(DEATHS),--deaths $(DEATHS)) $(if $(HANGS),--hangs $(HANGS)) $(if $(SEED),--seed $(SEED))
+	@$(RUNNER) deaths $(patsubst %/$(CONFIG),%/$(CONFIG)-unlimited-restarts,$(IMAGES)) $(if $(filter linux,$(VM)),--guest linux) $(if $(DEATHS),--deaths $(DEATHS)) $(if $(HANGS),--hangs $(HANGS)) $(if $(SEED),--seed $(SEED))
 
 # The protection domains, of which the monitor and the others forgive any number of deaths.
 .PHONY: domains-unlimited-restarts

@@ -61,10 +61,9 @@ int main(int count, char **arguments)
     }
     if (accesses % 2)
         (void)*location;
-    printf("accesses: %llu in %lld ms, %llu wrong", (unsigned long long)accesses,
-           (long long)((now() - begun) / 1000000), (unsigned long long)wrong);
     if (wrong)
-        printf(", the first was number %llu", (unsigned long long)first_wrong);
-    printf("\n");
+        printf("accesses: the first wrong one was number %llu\n", (unsigned long long)first_wrong);
+    printf("accesses: %llu in %lld ms, wrong reads: %llu\n", (unsigned long long)accesses,
+           (long long)((now() - begun) / 1000000), (unsigned long long)wrong);
     return wrong != 0;
 }

@@ -55,9 +55,39 @@ const GONE: u32 = 25;
 const ACCESSES: u64 = 10_000;
 const RESERVE: u64 = 100_000;
 
+/// Who accesses the device meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guest {
+    /// The project's own storm.
+    Storm,
+    /// A program in Debian's Linux, `guest/linux/accesses.c`.
+    Linux,
+}
+
+impl Guest {
+    /// The configuration of a VM in which it makes so many accesses and checks each. Whoever it is, the VM is `storm`.
+    fn configuration(self, accesses: u64) -> String {
+        let vm = "system storm\nlogger info,warn,error,fatal stdout\n\
+                  vdev trace loc 0xfa000000 emit-logger emit-trace 12\n";
+        match self {
+            Self::Storm => format!(
+                "{vm}vdev pl011 loc 0x9000000\nram 0x40000000,2M\nload storm\n\
+                 cmdline \"trace=0xfa000000 console=0x9000000 n={accesses} op=checked\"\n"
+            ),
+            Self::Linux => format!(
+                "{vm}vdev pl011 loc 0x9000000 intr gic:33\nram 0x40000000,128M\nload linux\n\
+                 initrd load linux-initrd\n\
+                 cmdline \"console=ttyAMA0 quiet run=accesses,0xfa000000,{accesses}\"\n"
+            ),
+        }
+    }
+}
+
 /// What is to be tried.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted {
+    /// Under whose accesses.
+    pub guest: Guest,
     /// How often each domain is to die.
     pub deaths: u64,
     /// How often each is to hang.
@@ -94,11 +124,7 @@ pub fn try_deaths(platform: &Platform, images: &Path, wanted: Wanted) -> Result<
     let work = tempfile::tempdir().map_err(host)?;
     let config = work.path().join("storm.conf");
     let accesses = WHO.len() as u64 * (wanted.deaths + wanted.hangs) * ACCESSES + RESERVE;
-    let text = format!(
-        "system storm\ncpu\nram 0x40000000,2M\nload storm\nlogger info,warn,error,fatal stdout\n\
-         cmdline \"trace=0xfa000000 console=0x9000000 n={accesses} op=checked\"\n\
-         vdev trace loc 0xfa000000 emit-logger emit-trace 12\nvdev pl011 loc 0x9000000\n"
-    );
+    let text = wanted.guest.configuration(accesses);
     std::fs::write(&config, with_console(platform.architecture(), &text)).map_err(host)?;
     let request = Request {
         configs: &[config],

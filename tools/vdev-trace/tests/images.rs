@@ -639,3 +639,22 @@ fn more_pieces_than_a_vm_has_room_for_are_refused() {
       = help: a VM has room for 16 pieces and 4 GiB of them
     ");
 }
+
+#[test]
+fn the_elf_file_of_another_run_does_not_stay_beside_a_vm_that_loads_none() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("flat.bin"), [1, 2, 3, 4]).unwrap();
+    std::fs::write(
+        folder.path().join("vm.conf"),
+        "system flat\nram 0x40000000,2M\nload 0x40000000,flat.bin\n",
+    )
+    .unwrap();
+    let run = folder.path().join("run");
+    std::fs::create_dir(&run).unwrap();
+    std::fs::write(run.join("guest.elf"), "another run's").unwrap();
+    let compiled = compiled(folder.path(), folder.path()).unwrap();
+    compiled.write_to(&run).unwrap();
+    assert!(!run.join("guest.elf").exists());
+    // Nor is it missed where there is none.
+    compiled.write_to(&run).unwrap();
+}

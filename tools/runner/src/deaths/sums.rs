@@ -41,7 +41,7 @@ impl Sums {
         };
         let mut last = 0;
         for line in lines {
-            sums.wrong = sums.wrong.or(number_behind(line, "guest: wrong reads: "));
+            sums.wrong = sums.wrong.or(number_behind(line, " wrong reads: "));
             if line.contains(" restarted (") {
                 sums.restarts += 1;
             }

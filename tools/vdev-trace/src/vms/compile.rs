@@ -80,8 +80,13 @@ impl Compiled {
         };
         write(&written.blob, &self.blob)?;
         write(&written.image_region, &self.image_region)?;
-        if let Some(elf) = self.files.iter().find(|file| file.is_elf()) {
-            write(&folder.join(elf_of_vm(self.number)), &elf.bytes)?;
+        let elf_place = folder.join(elf_of_vm(self.number));
+        match self.files.iter().find(|file| file.is_elf()) {
+            Some(elf) => write(&elf_place, &elf.bytes)?,
+            // Another run's would be taken for this one's.
+            None if elf_place.exists() => std::fs::remove_file(&elf_place)
+                .map_err(|error| format!("cannot remove {}: {error}", visible::path(&elf_place)))?,
+            None => {}
         }
         Ok(written)
     }

@@ -1,6 +1,7 @@
 //! The command line: its words, and what each of them means.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use runner::deaths::Guest;
 use runner::{Architecture, VtX};
 use std::path::PathBuf;
 
@@ -30,6 +31,9 @@ pub(crate) enum Command {
     Deaths {
         #[command(flatten)]
         host: HostArguments,
+        /// Under whose accesses: the project's own storm, or a program in Debian's Linux
+        #[arg(long, value_enum, default_value = "storm")]
+        guest: StormingGuest,
         /// How often each domain dies
         #[arg(long, default_value_t = 100)]
         deaths: u64,
@@ -137,6 +141,21 @@ impl From<ArchitectureName> for Architecture {
         match name {
             ArchitectureName::Aarch64 => Self::Aarch64,
             ArchitectureName::X86_64 => Self::X86_64,
+        }
+    }
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum StormingGuest {
+    Storm,
+    Linux,
+}
+
+impl From<StormingGuest> for Guest {
+    fn from(name: StormingGuest) -> Self {
+        match name {
+            StormingGuest::Storm => Self::Storm,
+            StormingGuest::Linux => Self::Linux,
         }
     }
 }

@@ -26,12 +26,14 @@ fn main() -> ExitCode {
         Command::Attacks { host, names } => attack::attack(&host, &names),
         Command::Deaths {
             host,
+            guest,
             deaths,
             hangs,
             seed,
         } => deaths::try_and_print(
             &host,
             Wanted {
+                guest: guest.into(),
                 deaths,
                 hangs,
                 seed,
