@@ -9,7 +9,9 @@ use attacks::{Attack, By, Leaves, Seen};
 use platforms::ran::Ran;
 use platforms::{BOARDS, configs_of, guests, instruction_ns_log2, microkit, root, skip, unikernel};
 use regex::Regex;
-use runner::{Architecture, Change, Platform, Request, Session, SystemDescription, run_followed};
+use runner::{
+    Architecture, Change, Platform, Request, Session, SystemDescription, Unikernel, run_followed,
+};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -138,6 +140,31 @@ fn linux_boots_uses_its_devices_boots_again_and_powers_off() {
     }
 }
 
+/// What such a CPU has besides is trapped, so Linux must not be told of it: it would use it.
+#[test]
+fn linux_boots_on_a_cpu_that_has_more_than_its_vm() {
+    for platform in linux("linux") {
+        let Platform::Unikernel(usual) = platform else {
+            continue;
+        };
+        let cpu = Some("max");
+        let platform = Platform::Unikernel(Unikernel { cpu, ..usual });
+        let session = "within 100\nexpect linux> / #\nsend cat /proc/cpuinfo; poweroff\\r\n";
+        let ran = typed_at(&platform, &configs_of("linux"), "cpuinfo", session, 0);
+        let features = found(&ran, r"linux\| Features\s*: (.*)").concat();
+        assert!(features.contains("atomics"), "{features}");
+        for hidden in ["sve", "paca", "mte", "sme"] {
+            assert!(!features.contains(hidden), "{features}");
+        }
+        assert_eq!(
+            found(&ran, "(WARNING:|Oops|BUG:)"),
+            [""; 0],
+            "{}",
+            ran.platform
+        );
+    }
+}
+
 #[test]
 fn u_boot_is_at_its_prompt_soon_and_boots_again() {
     for platform in platforms("u-boot", &["u-boot"]) {
@@ -234,7 +261,7 @@ fn linux_keeps_time_beside_a_guest_that_interrupts_itself_without_end() {
 #[ignore = "takes minutes: make test-all"]
 fn two_linuxes_keep_time_beside_each_other() {
     for platform in linux("two-linuxes") {
-        let session = "within 300\nexpect one> / #\nexpect other> / #\n\
+        let session = "within 300\nexpect > / #\nexpect > / #\n\
             send \\x011ticks 0xfa000000 60; poweroff\\r\nexpect one| / # ticks\n\
             send \\x012ticks 0xfa000000 60; poweroff\\r\n\
             expect one| ticks: 60\nexpect other| ticks: 60\n";

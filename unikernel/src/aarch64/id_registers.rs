@@ -1,9 +1,10 @@
-//! The ID registers as a guest reads them: the CPU's own, without the GICv3 that is the hypervisor's alone.
+//! The ID registers as a guest reads them: the CPU's own, without the GICv3 that is the hypervisor's alone, and without
+//! what `hypervisor` traps. An operating system uses all that it is told of.
 //!
 //! Asked by `machine` for what HCR_EL2.TID3 traps. Invariant: what is not a read of that group is none of it, and a
 //! register that no version of the architecture has yet reads as zero, as the CPU itself would say.
 //!
-//! Arm ARM D24.2 (ID_AA64PFR0_EL1, and ESR_ELx, "ISS encoding for an exception from MSR, MRS, or System instruction
+//! Arm ARM D24.2 (the registers, and ESR_ELx, "ISS encoding for an exception from MSR, MRS, or System instruction
 //! execution in AArch64 state"), D17.2.48 (HCR_EL2.TID3).
 
 use core::arch::asm;
@@ -17,8 +18,24 @@ const OP2: u32 = 17;
 const RT: u32 = 5;
 const CRM: u32 = 1;
 
-/// ID_AA64PFR0_EL1.GIC: whether there are system registers of a GIC.
-const PFR0_GIC: u64 = 0xf << 24;
+/// The fields of four bits, by their lowest, that a guest reads as zero.
+const fn hidden(crm: u64, op2: u64) -> &'static [u32] {
+    match (crm, op2) {
+        // ID_AA64PFR0_EL1: the GIC's system registers, SVE, MPAM, activity monitors, realms.
+        (4, 0) => &[24, 32, 40, 44, 52],
+        // ID_AA64PFR1_EL1: MTE, MPAM_frac, SME, NMI, GCS.
+        (4, 1) => &[8, 16, 24, 36, 44],
+        // ID_AA64DFR0_EL1: trace, statistical profiling, trace filters and buffers, branch records.
+        (5, 0) => &[4, 32, 40, 44, 52],
+        // ID_AA64ISAR1_EL1: pointer authentication (APA, API, GPA, GPI), LS64.
+        (6, 1) => &[4, 8, 24, 28, 60],
+        // ID_AA64ISAR2_EL1: pointer authentication (GPA3, APA3), MOPS.
+        (6, 2) => &[8, 12, 16],
+        // ID_AA64ZFR0_EL1, ID_AA64SMFR0_EL1: what there is of SVE and SME.
+        (4, 4 | 5) => &[0, 4, 8, 12, 16, 20, 24, 28, 32, 36, 40, 44, 48, 52, 56, 60],
+        _ => &[],
+    }
+}
 
 /// What a trapped read gives, and which register gets it; `None` if `syndrome` says something else.
 pub fn read(syndrome: u64) -> Option<(usize, u64)> {
@@ -26,10 +43,10 @@ pub fn read(syndrome: u64) -> Option<(usize, u64)> {
         return None;
     }
     let (crm, op2) = (syndrome >> CRM & 0xf, syndrome >> OP2 & 0b111);
-    let value = match (crm, op2) {
-        (4, 0) => register(4, 0)? & !PFR0_GIC,
-        _ => register(crm, op2)?,
-    };
+    let fields = hidden(crm, op2).iter();
+    let value = fields.fold(register(crm, op2)?, |value, lowest| {
+        value & !(0xf << lowest)
+    });
     Some(((syndrome >> RT & 0x1f) as usize, value))
 }
 
