@@ -255,7 +255,7 @@ impl Distributor {
         zero | one
     }
 
-    fn priority_of(&self, intid: u8) -> u8 {
+    pub fn priority_of(&self, intid: u8) -> u8 {
         self.priority.get(usize::from(intid)).copied().unwrap_or(0)
     }
 

@@ -211,6 +211,11 @@ impl Gic {
         self.lists.holds(slot)
     }
 
+    /// What is in list registers, as far as its end has been told.
+    pub fn all_handed(&self) -> impl Iterator<Item = Handed> {
+        self.lists.all(&self.distributor)
+    }
+
     /// The interrupt in this list register has ended; if its line is high still, it is pending again. Whether
     /// there was one.
     pub fn ended(&mut self, slot: usize) -> bool {

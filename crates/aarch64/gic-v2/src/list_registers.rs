@@ -29,6 +29,15 @@ pub struct Handed {
     pub group: Group,
 }
 
+fn handed(slot: usize, intid: u8, priority: u8, group: Group) -> Handed {
+    Handed {
+        slot,
+        intid,
+        priority: priority >> 3,
+        group,
+    }
+}
+
 impl ListRegisters {
     pub const RESET: Self = Self([None; MAX_LIST_REGISTERS]);
 
@@ -42,11 +51,16 @@ impl ListRegisters {
         } = distributor.best().filter(|best| best.priority < LOWEST)?;
         distributor.put_into_list(intid);
         *place = Some(intid);
-        Some(Handed {
-            slot,
-            intid,
-            priority: priority >> 3,
-            group,
+        Some(handed(slot, intid, priority, group))
+    }
+
+    /// What they hold, as it would be handed out now.
+    pub fn all(&self, distributor: &Distributor) -> impl Iterator<Item = Handed> {
+        let held = self.0.iter().enumerate();
+        held.filter_map(|(slot, intid)| {
+            let intid = (*intid)?;
+            let (priority, group) = (distributor.priority_of(intid), distributor.group(intid));
+            Some(handed(slot, intid, priority, group))
         })
     }
 

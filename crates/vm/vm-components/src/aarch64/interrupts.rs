@@ -122,6 +122,15 @@ impl A64 {
         }
     }
 
+    /// That an interrupt in a list register has ended may have been told a VMM that died over it, and nobody can look
+    /// into one. So each is filled again: where it is in use still, nothing changes; where it is not, the guest is
+    /// interrupted once for nothing, and the end of that is told.
+    pub(super) fn give_again(gic: &Gic, machine: &mut impl A64Machine) {
+        for handed in gic.all_handed() {
+            machine.fill_list_register(handed);
+        }
+    }
+
     pub(super) fn next_deadline(gic: &Gic, machine: &mut impl A64Machine) -> Option<u64> {
         match gic.is_enabled(VIRTUAL_TIMER) {
             true => machine.timer_deadline(),

@@ -125,7 +125,8 @@ pub trait A64Machine: Machine {
         0
     }
 
-    /// Fills a list register, which is free. When its interrupt has ended, the platform calls
+    /// Fills a list register, which is free; one that is not, after a VMM has died, stays as it is. When its interrupt
+    /// has ended, the platform calls
     /// [`Vmm::interrupt_ended`](crate::Vmm::interrupt_ended).
     fn fill_list_register(&mut self, _: Handed) {}
 

@@ -79,6 +79,10 @@ impl<M: A64Machine> Architecture<M> for A64 {
         Self::give(interrupts, machine)
     }
 
+    fn deliver_again(interrupts: &Gic, machine: &mut M) {
+        Self::give_again(interrupts, machine);
+    }
+
     fn deadline(interrupts: &Gic, machine: &mut M) -> Option<u64> {
         Self::next_deadline(interrupts, machine)
     }

@@ -52,6 +52,9 @@ pub trait Architecture<M: Machine>: Isa + Sized {
     /// Lets the vCPU have what is pending. Whether a guest that waits is woken by that.
     fn deliver(interrupts: &mut Self::Interrupts, machine: &mut M) -> bool;
 
+    /// Lets the vCPU have again what a VMM before this one has given it, unless it has it still.
+    fn deliver_again(interrupts: &Self::Interrupts, machine: &mut M);
+
     /// When the guest's own timer will interrupt it at the latest, in ticks of the host's clock, if it will.
     fn deadline(interrupts: &Self::Interrupts, machine: &mut M) -> Option<u64>;
 

@@ -151,6 +151,7 @@ impl<A: Isa> Vmm<A> {
         if let Some(interrupts) = self.kept.0.appendix() {
             self.interrupts = *interrupts;
             self.uses_interrupts = true;
+            A::deliver_again(&self.interrupts, machine);
         }
         self.restore(&state);
         self.restore_devices();

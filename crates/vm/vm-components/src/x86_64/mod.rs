@@ -102,6 +102,8 @@ impl<M: X86Machine> Architecture<M> for X86 {
 
     fn sample_timer((): &mut (), _: &mut M) {}
 
+    fn deliver_again((): &(), _: &mut M) {}
+
     fn deliver((): &mut (), _: &mut M) -> bool {
         false
     }

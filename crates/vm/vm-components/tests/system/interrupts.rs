@@ -247,6 +247,40 @@ fn a_vmm_that_comes_after_another_has_its_gic() {
 }
 
 #[test]
+fn an_end_that_a_dead_vmm_was_told_of_does_not_keep_a_list_register_for_ever() {
+    let mut system = system(Some(34));
+    system.platform.list_registers = vec![None; 4];
+    system.platform.timer = (1, system.platform.now);
+    system.set_alarm();
+    system.pass(1010 * MS);
+    let held = |system: &System| {
+        let held = system.platform.list_registers.iter().flatten();
+        held.copied().collect::<Vec<_>>()
+    };
+    let mut all = held(&system);
+    all.sort_unstable();
+    assert_eq!(all, [27, 34]);
+    // The guest has ended both; the VMM is told, and dies.
+    system.platform.list_registers = vec![None; 4];
+    system.replace_vmm();
+    let mut again = held(&system);
+    again.sort_unstable();
+    assert_eq!(again, all);
+    // It has ended one of them, and dies before it has done anything about the other.
+    let slot = |system: &System, intid| {
+        let mut slots = system.platform.list_registers.iter();
+        slots.position(|held| *held == Some(intid)).unwrap()
+    };
+    system.platform.timer = (0, 0);
+    let ended = slot(&system, 27);
+    system.platform.list_registers[ended] = None;
+    system.interrupt_ended(ended);
+    assert_eq!(held(&system), [34]);
+    system.replace_vmm();
+    assert_eq!(held(&system), [34]);
+}
+
+#[test]
 fn a_vmm_that_comes_while_the_guest_waits_asks_for_the_same_time() {
     let mut system = system(None);
     let deadline = system.platform.now + 5 * MS;

@@ -199,6 +199,12 @@ impl System {
         self.deliver();
     }
 
+    /// The CPU says that the interrupt in a list register has ended.
+    pub fn interrupt_ended(&mut self, slot: usize) {
+        self.vmm.interrupt_ended(slot, &mut self.platform);
+        self.deliver();
+    }
+
     /// Delivers what the VMM signalled.
     pub fn deliver(&mut self) {
         for channel in std::mem::take(&mut self.platform.notified) {

@@ -8,7 +8,7 @@ use a64_guest::pstate::{ByteOrder, is_aarch32};
 use a64_guest::stage1::Regime;
 use guest_access::{Gpr, GuestPhysAddr};
 use vm_components::{
-    A64Machine, Channel, GuestException, Host, InterruptOutput, Machine, StackPointer,
+    A64Machine, Channel, GuestException, Handed, Host, InterruptOutput, Machine, StackPointer,
 };
 
 /// Everything a component can ask for, as plain variables.
@@ -34,6 +34,8 @@ pub struct Platform {
     pub signals: InterruptOutput,
     /// CNTV_CTL_EL0 and CNTV_CVAL_EL0; the counter is `now`.
     pub timer: (u64, u64),
+    /// What each list register holds; none is there where the guest has the modelled interface.
+    pub list_registers: Vec<Option<u8>>,
     /// What the VMM asked for last.
     pub wake_at: Option<u64>,
 }
@@ -181,6 +183,14 @@ impl A64Machine for Platform {
         self.signals = output;
     }
 
+    fn list_registers(&self) -> usize {
+        self.list_registers.len()
+    }
+
+    fn fill_list_register(&mut self, handed: Handed) {
+        self.list_registers[handed.slot].get_or_insert(handed.intid);
+    }
+
     fn start(&mut self, entry: u64, _: u64, _: u64) {
         self.timer = (0, 0);
         self.running = true;
@@ -209,6 +219,7 @@ impl Platform {
             signals: InterruptOutput::default(),
             timer: (0, 0),
             wake_at: None,
+            list_registers: Vec::new(),
         }
     }
 
