@@ -74,7 +74,7 @@ EMULATED = $(if $(EMULATOR),--emulator $(EMULATOR))
 RUNS = $(IMAGES) $(EMULATED) $(if $(DEADLINE),--deadline $(DEADLINE)) $(if $(SCRIPT),--script $(SCRIPT)) $(if $(INPUT),--input $(INPUT)) $(if $(LOG),--log $(LOG))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup guests build run trace test test-all lint unit system attacks deaths fuzz bench bench-beside image sdk clean
+.PHONY: help setup guests build run trace test test-all lint unit system attacks deaths fuzz bench bench-beside exits image sdk clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -247,6 +247,11 @@ bench: EMULATOR := bochs
 bench: build bench-beside ## instructions for an access, counted by the emulator; JSON=1 for programs
 	@cargo build $(QUIET) --package block-counter
 	@$(RUNNER) bench $(IMAGES) $(if $(filter unikernel,$(PLATFORM)),--floor-kernel $(FIRMWARE)/unikernel-floor) $(if $(JSON),--json)
+
+# It asks Linux where its devices are, so the VM has to be one of Linux'.
+exits: build ## the exits of one boot of VM=linux, by device and kind, and the instructions of each; JSON=1 for programs
+	@cargo build $(QUIET) --package block-counter
+	@$(RUNNER) exits $(VM) $(IMAGES) --work out/exits $(if $(JSON),--json)
 
 # What is measured beside the isolated device.
 bench-beside: setup

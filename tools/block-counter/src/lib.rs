@@ -2,7 +2,8 @@
 //!
 //! Loaded by QEMU (`-plugin libblock_counter.so,counts=FILE`) for `make bench`, which makes shares of what
 //! it counts (`tools/runner/src/bench/shares.rs`). FILE grows by an entry for each block that is translated, and
-//! is right at any time: QEMU need not end well.
+//! is right at any time: QEMU need not end well. With `stamps=on` instead, for `make exits`, it counts all
+//! instructions together, and tells them in QEMU's log (`stamps`).
 //!
 //! ```text
 //!   entry, 64 bytes, little-endian
@@ -18,6 +19,8 @@
 //!
 //! Specification: QEMU, "QEMU TCG Plugins" (docs/devel/tcg-plugins.rst), version 1 of the interface, which is that of
 //! QEMU 6.0 to 8.1.
+
+mod stamps;
 
 use memmap2::MmapMut;
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
@@ -52,6 +55,13 @@ unsafe extern "C" {
         counter: *mut c_void,
         immediate: u64,
     );
+    fn qemu_plugin_register_vcpu_insn_exec_cb(
+        instruction: *mut Instruction,
+        callback: extern "C" fn(c_uint, *mut c_void),
+        flags: c_uint,
+        data: *mut c_void,
+    );
+    fn qemu_plugin_outs(text: *const c_char);
     fn qemu_plugin_tb_n_insns(block: *const Block) -> usize;
     fn qemu_plugin_tb_vaddr(block: *const Block) -> u64;
     fn qemu_plugin_tb_get_insn(block: *const Block, index: usize) -> *mut Instruction;
@@ -70,17 +80,25 @@ extern "C" fn qemu_plugin_install(
     argc: c_int,
     argv: *const *const c_char,
 ) -> c_int {
-    let file = (0..usize::try_from(argc).unwrap_or(0)).find_map(|index| {
+    let mut arguments = (0..usize::try_from(argc).unwrap_or(0)).filter_map(|index| {
         // SAFETY: QEMU passes `argc` pointers to strings, which live until this returns.
         let argument = unsafe { argv.add(index) };
         // SAFETY: as above.
         let argument = unsafe { argument.read() };
         // SAFETY: as above.
         let argument = unsafe { CStr::from_ptr(argument) };
-        argument.to_str().ok()?.strip_prefix("counts=")
+        argument.to_str().ok()
     });
+    let file = match arguments.next() {
+        Some("stamps=on") => {
+            // SAFETY: QEMU calls what is registered with a block that lives as long as the call.
+            unsafe { qemu_plugin_register_vcpu_tb_trans_cb(id, stamps::translated) };
+            return 0;
+        }
+        argument => argument.and_then(|argument| argument.strip_prefix("counts=")),
+    };
     let Some(file) = file else {
-        eprintln!("block-counter: counts=FILE is missing");
+        eprintln!("block-counter: neither counts=FILE nor stamps=on");
         return -1;
     };
     match open(file) {

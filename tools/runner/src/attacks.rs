@@ -112,7 +112,7 @@ impl<'a> Target<'a> {
                 platform: &platform,
                 icount: self.icount,
                 dump: None,
-                blocks: None,
+                counted: None,
                 until: boot.until(),
                 deadline: Some(Duration::from_secs(boot.deadline_s)),
             },

@@ -9,7 +9,7 @@ pub mod blocks;
 pub mod shares;
 
 use crate::vms::with_console;
-use crate::{Architecture, Failure, Platform, Request, Transcript, run};
+use crate::{Architecture, Counted, Failure, Platform, Request, Transcript, run};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use vdev_model::{Access, AddressSpace, AnyVdev, Read, Register};
@@ -152,7 +152,7 @@ fn run_storm(
         platform,
         icount: Some(0),
         dump: None,
-        blocks,
+        counted: blocks.map(Counted::Blocks),
         until: None,
         deadline: Some(Duration::from_secs(600)),
     };

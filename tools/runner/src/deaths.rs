@@ -133,7 +133,7 @@ pub fn try_deaths(platform: &Platform, images: &Path, wanted: Wanted) -> Result<
         platform,
         icount: Some(0),
         dump: None,
-        blocks: None,
+        counted: None,
         until: None,
         deadline: Some(Duration::from_secs(1200)),
     };

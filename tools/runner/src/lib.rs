@@ -9,6 +9,7 @@ pub mod bench;
 pub mod deaths;
 mod description;
 mod emulator;
+pub mod exits;
 mod machine;
 mod microkit;
 mod outcome;
@@ -54,12 +55,21 @@ pub struct Request<'a> {
     pub icount: Option<u32>,
     /// Where to put a dump of the machine's memory, taken at the verdict.
     pub dump: Option<PathBuf>,
-    /// Where QEMU is to write how many instructions of each block it executes (`bench::blocks`).
-    pub blocks: Option<PathBuf>,
+    /// What QEMU is to count, and where it is to write that.
+    pub counted: Option<Counted>,
     /// A part of a line that ends the run well, of a guest that does not end.
     pub until: Option<&'a str>,
     /// How long the run may take, if not as long as it likes.
     pub deadline: Option<Duration>,
+}
+
+/// What QEMU counts with a plugin of ours, in a file.
+#[derive(Debug, Clone)]
+pub enum Counted {
+    /// The instructions of each block (`bench::blocks`).
+    Blocks(PathBuf),
+    /// The instructions up to each exception, in a log of all exceptions (`exits`).
+    Exceptions(PathBuf),
 }
 
 impl Request<'_> {

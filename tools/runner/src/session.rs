@@ -223,7 +223,7 @@ fn find(output: &[u8], text: &[u8]) -> Option<usize> {
 }
 
 /// The time that a line of the console begins with: `[   1.234567] …`.
-fn stamp(line: &str) -> Option<Duration> {
+pub(crate) fn stamp(line: &str) -> Option<Duration> {
     let (stamp, _) = line.strip_prefix('[')?.split_once(']')?;
     Duration::try_from_secs_f64(stamp.trim().parse().ok()?).ok()
 }

@@ -52,7 +52,7 @@ fn typed_at(
         platform,
         icount: Some(icount),
         dump: None,
-        blocks: None,
+        counted: None,
         until: None,
         deadline: Some(Duration::from_secs(1500)),
     };

@@ -175,7 +175,7 @@ fn boot(name: &str, platform: &Platform, config: &Path, work: &Path, output: &st
         platform,
         icount: Some(instruction_ns_log2(platform)),
         dump: Some(work.join(DUMP)),
-        blocks: None,
+        counted: None,
         until: None,
         deadline: Some(Duration::from_secs(600)),
     };

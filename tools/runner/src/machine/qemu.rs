@@ -6,7 +6,7 @@
 use super::gdb::Gdb;
 use super::qmp::Qmp;
 use super::{Debugger, Heard, Look, Machine, listen, send_lines};
-use crate::{Failure, Keyboard, Request, bench};
+use crate::{Counted, Failure, Keyboard, Request, bench};
 use oversight::{Report, ReportPage};
 use std::fs::File;
 use std::io;
@@ -30,10 +30,8 @@ impl Boot {
         if let Some(shift) = request.icount {
             command.args(["-icount", &format!("shift={shift},sleep=off")]);
         }
-        if let Some(counts) = &request.blocks {
-            let plugin = option_value(&bench::blocks::plugin());
-            let counts = option_value(counts);
-            command.args(["-plugin", &format!("{plugin},counts={counts}")]);
+        if let Some(counted) = &request.counted {
+            count(&mut command, counted);
         }
         let socket = request.work.join("qmp.sock");
         // The machine stays when it switches itself off, so that it can be looked at.
@@ -84,6 +82,26 @@ impl Boot {
             said,
             socket: self.socket,
         })
+    }
+}
+
+/// What QEMU logs of exceptions, and beside them: what the plugin says, the numbers of interrupts of both
+/// interrupt controllers, what is written to the machine's UART.
+const LOGGED: &str =
+    "int,plugin,trace:gic_acknowledge_irq,trace:gicv3_icc_iar1_read,trace:pl011_write";
+
+/// Tells the command to load the plugin that counts.
+fn count(command: &mut Command, counted: &Counted) {
+    let plugin = option_value(&bench::blocks::plugin());
+    match counted {
+        Counted::Blocks(file) => {
+            let counts = option_value(file);
+            command.args(["-plugin", &format!("{plugin},counts={counts}")]);
+        }
+        Counted::Exceptions(file) => {
+            command.args(["-plugin", &format!("{plugin},stamps=on")]);
+            command.args(["-d", LOGGED, "-D"]).arg(file);
+        }
     }
 }
 

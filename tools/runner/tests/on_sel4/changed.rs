@@ -55,7 +55,7 @@ pub(crate) fn boot_on(
         platform,
         icount: icount.or(Some(instruction_ns_log2(platform))),
         dump: None,
-        blocks: None,
+        counted: None,
         until: None,
         deadline: Some(Duration::from_secs(600)),
     };

@@ -91,7 +91,7 @@ pub(crate) fn on(
             platform: &platform,
             icount: Some(instruction_ns_log2(&platform)),
             dump: Some(dump.clone()),
-            blocks: None,
+            counted: None,
             until,
             deadline: Some(Duration::from_secs(600)),
         };

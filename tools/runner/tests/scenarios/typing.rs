@@ -42,7 +42,7 @@ fn typed_at(scenario: &str, session: &str, check: impl Fn(&[String], &[u8])) {
             platform: &platform,
             icount: Some(instruction_ns_log2(&platform)),
             dump: None,
-            blocks: None,
+            counted: None,
             until: None,
             deadline: Some(Duration::from_secs(600)),
         };

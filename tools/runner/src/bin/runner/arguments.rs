@@ -55,6 +55,14 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Boot Linux and count its exits, by kind, until its shell's prompt
+    Exits {
+        #[command(flatten)]
+        boot: Boot,
+        /// Print one JSON document instead of a table
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Args)]

@@ -1,5 +1,5 @@
-//! `runner`: what `make run`, `make trace`, `make image`, `make attacks`, `make deaths` and `make bench`
-//! call.
+//! `runner`: what `make run`, `make trace`, `make image`, `make attacks`, `make deaths`, `make bench` and
+//! `make exits` call.
 //!
 //! A file for what one command, or a few, do; all that several programs need is in the library.
 
@@ -7,6 +7,7 @@ mod arguments;
 mod attack;
 mod bench;
 mod deaths;
+mod exits;
 mod hosts;
 mod one_system;
 mod screen;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
             floor_kernel,
             json,
         } => bench::bench_all(&host, floor_kernel, json),
+        Command::Exits { boot, json } => exits::count_and_print(&boot, json),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -56,7 +56,7 @@ pub(crate) fn run_vm(boot: &Boot, dump: Option<PathBuf>) -> Result<(), Failure> 
         work: &boot.work,
         platform: &platform_of(boot)?,
         icount: boot.icount,
-        blocks: None,
+        counted: None,
         dump,
         until: None,
         deadline: deadline(boot.deadline, person),
