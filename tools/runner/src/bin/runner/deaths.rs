@@ -2,7 +2,7 @@
 
 use crate::arguments::HostArguments;
 use crate::hosts::platform;
-use runner::deaths::{Seen, WHO, Wanted, try_deaths};
+use runner::deaths::{Guest, Seen, WHO, Wanted, try_deaths};
 use runner::{Emulator, Failure, Transcript};
 use std::fs;
 
@@ -10,6 +10,8 @@ use std::fs;
 /// hangs: in microseconds.
 const LONGEST_US: f64 = 10_000.0;
 const MEDIAN_US: f64 = 100.0;
+/// The latter in Linux: its program asks its clock between two accesses, and its kernel has something to do as well.
+const MEDIAN_IN_LINUX_US: f64 = 1000.0;
 const LONGEST_HANG_US: f64 = 150_000.0;
 
 /// Where the console's lines are left if something is wrong.
@@ -36,6 +38,10 @@ pub(crate) fn try_and_print(host: &HostArguments, wanted: Wanted) -> Result<(), 
         "{:<12} {:>7} {:>9} {:>9} {:>7} {:>9}",
         "", "deaths", "median", "longest", "hangs", "longest"
     );
+    let most_of_half = match wanted.guest {
+        Guest::Storm => MEDIAN_US,
+        Guest::Linux => MEDIAN_IN_LINUX_US,
+    };
     let mut wrong = Vec::new();
     for ((part, deaths), hangs) in WHO.iter().zip(&seen.deaths_us).zip(&seen.hangs_us) {
         let (median, longest) = (median(deaths), longest(deaths));
@@ -45,7 +51,7 @@ pub(crate) fn try_and_print(host: &HostArguments, wanted: Wanted) -> Result<(), 
             "{name:<12} {count:>7} {median:>9.1} {longest:>9.1} {:>7} {longest_hang:>9.1}",
             hangs.len()
         );
-        if median > MEDIAN_US || longest > LONGEST_US || longest_hang > LONGEST_HANG_US {
+        if median > most_of_half || longest > LONGEST_US || longest_hang > LONGEST_HANG_US {
             wrong.push(format!("{name} is away for too long"));
         }
     }
