@@ -95,8 +95,8 @@ guests: ## fetch Debian's arm64 Linux and busybox, and U-Boot, for VM=linux and 
 	@tools/setup.sh guests
 	@tools/guests.sh out/guests $(FIRMWARE_aarch64)
 
-# Linux' own list of its functions, for their names in a trace: it prints it at its console, once.
-out/guests/kallsyms:
+# Linux' own list of its functions, for their names in a trace: it prints it at its console, once for each kernel.
+out/guests/kallsyms: $(wildcard out/guests/vmlinuz)
 	@$(MAKE) --no-print-directory build VM=linux PLATFORM=unikernel
 	@echo "Linux lists its functions…" >&2
 	@$(RUNNER) run linux --images $(FIRMWARE_aarch64) --kernel $(FIRMWARE_aarch64)/unikernel --arch aarch64 --platform unikernel \

@@ -2,7 +2,7 @@
 # Brings the guests that nobody here wrote: Debian's arm64 kernel and busybox, and U-Boot for QEMU's arm64
 # machine. Called by the Makefile: guests.sh WORK IMAGES
 #
-# WORK keeps what was fetched; what is there is not fetched again. Into IMAGES go
+# WORK keeps what was fetched; what is there, fetched or put there by hand, stays. Into IMAGES go
 #   linux          the kernel, an arm64 Image
 #   linux-initrd   busybox, the files of guest/linux and, where there is a cross compiler, its programs in C
 #   u-boot         U-Boot, a flat image
@@ -43,6 +43,18 @@ apt_private() {
         -o Acquire::Retries=2 -q "$@"
 }
 
+# take TARGET CANDIDATE...: makes TARGET of the first of these files that is there, as a whole or not at all. Debian
+# has moved what was in / to /usr; each release has one of the two.
+take() {
+    target=$1
+    shift
+    [ ! -s "$target" ] || return 0
+    for candidate; do
+        [ -s "$candidate" ] && cp "$candidate" "$target.new" && mv "$target.new" "$target" && return
+    done
+    return 1
+}
+
 fetch() {
     command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || by_hand "there is no apt here"
     echo "guests: fetching Debian's arm64 kernel, busybox and U-Boot (30 MB)" >&2
@@ -62,13 +74,17 @@ fetch() {
         dpkg-deb -x "$package" "$work/files"
     done
     files=$work/files
-    cp "$files"/boot/vmlinuz-* "$kernel"
-    cp "$files/bin/busybox" "$busybox"
-    cp "$files/usr/lib/u-boot/qemu_arm64/u-boot.bin" "$u_boot"
-    # util-linux' rtcwake, which busybox does not have here, and what it is linked with.
-    cp "$files/usr/sbin/rtcwake" "$rtcwake"
-    cp "$files/lib/aarch64-linux-gnu/libc.so.6" "$libc"
-    cp -L "$files/lib/aarch64-linux-gnu/ld-linux-aarch64.so.1" "$loader"
+    # util-linux' rtcwake, which busybox does not have here, and what it is linked with. First, since what is
+    # needed is what a second call looks for.
+    libraries=lib/aarch64-linux-gnu
+    take "$rtcwake" "$files/usr/sbin/rtcwake" "$files/sbin/rtcwake" &&
+        take "$libc" "$files/$libraries/libc.so.6" "$files/usr/$libraries/libc.so.6" &&
+        take "$loader" "$files/$libraries/ld-linux-aarch64.so.1" "$files/usr/$libraries/ld-linux-aarch64.so.1" ||
+        echo "guests: rtcwake is left out (it is not where it is looked for in Debian's packages)" >&2
+    take "$busybox" "$files/bin/busybox" "$files/usr/bin/busybox" &&
+        take "$u_boot" "$files/usr/lib/u-boot/qemu_arm64/u-boot.bin" &&
+        take "$kernel" "$files"/boot/vmlinuz-* ||
+        by_hand "Debian's packages do not have $target where it is looked for"
     rm -rf "$files" "$work/packages" "$work/apt"
 }
 
@@ -89,6 +105,8 @@ rm -rf "$root"
 mkdir -p "$root/bin" "$root/sbin" "$root/usr/bin" "$root/usr/sbin" "$root/dev" "$root/proc" "$root/sys" "$root/lib/aarch64-linux-gnu"
 cp -R guest/linux/etc "$root/etc"
 cp "$busybox" "$root/bin/busybox"
+# One that was fetched by hand need not be executable.
+chmod 755 "$root/bin/busybox"
 ln -s /bin/busybox "$root/init"
 if [ -s "$rtcwake" ] && [ -s "$libc" ] && [ -s "$loader" ]; then
     cp "$rtcwake" "$root/usr/sbin/rtcwake"

@@ -13,8 +13,8 @@
 # it needs), for the tests of the trace's page.
 #
 # setup.sh libclang installs only what the bindings of rust-sel4 are generated with, setup.sh
-# c++ only what libFuzzer is built with, setup.sh guests only what tools/guests.sh wants, setup.sh vt-x [bochs|kvm] only what emulates a machine
-# with VT-x.
+# c++ only what libFuzzer is built with, setup.sh guests only what tools/guests.sh wants, setup.sh
+# vt-x [bochs|kvm] only what emulates a machine with VT-x.
 set -eu
 target=$1
 output=${2:-}

@@ -95,7 +95,7 @@ pub fn count(
     let text = std::fs::read(&file)
         .map_err(|error| Failure::Host(format!("cannot read {}: {error}", file.display())))?;
     let text = String::from_utf8_lossy(&text);
-    let log = log::read(text.lines()).map_err(|error| Failure::Host(error.to_string()))?;
+    let log = log::read(&text).map_err(|error| Failure::Host(error.to_string()))?;
     summed_up(&log, &transcript, &compiled.vm).map_err(|reason| Failure::System {
         transcript,
         reason: reason.into(),

@@ -213,6 +213,25 @@ fn a_tree_or_an_initrd_that_lies_in_something_s_way_is_refused() {
     ");
 }
 
+/// 0 in x0 is no tree, to the VM as to Linux.
+#[test]
+fn a_tree_at_address_0_is_refused() {
+    let file = &[1; 8][..];
+    let text = "system a\nram 0,4M\nload 0x100000,a\nfdt make 0\n";
+    assert_snapshot!(said(text, &[file]), @"
+    error: the device tree cannot be at address 0
+     --> vm.conf:4:10
+      |
+    4 | fdt make 0
+      |          ^ the guest would be told of none
+      |
+      = help: give it another address
+    ");
+    // Where it is nobody's wish: the first range of RAM is full.
+    let text = "system a\nram 0x40000000,8K ram 0,4K\nload 0x40000000,a\nfdt make\n";
+    assert!(said(text, &[&[1; 4096]]).contains("cannot be at address 0"));
+}
+
 #[test]
 fn what_has_no_room_is_told_with_what_it_needs() {
     assert_snapshot!(said(&format!("{LINUX}{CONSOLE}initrd load i\n"), &[&kernel(63 * MIB), &[1; 2 << 20]]), @"

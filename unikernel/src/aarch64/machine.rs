@@ -155,7 +155,7 @@ extern "C" fn other_exit(vcpu: &'static mut Vcpu, kind: ExitKind) -> &'static mu
             let mut exit = synchronous_exit(vcpu);
             if let Some((register, value)) = id_registers::read(exit.syndrome) {
                 vcpu.set_gpr(register, value);
-                vcpu.proceed(exit.pc + INSTRUCTION_BYTES);
+                vcpu.proceed(exit.pc.wrapping_add(INSTRUCTION_BYTES));
                 return vcpu;
             }
             if is_permission_fault(exit.syndrome) {

@@ -59,9 +59,12 @@ fn accessed(direction: Direction, address: Option<u64>, places: &Places) -> Stri
         Direction::Read => "read",
         Direction::Write => "written",
     };
-    let device = address.and_then(|address| places.device(address));
-    // Linux looks at the identification of a primecell by a mapping of its own.
-    let device = device.unwrap_or("what is not mapped any more");
+    let mapped = address.filter(|address| places.physical(*address).is_some());
+    let device = match mapped {
+        Some(address) => places.device(address).unwrap_or("outside a device"),
+        // Linux looks at the identification of a primecell by a mapping of its own.
+        None => "what is not mapped any more",
+    };
     format!("{device}, {what}")
 }
 
@@ -85,7 +88,7 @@ mod tests {
     use super::*;
 
     fn by_instruction(syndrome: u64, address: Option<u64>) -> String {
-        let devices = vec![("pl011".to_owned(), 0x900_0000)];
+        let devices = vec![("pl011".to_owned(), 0x900_0000..0x900_1000)];
         let vmallocinfo = "0xffff800009ac5000-0xffff800009ac7000    8192 a+0x1/0x2 phys=0x0000000009000000 ioremap";
         let places = Places::new(devices, vmallocinfo.lines());
         kind(&Cause::Instruction { syndrome, address }, &places)
@@ -98,6 +101,12 @@ mod tests {
         let uart = Some(0xffff_8000_09ac_5018);
         assert_eq!(by_instruction(read, uart), "pl011, read");
         assert_eq!(by_instruction(write, uart), "pl011, written");
+        let vmallocinfo = "0xffff800009ac5000-0xffff800009ac7000 8192 a phys=0x4000000 ioremap";
+        let places = Places::new(Vec::new(), vmallocinfo.lines());
+        assert_eq!(
+            accessed(Direction::Read, uart, &places),
+            "outside a device, read"
+        );
         let told = "what is not mapped any more, read";
         assert_eq!(by_instruction(read, Some(0xffff_8000_09ac_7000)), told);
         assert_eq!(by_instruction(read, None), told);

@@ -79,6 +79,8 @@ pub(super) enum Contradiction {
     GuestCallsKernel { line: usize },
     /// An exception without a count of instructions behind it.
     NoCount { line: usize },
+    /// A count below the one before.
+    CountsBack { line: usize },
 }
 
 impl fmt::Display for Contradiction {
@@ -87,6 +89,7 @@ impl fmt::Display for Contradiction {
             Self::DomainAtEl1 { line } => (line, "a protection domain seems to be at EL1"),
             Self::GuestCallsKernel { line } => (line, "the guest's EL0 seems to call the kernel"),
             Self::NoCount { line } => (line, "the plugin has counted no instructions"),
+            Self::CountsBack { line } => (line, "the plugin counts backwards"),
         };
         write!(f, "QEMU's log, line {line}: {what}")
     }
@@ -117,12 +120,12 @@ const SVC64: u64 = 0x15;
 /// Numbers from here on say that there is no interrupt (Arm IHI 0048B 3.2.1).
 const NO_INTERRUPT: u32 = 1020;
 
-/// Reads a log.
+/// Reads a log. A last line without an end is left out: the machine was ended while QEMU wrote it.
 ///
 /// # Errors
 ///
-/// That who runs cannot be told.
-pub(super) fn read<'a>(lines: impl Iterator<Item = &'a str>) -> Result<Log, Contradiction> {
+/// That who runs, or for how long, cannot be told.
+pub(super) fn read(text: &str) -> Result<Log, Contradiction> {
     let mut reader = Reader {
         log: Log::default(),
         line: 0,
@@ -135,7 +138,8 @@ pub(super) fn read<'a>(lines: impl Iterator<Item = &'a str>) -> Result<Log, Cont
         guest: 0,
         parked: None,
     };
-    for line in lines {
+    let (whole, _) = text.rsplit_once('\n').unwrap_or_default();
+    for line in whole.lines() {
         reader.line += 1;
         reader.take(line)?;
     }
@@ -164,7 +168,7 @@ struct Reader {
 impl Reader {
     fn take(&mut self, line: &str) -> Result<(), Contradiction> {
         if let Some(count) = line.strip_prefix("executed ") {
-            self.count(number(count));
+            return self.count(number(count));
         } else if let Some(rest) = line.strip_prefix("Taking exception ") {
             self.exception = Some(Exception {
                 is_interrupt: rest.contains("[IRQ]") || rest.contains("[FIQ]"),
@@ -238,7 +242,10 @@ impl Reader {
         Ok(())
     }
 
-    fn count(&mut self, executed: u64) {
+    fn count(&mut self, executed: u64) -> Result<(), Contradiction> {
+        if executed < self.executed {
+            return Err(Contradiction::CountsBack { line: self.line });
+        }
         self.executed = executed;
         if core::mem::take(&mut self.is_count_due) {
             self.charge();
@@ -249,6 +256,7 @@ impl Reader {
                 open.guest = core::mem::take(&mut self.guest);
             }
         }
+        Ok(())
     }
 
     /// What has been executed since somebody began to run is theirs.

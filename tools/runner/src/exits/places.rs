@@ -1,8 +1,10 @@
 //! Which device a virtual address of Linux' kernel is of.
 //!
 //! Used by `kinds`. Linux tells in /proc/vmallocinfo where it has mapped what, the VM's configuration where each device
-//! is. Invariant: an address that both do not tell is nobody's.
+//! is and how long. Invariant: an address that both do not tell is nobody's.
 
+use std::ops::Range;
+use vdev_model::{AddressSpace, AnyVdev};
 use vm_components::GIC_PLACES;
 use vmconf::Vm;
 
@@ -10,10 +12,12 @@ const PAGE: u64 = 4096;
 
 /// See the file's header.
 pub(super) struct Places {
-    /// Names and guest-physical addresses.
-    devices: Vec<(String, u64)>,
+    devices: Vec<Place>,
     mappings: Vec<Mapping>,
 }
+
+/// A device's name and its guest-physical addresses.
+pub(super) type Place = (String, Range<u64>);
 
 /// A line of vmallocinfo.
 struct Mapping {
@@ -23,20 +27,25 @@ struct Mapping {
     physical: u64,
 }
 
-/// The devices of a VM, with the interrupt controller that each has.
-pub(super) fn devices(vm: &Vm) -> Vec<(String, u64)> {
-    let gic = GIC_PLACES.map(|(name, address, _)| (format!("GIC {name}"), address));
+/// The devices in memory of a VM, with the interrupt controller that each has.
+pub(super) fn devices(vm: &Vm) -> Vec<Place> {
+    let gic = GIC_PLACES.map(|(name, start, len_bytes)| (format!("GIC {name}"), start, len_bytes));
     let own = vm.devices.iter();
-    let own = own.map(|device| (device.name.value.clone(), device.loc.value));
-    gic.into_iter().chain(own).collect()
+    let own = own
+        .filter(|device| device.space == AddressSpace::Memory)
+        .map(|device| {
+            let len_bytes = device.vdev.kind().len;
+            (device.name.value.clone(), device.loc.value, len_bytes)
+        });
+    gic.into_iter()
+        .chain(own)
+        .map(|(name, start, len_bytes)| (name, start..start.saturating_add(len_bytes)))
+        .collect()
 }
 
 impl Places {
     /// The lines may have other text before and after them, and others between.
-    pub fn new<'a>(
-        devices: Vec<(String, u64)>,
-        vmallocinfo: impl Iterator<Item = &'a str>,
-    ) -> Self {
+    pub fn new<'a>(devices: Vec<Place>, vmallocinfo: impl Iterator<Item = &'a str>) -> Self {
         Self {
             devices,
             mappings: vmallocinfo.filter_map(mapping).collect(),
@@ -55,11 +64,11 @@ impl Places {
         Some(address - mapping.start + mapping.physical)
     }
 
-    /// The device at a virtual address, of those that begin at or below it the nearest.
+    /// The device at a virtual address.
     pub fn device(&self, address: u64) -> Option<&str> {
         let physical = self.physical(address)?;
-        let below = self.devices.iter().filter(|(_, at)| *at <= physical);
-        let (name, _) = below.max_by_key(|(_, at)| *at)?;
+        let mut devices = self.devices.iter();
+        let (name, _) = devices.find(|(_, place)| place.contains(&physical))?;
         Some(name)
     }
 }
@@ -94,11 +103,12 @@ mod tests {
 
     fn places() -> Places {
         let devices = [
-            ("distributor", 0x800_0000),
-            ("CPU interface", 0x801_0000),
-            ("pl011", 0x900_0000),
+            ("distributor", 0x800_0000..0x800_1000),
+            ("CPU interface", 0x801_0000..0x801_2000),
+            ("pl011", 0x900_0000..0x900_0800),
         ];
-        let devices = devices.map(|(name, at)| (name.to_owned(), at)).to_vec();
+        let devices = devices.map(|(name, place)| (name.to_owned(), place));
+        let devices = devices.to_vec();
         Places::new(devices, TOLD.lines())
     }
 
@@ -117,6 +127,8 @@ mod tests {
         // The page behind each mapping is a guard.
         assert_eq!(places().device(0xffff_8000_09ac_6000), None);
         assert_eq!(places().device(0x900_0000), None);
+        // Mapped, but behind the device.
+        assert_eq!(places().device(0xffff_8000_09ac_5800), None);
         assert!(!Places::new(Vec::new(), "nothing".lines()).are_known());
     }
 }

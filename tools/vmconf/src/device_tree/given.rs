@@ -4,7 +4,7 @@
 //! The file is a claim. Invariant: no bytes make this panic, take long or ask for more memory than a small multiple of
 //! [`MAX_TREE_BYTES`].
 
-use super::{MAX_TREE_BYTES, child, console, reg_of_ram, set, set_initrd};
+use super::{DEVICE_TREE_MAGIC, MAX_TREE_BYTES, child, console, reg_of_ram, set, set_initrd};
 use crate::vm::Vm;
 use dtoolkit::fdt::{Fdt, FdtNode};
 use dtoolkit::model::{DeviceTree, DeviceTreeNode};
@@ -37,7 +37,7 @@ impl Given {
         }
         let word = |at: usize| file.get(at..).and_then(<[u8]>::first_chunk).copied();
         let len_bytes = word(TOTAL_SIZE_AT).map_or(0, u32::from_be_bytes) as usize;
-        let is_tree = file.starts_with(&[0xd0, 0x0d, 0xfe, 0xed]);
+        let is_tree = file.starts_with(&DEVICE_TREE_MAGIC);
         if is_tree && len_bytes > MAX_TREE_BYTES {
             return Err(format!("it has {len_bytes} bytes, and the most is 2 MiB"));
         }

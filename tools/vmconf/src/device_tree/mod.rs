@@ -25,6 +25,9 @@ use dtoolkit::model::{DeviceTreeNode, DeviceTreeProperty};
 use std::ops::Range;
 use vm_config::RamRange;
 
+/// What a tree begins with (section 5.2).
+pub(crate) const DEVICE_TREE_MAGIC: [u8; 4] = [0xd0, 0x0d, 0xfe, 0xed];
+
 /// Linux reads no larger one (`Documentation/arch/arm64/booting.rst`, "Setup the device tree").
 pub(crate) const MAX_TREE_BYTES: usize = 2 << 20;
 

@@ -15,6 +15,7 @@
 //! `Documentation/arch/x86/boot.rst`; `drivers/firmware/efi/libstub/zboot-header.S`.
 
 use super::Unfit;
+use crate::device_tree::DEVICE_TREE_MAGIC;
 use crate::diagnostics::Diagnostic;
 
 const HEADER_BYTES: usize = 64;
@@ -127,9 +128,6 @@ impl Unfit {
         ))
     }
 }
-
-/// *Devicetree Specification*, section 5.2.
-pub(super) const DEVICE_TREE_MAGIC: [u8; 4] = [0xd0, 0x0d, 0xfe, 0xed];
 
 /// How compressed files begin, what that is called, and what unpacks it.
 const COMPRESSED: [(&[u8], &str, Option<&str>); 7] = [

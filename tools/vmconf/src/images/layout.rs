@@ -67,12 +67,12 @@ pub(super) fn lay_out(
         // A file is read only if its length fits.
         (image.file.len() as u32, Some(image_crc32(image.file)))
     });
-    let tree_s_place = placed.last().filter(|_| tree.is_some());
+    let place_of_tree = placed.last().filter(|_| tree.is_some());
     let laid_out = LaidOut {
         machine: machine.map(Machine::number),
         files: files.collect(),
         entry: placed.iter().find_map(|image| image.entry).unwrap_or(0),
-        device_tree: tree_s_place
+        device_tree: place_of_tree
             .and_then(|it| it.segments.first())
             .map(|it| it.place.base),
         warnings: tree::warnings(images, vm),
@@ -120,10 +120,9 @@ impl<'a> Placer<'a> {
         for segment in images.iter().filter_map(fixed).flatten() {
             self.taken.add(segment.place);
         }
-        let mut tree_s_place = tree.as_ref().and_then(|(tree, draft)| {
+        let mut place_of_tree = tree.as_ref().and_then(|(tree, draft)| {
             let place = whole(draft, tree.unfit.address?).place;
             self.taken.add(place);
-            self.errors.extend(tree.unfit.suits_linux(&place));
             Some(place)
         });
         let mut placed = Vec::new();
@@ -131,16 +130,17 @@ impl<'a> Placer<'a> {
             placed.extend(self.program(image, index == 0));
         }
         if let Some((tree, draft)) = &tree {
-            tree_s_place =
-                tree_s_place.or_else(|| self.high(&tree.unfit, draft.len(), Content::DeviceTree));
+            place_of_tree =
+                place_of_tree.or_else(|| self.high(&tree.unfit, draft.len(), Content::DeviceTree));
         }
         let initrd = initrd.and_then(|initrd| self.initrd(initrd));
         let told = initrd.as_ref().and_then(|it| it.segments.first());
         let told = told.map(|it| it.place.base..it.end());
         placed.extend(initrd);
         if let Some((tree, _)) = &tree
-            && let Some(place) = tree_s_place
+            && let Some(place) = place_of_tree
         {
+            self.errors.extend(tree.unfit.can_be_read_there(&place));
             match tree.bytes(self.vm, told.as_ref()) {
                 Ok(bytes) => placed.push(Placed {
                     unfit: &tree.unfit,
@@ -306,8 +306,12 @@ impl Unfit {
         })
     }
 
-    /// A device tree that the configuration has placed lies where Linux can read it.
-    fn suits_linux(&self, place: &RamRange) -> Option<Diagnostic> {
+    /// A device tree lies where Linux can read it, and where its address does not say that there is none.
+    fn can_be_read_there(&self, place: &RamRange) -> Option<Diagnostic> {
+        if place.base == 0 {
+            let error = self.error("cannot be at address 0", "the guest would be told of none");
+            return Some(error.help("give it another address"));
+        }
         if !place.base.is_multiple_of(TREE_ALIGN) {
             let label = format!("{:#x} is not a multiple of {TREE_ALIGN}", place.base);
             let lower = place.base - place.base % TREE_ALIGN;
