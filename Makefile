@@ -73,6 +73,11 @@ BARE_METAL_x86_64  := --package unikernel --package hostile-unikernel --package 
 EMULATED = $(if $(EMULATOR),--emulator $(EMULATOR))
 RUNS = $(IMAGES) $(EMULATED) $(if $(DEADLINE),--deadline $(DEADLINE)) $(if $(SCRIPT),--script $(SCRIPT)) $(if $(INPUT),--input $(INPUT)) $(if $(LOG),--log $(LOG))
 
+# The first release of QEMU in which the board's image runs, if that is not any.
+QEMU_SINCE = $(shell sed -n 's/^since = \[\([0-9]*\), *\([0-9]*\)\]/\1.\2/p' boards/$(BOARD).toml 2>/dev/null)
+# The boards that a model in QEMU has, beside the usual one.
+FURTHER_BOARDS = $(filter-out $(BOARD_aarch64),$(patsubst boards/%.toml,%,$(shell grep -l '^\[qemu\]' boards/*.toml)))
+
 .DEFAULT_GOAL := help
 .PHONY: help setup guests build run trace test test-all lint unit system attacks deaths fuzz bench bench-beside exits image sdk clean
 
@@ -81,6 +86,7 @@ help: ## this list
 
 setup: $(TOOLCHAIN) ## install what is missing: an emulator, and a compiler for bare metal
 	@$(if $(filter microkit-x86_64,$(PLATFORM)-$(ARCH)),tools/setup.sh vt-x $(EMULATOR))
+	@$(if $(filter microkit,$(PLATFORM)),$(if $(QEMU_SINCE),tools/setup.sh qemu $(QEMU_SINCE)))
 
 $(TOOLCHAIN): tools/setup.sh
 	@tools/setup.sh $(TARGET) $@
@@ -197,6 +203,7 @@ system: $(TEST_TOOLS) ## whole systems in emulators, on both architectures; on s
 	@$(MAKE) --no-print-directory build ARCH=x86_64
 	@$(if $(MICROKIT_SDK),$(MAKE) --no-print-directory domains-of-tests ARCH=aarch64)
 	@$(if $(MICROKIT_SDK),$(MAKE) --no-print-directory domains-of-tests ARCH=x86_64 PLATFORM=microkit EMULATOR=bochs)
+	@$(if $(MICROKIT_SDK),$(MAKE) --no-print-directory domains-of-further-boards ARCH=aarch64)
 	@$(MAKE) --no-print-directory guests || true
 	@rm -f out/skipped
 	VDEV_TRACE_AARCH64=$(CURDIR)/$(FIRMWARE_aarch64) VDEV_TRACE_X86_64=$(CURDIR)/$(FIRMWARE_x86_64) \
@@ -211,6 +218,13 @@ domains-of-tests: setup
 	else \
 	    echo "skipped: seL4 on $(BOARD) ($(MICROKIT_SDK) does not have that board)"; \
 	fi
+
+# The tests say of which of these neither the SDK nor QEMU has what it needs.
+.PHONY: domains-of-further-boards
+domains-of-further-boards: setup
+	@for board in $(FURTHER_BOARDS); do \
+	    [ ! -d "$(MICROKIT_SDK)/board/$$board/release" ] || $(MAKE) --no-print-directory domains BOARD=$$board CONFIG=release || exit; \
+	done
 
 fuzz: ## look for inputs that break a reader, for MINUTES=10; FUZZ=ring for one target
 	@command -v c++ >/dev/null || tools/setup.sh c++

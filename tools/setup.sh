@@ -15,6 +15,9 @@
 # setup.sh libclang installs only what the bindings of rust-sel4 are generated with, setup.sh
 # c++ only what libFuzzer is built with, setup.sh guests only what tools/guests.sh wants, setup.sh
 # vt-x [bochs|kvm] only what emulates a machine with VT-x.
+#
+# setup.sh qemu RELEASE installs QEMU for aarch64 unless it is there, of this release (as 9.0) or newer: what a
+# board's file says as `since`.
 set -eu
 target=$1
 output=${2:-}
@@ -54,6 +57,37 @@ if [ "$target" = libclang ]; then
         ls /usr/lib/llvm-*/lib/libclang.so* /usr/lib/llvm-*/lib/libclang-[0-9]*.so* 2>/dev/null | grep -q . ||
         install "libclang, for the bindings of rust-sel4" libclang-dev
     exit 0
+fi
+# newest RELEASE RELEASE
+newest() {
+    printf '%s\n%s\n' "$1" "$2" | sort -t . -k 1,1n -k 2,2n | tail -n 1
+}
+
+qemu_release() {
+    qemu-system-aarch64 --version 2>/dev/null | sed -n 's/.*version \([0-9]*\.[0-9]*\).*/\1/p'
+}
+
+# Debian's backports have a newer QEMU. The list of sources is this machine's with the backports in it, for these
+# calls alone: nothing of apt's configuration changes.
+install_backport() {
+    codename=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release 2>/dev/null || true)
+    command -v apt-get >/dev/null && [ -n "$codename" ] || fail "$1 is missing: please install it"
+    sources=$(mktemp)
+    trap 'rm -f "$sources"' EXIT
+    [ ! -f /etc/apt/sources.list ] || cat /etc/apt/sources.list >"$sources"
+    echo "deb http://deb.debian.org/debian $codename-backports main" >>"$sources"
+    echo "setup: installing $1 from $codename-backports ($2)" >&2
+    as_root apt-get -o Dir::Etc::sourcelist="$sources" update -qq >/dev/null || true
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -o Dir::Etc::sourcelist="$sources" \
+        install -y -qq --no-install-recommends -t "$codename-backports" "$2" >/dev/null ||
+        fail "$1 could not be installed: please run, as root, apt-get install -t $codename-backports $2, with \"deb http://deb.debian.org/debian $codename-backports main\" among apt's sources"
+}
+
+if [ "$target" = qemu ]; then
+    there=$(qemu_release)
+    [ -n "$there" ] && [ "$(newest "$there" "$output")" = "$there" ] ||
+        install_backport "QEMU $output or newer" qemu-system-arm
+    exit
 fi
 if [ "$target" = guests ]; then
     command -v cpio >/dev/null || install "cpio, to make a Linux guest's initrd with" cpio

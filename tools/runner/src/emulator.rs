@@ -9,7 +9,7 @@ use crate::machine::qemu::{load, option_value};
 use crate::machine::{Boot, bochs, qemu};
 use crate::microkit::{KERNEL_32, Microkit};
 use std::fs::OpenOptions;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use system_description::{Architecture, Board, Qemu};
 use vdev_trace::vms::compile::Compiled;
@@ -20,7 +20,7 @@ const MIB: u64 = 1 << 20;
 #[derive(Clone)]
 pub enum Emulator {
     /// QEMU, with what is to be told of the board.
-    Qemu(Qemu),
+    Qemu(Box<Qemu>),
     /// One that has VT-x.
     VtX(VtX),
 }
@@ -74,7 +74,11 @@ impl Emulator {
     ) -> Result<Boot, String> {
         let ram_bytes = microkit.ram_bytes(vms);
         let command = match self {
-            Self::Qemu(board) => on_qemu(board, image, &microkit.config),
+            Self::Qemu(board) => {
+                available(board)?;
+                let tree = board.image_at.is_none().then(|| write_tree(request.work));
+                on_qemu(board, image, tree.transpose()?.as_deref(), &microkit.config)
+            }
             Self::VtX(VtX::Bochs) => {
                 let kernel = image.with_file_name(KERNEL_32);
                 let boot = bochs::Boot::prepare(request, &kernel, image, ram_bytes)?;
@@ -89,16 +93,131 @@ impl Emulator {
     }
 }
 
+/// The program that emulates aarch64 boards.
+const QEMU: &str = "qemu-system-aarch64";
+
+/// Whether the QEMU that is installed has a board.
+///
+/// # Errors
+///
+/// That it does not, which has, and how to get it.
+pub fn available(board: &Qemu) -> Result<(), String> {
+    let said = |option: &[&str]| {
+        let output = Command::new(QEMU).args(option).output();
+        output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    // That there is none at all is told when it is started.
+    let (Ok(version), Ok(machines)) = (said(&["--version"]), said(&["-machine", "help"])) else {
+        return Ok(());
+    };
+    judge(board, &version, &machines)
+}
+
+fn judge(board: &Qemu, version: &str, machines: &str) -> Result<(), String> {
+    let name = board.machine.split(',').next().unwrap_or_default();
+    let has_it = machines
+        .lines()
+        .any(|line| line.split_whitespace().next() == Some(name));
+    let release = release(version);
+    let is_new_enough = match (board.since, release) {
+        (Some(since), Some(release)) => since <= release,
+        _ => true,
+    };
+    if has_it && is_new_enough {
+        return Ok(());
+    }
+    let installed = release.map_or("QEMU".into(), |(major, minor)| {
+        format!("QEMU {major}.{minor}")
+    });
+    let wanted = board.since.map_or(String::new(), |(major, minor)| {
+        format!(
+            " QEMU {major}.{minor} or newer does: tools/setup.sh qemu {major}.{minor} installs it"
+        )
+    });
+    Err(format!(
+        "the machine {name} does not run this under the {installed} that is installed;{wanted}"
+    ))
+}
+
+/// The release in what QEMU says of its version.
+fn release(version: &str) -> Option<(u32, u32)> {
+    let number = version.split("version ").nth(1)?;
+    let mut parts = number.split(|c: char| !c.is_ascii_digit());
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+/// A device tree of nothing but its root, since QEMU asks for one where a kernel has much RAM. Nobody reads it.
+///
+/// Devicetree Specification 0.4, chapter 5: header, an empty reservation block, structure, strings.
+fn tree() -> Vec<u8> {
+    const NAMES: &[u8] = b"#address-cells\0#size-cells\0";
+    const BEGIN_NODE: u32 = 1;
+    const END_NODE: u32 = 2;
+    const PROPERTY: u32 = 3;
+    const END: u32 = 9;
+    const HEADER_BYTES: u32 = 40;
+    const RESERVATIONS_BYTES: u32 = 16;
+    const TWO_CELLS: u32 = 2;
+    // The root has no name; each property has its length, the place of its name, and what it is.
+    let structure = [
+        [BEGIN_NODE, 0].as_slice(),
+        &[PROPERTY, 4, 0, TWO_CELLS],
+        &[PROPERTY, 4, 15, TWO_CELLS],
+        &[END_NODE, END],
+    ]
+    .concat();
+    let at = HEADER_BYTES + RESERVATIONS_BYTES;
+    let strings_at = at + 4 * structure.len() as u32;
+    let whole = strings_at + NAMES.len() as u32;
+    let header = [
+        0xd00d_feed,
+        whole,
+        at,
+        strings_at,
+        HEADER_BYTES,
+        17,
+        16,
+        0,
+        NAMES.len() as u32,
+        4 * structure.len() as u32,
+    ];
+    let words = header.into_iter().chain([0; 4]).chain(structure);
+    words
+        .flat_map(u32::to_be_bytes)
+        .chain(NAMES.iter().copied())
+        .collect()
+}
+
+/// Writes that tree.
+fn write_tree(work: &Path) -> Result<PathBuf, String> {
+    let file = work.join("root.dtb");
+    std::fs::write(&file, tree())
+        .map_err(|error| format!("cannot write {}: {error}", file.display()))?;
+    Ok(file)
+}
+
 /// The command that boots an image for a board that QEMU has.
-fn on_qemu(board: &Qemu, image: &Path, config: &str) -> Command {
-    let mut command = Command::new("qemu-system-aarch64");
-    command.args(["-nographic", "-nodefaults", "-serial", "stdio"]);
+fn on_qemu(board: &Qemu, image: &Path, tree: Option<&Path>, config: &str) -> Command {
+    let mut command = Command::new(QEMU);
+    command.args(["-nographic", "-nodefaults"]);
+    for _ in 0..board.serial_ports_before {
+        command.args(["-serial", "null"]);
+    }
+    command.args(["-serial", "stdio"]);
+    command.args(["-machine", &board.machine]);
     command.args(&board.arguments);
     if config.starts_with("smp") {
         command.args(["-smp", "4"]);
     }
-    let place = format!("{:#x},cpu-num=0", board.image_at);
-    load(&mut command, image, &place);
+    match board.image_at {
+        Some(at) => load(&mut command, image, &format!("{at:#x},cpu-num=0")),
+        None => {
+            command.arg("-kernel").arg(image);
+            if let Some(tree) = tree {
+                command.arg("-dtb").arg(tree);
+            }
+        }
+    }
     command
 }
 
@@ -184,6 +303,42 @@ mod tests {
         };
         let error = Emulator::of(&board).err().unwrap();
         assert!(error.contains("make image"), "{error}");
+    }
+
+    const MACHINES: &str =
+        "Supported machines are:\nraspi4b              Raspberry Pi 4B (revision 1.5)\n";
+
+    #[test]
+    fn a_machine_that_qemu_does_not_have_is_named_with_the_qemu_that_has() {
+        let qemu = board("imx8mp_evk").qemu.unwrap();
+        let said = judge(&qemu, "QEMU emulator version 7.2.22 (Debian)\n", MACHINES).unwrap_err();
+        assert!(
+            ["imx8mp-evk", "QEMU 7.2", "QEMU 10.0 or newer"]
+                .iter()
+                .all(|part| said.contains(part)),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn a_machine_that_qemu_has_is_taken_if_it_is_not_too_old() {
+        let qemu = board("rpi4b_2gb").qemu.unwrap();
+        for (version, is_taken) in [("8.2.0", false), ("9.0.1", true), ("10.0.2", true)] {
+            let version = format!("QEMU emulator version {version}\n");
+            assert_eq!(judge(&qemu, &version, MACHINES).is_ok(), is_taken);
+        }
+    }
+
+    #[test]
+    fn a_board_without_a_place_for_the_image_enters_it_as_a_kernel() {
+        let mut qemu = board("rpi4b_2gb").qemu.unwrap();
+        qemu.arguments.clear();
+        let command = on_qemu(&qemu, Path::new("loader.img"), None, "release");
+        assert_eq!(
+            pasteable(&command),
+            "qemu-system-aarch64 -nographic -nodefaults -serial null -serial stdio -machine raspi4b \
+             -kernel loader.img"
+        );
     }
 
     #[test]

@@ -20,7 +20,7 @@ mod typing;
 mod unikernel;
 mod vms;
 
-pub use emulator::{Emulator, VtX};
+pub use emulator::{Emulator, VtX, available};
 pub use machine::Heard;
 pub use microkit::{Change, Microkit, SystemDescription};
 pub use platform::{Platform, of_images};

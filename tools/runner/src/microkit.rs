@@ -8,7 +8,7 @@ use crate::shell::pasteable;
 use crate::{Failure, description};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use system_description::{Board, Vm, describe, rom_file};
+use system_description::{Architecture, Board, Vm, describe, rom_file};
 use vdev_trace::input::places::{self, Region};
 use vdev_trace::vms::compile::{Compiled, render};
 use vmconf::{Diagnostic, Diagnostics};
@@ -36,6 +36,23 @@ const SYSTEM_BYTES: u64 = 192 * MIB;
 /// The kernel that Microkit's tool puts beside an image for x86, as loaders of Multiboot 1 take
 /// it.
 pub(crate) const KERNEL_32: &str = "sel4_32.elf";
+
+/// The first release with seL4 16.0.0: an x86 kernel before that one has a way out of a VT-x guest.
+const OLDEST_SDK: [u32; 3] = [2, 3, 0];
+
+/// Whether a release of the Microkit, as its SDK's file `VERSION` has it, is taken.
+fn judge_release(release: &str) -> Result<(), String> {
+    // What comes after a hyphen is a build's own.
+    let numbers = release.split('-').next().unwrap_or_default().split('.');
+    let numbers: Option<Vec<u32>> = numbers.map(|number| number.parse().ok()).collect();
+    match numbers {
+        Some(numbers) if numbers[..] >= OLDEST_SDK[..] => Ok(()),
+        _ => Err(format!(
+            "this is Microkit SDK {release:?}, and 2.3.0 is the oldest that is taken: a guest on x86 can get out of \
+             the kernels before seL4 16.0.0, which came with it"
+        )),
+    }
+}
 
 /// A Microkit SDK and the protection domains built with it.
 #[derive(Clone)]
@@ -88,6 +105,7 @@ impl Microkit {
     /// [`Failure::Config`] if the VMs want what is not there, [`Failure::Host`] for a file.
     pub fn describe(&self, work: &Path, vms: &[Compiled]) -> Result<(), Failure> {
         self.has_room_for(vms)?;
+        self.can_interrupt(vms)?;
         let changes = match &self.system {
             SystemDescription::Written(file) => return description::check(file, vms),
             SystemDescription::Made(changes) => changes,
@@ -110,6 +128,14 @@ impl Microkit {
         std::fs::create_dir_all(work)
             .and_then(|()| std::fs::write(&file, text))
             .map_err(|error| Failure::Host(format!("cannot write {}: {error}", file.display())))
+    }
+
+    /// Whether the SDK has a kernel that keeps a guest in.
+    fn is_new_enough(&self) -> Result<(), String> {
+        let file = self.sdk.join("VERSION");
+        let text = std::fs::read_to_string(&file)
+            .map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+        judge_release(text.trim()).map_err(|why| format!("{}: {why}", self.sdk.display()))
     }
 
     /// How much RAM a machine needs for these VMs.
@@ -144,6 +170,35 @@ impl Microkit {
         Err(Failure::Config(render(&diagnostics)))
     }
 
+    /// Whether the board's guests get the interrupts that the VMs' devices have.
+    fn can_interrupt(&self, vms: &[Compiled]) -> Result<(), Failure> {
+        if self.board.interrupts_guests() || self.board.architecture == Architecture::X86_64 {
+            return Ok(());
+        }
+        let board = &self.board_name;
+        let mut refused = String::new();
+        for compiled in vms {
+            let lines = compiled.vm.devices.iter();
+            let lines = lines.filter_map(|device| device.interrupt.as_ref());
+            let errors = lines.map(|line| {
+                Diagnostic::error(line.span, format!("{board}'s guests get no interrupts"))
+                    .label("this device has one")
+                    .help(
+                        "the board has a GICv3, and a guest gets its interrupts through a GICv2's virtual CPU \
+                         interface",
+                    )
+            });
+            let errors: Vec<_> = errors.collect();
+            if !errors.is_empty() {
+                refused += &render(&Diagnostics::new(compiled.vm.source.clone(), errors));
+            }
+        }
+        match refused.is_empty() {
+            true => Ok(()),
+            false => Err(Failure::Config(refused)),
+        }
+    }
+
     /// The physical address of the page that says how a run went.
     pub(crate) fn report_page(&self, work: &Path) -> Result<u64, String> {
         let mut reports = self.looked_at(work)?;
@@ -174,6 +229,7 @@ impl Microkit {
     ///
     /// What could not be read or written, or what the Microkit's tool says.
     pub fn build(&self, work: &Path, vms: &[Compiled]) -> Result<PathBuf, String> {
+        self.is_new_enough()?;
         for vm in vms {
             vm.write_to(work)?;
             write_rom(work, vm)?;
@@ -196,5 +252,21 @@ impl Microkit {
             return Err(format!("{command} says: {said}"));
         }
         Ok(image)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_sdk_from_before_sel4_16_is_refused_by_its_name() {
+        for release in ["2.3.0", "2.3.1", "2.10.0", "3.0.0", "2.3.0-dev+12"] {
+            assert_eq!(judge_release(release), Ok(()), "{release}");
+        }
+        for release in ["2.2.0", "1.4.1", "2.2.9-dev", "", "main"] {
+            let said = judge_release(release).unwrap_err();
+            assert!(said.contains(&format!("{release:?}")), "{said}");
+        }
     }
 }

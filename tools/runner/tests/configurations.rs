@@ -250,6 +250,18 @@ fn a_board_that_is_not_known_is_refused_with_those_that_are() {
 }
 
 #[test]
+fn a_device_with_an_interrupt_is_refused_on_a_board_whose_guests_get_none() {
+    let with_interrupt = "system vm\nram 0x40000000,2M\nload guest\nvdev pl011\n    loc 0x9000000\n    intr gic:33\n";
+    let said = refusal_by("imx8mp_evk", &[FIRST, with_interrupt]);
+    assert!(
+        said.contains("1.conf:6:") && said.contains("imx8mp_evk's guests get no interrupts"),
+        "{said}"
+    );
+    assert_eq!(refusal_by("imx8mp_evk", &[FIRST, SECOND]), "");
+    assert_eq!(refusal_by("odroidc4", &[FIRST, with_interrupt]), "");
+}
+
+#[test]
 fn a_boards_file_with_a_key_that_means_nothing_is_refused_at_its_place() {
     let folder = tempfile::tempdir().unwrap();
     let boards = boards();

@@ -22,7 +22,7 @@ pub struct Board {
     /// Its interrupt controller, if its guests get their interrupts through that: those of aarch64 do.
     pub gic: Option<Gic>,
     /// How QEMU emulates it, if QEMU does.
-    pub qemu: Option<Qemu>,
+    pub qemu: Option<Box<Qemu>>,
 }
 
 /// What a board's CPUs are, and with them the guests'.
@@ -46,26 +46,25 @@ impl Architecture {
     }
 }
 
-/// A board's UART, and the driver for it (`sel4/pd-runtime`).
+/// A board's UART, and the driver for it (`crates/aarch64/uarts`, `sel4/pd-runtime`).
 #[derive(Debug, Clone, Deserialize)]
 #[serde(tag = "driver", deny_unknown_fields)]
 pub enum Uart {
-    /// Arm's PL011, at this physical address.
+    /// Arm's PL011.
     #[serde(rename = "pl011")]
-    Pl011 {
-        /// A page of registers.
-        at: u64,
-        /// Its interrupt, by the number that the kernel's interrupt controller has for it.
-        interrupt: u32,
-    },
-    /// Cadence's, at this physical address.
+    Pl011(Registers),
+    /// Cadence's.
     #[serde(rename = "cadence")]
-    Cadence {
-        /// A page of registers.
-        at: u64,
-        /// Its interrupt, likewise.
-        interrupt: u32,
-    },
+    Cadence(Registers),
+    /// NXP's, of the i.MX family.
+    #[serde(rename = "imx")]
+    Imx(Registers),
+    /// The Raspberry Pi's mini UART; the page is that of all auxiliary peripherals.
+    #[serde(rename = "mini")]
+    Mini(Registers),
+    /// Amlogic's, of the Meson family.
+    #[serde(rename = "meson")]
+    Meson(Registers),
     /// Two 16550 of a PC: a range of I/O ports belongs to one protection domain, so the monitor
     /// has its own.
     #[serde(rename = "16550")]
@@ -75,6 +74,46 @@ pub enum Uart {
         /// The first of the monitor's.
         monitor: u16,
     },
+}
+
+/// A UART's registers, and its interrupt.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Registers {
+    /// The physical address of a page of them.
+    pub at: u64,
+    /// Its interrupt, by the number that the kernel's interrupt controller has for it.
+    pub interrupt: u32,
+    /// When it is there.
+    #[serde(default)]
+    pub trigger: Trigger,
+}
+
+/// When an interrupt is there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+pub enum Trigger {
+    /// As long as its line is up.
+    #[default]
+    #[serde(rename = "level")]
+    Level,
+    /// Once, when its line goes up.
+    #[serde(rename = "edge")]
+    Edge,
+}
+
+impl Uart {
+    /// The registers, and the symbol that tells a protection domain where they are and with that which driver to
+    /// take; I/O ports are no registers.
+    pub(crate) fn mapped(&self) -> Option<(&'static str, Registers)> {
+        Some(match *self {
+            Self::Pl011(registers) => ("uart_pl011", registers),
+            Self::Cadence(registers) => ("uart_cadence", registers),
+            Self::Imx(registers) => ("uart_imx", registers),
+            Self::Mini(registers) => ("uart_mini", registers),
+            Self::Meson(registers) => ("uart_meson", registers),
+            Self::Ports { .. } => return None,
+        })
+    }
 }
 
 /// A board's interrupt controller: what its kernel is built for.
@@ -89,7 +128,7 @@ pub enum Gic {
         virtual_cpu_interface: u64,
     },
     /// A GICv3, whose virtual interface is one of system registers: there is nothing that a guest for a GICv2 could
-    /// be given.
+    /// be given, so its guests have no interrupts.
     #[serde(rename = "3")]
     V3,
 }
@@ -98,10 +137,20 @@ pub enum Gic {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Qemu {
-    /// The machine and what it has.
+    /// The machine, by QEMU's name.
+    pub machine: String,
+    /// The first release of QEMU in which an image runs there, if Debian's oldest does not.
+    #[serde(default)]
+    pub since: Option<(u32, u32)>,
+    /// What is to be told besides.
+    #[serde(default)]
     pub arguments: Vec<String>,
-    /// Where the board's loader wants the image.
-    pub image_at: u64,
+    /// How many serial ports of the machine come before the console's.
+    #[serde(default)]
+    pub serial_ports_before: usize,
+    /// Where the board's loader wants the image; without it, it is entered as QEMU enters a kernel (at EL2, where
+    /// the CPU has an EL3 above it), and moves itself to where it wants to be.
+    pub image_at: Option<u64>,
 }
 
 impl Board {
@@ -121,15 +170,18 @@ impl Board {
         })?;
         let board: Self =
             toml::from_str(&text).map_err(|error| format!("{}: {error}", file.display()))?;
-        let is_fit = match (board.architecture, board.gic) {
-            (Architecture::Aarch64, None) => Err("it says nothing of the board's `gic`"),
-            (Architecture::Aarch64, Some(Gic::V3)) => Err(
-                "the board has a GICv3, and an aarch64 VM gets its interrupts through a GICv2's virtual CPU \
-                 interface",
-            ),
+        match (board.architecture, board.gic) {
+            (Architecture::Aarch64, None) => Err(format!(
+                "{}: it says nothing of the board's `gic`",
+                file.display()
+            )),
             _ => Ok(board),
-        };
-        is_fit.map_err(|why| format!("{}: {why}", file.display()))
+        }
+    }
+
+    /// Whether its guests get interrupts: on aarch64 through a GICv2's virtual CPU interface.
+    pub const fn interrupts_guests(&self) -> bool {
+        matches!(self.gic, Some(Gic::V2 { .. }))
     }
 }
 

@@ -9,7 +9,7 @@
 
 use crate::regions::{hex, ram_name, rom_name};
 use crate::xml::{Attribute, Xml};
-use crate::{System, Uart, of_vm};
+use crate::{System, Trigger, Uart, of_vm};
 use oversight::Part;
 use std::fmt::Display;
 use vm_components::{GIC_CPU_INTERFACE, channel};
@@ -255,33 +255,32 @@ fn console(xml: &mut Xml, system: &System<'_>) {
         at.map(0x9_0000, "clock_page", "r");
     }
     uart(&mut at, 0x9_0000, system, Part::Console);
-    match system.board.uart {
-        Uart::Pl011 { interrupt, .. } | Uart::Cadence { interrupt, .. } => {
-            let typed = channel::console::TYPED.0;
-            xml.leaf("irq", &[("irq", &interrupt), ("id", &typed)]);
+    // On a PC nothing is received yet.
+    if let Some((_, registers)) = system.board.uart.mapped() {
+        let typed = channel::console::TYPED.0;
+        let mut line: Vec<Attribute<'_>> = vec![("irq", &registers.interrupt), ("id", &typed)];
+        if registers.trigger == Trigger::Edge {
+            line.push(("trigger", &"edge"));
         }
-        // Nothing is received there yet.
-        Uart::Ports { .. } => {}
+        xml.leaf("irq", &line);
     }
 }
 
 /// A board's UART, whose driver is chosen by the name of the variable that is told its place. Of a
 /// PC's two the monitor has its own.
 fn uart(at: &mut Mapper<'_>, offset: u64, system: &System<'_>, whose: Part) {
-    let driver = match system.board.uart {
-        Uart::Pl011 { .. } => "uart_pl011",
-        Uart::Cadence { .. } => "uart_cadence",
-        Uart::Ports { console, monitor } => {
-            let first = if whose == Part::Monitor {
-                monitor
-            } else {
-                console
-            };
-            return at.ports(0, first, 8, Some("uart_16550"), "uart_16550_id");
-        }
-    };
-    let of_a_device: [Attribute<'_>; 2] = [("cached", &"false"), ("setvar_vaddr", &driver)];
-    at.map_with(offset, "uart", "rw", &of_a_device);
+    if let Uart::Ports { console, monitor } = system.board.uart {
+        let first = if whose == Part::Monitor {
+            monitor
+        } else {
+            console
+        };
+        at.ports(0, first, 8, Some("uart_16550"), "uart_16550_id");
+    }
+    if let Some((symbol, _)) = system.board.uart.mapped() {
+        let of_a_device: [Attribute<'_>; 2] = [("cached", &"false"), ("setvar_vaddr", &symbol)];
+        at.map_with(offset, "uart", "rw", &of_a_device);
+    }
 }
 
 /// Writes what a domain maps, from an address on.

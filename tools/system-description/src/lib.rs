@@ -15,7 +15,7 @@ mod xml;
 
 pub use regions::rom_file;
 
-pub use board::{Architecture, Board, Gic, Qemu, Uart, names};
+pub use board::{Architecture, Board, Gic, Qemu, Registers, Trigger, Uart, names};
 
 use vm_config::{RamRange, RomRange};
 use xml::Xml;

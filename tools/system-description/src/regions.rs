@@ -3,7 +3,7 @@
 //! Invariant: a region is as large as what lies in it, by the types that the components use.
 
 use crate::xml::{Attribute, Xml};
-use crate::{System, Uart, of_vm};
+use crate::{System, of_vm};
 use oversight::{LifePage, Part, ReportPage};
 use shared_ring::{ConsumerPage, InputMemory, InputReader, RingMemory};
 use trace_records::{ACCESS_SLOTS, CONSOLE_SLOTS, LOG_SLOTS, StatePage, TRACE_SLOTS};
@@ -108,11 +108,8 @@ pub(crate) fn write(xml: &mut Xml, system: &System<'_>) {
     }
     let place: [Attribute<'_>; 1] = [("phys_addr", &observed(MAX_VMS))];
     region(xml, "report", size_of::<ReportPage>() as u64, &place);
-    match system.board.uart {
-        Uart::Pl011 { at, .. } | Uart::Cadence { at, .. } => {
-            region(xml, "uart", PAGE, &[("phys_addr", &hex(at))]);
-        }
-        Uart::Ports { .. } => {}
+    if let Some((_, registers)) = system.board.uart.mapped() {
+        region(xml, "uart", PAGE, &[("phys_addr", &hex(registers.at))]);
     }
     if let Some(at) = system.virtual_cpu_interface() {
         region(xml, "gic_cpu", 2 * PAGE, &[("phys_addr", &hex(at))]);

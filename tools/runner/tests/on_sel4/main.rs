@@ -7,6 +7,7 @@
 #[path = "../platforms/mod.rs"]
 mod platforms;
 
+mod boards;
 mod changed;
 mod deaths;
 mod memory;

@@ -1,17 +1,64 @@
 //! Boards differ where their hardware does, and nowhere else.
 
-use crate::descriptions::{is_one_for_all, made};
+use crate::descriptions::{attribute, is_one_for_all, made, nodes, number};
 use roxmltree::{Document, Node};
 use vm_config::MAX_VMS;
 
+/// The lines of a description that are no board's own.
+fn of_all_boards(xml: &str) -> Vec<&str> {
+    let hardware = ["phys_addr=", "setvar_vaddr=\"uart_", "<irq "];
+    let lines = xml.lines();
+    lines
+        .filter(|line| !hardware.iter().any(|what| line.contains(what)))
+        .collect()
+}
+
 #[test]
 fn a_board_differs_from_the_demo_only_where_its_hardware_does() {
-    let hardware = ["phys_addr=", "setvar_vaddr=\"uart_", "<irq "];
-    let of_all_boards = |line: &&str| !hardware.iter().any(|what| line.contains(what));
-    let (demo, board) = (made("qemu_virt_aarch64", 1), made("zcu102", 1));
-    let lines = |xml| str::lines(xml).filter(of_all_boards).collect::<Vec<_>>();
-    assert_eq!(lines(&demo), lines(&board));
-    assert_eq!(demo.lines().count(), board.lines().count());
+    let demo = made("qemu_virt_aarch64", 1);
+    for board in ["zcu102", "rpi4b_2gb", "odroidc4"] {
+        let made = made(board, 1);
+        assert_eq!(of_all_boards(&demo), of_all_boards(&made), "{board}");
+        assert_eq!(demo.lines().count(), made.lines().count(), "{board}");
+    }
+    // What a GICv2 has for guests is missing where there is none.
+    let mut wanted = of_all_boards(&demo);
+    wanted.retain(|line| !line.contains("gic_cpu"));
+    for board in ["imx8mp_evk", "maaxboard"] {
+        assert_eq!(wanted, of_all_boards(&made(board, 1)), "{board}");
+    }
+}
+
+/// The addresses and interrupts that the kernel's device trees have (seL4 16.0.0, `tools/dts`): an SPI is 32 more.
+#[test]
+fn a_boards_uart_is_where_its_device_tree_has_it() {
+    for (board, symbol, at, interrupt, trigger) in [
+        ("zcu102", "uart_cadence", 0xff00_0000, 32 + 0x15, None),
+        ("rpi4b_2gb", "uart_mini", 0xfe21_5000, 32 + 0x5d, None),
+        ("imx8mp_evk", "uart_imx", 0x3089_0000, 32 + 0x1b, None),
+        ("maaxboard", "uart_imx", 0x3086_0000, 32 + 0x1a, None),
+        (
+            "odroidc4",
+            "uart_meson",
+            0xff80_3000_u64,
+            32 + 0xc1,
+            Some("edge"),
+        ),
+    ] {
+        let made = made(board, 1);
+        let document = Document::parse(&made).unwrap();
+        let uart = nodes(&document, "memory_region")
+            .find(|region| region.attribute("name") == Some("uart"))
+            .unwrap();
+        assert_eq!(number(attribute(&uart, "phys_addr")), at, "{board}");
+        assert!(
+            made.contains(&format!("setvar_vaddr=\"{symbol}\"")),
+            "{board}"
+        );
+        let line = nodes(&document, "irq").next().unwrap();
+        assert_eq!(number(attribute(&line, "irq")), interrupt, "{board}");
+        assert_eq!(line.attribute("trigger"), trigger, "{board}");
+    }
 }
 
 /// Whether an element is about what a PC has no need of, since a guest runs on its VMM's time

@@ -107,6 +107,13 @@ pub(crate) fn is_of_pc(name: &str) -> bool {
     name.starts_with("x86_64")
 }
 
+/// Whether a description is of a board with a GIC-400, whose virtual CPU interface is memory; i.MX 8M have a GIC-500,
+/// which is a GICv3, and a PC has none.
+pub(crate) fn interrupts_guests(name: &str) -> bool {
+    let without = ["imx8mp_evk", "maaxboard"];
+    !is_of_pc(name) && !without.iter().any(|board| name.starts_with(board))
+}
+
 /// What all VMs share; everything else exists once for each.
 pub(crate) fn is_one_for_all(resource: &str) -> bool {
     matches!(resource, "uart" | "clock_page" | "gic_cpu" | "report") || resource.starts_with("0x")
