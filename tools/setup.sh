@@ -72,15 +72,19 @@ qemu_release() {
 install_backport() {
     codename=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release 2>/dev/null || true)
     command -v apt-get >/dev/null && [ -n "$codename" ] || fail "$1 is missing: please install it"
+    # Where the machine has its other packages from.
+    mirror=$(apt-get indextargets --format '$(RELEASE) $(COMPONENT) $(REPO_URI)' 'Created-By: Packages' |
+        sed -n "s/^$codename main //p" | head -n 1)
+    [ -n "$mirror" ] || fail "$1 is missing, and apt has no $codename: please install it"
     sources=$(mktemp)
     trap 'rm -f "$sources"' EXIT
     [ ! -f /etc/apt/sources.list ] || cat /etc/apt/sources.list >"$sources"
-    echo "deb http://deb.debian.org/debian $codename-backports main" >>"$sources"
+    echo "deb $mirror $codename-backports main" >>"$sources"
     echo "setup: installing $1 from $codename-backports ($2)" >&2
     as_root apt-get -o Dir::Etc::sourcelist="$sources" update -qq >/dev/null || true
     as_root env DEBIAN_FRONTEND=noninteractive apt-get -o Dir::Etc::sourcelist="$sources" \
         install -y -qq --no-install-recommends -t "$codename-backports" "$2" >/dev/null ||
-        fail "$1 could not be installed: please run, as root, apt-get install -t $codename-backports $2, with \"deb http://deb.debian.org/debian $codename-backports main\" among apt's sources"
+        fail "$1 could not be installed: please run, as root, apt-get install -t $codename-backports $2, with $codename-backports among apt's sources"
 }
 
 if [ "$target" = qemu ]; then

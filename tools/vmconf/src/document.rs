@@ -104,7 +104,9 @@ fn the_page_has_the_limits_of_the_language() {
     for limit in [
         format!("the VM's name, 1 to {MAX_NAME_BYTES} characters"),
         format!("Needed, 1 to {MAX_RAM_RANGES} times"),
-        format!("above 2 MiB in whole blocks of 2 MiB; up to {MAX_ROM_RANGES} times"),
+        format!(
+            "above 2 MiB in whole blocks of 2 MiB, at most 1 GiB; up to {MAX_ROM_RANGES} times"
+        ),
         format!("a name of 1 to {MAX_LOAD_NAME_BYTES} characters"),
         format!("the guest's command line, up to {MAX_CMDLINE_BYTES} characters"),
         format!("Needed, 1 to {MAX_IMAGES} times |"),

@@ -93,7 +93,7 @@ pub enum ConfigError {
     /// More ranges of ROM than there is room for.
     #[error("{0} ranges of ROM")]
     RomCount(usize),
-    /// A range of ROM that is not whole pages or blocks, or beyond the address space.
+    /// A range of ROM that is not whole pages or blocks, too long, or beyond the address space.
     #[error("ROM of {len_bytes:#x} bytes at {base:#x}")]
     Rom {
         /// Guest-physical address.

@@ -41,8 +41,8 @@ pub use layout::{
     REGION_LEN_BYTES,
 };
 pub use model::{
-    Action, Device, Emit, Image, PAGE_LEN_BYTES, Piece, ROM_BLOCK_LEN_BYTES, RamRange, RomRange,
-    SeverityMask, TraceNumber, Unsupported,
+    Action, Device, Emit, Image, MAX_ROM_LEN_BYTES, PAGE_LEN_BYTES, Piece, ROM_BLOCK_LEN_BYTES,
+    RamRange, RomRange, SeverityMask, TraceNumber, Unsupported,
 };
 pub use read::VmConfig;
 pub use vdev_model::{AddressSpace, AnyVdev, Kind, Options};

@@ -88,6 +88,9 @@ pub struct RamRange {
 /// What ROM is made of: all of it is the same memory of this length, in bytes.
 pub const ROM_BLOCK_LEN_BYTES: u64 = 2 << 20;
 
+/// Most ROM in one range, in bytes: so that mapping it block by block is little work and few tables.
+pub const MAX_ROM_LEN_BYTES: u64 = 1 << 30;
+
 /// A range of guest-physical memory that reads as all-ones, as erased flash does, and that a guest cannot write.
 /// Base and length are multiples of [`PAGE_LEN_BYTES`], and of [`ROM_BLOCK_LEN_BYTES`] where the length is
 /// greater than that.
@@ -95,7 +98,7 @@ pub const ROM_BLOCK_LEN_BYTES: u64 = 2 << 20;
 pub struct RomRange {
     /// Guest-physical address of the first byte.
     pub base: u64,
-    /// Length in bytes; not 0.
+    /// Length in bytes; not 0, and at most [`MAX_ROM_LEN_BYTES`].
     pub len_bytes: u64,
 }
 

@@ -16,8 +16,8 @@ use crate::layout::{
     Text, VERSION, type_number,
 };
 use crate::model::{
-    Action, Device, Emit, Image, PAGE_LEN_BYTES, Piece, RamRange, RomRange, SeverityMask,
-    TraceNumber, Unsupported,
+    Action, Device, Emit, Image, MAX_ROM_LEN_BYTES, PAGE_LEN_BYTES, Piece, RamRange, RomRange,
+    SeverityMask, TraceNumber, Unsupported,
 };
 
 /// A VM configuration that has been checked: the blob, from which everything is read when it is asked
@@ -386,6 +386,7 @@ fn rom_range(raw: &RawRange) -> Result<Option<RomRange>, ConfigError> {
     }
     if !is_placed(AddressSpace::Memory, base, len_bytes, unit_bytes)
         || !len_bytes.is_multiple_of(unit_bytes)
+        || len_bytes > MAX_ROM_LEN_BYTES
     {
         return Err(ConfigError::Rom { base, len_bytes });
     }

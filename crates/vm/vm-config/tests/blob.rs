@@ -353,6 +353,10 @@ fn each_rule_is_checked_behind_a_right_checksum_too() {
     assert_eq!(refusal(144, &[1]), rom(0x40_0000, 0x1001));
     assert_eq!(refusal(144, &[0xff; 8]), rom(0x40_0000, u64::MAX));
     assert_eq!(refusal(146, &[0x20]), rom(0x40_0000, 0x20_1000));
+    assert_eq!(
+        refusal(144, &[0, 0, 0x20, 0x40]),
+        rom(0x40_0000, (1 << 30) + 0x20_0000)
+    );
     let rom_in_ram = overlap(0x4000_0000, 0x401f_f000);
     assert_eq!(refusal(136, &[0, 0xf0, 0x1f, 0x40]), rom_in_ram);
     let in_ram = overlap(0x4000_0000, 0x401f_fffc);

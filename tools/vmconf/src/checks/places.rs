@@ -1,7 +1,7 @@
 //! Where RAM, ROM and devices lie: aligned, within reach, and none on another.
 
 use vdev_model::{AddressSpace, AnyVdev, Kind};
-use vm_config::{PAGE_LEN_BYTES, RamRange, RomRange};
+use vm_config::{MAX_ROM_LEN_BYTES, PAGE_LEN_BYTES, RamRange, RomRange};
 
 use crate::diagnostics::Diagnostic;
 use crate::options::{Draft, DraftDevice};
@@ -45,6 +45,11 @@ pub(super) fn rom(draft: &Draft, found: &mut Vec<Diagnostic>) {
             .find(|(_, number)| !number.is_multiple_of(unit_bytes));
         if len_bytes == 0 {
             found.push(Diagnostic::error(range.span, "ROM of no bytes"));
+        } else if len_bytes > MAX_ROM_LEN_BYTES {
+            let label =
+                format!("{len_bytes:#x} bytes; one range has at most {MAX_ROM_LEN_BYTES:#x}");
+            let error = Diagnostic::error(range.span, "so much ROM is not mapped");
+            found.push(error.label(label));
         } else if let Some((what, number)) = wrong {
             let (title, help) = match unit_bytes {
                 PAGE_LEN_BYTES => (

@@ -142,7 +142,7 @@ fn rom_is_whole_pages_and_where_nothing_else_is() {
 
 #[test]
 fn rom_lies_on_no_other_rom_and_no_device_on_it() {
-    assert_snapshot!(with("rom 0,64M rom 0x1000,4K\nvdev trace loc 0x3fffffc\nrom 0xffffffffff000,4K\n"), @"
+    assert_snapshot!(with("rom 0,64M rom 0x1000,4K\nvdev trace loc 0x3fffffc\nrom 0xffffffffff000,4K rom 0x100000000,2G\n"), @"
     error: this ROM overlaps the other ROM
      --> vm.conf:4:15
       |
@@ -162,10 +162,16 @@ fn rom_lies_on_no_other_rom_and_no_device_on_it() {
     error: ROM lies beyond the guest's physical address space
      --> vm.conf:6:5
       |
-    6 | rom 0xffffffffff000,4K
+    6 | rom 0xffffffffff000,4K rom 0x100000000,2G
       |     ^^^^^^^^^^^^^^^^^^ 0xffffffffff000 to 0xfffffffffffff
       |
       = help: guest-physical addresses have 40 bits: up to 0xffffffffff
+
+    error: so much ROM is not mapped
+     --> vm.conf:6:28
+      |
+    6 | rom 0xffffffffff000,4K rom 0x100000000,2G
+      |                            ^^^^^^^^^^^^^^ 0x80000000 bytes; one range has at most 0x40000000
     ");
 }
 
