@@ -75,6 +75,7 @@ fn runner(folder: &Path, script: Option<&str>, arguments: &[&str]) -> Output {
         r#"while [ "$1" != -o ]; do shift; done
            /bin/cp kernel "${2%/*}/sel4_32.elf"; /bin/cp guest "$2""#,
     );
+    std::fs::write(folder.join("sdk/VERSION"), "2.3.0\n").unwrap();
     if let Some(script) = script {
         write_program(folder, "bin/bochs", &format!("{PRELUDE}{script}"));
     }
