@@ -38,16 +38,21 @@ const fn hidden(crm: u64, op2: u64) -> &'static [u32] {
 }
 
 /// What a trapped read gives, and which register gets it; `None` if `syndrome` says something else.
+#[inline(always)]
 pub fn read(syndrome: u64) -> Option<(usize, u64)> {
-    if syndrome >> 26 & 0x3f != SYSTEM_REGISTER || syndrome & FIXED != READ_OF_GROUP {
-        return None;
-    }
+    let is_one = syndrome >> 26 & 0x3f == SYSTEM_REGISTER
+        && syndrome & FIXED == READ_OF_GROUP
+        && matches!(syndrome >> CRM & 0xf, 1..=7);
+    is_one.then(|| read_of_group(syndrome))
+}
+
+#[cold]
+#[inline(never)]
+fn read_of_group(syndrome: u64) -> (usize, u64) {
     let (crm, op2) = (syndrome >> CRM & 0xf, syndrome >> OP2 & 0b111);
     let fields = hidden(crm, op2).iter();
-    let value = fields.fold(register(crm, op2)?, |value, lowest| {
-        value & !(0xf << lowest)
-    });
-    Some(((syndrome >> RT & 0x1f) as usize, value))
+    let value = fields.fold(register(crm, op2), |value, lowest| value & !(0xf << lowest));
+    ((syndrome >> RT & 0x1f) as usize, value)
 }
 
 /// `registers!(crm, op2: 1 2 …)`: the CPU's own register of CRm and op2.
@@ -55,16 +60,16 @@ macro_rules! registers {
     ($crm:ident, $op2:ident: $($m:literal)+) => {
         match ($crm, $op2) {
             $(
-                ($m, 0) => Some(mrs!($m, 0)),
-                ($m, 1) => Some(mrs!($m, 1)),
-                ($m, 2) => Some(mrs!($m, 2)),
-                ($m, 3) => Some(mrs!($m, 3)),
-                ($m, 4) => Some(mrs!($m, 4)),
-                ($m, 5) => Some(mrs!($m, 5)),
-                ($m, 6) => Some(mrs!($m, 6)),
-                ($m, 7) => Some(mrs!($m, 7)),
+                ($m, 0) => mrs!($m, 0),
+                ($m, 1) => mrs!($m, 1),
+                ($m, 2) => mrs!($m, 2),
+                ($m, 3) => mrs!($m, 3),
+                ($m, 4) => mrs!($m, 4),
+                ($m, 5) => mrs!($m, 5),
+                ($m, 6) => mrs!($m, 6),
+                ($m, 7) => mrs!($m, 7),
             )+
-            _ => None,
+            _ => 0,
         }
     };
 }
@@ -84,6 +89,6 @@ macro_rules! mrs {
     }};
 }
 
-fn register(crm: u64, op2: u64) -> Option<u64> {
+fn register(crm: u64, op2: u64) -> u64 {
     registers!(crm, op2: 1 2 3 4 5 6 7)
 }
