@@ -9,20 +9,8 @@
  * Ends with 0 if every value was right, 1 if one was not, 2 for wrong arguments or a machine without
  * /dev/mem.
  */
-#include <fcntl.h>
-#include <stdint.h>
-#include <stdio.h>
+#include "location.h"
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <time.h>
-#include <unistd.h>
-
-static int64_t now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return time.tv_sec * INT64_C(1000000000) + time.tv_nsec;
-}
 
 int main(int count, char **arguments)
 {
@@ -30,20 +18,10 @@ int main(int count, char **arguments)
         fprintf(stderr, "usage: accesses ADDRESS COUNT\n");
         return 2;
     }
-    uint64_t address = strtoull(arguments[1], NULL, 0);
+    volatile uint32_t *location = location_at(strtoull(arguments[1], NULL, 0));
     uint64_t accesses = strtoull(arguments[2], NULL, 0);
-    uint64_t page = sysconf(_SC_PAGESIZE);
-    int memory = open("/dev/mem", O_RDWR | O_SYNC);
-    if (memory < 0) {
-        perror("/dev/mem");
+    if (location == NULL)
         return 2;
-    }
-    uint8_t *mapped = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_SHARED, memory, address / page * page);
-    if (mapped == MAP_FAILED) {
-        perror("mmap");
-        return 2;
-    }
-    volatile uint32_t *location = (volatile uint32_t *)(mapped + address % page);
     uint64_t wrong = 0;
     uint64_t first_wrong = 0;
     int64_t begun = now();

@@ -9,20 +9,8 @@
  *
  * Ends with 0, or 2 for wrong arguments or a machine without /dev/mem.
  */
-#include <fcntl.h>
-#include <stdint.h>
-#include <stdio.h>
+#include "location.h"
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <time.h>
-#include <unistd.h>
-
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return time.tv_sec * 1e3 + time.tv_nsec / 1e6;
-}
 
 int main(int count, char **arguments)
 {
@@ -30,27 +18,17 @@ int main(int count, char **arguments)
         fprintf(stderr, "usage: ticks ADDRESS SECONDS\n");
         return 2;
     }
-    uint64_t address = strtoull(arguments[1], NULL, 0);
+    volatile uint32_t *location = location_at(strtoull(arguments[1], NULL, 0));
     uint32_t seconds = strtoul(arguments[2], NULL, 0);
-    uint64_t page = sysconf(_SC_PAGESIZE);
-    int memory = open("/dev/mem", O_RDWR | O_SYNC);
-    if (memory < 0) {
-        perror("/dev/mem");
+    if (location == NULL)
         return 2;
-    }
-    uint8_t *mapped = mmap(NULL, page, PROT_READ, MAP_SHARED, memory, address / page * page);
-    if (mapped == MAP_FAILED) {
-        perror("mmap");
-        return 2;
-    }
-    volatile uint32_t *location = (volatile uint32_t *)(mapped + address % page);
     struct timespec rest = {.tv_nsec = 20000000};
     uint32_t last = *location, first = last;
     double began = 0, first_five = 1e9, last_five = 1e9, latest = 0;
     while (began == 0 || last - first < seconds) {
         nanosleep(&rest, NULL);
         uint32_t value = *location;
-        double at = now();
+        double at = now() / 1e6;
         if (value == last)
             continue;
         last = value;

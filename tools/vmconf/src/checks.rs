@@ -17,7 +17,7 @@ use vm_config::{
 
 use crate::diagnostics::Diagnostic;
 use crate::options::{Destination, Draft, DraftDevice, LogRule, Once};
-use crate::source::{Source, Spanned};
+use crate::source::{Source, Span, Spanned};
 use crate::vm::{Vm, VmDevice};
 use interrupts::{interrupt, interrupts};
 use places::{devices, ram, rom};
@@ -92,43 +92,30 @@ fn missing(draft: &Draft, found: &mut Vec<Diagnostic>) {
 }
 
 fn counts(draft: &Draft, found: &mut Vec<Diagnostic>) {
-    if let Some(device) = draft.devices.get(MAX_DEVICES) {
-        let count = draft.devices.len();
-        found.push(
-            Diagnostic::error(
-                device.span,
-                format!("a VM has at most {MAX_DEVICES} devices"),
-            )
-            .label(format!("the first of {} too many", count - MAX_DEVICES)),
-        );
-    }
-    if let Some(range) = draft.ram.get(MAX_RAM_RANGES) {
-        let count = draft.ram.len();
-        found.push(
-            Diagnostic::error(
-                range.span,
-                format!("a VM has at most {MAX_RAM_RANGES} ranges of RAM"),
-            )
-            .label(format!("the first of {} too many", count - MAX_RAM_RANGES)),
-        );
-    }
-    if let Some(range) = draft.rom.get(MAX_ROM_RANGES) {
-        let count = draft.rom.len();
-        found.push(
-            Diagnostic::error(
-                range.span,
-                format!("a VM has at most {MAX_ROM_RANGES} ranges of ROM"),
-            )
-            .label(format!("the first of {} too many", count - MAX_ROM_RANGES)),
-        );
-    }
-    if let Some(load) = draft.loads.get(MAX_IMAGES) {
-        let count = draft.loads.len();
-        found.push(
-            Diagnostic::error(load.span, format!("a VM has at most {MAX_IMAGES} images"))
-                .label(format!("the first of {} too many", count - MAX_IMAGES)),
-        );
-    }
+    let devices = draft.devices.iter().map(|device| device.span);
+    let ram = draft.ram.iter().map(|range| range.span);
+    let rom = draft.rom.iter().map(|range| range.span);
+    let images = draft.loads.iter().map(|load| load.span);
+    let too_many = [
+        too_many(devices, MAX_DEVICES, "devices"),
+        too_many(ram, MAX_RAM_RANGES, "ranges of RAM"),
+        too_many(rom, MAX_ROM_RANGES, "ranges of ROM"),
+        too_many(images, MAX_IMAGES, "images"),
+    ];
+    found.extend(too_many.into_iter().flatten());
+}
+
+/// That there are more of these than a VM can have, at the first that is too many.
+fn too_many(
+    mut all: impl ExactSizeIterator<Item = Span>,
+    most: usize,
+    what: &str,
+) -> Option<Diagnostic> {
+    let count = all.len();
+    let first = all.nth(most)?;
+    let title = format!("a VM has at most {most} {what}");
+    let label = format!("the first of {} too many", count - most);
+    Some(Diagnostic::error(first, title).label(label))
 }
 
 /// The options that only this kind of device has, if all that are given are known.

@@ -38,24 +38,11 @@ fn out_of_range(line: &Spanned<u64>) -> Diagnostic {
 }
 
 fn overlaps(vm: &Vm) -> impl Iterator<Item = Diagnostic> {
+    let memory = |span, base, len_bytes, what: &str| (span, base, len_bytes, what.to_owned());
     let ram = vm.ram.iter();
-    let ram = ram.map(|it| {
-        (
-            it.span,
-            it.value.base,
-            it.value.len_bytes,
-            "the RAM".to_owned(),
-        )
-    });
+    let ram = ram.map(move |it| memory(it.span, it.value.base, it.value.len_bytes, "the RAM"));
     let rom = vm.rom.iter();
-    let rom = rom.map(|it| {
-        (
-            it.span,
-            it.value.base,
-            it.value.len_bytes,
-            "the ROM".to_owned(),
-        )
-    });
+    let rom = rom.map(move |it| memory(it.span, it.value.base, it.value.len_bytes, "the ROM"));
     let devices = vm.devices.iter();
     let devices = devices
         .filter(|it| it.space == AddressSpace::Memory)
